@@ -1,0 +1,1 @@
+//! The driver crate of partwise.

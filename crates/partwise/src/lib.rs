@@ -1,0 +1,1 @@
+//! The partwise crate of partwise.
