@@ -1,0 +1,39 @@
+//! The small parts of a pass: updates (multiply-adds a second: k² a row and sweep) and Gram matrices (k² a row).
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use partwise_kernels::{Dead, UpdateRule, gram, stride};
+
+use crate::factors::factor;
+
+/// Rows, components.
+const SHAPES: &[(usize, usize)] = &[(256, 10), (256, 20), (256, 64)];
+const RULES: &[(&str, UpdateRule, usize)] = &[
+    ("mu", UpdateRule::Mu, 1),
+    ("hals-1", UpdateRule::Hals { sweeps: 1 }, 1),
+    ("hals-10", UpdateRule::Hals { sweeps: 10 }, 10),
+];
+
+pub(crate) fn bench(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("small");
+    for &(rows, k) in SHAPES {
+        let ks = stride(k);
+        let (w, cross) = (factor(rows, k, 5), factor(rows, k, 6));
+        let mut g = vec![0.0; k * k];
+        gram::add_gram(&mut g, &factor(1000, k, 7), k, ks);
+        let g32: Vec<f32> = g.iter().map(|&v| v as f32).collect();
+        let shape = format!("{rows}-rows/k={k}");
+        for &(name, rule, sweeps) in RULES {
+            group.throughput(Throughput::Elements((rows * k * k * sweeps) as u64));
+            group.bench_function(BenchmarkId::new(name, &shape), |b| {
+                b.iter_batched_ref(
+                    || w.clone(),
+                    |w| rule.apply(w, &cross, &g32, k, ks, Dead::Keep),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+        group.throughput(Throughput::Elements((rows * k * k) as u64));
+        group.bench_function(BenchmarkId::new("gram", &shape), |b| b.iter(|| gram::add_gram(&mut g, &w, k, ks)));
+    }
+    group.finish();
+}

@@ -1,0 +1,62 @@
+//! Both products of sparse tiles, in nonzeros a second.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use partwise_kernels::{FactorBuf, naive, sparse, stride};
+
+use crate::counts::{ROWS, Tile};
+use crate::factors::factor;
+
+/// Genes, nonzeros a cell, components.
+const SHAPES: &[(usize, f64, &[usize])] = &[(20_000, 1060.0, &[16, 20, 32, 48, 64]), (2_000, 104.0, &[16, 32, 64])];
+/// Tiles: enough that the branch predictor cannot learn them by heart.
+const TILES: u64 = 4;
+
+pub(crate) fn bench(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sparse");
+    for &(genes, per_cell, components) in SHAPES {
+        let tiles: Vec<Tile> = (0..TILES).map(|seed| Tile::synthetic(genes, per_cell, seed)).collect();
+        group.throughput(Throughput::Elements(tiles.iter().map(|t| t.nonzeros() as u64).sum()));
+        for &k in components {
+            check(&tiles[0], genes, k);
+            let (ht, w) = (factor(genes, k, 5), factor(ROWS, k, 6));
+            let (mut xht, mut share) = (FactorBuf::zeros(ROWS, k), FactorBuf::zeros(genes, k));
+            let ks = stride(k);
+            let mut products = |name: &str, with_xht: bool, with_wtx: bool| {
+                group.bench_function(BenchmarkId::new(name, format!("{genes}-genes/k={k}")), |b| {
+                    b.iter(|| {
+                        for tile in &tiles {
+                            if with_xht {
+                                xht.clear();
+                                tile.batches().for_each(|runs| sparse::xht(&mut xht, runs, black_box(&ht), ks));
+                            }
+                            if with_wtx {
+                                tile.batches().for_each(|runs| sparse::wtx(&mut share, runs, black_box(&w), ks));
+                            }
+                        }
+                    });
+                });
+            };
+            products("xht", true, false);
+            products("wtx", false, true);
+            products("both", true, true);
+        }
+    }
+    group.finish();
+}
+
+/// The bits of the naive twin.
+fn check(tile: &Tile, genes: usize, k: usize) {
+    let ks = stride(k);
+    let (ht, w) = (factor(genes, k, 5), factor(ROWS, k, 6));
+    let mut xht = [FactorBuf::zeros(ROWS, k), FactorBuf::zeros(ROWS, k)];
+    let mut share = [FactorBuf::zeros(genes, k), FactorBuf::zeros(genes, k)];
+    for runs in tile.batches() {
+        sparse::xht(&mut xht[0], runs, &ht, ks);
+        naive::sparse::xht(&mut xht[1], runs, &ht, ks);
+        sparse::wtx(&mut share[0], runs, &w, ks);
+        naive::sparse::wtx(&mut share[1], runs, &w, ks);
+    }
+    assert!(*xht[0] == *xht[1] && *share[0] == *share[1], "the products of the benchmark are wrong");
+}

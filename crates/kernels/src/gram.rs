@@ -1,0 +1,115 @@
+//! Gram matrices of factors: WᵀW from a block's usages, H·Hᵀ from gene-major spectra.
+//!
+//! The plain algorithm adds `r rᵀ` for each row `r` in turn, in f64 ([`naive::gram`](crate::naive::gram)). The product of
+//! two f32 is exact in f64 (48 bits of 53), so whether it is fused with the addition changes nothing, and neither does
+//! the vector width: a lane is an element of the matrix, its terms come in the order of the rows. What is done instead:
+//! rows are widened once, a few at a time; a block of 4 × 8 elements stays in registers over those; only blocks that touch the
+//! upper triangle are computed, the rest is their mirror image, so that the result is symmetric to the last bit.
+
+use crate::{Isa, stride};
+
+/// Rows widened at a time: with 64 components 32 KiB.
+const ROWS: usize = 64;
+/// Elements of a register block: one column of it is widened rows' entries, one row a vector or two.
+const HIGH: usize = 4;
+/// See [`HIGH`].
+const WIDE: usize = 8;
+
+/// `out += Σ_i r_i r_iᵀ` over the rows, summed in f64 row after row.
+///
+/// | argument | shape  | holds                                                                   |
+/// |----------|--------|-------------------------------------------------------------------------|
+/// | `out`    | k × k  | added to; symmetric before (only its upper triangle is read) and after  |
+/// | `rows`   | n × ks | the factor's rows                                                       |
+///
+/// Rows may come in any number of calls: the same bits as in one, because the sums go on from `out`.
+///
+/// Costs about `n·k²` flops and allocates `64·ks` f64 of scratch.
+///
+/// # Panics
+///
+/// When the shapes disagree.
+#[track_caller]
+pub fn add_gram(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
+    add_gram_with(Isa::best(), out, rows, k, ks);
+}
+
+/// [`add_gram`] with the instructions named: the same bits, for tests and comparisons.
+///
+/// # Panics
+///
+/// As [`add_gram`], or when this machine does not have the instructions.
+#[track_caller]
+pub fn add_gram_with(isa: Isa, out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
+    isa.assert_available();
+    assert!(k > 0 && ks == stride(k), "{k} components with a stride of {ks}");
+    assert_eq!(rows.len() % ks, 0, "rows are whole rows of {ks}");
+    assert_eq!(out.len(), k * k, "the Gram matrix is {k} × {k}");
+    match isa {
+        // SAFETY: the instructions were asked for above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { avx512(out, rows, k, ks) },
+        // SAFETY: the instructions were asked for above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { avx2(out, rows, k, ks) },
+        _ => add(out, rows, k, ks),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn avx512(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
+    add(out, rows, k, ks);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
+    add(out, rows, k, ks);
+}
+
+#[inline(always)]
+fn add(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
+    let wide = ks.next_multiple_of(WIDE);
+    let mut widened = vec![0.0f64; ROWS * wide];
+    for rows in rows.chunks(ROWS * ks) {
+        for (to, row) in widened.chunks_exact_mut(wide).zip(rows.chunks_exact(ks)) {
+            for (to, &value) in to.iter_mut().zip(row) {
+                *to = f64::from(value);
+            }
+        }
+        let widened = &widened[..rows.len() / ks * wide];
+        for top in (0..k).step_by(HIGH) {
+            for left in (top / WIDE * WIDE..k).step_by(WIDE) {
+                block(out, widened, wide, k, top, left);
+            }
+        }
+    }
+    for a in 0..k {
+        for b in 0..a {
+            out[a * k + b] = out[b * k + a];
+        }
+    }
+}
+
+/// The elements `top.. × left..` of the matrix.
+#[inline(always)]
+fn block(out: &mut [f64], widened: &[f64], wide: usize, k: usize, top: usize, left: usize) {
+    let (high, width) = (HIGH.min(k - top), WIDE.min(k - left));
+    let mut sums = [[0.0f64; WIDE]; HIGH];
+    for i in 0..high {
+        sums[i][..width].copy_from_slice(&out[(top + i) * k + left..][..width]);
+    }
+    for row in widened.chunks_exact(wide) {
+        let right: [f64; WIDE] = std::array::from_fn(|j| row[left + j]);
+        for i in 0..HIGH {
+            let factor = row[top + i];
+            for j in 0..WIDE {
+                sums[i][j] += factor * right[j];
+            }
+        }
+    }
+    for i in 0..high {
+        out[(top + i) * k + left..][..width].copy_from_slice(&sums[i][..width]);
+    }
+}

@@ -1,0 +1,150 @@
+//! [`Lanes`] in AVX-512 and AVX2 registers. The counts are multiples of 4, so what a whole number of wide registers
+//! leaves over goes into one of 8 and one of 4 lanes; nothing is masked and nothing is padded.
+
+use std::arch::x86_64::*;
+
+use super::Lanes;
+
+/// `16·Z + 8·Y + 4·X` lanes. Needs AVX2 and FMA, and where `Z > 0` AVX-512 F and VL.
+///
+/// `max(a, b)` of these instructions is `a` where `a > b`, else `b`: hence [`Lanes::at_least`] has the floor first.
+#[derive(Clone, Copy)]
+pub(crate) struct Vectors<const Z: usize, const Y: usize, const X: usize> {
+    z: [__m512; Z],
+    y: [__m256; Y],
+    x: [__m128; X],
+}
+
+impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> {
+    const COUNT: usize = 16 * Z + 8 * Y + 4 * X;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: a vector of f32 may be all zero bits.
+        unsafe { std::mem::zeroed() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for the instructions and for COUNT readable values; the loads ask for no alignment.
+        unsafe {
+            let mut lanes = Self::zero();
+            for i in 0..Z {
+                lanes.z[i] = _mm512_loadu_ps(from.add(16 * i));
+            }
+            for i in 0..Y {
+                lanes.y[i] = _mm256_loadu_ps(from.add(16 * Z + 8 * i));
+            }
+            for i in 0..X {
+                lanes.x[i] = _mm_loadu_ps(from.add(16 * Z + 8 * Y + 4 * i));
+            }
+            lanes
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for the instructions and for COUNT writable values; the stores ask for no alignment.
+        unsafe {
+            for i in 0..Z {
+                _mm512_storeu_ps(to.add(16 * i), self.z[i]);
+            }
+            for i in 0..Y {
+                _mm256_storeu_ps(to.add(16 * Z + 8 * i), self.y[i]);
+            }
+            for i in 0..X {
+                _mm_storeu_ps(to.add(16 * Z + 8 * Y + 4 * i), self.x[i]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scaled_plus(self, factor: f32, addend: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut out = addend;
+            for i in 0..Z {
+                out.z[i] = _mm512_fmadd_ps(_mm512_set1_ps(factor), self.z[i], addend.z[i]);
+            }
+            for i in 0..Y {
+                out.y[i] = _mm256_fmadd_ps(_mm256_set1_ps(factor), self.y[i], addend.y[i]);
+            }
+            for i in 0..X {
+                out.x[i] = _mm_fmadd_ps(_mm_set1_ps(factor), self.x[i], addend.x[i]);
+            }
+            out
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut out = self;
+            for i in 0..Z {
+                out.z[i] = _mm512_add_ps(self.z[i], other.z[i]);
+            }
+            for i in 0..Y {
+                out.y[i] = _mm256_add_ps(self.y[i], other.y[i]);
+            }
+            for i in 0..X {
+                out.x[i] = _mm_add_ps(self.x[i], other.x[i]);
+            }
+            out
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn times(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut out = self;
+            for i in 0..Z {
+                out.z[i] = _mm512_mul_ps(self.z[i], other.z[i]);
+            }
+            for i in 0..Y {
+                out.y[i] = _mm256_mul_ps(self.y[i], other.y[i]);
+            }
+            for i in 0..X {
+                out.x[i] = _mm_mul_ps(self.x[i], other.x[i]);
+            }
+            out
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn over(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut out = self;
+            for i in 0..Z {
+                out.z[i] = _mm512_div_ps(self.z[i], other.z[i]);
+            }
+            for i in 0..Y {
+                out.y[i] = _mm256_div_ps(self.y[i], other.y[i]);
+            }
+            for i in 0..X {
+                out.x[i] = _mm_div_ps(self.x[i], other.x[i]);
+            }
+            out
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(self, floor: f32) -> Self {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let mut out = self;
+            for i in 0..Z {
+                out.z[i] = _mm512_max_ps(_mm512_set1_ps(floor), self.z[i]);
+            }
+            for i in 0..Y {
+                out.y[i] = _mm256_max_ps(_mm256_set1_ps(floor), self.y[i]);
+            }
+            for i in 0..X {
+                out.x[i] = _mm_max_ps(_mm_set1_ps(floor), self.x[i]);
+            }
+            out
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! X·Hᵀ of a tile.
+
+use std::arch::asm;
+
+use super::panels;
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::Vectors;
+use crate::lanes::{Lanes, Plain};
+use crate::{Isa, Runs};
+
+/// The tile's cross product with the spectra: `xht += x · hᵀ`, for the genes in `runs`.
+///
+/// | argument | shape           | holds                                     |
+/// |----------|-----------------|-------------------------------------------|
+/// | `xht`    | tile rows × ks  | added to                                  |
+/// | `runs`   |                 | nonzeros of the tile, gene by gene        |
+/// | `ht`     | m × ks          | spectra, gene-major                       |
+///
+/// Costs `2·nonzeros·ks` flops and allocates nothing. Rows without nonzeros are not touched.
+///
+/// # Panics
+///
+/// When the shapes disagree.
+#[track_caller]
+pub fn xht(xht: &mut [f32], runs: Runs<'_>, ht: &[f32], ks: usize) {
+    xht_with(Isa::best(), xht, runs, ht, ks);
+}
+
+/// [`xht`](fn@xht) with the instructions named: the same bits, for tests and comparisons.
+///
+/// # Panics
+///
+/// When the shapes disagree, or this machine does not have the instructions.
+#[track_caller]
+pub fn xht_with(isa: Isa, xht: &mut [f32], runs: Runs<'_>, ht: &[f32], ks: usize) {
+    isa.assert_available();
+    assert_eq!(ks % 4, 0, "the stride is a multiple of 4");
+    assert!(xht.len() >= runs.tile_rows() * ks, "xht has {} values, not {} × {ks}", xht.len(), runs.tile_rows());
+    assert!(ht.len() >= runs.m() * ks, "ht has {} values, not {} × {ks}", ht.len(), runs.m());
+    // Rows that are no whole cache lines: vectors of 64 bytes would mostly straddle two lines, which stores take badly.
+    let isa = if !ks.is_multiple_of(16) && isa == Isa::Avx512 { Isa::Avx2 } else { isa };
+    for (first, width) in panels(ks) {
+        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the two asserts make these rows of ks values
+        // each, and the panel lies inside a row. The instructions were asked for above.
+        unsafe { panel(isa, width, xht.as_mut_ptr().add(first), runs, ht.as_ptr().add(first), ks) }
+    }
+}
+
+/// Picks the function for `width` lanes.
+///
+/// # Safety
+///
+/// As for [`sweep`], and the machine has the instructions of `isa`.
+unsafe fn panel(isa: Isa, width: usize, xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+    // SAFETY: handed on to the caller.
+    unsafe { lanes_for!(isa, width, sweep, avx2, avx512(xht, runs, ht, ks)) }
+}
+
+/// # Safety
+///
+/// As for [`sweep`], on a machine with AVX-512 F and VL.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+unsafe fn avx512<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+    // SAFETY: handed on to the caller.
+    unsafe { sweep::<L>(xht, runs, ht, ks) }
+}
+
+/// # Safety
+///
+/// As for [`sweep`], on a machine with AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+    // SAFETY: handed on to the caller.
+    unsafe { sweep::<L>(xht, runs, ht, ks) }
+}
+
+/// One panel of lanes over all runs.
+///
+/// # Safety
+///
+/// `xht` points to `runs.tile_rows()` rows and `ht` to `runs.m()` rows, `ks` apart, of `L::COUNT` values each; the machine
+/// has the instructions of `L`.
+#[inline(always)]
+unsafe fn sweep<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+    let (ends, rows, values) = (runs.ends(), runs.rows().as_ptr(), runs.values().as_ptr());
+    let mut at = 0;
+    for (&gene, &end) in runs.genes().iter().zip(ends) {
+        // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
+        // nonzeros; row < tile_rows.
+        unsafe {
+            let h = L::load(ht.add(gene as usize * ks));
+            while at < end as usize {
+                debug_assert!(at < runs.rows().len() && (*rows.add(at) as usize) < runs.tile_rows());
+                let to = xht.add(*rows.add(at) as usize * ks);
+                h.scaled_plus(*values.add(at), L::load(to)).store(to);
+                at += 1;
+                // Keeps the loop as it is: unrolled by two, as the compiler likes it, each run has one more branch that
+                // cannot be predicted, and k = 16 is 12 % slower.
+                asm!("", options(nomem, nostack, preserves_flags));
+            }
+        }
+    }
+}

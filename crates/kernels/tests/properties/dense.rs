@@ -1,0 +1,33 @@
+//! Dense products: values of the formula, within the bound of any order of summation.
+
+use partwise_kernels::{FactorBuf, dense, naive, stride};
+use proptest::prelude::*;
+
+use crate::shapes::{between, components, factor, padding_is_zero};
+use crate::sparse::close;
+
+proptest! {
+    #[test]
+    fn products_are_those_of_the_matrix(
+        (b, m, k, x, ht, w) in (0..=40usize, 0..=70usize, components()).prop_flat_map(|(b, m, k)| {
+            let x = prop::collection::vec(prop_oneof![Just(0.0f32), between(0.0, 100.0)], b * m);
+            (Just(b), Just(m), Just(k), x, factor(m, k), factor(b, k))
+        })
+    ) {
+        let ks = stride(k);
+        let mut out = FactorBuf::zeros(b, k);
+        out.fill(7.0);
+        dense::xht(&mut out, &x, &ht, m, k, ks);
+        prop_assert!(padding_is_zero(&out, k));
+        close(&out, &naive::product::xht(&x, &ht, b, m, ks), m)?;
+
+        let mut share = FactorBuf::zeros(m, k);
+        dense::wtx(&mut share, &x, &w, m, k, ks);
+        prop_assert!(padding_is_zero(&share, k));
+        close(&share, &naive::product::wtx(&x, &w, b, m, ks), b)?;
+
+        dense::wtx(&mut share, &x, &w, m, k, ks);
+        let twice: Vec<f64> = naive::product::wtx(&x, &w, b, m, ks).iter().map(|v| 2.0 * v).collect();
+        close(&share, &twice, 2 * b)?;
+    }
+}

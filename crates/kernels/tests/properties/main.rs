@@ -1,0 +1,8 @@
+//! What the kernels promise, over ragged shapes: the fast ones equal their slow twins, and rules do not go uphill.
+
+mod dense;
+mod gram;
+mod loss;
+mod shapes;
+mod sparse;
+mod update;

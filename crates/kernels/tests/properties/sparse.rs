@@ -1,0 +1,55 @@
+//! Sparse products: bits of the twin on every set of instructions, values of the formula.
+
+use partwise_kernels::{FactorBuf, Isa, naive, sparse, stride};
+use proptest::prelude::*;
+
+use crate::shapes::{SparseTile, bits, components, factor, padding_is_zero, sparse_tile};
+
+/// A tile, k, spectra (m × ks), usages (rows × ks) and what the outputs hold before.
+fn case() -> impl Strategy<Value = (SparseTile, usize, FactorBuf, FactorBuf)> {
+    (sparse_tile(), components()).prop_flat_map(|(tile, k)| {
+        let (h, w) = (factor(tile.m, k), factor(tile.rows, k));
+        (Just(tile), Just(k), h, w)
+    })
+}
+
+proptest! {
+    #[test]
+    fn products_have_the_bits_of_their_twins((tile, k, ht, w) in case()) {
+        let ks = stride(k);
+        let (mut xht, mut wtx) = (w.clone(), ht.clone()); // whatever is there is added to
+        naive::sparse::xht(&mut xht, tile.runs(), &ht, ks);
+        naive::sparse::wtx(&mut wtx, tile.runs(), &w, ks);
+        prop_assert!(padding_is_zero(&xht, k) && padding_is_zero(&wtx, k));
+        for isa in Isa::available() {
+            let mut out = w.clone();
+            sparse::xht_with(isa, &mut out, tile.runs(), &ht, ks);
+            prop_assert_eq!(bits(&out), bits(&xht), "xht with {:?}", isa);
+            let mut out = ht.clone();
+            sparse::wtx_with(isa, &mut out, tile.runs(), &w, ks);
+            prop_assert_eq!(bits(&out), bits(&wtx), "wtx with {:?}", isa);
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_the_matrix((tile, k, ht, w) in case()) {
+        let (ks, x) = (stride(k), tile.to_dense());
+        let mut out = FactorBuf::zeros(tile.rows, k);
+        sparse::xht(&mut out, tile.runs(), &ht, ks);
+        close(&out, &naive::product::xht(&x, &ht, tile.rows, tile.m, ks), tile.m)?;
+        let mut out = FactorBuf::zeros(tile.m, k);
+        sparse::wtx(&mut out, tile.runs(), &w, ks);
+        close(&out, &naive::product::wtx(&x, &w, tile.rows, tile.m, ks), tile.rows)?;
+    }
+}
+
+/// All terms are non-negative, so a sum of `terms` of them is off by at most `(terms + 1)·u` of itself, and by an
+/// underflow each (docs/numerics.md, Products).
+pub(crate) fn close(got: &[f32], expected: &[f64], terms: usize) -> Result<(), TestCaseError> {
+    let bound = (terms + 1) as f64 * f64::from(f32::EPSILON) / 2.0 * 1.01;
+    for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        let off = (f64::from(got) - expected).abs();
+        prop_assert!(off <= bound * expected + terms as f64 * 1e-45, "{got} for {expected} at {i}");
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Update rules: bits of the twin on every set of instructions, never uphill, dead components as asked.
+
+use partwise_kernels::naive::update::objective;
+use partwise_kernels::{Dead, FactorBuf, Isa, UpdateRule, naive, stride};
+use proptest::prelude::*;
+
+use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero};
+
+const RULES: [UpdateRule; 3] = [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 3 }, UpdateRule::Mu];
+
+/// k, rows (n × ks), cross products (n × ks), Gram matrix (k × k).
+fn case() -> impl Strategy<Value = (usize, FactorBuf, FactorBuf, Vec<f32>)> {
+    let n = prop_oneof![Just(0usize), Just(1), Just(15), Just(16), Just(17), Just(33), 0..=70usize];
+    (n, components()).prop_flat_map(|(n, k)| (Just(k), factor(n, k), factor(n, k), gram_matrix(k)))
+}
+
+proptest! {
+    #[test]
+    fn rules_have_the_bits_of_their_twins((k, rows, cross, gram) in case()) {
+        let ks = stride(k);
+        for rule in RULES {
+            for dead in [Dead::Keep, Dead::Zero] {
+                let mut expected = rows.clone();
+                naive::update::apply(rule, &mut expected, &cross, &gram, k, ks, dead);
+                for isa in Isa::available() {
+                    let mut out = rows.clone();
+                    rule.apply_with(isa, &mut out, &cross, &gram, k, ks, dead);
+                    prop_assert_eq!(bits(&out), bits(&expected), "{:?} with {:?}", rule, isa);
+                    prop_assert!(padding_is_zero(&out, k));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rules_never_go_uphill((k, mut rows, cross, gram) in case()) {
+        let ks = stride(k);
+        // Sweeps one by one, so that each component moves once between two looks.
+        for rule in [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 1 }, UpdateRule::Mu, UpdateRule::Mu] {
+            let before = rows.clone();
+            rule.apply(&mut rows, &cross, &gram, k, ks, Dead::Keep);
+            for ((old, new), cross) in before.chunks_exact(ks).zip(rows.chunks_exact(ks)).zip(cross.chunks_exact(ks)) {
+                let (before, after) = (objective(old, cross, &gram, k), objective(new, cross, &gram, k));
+                let slack = tolerance(old, new, cross, &gram, k);
+                prop_assert!(after <= before + slack, "{rule:?}: {before} to {after}, {slack} allowed");
+            }
+        }
+    }
+
+    #[test]
+    fn dead_components_are_kept_or_zeroed(
+        (k, rows, cross, gram) in case().prop_filter("something is dead", |(k, _, _, gram)| {
+            (0..*k).any(|c| gram[c * k + c] == 0.0)
+        })
+    ) {
+        let ks = stride(k);
+        for rule in RULES {
+            for dead in [Dead::Keep, Dead::Zero] {
+                let mut out = rows.clone();
+                rule.apply(&mut out, &cross, &gram, k, ks, dead);
+                for (old, new) in rows.chunks_exact(ks).zip(out.chunks_exact(ks)) {
+                    for c in (0..k).filter(|c| gram[c * k + c] == 0.0) {
+                        prop_assert_eq!(new[c], if dead == Dead::Keep { old[c] } else { 0.0 });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How far one step of MU or one sweep of HALS may lift a row's objective by rounding (docs/numerics.md, Updates).
+fn tolerance(old: &[f32], new: &[f32], cross: &[f32], gram: &[f32], k: usize) -> f64 {
+    let u = f64::from(f32::EPSILON) / 2.0;
+    let largest: Vec<f64> = (0..k).map(|c| f64::from(old[c].max(new[c]))).collect();
+    let mut size = 0.0;
+    for a in 0..k {
+        size += f64::from(cross[a]) * largest[a];
+        for b in 0..k {
+            size += largest[a] * f64::from(gram[a * k + b]) * largest[b];
+        }
+    }
+    (k as f64 + 4.0) * u * size
+}
+
+#[test]
+fn hals_of_one_component_solves_it() {
+    let mut rows = [9.0, 0.0, 0.0, 0.0];
+    UpdateRule::Hals { sweeps: 1 }.apply(&mut rows, &[6.0, 0.0, 0.0, 0.0], &[4.0], 1, 4, Dead::Keep);
+    assert_eq!(rows, [1.5, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn mu_is_the_published_quotient() {
+    // r = (1, 2), G = [[2, 1], [1, 3]], c = (8, 14): G r = (4, 7).
+    let mut rows = [1.0, 2.0, 0.0, 0.0];
+    UpdateRule::Mu.apply(&mut rows, &[8.0, 14.0, 0.0, 0.0], &[2.0, 1.0, 1.0, 3.0], 2, 4, Dead::Keep);
+    assert_eq!(rows, [2.0, 4.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_zero_row_stays_zero_under_mu() {
+    let mut rows = [0.0f32; 4];
+    UpdateRule::Mu.apply(&mut rows, &[1e30, 1.0, 0.0, 0.0], &[2.0, 1.0, 1.0, 3.0], 2, 4, Dead::Keep);
+    assert_eq!(rows, [0.0; 4]);
+}
+
+#[test]
+fn nan_stays_in_its_row_and_in_sight() {
+    for rule in RULES {
+        let mut rows = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+        let cross = [f32::NAN, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+        rule.apply(&mut rows, &cross, &[2.0, 1.0, 1.0, 3.0], 2, 4, Dead::Keep);
+        assert!(rows[0].is_nan(), "{rule:?}");
+        assert!(rows[4..].iter().all(|v| v.is_finite()), "{rule:?}");
+    }
+}
