@@ -1,1 +1,34 @@
-//! The storage crate of partwise.
+//! From bytes to row blocks: the block store and the readers of the files people have.
+//!
+//! The rest of partwise sees a matrix of n cells × m genes as a sequence of **blocks** of consecutive rows, each cut into
+//! **tiles**. This crate makes such a sequence from users' files, keeps it on disk in a compact form that is checked on
+//! every read, and gives it back a tile at a time. It knows no mathematics beyond sums.
+//!
+//! It does not print, does not exit and does not decide how many threads run: what takes long reports to a [`Monitor`],
+//! which can also stop it, and what fails returns a [`StorageError`] that names file, place and remedy.
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("partwise reads its stores in place, which needs a little-endian machine");
+
+pub mod anndata;
+pub mod convert;
+pub mod error;
+mod hdf;
+pub mod monitor;
+pub mod source;
+pub mod store;
+pub mod tile;
+
+pub use anndata::{AnnDataWriter, Factors, Value, export, read_factors};
+pub use convert::{ConvertSpec, convert};
+pub use error::{ErrorKind, StorageError};
+pub use monitor::{Axis, Monitor, Quiet, Unit, Warning};
+pub use source::{RowChunk, Source};
+pub use store::{
+    BlockInfo, EncodedTile, GeneMoments, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp, Store,
+    StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows,
+};
+pub use tile::{
+    CellMoments, CsrRows, DenseTile, RunBatch, Runs, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError, TileMoments,
+    encode_dense,
+};

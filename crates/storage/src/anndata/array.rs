@@ -1,0 +1,55 @@
+//! Dense matrices, written by rows.
+
+use std::path::{Path, PathBuf};
+
+use hdf5::{Dataset, Datatype, Group};
+
+use crate::StorageError;
+use crate::hdf::{attribute, problem, raw};
+
+/// Writes a table of f32 by rows, in any order.
+pub struct ArrayWriter {
+    dataset: Dataset,
+    memory: Datatype,
+    path: PathBuf,
+    name: String,
+    columns: usize,
+}
+
+impl ArrayWriter {
+    pub(super) fn create(
+        parent: &Group,
+        path: &Path,
+        name: &str,
+        (rows, columns): (usize, usize),
+    ) -> Result<Self, StorageError> {
+        let create = || {
+            // Contiguous: rows go to their place in the file directly.
+            let dataset = parent.new_dataset::<f32>().no_chunk().shape((rows, columns)).create(name)?;
+            attribute::set_encoding(&dataset, "array", "0.2.0")?;
+            Ok((dataset, Datatype::from_type::<f32>()?))
+        };
+        let (dataset, memory) = create().map_err(|e| problem::problem("write", path, name, &e))?;
+        Ok(ArrayWriter { dataset, memory, path: path.into(), name: name.into(), columns })
+    }
+
+    /// Writes `values`, whole rows one after the other, at `first_row`. Rows that are never written are zero.
+    ///
+    /// # Errors
+    ///
+    /// - the disk is full or failing
+    ///
+    /// # Panics
+    ///
+    /// When `values` are no whole rows.
+    #[track_caller]
+    pub fn write_rows(&mut self, first_row: usize, values: &[f32]) -> Result<(), StorageError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        assert!(self.columns > 0 && values.len().is_multiple_of(self.columns), "values are whole rows");
+        let rows = values.len() / self.columns;
+        raw::write(&self.dataset, &self.memory, &[first_row, 0], &[rows, self.columns], values)
+            .map_err(|e| problem::problem("write", &self.path, &self.name, &e))
+    }
+}

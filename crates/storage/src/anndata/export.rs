@@ -1,0 +1,114 @@
+//! A store as an AnnData file again, value for value.
+
+use std::path::Path;
+
+use super::AnnDataWriter;
+use crate::store::{Layout, Overwrite, SegmentBuf, Store};
+use crate::tile::{CsrRows, RunBatch, SparseTile, Tile, TileError};
+use crate::{Monitor, StorageError, Unit};
+
+/// Writes the matrix, the names and the columns of `store` to an AnnData file at `dest`: sparse stores as CSR, dense ones as tables.
+///
+/// Costs memory for one tile.
+///
+/// # Errors
+///
+/// - a tile of the store is damaged
+/// - `dest` exists, or cannot be written: nothing is left there
+/// - `monitor` cancels
+pub fn export(store: &Store, dest: &Path, overwrite: Overwrite, monitor: &dyn Monitor) -> Result<(), StorageError> {
+    let mut writer = AnnDataWriter::create(dest, overwrite)?;
+    writer.copy_annotations(&store.annotations()?)?;
+    monitor.start("export", store.cells() as u64, Unit::Rows);
+    match store.layout() {
+        Layout::Sparse => {
+            let mut x = writer.x_csr(store.cells(), store.genes(), store.nonzeros())?;
+            let mut rows = Rows::default();
+            for_tiles(store, monitor, |first_row, tile, damaged| match tile {
+                Tile::Sparse(tile) => x.push(rows.of(&tile).map_err(damaged)?),
+                Tile::Dense(_) => unreachable!("a sparse store has sparse tiles, row {first_row}"),
+            })?;
+            x.finish()?;
+        }
+        Layout::Dense => {
+            let mut x = writer.x_dense(store.cells(), store.genes())?;
+            for_tiles(store, monitor, |first_row, tile, _| match tile {
+                Tile::Dense(tile) => x.write_rows(first_row, tile.values),
+                Tile::Sparse(_) => unreachable!("a dense store has dense tiles, row {first_row}"),
+            })?;
+        }
+    }
+    monitor.finish();
+    writer.finish()
+}
+
+/// Hands each tile of `store` to `each` in order, with its first row and a way to say that it is damaged.
+fn for_tiles(
+    store: &Store,
+    monitor: &dyn Monitor,
+    mut each: impl FnMut(usize, Tile<'_>, &dyn Fn(TileError) -> StorageError) -> Result<(), StorageError>,
+) -> Result<(), StorageError> {
+    let mut buffer = SegmentBuf::default();
+    for block in 0..store.blocks() {
+        let info = store.block(block);
+        for tile in 0..info.tiles {
+            if monitor.cancelled() {
+                return Err(StorageError::Cancelled);
+            }
+            let first_row = info.first_row + tile * store.tile_rows();
+            let last_row = (first_row + store.tile_rows()).min(info.first_row + info.rows) - 1;
+            let damaged = |source: TileError| StorageError::DamagedTile {
+                path: store.path().into(),
+                block,
+                first_row,
+                last_row,
+                source,
+            };
+            let segment = store.read(block, tile..tile + 1, &mut buffer)?;
+            each(first_row, segment.tile(tile)?, &damaged)?;
+            monitor.advance((last_row + 1 - first_row) as u64);
+        }
+    }
+    Ok(())
+}
+
+/// Turns tiles, which lie in gene order, into rows. Keeps its buffers.
+#[derive(Default)]
+struct Rows {
+    batch: RunBatch,
+    indptr: Vec<usize>,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl Rows {
+    /// The rows of `tile`. Decodes it twice: to count the entries of each row, then to put them there.
+    fn of(&mut self, tile: &SparseTile<'_>) -> Result<CsrRows<'_>, TileError> {
+        self.indptr.clear();
+        self.indptr.resize(tile.rows() + 1, 0);
+        let mut runs = tile.runs();
+        while runs.next_batch(&mut self.batch)? {
+            self.batch.rows.iter().for_each(|&row| self.indptr[usize::from(row) + 1] += 1);
+        }
+        for row in 0..tile.rows() {
+            self.indptr[row + 1] += self.indptr[row];
+        }
+        let mut next = self.indptr.clone();
+        self.indices.resize(tile.nonzeros(), 0);
+        self.values.resize(tile.nonzeros(), 0.0);
+        let mut runs = tile.runs();
+        while runs.next_batch(&mut self.batch)? {
+            let mut start = 0;
+            for (&gene, &end) in self.batch.genes.iter().zip(&self.batch.ends) {
+                for at in start..end as usize {
+                    let place = &mut next[usize::from(self.batch.rows[at])];
+                    self.indices[*place] = gene;
+                    self.values[*place] = self.batch.values[at];
+                    *place += 1;
+                }
+                start = end as usize;
+            }
+        }
+        Ok(CsrRows { indptr: &self.indptr, indices: &self.indices, values: &self.values })
+    }
+}

@@ -1,0 +1,36 @@
+//! AnnData files that we write (results, exports, simulated data) and the two factors that we read back.
+//!
+//! Files follow anndata's on-disk specification: every element says its encoding in the attributes `encoding-type` and
+//! `encoding-version`. Everything is streamed; nothing is held that grows with cells.
+//!
+//! | file      | question                                                        |
+//! |-----------|-----------------------------------------------------------------|
+//! | `writer`  | how does a file come into being whole or not at all?             |
+//! | `part`    | where is it written before it is whole?                          |
+//! | `sparse`  | how is a sparse matrix written by rows?                          |
+//! | `array`   | how is a dense matrix written by rows?                           |
+//! | `frame`   | how are names and columns written?                              |
+//! | `value`   | how does a nested dictionary go into `uns`?                      |
+//! | `uns`     | how is it read again?                                           |
+//! | `factors` | how are W and H of an earlier result read?                       |
+//! | `export`  | how does a store become an AnnData file again?                   |
+
+mod array;
+mod export;
+mod factors;
+mod frame;
+mod part;
+mod sparse;
+mod uns;
+mod value;
+mod writer;
+
+pub use array::ArrayWriter;
+pub use export::export;
+pub use factors::{Factors, read_factors};
+pub use frame::FrameWriter;
+pub use sparse::CsrWriter;
+pub use uns::read_uns;
+pub use value::Value;
+pub use writer::AnnDataWriter;
+pub(crate) use writer::frame_name;

@@ -1,0 +1,178 @@
+//! An AnnData file that appears whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use hdf5::File;
+
+use super::part::{self, Part};
+use super::{ArrayWriter, CsrWriter, FrameWriter, Value, value};
+use crate::hdf::{self, attribute};
+use crate::store::Overwrite;
+use crate::{Axis, StorageError};
+
+/// Writes one AnnData file.
+///
+/// It is written beside its destination as `.NAME.part`, by one run at a time, synced, and renamed by [`finish`](Self::finish). Dropping the writer
+/// before that removes what was written; the destination is untouched.
+///
+/// anndata needs `obs` and `var` in a file: give them by [`copy_annotations`](Self::copy_annotations) or
+/// [`dataframe`](Self::dataframe). Sub-writers borrow nothing and may be used side by side; drop or finish them before `finish`.
+pub struct AnnDataWriter {
+    // Fields are dropped in this order: the file is closed before it is removed.
+    file: File,
+    part: Part,
+    dest: PathBuf,
+    overwrite: Overwrite,
+}
+
+impl AnnDataWriter {
+    /// Begins a file for `dest` with the empty groups that anndata expects.
+    ///
+    /// # Errors
+    ///
+    /// - `dest` exists and may not be overwritten, or is something else than an HDF5 file
+    /// - another run is writing `dest`
+    /// - its folder cannot be written to
+    pub fn create(dest: &Path, overwrite: Overwrite) -> Result<Self, StorageError> {
+        check_destination(dest, overwrite)?;
+        let part = Part::claim(dest)?;
+        let file = hdf::file::create(part.path())?;
+        let writer = AnnDataWriter { file, part, dest: dest.into(), overwrite };
+        attribute::set_encoding(&writer.file, "anndata", "0.1.0").map_err(|e| writer.problem("/", &e))?;
+        for name in ["layers", "obsm", "obsp", "uns", "varm", "varp"] {
+            let dict = writer.file.create_group(name).map_err(|e| writer.problem(name, &e))?;
+            attribute::set_encoding(&dict, "dict", "0.1.0").map_err(|e| writer.problem(name, &e))?;
+        }
+        Ok(writer)
+    }
+
+    /// Where the file will be.
+    pub fn path(&self) -> &Path {
+        &self.dest
+    }
+
+    /// Copies `obs` and `var` of the AnnData file at `annotations`.
+    ///
+    /// # Errors
+    ///
+    /// - one of them is not there, cannot be read or written
+    pub fn copy_annotations(&mut self, annotations: &Path) -> Result<(), StorageError> {
+        let source = hdf::file::open(annotations)?;
+        for name in ["obs", "var"] {
+            let group = source.group(name).map_err(|e| hdf::problem::problem("read", annotations, name, &e))?;
+            group.copy_to(&self.file, name).map_err(|e| self.problem(name, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Begins `X` as compressed sparse rows of `cells` × `genes`.
+    ///
+    /// `at_most` bounds the entries that will be pushed; below 2³¹ row pointers take 4 bytes, above 8.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be written
+    pub fn x_csr(&mut self, cells: usize, genes: usize, at_most: u64) -> Result<CsrWriter, StorageError> {
+        CsrWriter::create(&self.file, &self.dest, (cells, genes), at_most)
+    }
+
+    /// Begins `X` as a table of `cells` × `genes`.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be written
+    pub fn x_dense(&mut self, cells: usize, genes: usize) -> Result<ArrayWriter, StorageError> {
+        ArrayWriter::create(&self.file, &self.dest, "X", (cells, genes))
+    }
+
+    /// Begins the table `group/name` of `rows` × `columns`, such as `obsm/X_nmf`.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be written
+    pub fn array2(
+        &mut self,
+        group: &str,
+        name: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<ArrayWriter, StorageError> {
+        ArrayWriter::create(&self.file, &self.dest, &format!("{group}/{name}"), (rows, columns))
+    }
+
+    /// Writes `uns/name`.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be written
+    pub fn uns(&mut self, name: &str, value: &Value) -> Result<(), StorageError> {
+        let uns = self.file.group("uns").map_err(|e| self.problem("uns", &e))?;
+        value::write(&uns, name, value).map_err(|e| self.problem(&format!("uns/{name}"), &e))
+    }
+
+    /// Begins `obs` or `var` with `rows` rows.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be written
+    pub fn dataframe(&mut self, axis: Axis, rows: usize) -> Result<FrameWriter, StorageError> {
+        FrameWriter::create(&self.file, &self.dest, frame_name(axis), rows)
+    }
+
+    /// Syncs the file and puts it at its destination.
+    ///
+    /// # Errors
+    ///
+    /// - the disk is full or failing: nothing is left, not at the destination either
+    /// - something appeared at the destination that may not be overwritten
+    pub fn finish(self) -> Result<(), StorageError> {
+        let AnnDataWriter { file, part, dest, overwrite } = self;
+        // Flushing first: errors of closing alone would leave the library with pages that it cannot write.
+        file.flush().map_err(|e| hdf::problem::problem("write", &dest, "/", &e))?;
+        file.close().map_err(|e| hdf::problem::problem("write", &dest, "/", &e))?;
+        let sync = std::fs::OpenOptions::new().write(true).open(part.path()).and_then(|f| f.sync_all());
+        sync.map_err(|e| StorageError::io("write", &dest, e))?;
+        check_destination(&dest, overwrite)?;
+        part.place(&dest, overwrite == Overwrite::Replace).map_err(|e| StorageError::io("create", &dest, e))?;
+        let folder = dest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StorageError::io("sync", folder, e))
+    }
+
+    /// Our error for one of the library while writing `dataset`.
+    fn problem(&self, dataset: &str, error: &hdf5::Error) -> StorageError {
+        hdf::problem::problem("write", &self.dest, dataset, error)
+    }
+}
+
+/// What anndata calls the table of an axis.
+pub(crate) fn frame_name(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Cells => "obs",
+        Axis::Genes => "var",
+    }
+}
+
+/// Whether a file may be put at `dest`.
+fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
+    let Some(meta) = part::stat(dest)? else { return Ok(()) };
+    if overwrite == Overwrite::Refuse {
+        return Err(StorageError::Exists { path: dest.into() });
+    }
+    let keep = |reason: &str| Err(StorageError::NotReplaceable { path: dest.into(), reason: reason.into() });
+    if meta.is_dir() {
+        return keep("it is a folder");
+    }
+    if meta.is_symlink() {
+        // It is the link that is replaced, not what it leads to.
+        return Ok(());
+    }
+    if !meta.is_file() {
+        return keep("it is no regular file");
+    }
+    let mut head = [0; 8];
+    let begins = std::fs::File::open(dest).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
+    if meta.len() > 0 && (begins.is_err() || &head != b"\x89HDF\r\n\x1a\n") {
+        return keep("it is no HDF5 file");
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What a store of a source looks like: sparse or dense, the heights of tiles and blocks.
+//!
+//! All of it follows from the source alone, so that a budget or a number of threads does not change what is written.
+
+use std::ops::Range;
+
+use super::{ConvertSpec, StorageError, plan};
+use crate::source::{Form, RowChunk, Source};
+use crate::store::{Layout, default_block_rows};
+use crate::tile::TILE_ROWS;
+
+/// Values of the leading rows that decide whether a dense source is mostly zeros.
+const SAMPLE: usize = 1 << 20;
+
+/// Values read at a time.
+const PIECE: usize = 1 << 18;
+
+/// The shape of a store to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreShape {
+    pub(super) cells: usize,
+    pub(super) genes: usize,
+    pub(super) layout: Layout,
+    pub(super) tile_rows: usize,
+    pub(super) block_rows: usize,
+    /// For a dense source: entries that a sparse tile is expected to have at most, judging by the sample.
+    pub(super) sampled_entries_per_tile: usize,
+}
+
+impl StoreShape {
+    /// Decides; a dense source is asked for its leading rows.
+    ///
+    /// It becomes a sparse store where 8 bytes for each nonzero of these rows (a column and a value) are fewer than 4 bytes for
+    /// each value. The leading rows are as many as hold a million values, at least 16.
+    ///
+    /// # Errors
+    ///
+    /// - the block height is not a positive multiple of the tile's height
+    /// - the leading rows cannot be read, or not within the budget
+    pub(super) fn of(source: &mut dyn Source, spec: &ConvertSpec) -> Result<StoreShape, StorageError> {
+        match source.form() {
+            Form::Sparse { .. } => StoreShape::cut(source, Layout::Sparse, 0, spec),
+            Form::Dense => {
+                plan::check_sampling(source, spec)?;
+                let (layout, entries) = sample(source)?;
+                StoreShape::cut(source, layout, entries, spec)
+            }
+        }
+    }
+
+    fn cut(
+        source: &dyn Source,
+        layout: Layout,
+        entries: usize,
+        spec: &ConvertSpec,
+    ) -> Result<StoreShape, StorageError> {
+        let (cells, genes) = (source.cells(), source.genes());
+        let tile_rows = layout.tile_rows(genes);
+        let block_rows = spec.block_rows.unwrap_or_else(|| default_block_rows(cells));
+        if block_rows == 0 || !block_rows.is_multiple_of(tile_rows) {
+            let message =
+                format!("{block_rows} rows a block are not a multiple of {tile_rows}; choose one with --block-rows");
+            return Err(StorageError::Usage { message });
+        }
+        Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile: entries })
+    }
+
+    /// How many tiles there are.
+    pub(super) fn tiles(&self) -> usize {
+        self.cells.div_ceil(self.tile_rows)
+    }
+
+    /// The rows of a tile.
+    pub(super) fn rows_of(&self, tile: usize) -> Range<usize> {
+        let first = tile * self.tile_rows;
+        first..self.cells.min(first + self.tile_rows)
+    }
+}
+
+fn sample(source: &mut dyn Source) -> Result<(Layout, usize), StorageError> {
+    let genes = source.genes();
+    let rows = (SAMPLE / genes.max(1)).max(16).min(source.cells());
+    let step = (PIECE / genes.max(1)).max(1);
+    let mut chunk = RowChunk::default();
+    let mut nonzeros = 0;
+    let mut densest = 0;
+    for first in (0..rows).step_by(step) {
+        source.read_rows(first..rows.min(first + step), &mut chunk)?;
+        let RowChunk::Dense { values } = &chunk else { continue };
+        for row in values.chunks_exact(genes.max(1)) {
+            let count = row.iter().filter(|&&v| v > 0.0).count();
+            nonzeros += count;
+            densest = densest.max(count);
+        }
+    }
+    let layout = if 8 * nonzeros < 4 * rows * genes { Layout::Sparse } else { Layout::Dense };
+    Ok((layout, densest * TILE_ROWS))
+}

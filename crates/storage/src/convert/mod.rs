@@ -1,0 +1,118 @@
+//! From a source to a store, in bounded memory, on every core.
+//!
+//! One thread reads rows of a tile after the other (the HDF5 library runs under one lock), encoders pack them, and the calling
+//! thread appends them in order. A tile in flight has a slot; slots are as many as the budget holds. What is written depends on
+//! the source and on the block height alone.
+//!
+//! | file       | question                                                            |
+//! |------------|---------------------------------------------------------------------|
+//! | `layout`   | sparse or dense, and how tall are tiles and blocks?                    |
+//! | `plan`     | how many threads and tiles in flight fit into the budget?              |
+//! | `pipeline` | how do reader, encoders and writer work together?                      |
+//! | `reader`   | what is read when, into which slot?                                  |
+//! | `tidy`     | how are rows sorted, merged and freed of zeros?                        |
+//! | `names`    | which names occur twice?                                              |
+
+mod layout;
+mod names;
+mod pipeline;
+mod plan;
+mod reader;
+mod tidy;
+
+use std::path::Path;
+
+use self::layout::StoreShape;
+use crate::source::{Rounding, Source};
+use crate::store::{Overwrite, Store, StoreHeader, StoreWriter};
+use crate::{Axis, Monitor, StorageError, Unit, Warning};
+
+/// How to convert.
+#[derive(Debug, Clone)]
+pub struct ConvertSpec {
+    /// Rows of a block, a multiple of the tile's height; by default about a 32nd of the rows, 256 to 4096.
+    pub block_rows: Option<usize>,
+    /// Peak resident bytes of the process.
+    pub memory: u64,
+    /// Encoding threads; fewer run where the budget does not hold more.
+    pub threads: usize,
+    /// What to do about a store that is there already.
+    pub overwrite: Overwrite,
+}
+
+/// Writes the matrix of `source`, with its names and columns, into a new store at `dest`.
+///
+/// Reports rows as it goes, and in the end what it changed: values rounded, rows sorted, duplicates merged, zeros dropped, names
+/// that occur twice, cells and genes that are empty.
+///
+/// # Errors
+///
+/// - a value or index of the source is refused; a cell or gene is missing altogether
+/// - `dest` exists, or cannot be written: nothing is left there
+/// - the budget is too small (the message says the smallest that will do)
+/// - `monitor` cancels
+pub fn convert(
+    source: &mut dyn Source,
+    dest: &Path,
+    spec: &ConvertSpec,
+    monitor: &dyn Monitor,
+) -> Result<Store, StorageError> {
+    check_shape(source)?;
+    let shape = StoreShape::of(source, spec)?;
+    let before = source.rounding();
+    let header = StoreHeader {
+        cells: shape.cells,
+        genes: shape.genes,
+        layout: shape.layout,
+        block_rows: shape.block_rows,
+        tile_rows: shape.tile_rows,
+        source: source.stamp(),
+    };
+    let mut writer = StoreWriter::create(dest, header, spec.overwrite)?;
+    monitor.start("convert", shape.cells as u64, Unit::Rows);
+    let done = pipeline::run(source, &shape, spec, &mut writer, monitor)?;
+    monitor.finish();
+    let annotations = writer.annotations_path();
+    source.write_annotations(&annotations, monitor)?;
+    for axis in [Axis::Cells, Axis::Genes] {
+        if let Some(found) = names::duplicates(&annotations, axis)? {
+            monitor.warn(&Warning::DuplicateNames { axis, count: found.count, example: found.example });
+        }
+    }
+    done.tidied.report(monitor);
+    report_rounding(before, source, monitor);
+    if monitor.cancelled() {
+        return Err(StorageError::Cancelled);
+    }
+    let store = writer.finish()?;
+    let empty_genes = store.gene_moments().iter().filter(|gene| gene.nonzeros == 0).count() as u64;
+    for (axis, count) in [(Axis::Cells, done.empty_cells), (Axis::Genes, empty_genes)] {
+        if count > 0 {
+            monitor.warn(&Warning::Empty { axis, count });
+        }
+    }
+    Ok(store)
+}
+
+/// A matrix without rows or columns is no input for anything here.
+fn check_shape(source: &dyn Source) -> Result<(), StorageError> {
+    let (cells, genes) = (source.cells(), source.genes());
+    if cells > 0 && genes > 0 && genes <= u32::MAX as usize {
+        return Ok(());
+    }
+    Err(StorageError::InvalidDataset {
+        path: source.path().into(),
+        dataset: source.dataset().into(),
+        problem: format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes"),
+        remedy: "choose a matrix with values".into(),
+    })
+}
+
+/// Tells how many values were rounded since `before`.
+fn report_rounding(before: Rounding, source: &dyn Source, monitor: &dyn Monitor) {
+    let after = source.rounding();
+    let count = after.count - before.count;
+    if count > 0 {
+        monitor.warn(&Warning::RoundedToF32 { dataset: source.dataset().into(), count, example: after.example });
+    }
+}

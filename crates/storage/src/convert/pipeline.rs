@@ -1,0 +1,175 @@
+//! Reader, encoders and writer at work together.
+//!
+//! ```text
+//! reader (1 thread) ──tile, rows──► encoders ──packed tile──► writer (the caller), in order
+//!        ▲                                                        │
+//!        └────────────────── empty slots ◄────────────────────────┘
+//! ```
+
+use std::collections::BTreeMap;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::ConvertSpec;
+use super::layout::StoreShape;
+use super::plan;
+use super::reader::{Read, Reader};
+use super::tidy::{Tidied, Tidier};
+use crate::source::{RowChunk, Source};
+use crate::store::{EncodedTile, StoreWriter};
+use crate::tile::{CsrRows, TileEncoder, encode_dense};
+use crate::{Monitor, StorageError};
+
+/// A tile as it will be written.
+struct Packed {
+    tile: usize,
+    encoded: EncodedTile,
+    tidied: Tidied,
+    /// The slot, to be used again.
+    chunk: RowChunk,
+}
+
+/// What was noticed on the way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Done {
+    /// What was put in order.
+    pub(super) tidied: Tidied,
+    /// Rows without a value above zero.
+    pub(super) empty_cells: u64,
+}
+
+/// Converts every tile of `source`.
+pub(super) fn run(
+    source: &mut dyn Source,
+    shape: &StoreShape,
+    spec: &ConvertSpec,
+    writer: &mut StoreWriter,
+    monitor: &dyn Monitor,
+) -> Result<Done, StorageError> {
+    let form = source.form();
+    let expected = plan::expected_entries(shape, form);
+    let plan = plan::plan(source, shape, expected, spec)?;
+    let (free_to, free) = bounded(plan.tiles);
+    let (read_to, read) = bounded(plan.tiles);
+    let (packed_to, packed) = bounded(plan.tiles + 1);
+    let place = source.path().to_owned();
+    let dataset = source.dataset().to_owned();
+    let beyond = |row: usize, column: u32| StorageError::InvalidDataset {
+        path: place.clone(),
+        dataset: dataset.clone(),
+        problem: format!("has entries at row {row}, column {column} that add up beyond 32-bit floats"),
+        remedy: "scale the values down".into(),
+    };
+    std::thread::scope(|scope| {
+        let reader = Reader {
+            source,
+            form,
+            shape,
+            spec,
+            plan,
+            expected,
+            monitor,
+            spare: vec![RowChunk::default(); plan.tiles],
+            free,
+            read_to,
+        };
+        let failed = packed_to.clone();
+        scope.spawn(move || {
+            let _alarm = Alarm(&failed);
+            if let Err(error) = reader.run() {
+                // Nobody listens any more when the writer has failed itself.
+                let _ = failed.send(Err(error));
+            }
+        });
+        for _ in 0..plan.threads {
+            let (read, packed_to, beyond) = (read.clone(), packed_to.clone(), &beyond);
+            scope.spawn(move || encode_all(shape, &read, &packed_to, beyond));
+        }
+        drop((read, packed_to));
+        write_in_order(shape, writer, &packed, free_to, monitor)
+    })
+}
+
+/// Ends the work when its thread panics, so that the others do not wait for it; the scope then passes the panic on.
+struct Alarm<'a>(&'a Sender<Result<Packed, StorageError>>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.send(Err(StorageError::Cancelled));
+        }
+    }
+}
+
+/// Packs tiles until there are no more.
+fn encode_all(
+    shape: &StoreShape,
+    read: &Receiver<Read>,
+    packed_to: &Sender<Result<Packed, StorageError>>,
+    beyond: &impl Fn(usize, u32) -> StorageError,
+) {
+    let _alarm = Alarm(packed_to);
+    let mut encoder = TileEncoder::new();
+    let mut tidier = Tidier::default();
+    let mut bytes = Vec::new();
+    for Read { tile, mut chunk, oversize } in read {
+        let rows = shape.rows_of(tile);
+        let mut tidied = Tidied::default();
+        let (moments, nonzeros) = match &mut chunk {
+            RowChunk::Sparse { indptr, indices, values } => {
+                tidied = match tidier.tidy(indptr, indices, values) {
+                    Ok(tidied) => tidied,
+                    Err((row, column)) => {
+                        let _ = packed_to.send(Err(beyond(rows.start + row, column)));
+                        return;
+                    }
+                };
+                let moments = encoder.encode(CsrRows { indptr, indices, values }, shape.genes, &mut bytes);
+                (moments, values.len() as u64)
+            }
+            RowChunk::Dense { values } => {
+                let moments = encode_dense(values, shape.genes, &mut bytes);
+                (moments, values.iter().filter(|&&v| v > 0.0).count() as u64)
+            }
+        };
+        let encoded = EncodedTile { bytes: bytes.clone(), rows: rows.len(), nonzeros, moments };
+        if oversize {
+            (encoder, bytes, chunk) = (TileEncoder::new(), Vec::new(), RowChunk::default());
+        }
+        if packed_to.send(Ok(Packed { tile, encoded, tidied, chunk })).is_err() {
+            return;
+        }
+    }
+}
+
+/// Appends tiles to the store in their order and gives their slots back.
+fn write_in_order(
+    shape: &StoreShape,
+    writer: &mut StoreWriter,
+    packed: &Receiver<Result<Packed, StorageError>>,
+    free_to: Sender<RowChunk>,
+    monitor: &dyn Monitor,
+) -> Result<Done, StorageError> {
+    let mut waiting = BTreeMap::new();
+    let mut done = Done::default();
+    let mut next = 0;
+    while next < shape.tiles() {
+        // Senders are gone only when threads panicked, which the scope passes on.
+        let Ok(message) = packed.recv() else { break };
+        let message = message?;
+        waiting.insert(message.tile, message);
+        while let Some(tile) = waiting.remove(&next) {
+            done.empty_cells += tile.encoded.moments.cells.iter().filter(|cell| cell.nonzeros == 0).count() as u64;
+            done.tidied.add(tile.tidied);
+            writer.push_tile(tile.encoded)?;
+            monitor.advance(shape.rows_of(next).len() as u64);
+            if monitor.cancelled() {
+                return Err(StorageError::Cancelled);
+            }
+            // The reader may have read its last tile.
+            let _ = free_to.send(tile.chunk);
+            next += 1;
+        }
+    }
+    Ok(done)
+}

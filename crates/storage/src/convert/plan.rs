@@ -1,0 +1,158 @@
+//! How many threads and how many tiles at once fit into a memory budget.
+//!
+//! Nothing here changes what is written: tiles are the same and in the same order whatever the plan.
+
+use super::ConvertSpec;
+use super::layout::StoreShape;
+use crate::StorageError;
+use crate::source::{Form, Source};
+use crate::store::Layout;
+
+/// What a process with HDF5 takes (14 MiB) and what writing and looking through names and columns adds (up to 16 MiB).
+const PROCESS: u64 = 32 << 20;
+
+/// Bytes that a reader may keep resident while the leading rows are looked at, whatever the budget: names and columns are not
+/// written yet, and their share of [`PROCESS`] is free.
+const SAMPLING: u64 = 16 << 20;
+
+/// Stack, allocator and small buffers of a thread.
+const THREAD: u64 = 512 << 10;
+
+/// What decides how much memory a conversion takes.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    /// Bytes whatever runs.
+    fixed: u64,
+    /// Bytes for each tile in flight: as read, as packed, its moments.
+    per_tile: u64,
+    /// Bytes for each encoding thread: its scratch.
+    per_thread: u64,
+}
+
+/// What will run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Encoding threads.
+    pub(super) threads: usize,
+    /// Tiles in flight at most.
+    pub(super) tiles: usize,
+}
+
+/// The most entries that a tile is expected to hold.
+pub(super) fn expected_entries(shape: &StoreShape, form: Form) -> usize {
+    match form {
+        Form::Sparse { most_per_tile, .. } => most_per_tile,
+        Form::Dense => shape.sampled_entries_per_tile,
+    }
+}
+
+/// What will run to convert tiles of up to `entries` entries.
+///
+/// # Errors
+///
+/// - the budget is too small; the error has the smallest that will do
+pub(super) fn plan(
+    source: &dyn Source,
+    shape: &StoreShape,
+    entries: usize,
+    spec: &ConvertSpec,
+) -> Result<Plan, StorageError> {
+    let needs = needs(shape, entries, source.resident_bytes());
+    needs.plan(spec.memory, spec.threads).map_err(|smallest| StorageError::MemoryBudget {
+        path: source.path().into(),
+        given: spec.memory,
+        smallest,
+        condition: String::new(),
+    })
+}
+
+/// Whether the leading rows of a dense source can be read within the budget.
+///
+/// # Errors
+///
+/// - they cannot; the error has a budget that will do whatever the values are, as none of them could be looked at
+pub(super) fn check_sampling(source: &dyn Source, spec: &ConvertSpec) -> Result<(), StorageError> {
+    let resident = source.resident_bytes();
+    if resident <= SAMPLING || spec.memory >= PROCESS + resident {
+        return Ok(());
+    }
+    let (cells, genes) = (source.cells(), source.genes());
+    let smallest = [Layout::Dense, Layout::Sparse].map(|layout| {
+        let tile_rows = layout.tile_rows(genes);
+        let entries = tile_rows * genes;
+        let shape =
+            StoreShape { cells, genes, layout, tile_rows, block_rows: tile_rows, sampled_entries_per_tile: entries };
+        needs(&shape, entries, resident).smallest()
+    });
+    Err(StorageError::MemoryBudget {
+        path: source.path().into(),
+        given: spec.memory,
+        smallest: smallest[0].max(smallest[1]),
+        condition: " whatever the values are (this budget is too small to look at them)".into(),
+    })
+}
+
+/// What tiles of up to `entries` entries need.
+fn needs(shape: &StoreShape, entries: usize, source_resident: u64) -> Needs {
+    let (genes, rows, entries) = (shape.genes as u64, shape.tile_rows as u64, entries as u64);
+    let tiles = shape.cells.div_ceil(shape.tile_rows) as u64;
+    // Sums of genes, the table of tiles.
+    let fixed = PROCESS + source_resident + 160 * genes + 48 * tiles;
+    match shape.layout {
+        Layout::Sparse => Needs {
+            // Columns and values; packed at worst; a share of the sums for each gene present.
+            fixed,
+            per_tile: 8 * entries + 5 * entries + 64 * genes.min(entries) + 48 * rows + genes / 8,
+            // The encoder sorts, codes and packs, and grows its buffers by doubling.
+            per_thread: THREAD + 24 * entries + 48 * genes,
+        },
+        Layout::Dense => {
+            let tile = 4 * rows * genes;
+            Needs { fixed, per_tile: 2 * tile + 64 * genes + 48 * rows, per_thread: THREAD + tile + 16 * genes }
+        }
+    }
+}
+
+impl Needs {
+    /// The smallest budget that will do.
+    fn smallest(&self) -> u64 {
+        // One tile is read while another one is packed.
+        self.fixed + 2 * self.per_tile + self.per_thread
+    }
+
+    /// The plan for a budget, or the smallest budget that would do.
+    fn plan(&self, memory: u64, threads: usize) -> Result<Plan, u64> {
+        let smallest = self.smallest();
+        if memory < smallest {
+            return Err(smallest);
+        }
+        let more = (memory - smallest) / (self.per_tile + self.per_thread);
+        let threads = (1 + more).min(threads.max(1) as u64);
+        let left = memory - self.fixed - threads * self.per_thread;
+        let tiles = (left / self.per_tile.max(1)).clamp(threads + 1, 2 * threads + 1);
+        Ok(Plan { threads: threads as usize, tiles: tiles as usize })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDS: Needs = Needs { fixed: 1000, per_tile: 100, per_thread: 50 };
+
+    #[test]
+    fn a_budget_below_the_smallest_is_refused_with_the_smallest() {
+        assert_eq!(NEEDS.plan(1249, 4), Err(1250));
+        assert_eq!(NEEDS.plan(1250, 4), Ok(Plan { threads: 1, tiles: 2 }));
+    }
+
+    #[test]
+    fn more_memory_gives_more_threads_and_then_more_tiles_but_never_beyond_the_budget() {
+        for memory in 1250..4000 {
+            let plan = NEEDS.plan(memory, 7).unwrap();
+            assert!(plan.threads <= 7 && plan.tiles > plan.threads && plan.tiles <= 15);
+            assert!(1000 + 100 * plan.tiles as u64 + 50 * plan.threads as u64 <= memory, "{memory}: {plan:?}");
+        }
+        assert_eq!(NEEDS.plan(1 << 40, 7), Ok(Plan { threads: 7, tiles: 15 }));
+    }
+}

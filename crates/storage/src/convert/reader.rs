@@ -1,0 +1,114 @@
+//! The thread that reads: one tile after the other, each into a slot.
+
+use std::ops::Range;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::ConvertSpec;
+use super::layout::StoreShape;
+use super::plan::{self, Plan};
+use crate::source::{Form, RowChunk, Source};
+use crate::store::Layout;
+use crate::{Monitor, StorageError};
+
+/// Values of a dense source that are looked at together when they become sparse rows.
+const PIECE: usize = 1 << 17;
+
+/// A tile as it was read.
+pub(super) struct Read {
+    pub(super) tile: usize,
+    pub(super) chunk: RowChunk,
+    /// It holds more than was planned for, and is alone in flight.
+    pub(super) oversize: bool,
+}
+
+/// Reads every tile of a source.
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a mut dyn Source,
+    pub(super) form: Form,
+    pub(super) shape: &'a StoreShape,
+    pub(super) spec: &'a ConvertSpec,
+    pub(super) plan: Plan,
+    pub(super) expected: usize,
+    pub(super) monitor: &'a dyn Monitor,
+    /// Slots that were not used yet.
+    pub(super) spare: Vec<RowChunk>,
+    /// Slots of tiles that have been written. The writer alone holds the other end, so that its end is noticed.
+    pub(super) free: Receiver<RowChunk>,
+    pub(super) read_to: Sender<Read>,
+}
+
+impl Reader<'_> {
+    /// Reads until the end, an error, or until nobody wants more.
+    pub(super) fn run(mut self) -> Result<(), StorageError> {
+        let mut dense = RowChunk::default();
+        for tile in 0..self.shape.tiles() {
+            if self.monitor.cancelled() {
+                return Err(StorageError::Cancelled);
+            }
+            // An end of the channels means that another thread has failed and said so.
+            let Some(mut chunk) = self.slot() else { return Ok(()) };
+            let rows = self.shape.rows_of(tile);
+            let entries = match self.shape.layout {
+                Layout::Sparse if self.form == Form::Dense => self.read_sparsely(rows, &mut dense, &mut chunk)?,
+                _ => {
+                    self.source.read_rows(rows, &mut chunk)?;
+                    0
+                }
+            };
+            let oversize = entries > self.expected;
+            let sent = if oversize {
+                self.send_alone(Read { tile, chunk, oversize }, entries)?
+            } else {
+                self.send(Read { tile, chunk, oversize })
+            };
+            if !sent {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads rows of a dense source as sparse ones; returns their entries.
+    fn read_sparsely(
+        &mut self,
+        rows: Range<usize>,
+        dense: &mut RowChunk,
+        chunk: &mut RowChunk,
+    ) -> Result<usize, StorageError> {
+        let genes = self.shape.genes;
+        let (indptr, indices, values) = chunk.sparse();
+        indptr.push(0);
+        let step = (PIECE / genes).max(1);
+        for first in rows.clone().step_by(step) {
+            self.source.read_rows(first..rows.end.min(first + step), dense)?;
+            let RowChunk::Dense { values: table } = &*dense else { continue };
+            for row in table.chunks_exact(genes) {
+                for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+                    indices.push(column as u32);
+                    values.push(value);
+                }
+                indptr.push(values.len());
+            }
+        }
+        Ok(values.len())
+    }
+
+    fn send(&self, read: Read) -> bool {
+        self.read_to.send(read).is_ok()
+    }
+
+    /// An empty slot; `None` when the work is over.
+    fn slot(&mut self) -> Option<RowChunk> {
+        self.spare.pop().or_else(|| self.free.recv().ok())
+    }
+
+    /// Waits until no other tile is in flight, forgets their buffers, sends `read` and waits for it; false when the work is over.
+    fn send_alone(&mut self, read: Read, entries: usize) -> Result<bool, StorageError> {
+        plan::plan(self.source, self.shape, entries, self.spec)?;
+        let others = (1..self.plan.tiles).all(|_| self.slot().is_some());
+        let alone = others && self.send(read) && self.slot().is_some();
+        self.spare.resize_with(self.plan.tiles, RowChunk::default);
+        Ok(alone)
+    }
+}

@@ -1,0 +1,147 @@
+//! Rows as the store wants them: columns ascending, each once, no zeros.
+
+use crate::{Monitor, Warning};
+
+/// What was put in order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tidied {
+    /// Rows whose columns were not ascending.
+    pub(super) sorted: u64,
+    /// Entries that were added to another one at the same place.
+    pub(super) merged: u64,
+    /// Stored zeros that were left out.
+    pub(super) zeros: u64,
+}
+
+impl Tidied {
+    pub(super) fn add(&mut self, other: Tidied) {
+        self.sorted += other.sorted;
+        self.merged += other.merged;
+        self.zeros += other.zeros;
+    }
+
+    /// Tells what happened, if anything did.
+    pub(super) fn report(self, monitor: &dyn Monitor) {
+        let warnings = [
+            (self.sorted, Warning::SortedRows { count: self.sorted }),
+            (self.merged, Warning::MergedDuplicates { count: self.merged }),
+            (self.zeros, Warning::DroppedZeros { count: self.zeros }),
+        ];
+        warnings.iter().filter(|(count, _)| *count > 0).for_each(|(_, warning)| monitor.warn(warning));
+    }
+}
+
+/// Puts compressed rows in order, in place. Keeps its scratch memory, which is that of one row.
+#[derive(Debug, Default)]
+pub(super) struct Tidier {
+    order: Vec<u32>,
+    row: Vec<(u32, f32)>,
+}
+
+impl Tidier {
+    /// Sorts columns, adds up duplicates (in f64, in the order stored), drops zeros and shortens the arrays.
+    ///
+    /// Rows that are in order already cost one look. Returns the row and column of a sum beyond f32, if there is one.
+    pub(super) fn tidy(
+        &mut self,
+        indptr: &mut [usize],
+        indices: &mut Vec<u32>,
+        values: &mut Vec<f32>,
+    ) -> Result<Tidied, (usize, u32)> {
+        let mut tidied = Tidied::default();
+        let mut write = 0;
+        let mut start = 0;
+        for row in 0..indptr.len() - 1 {
+            let end = indptr[row + 1];
+            let ascending = indices[start..end].is_sorted_by(|a, b| a < b);
+            if ascending && values[start..end].iter().all(|&v| v > 0.0) {
+                if write != start {
+                    indices.copy_within(start..end, write);
+                    values.copy_within(start..end, write);
+                }
+                write += end - start;
+            } else {
+                let kept = self.put_in_order(&indices[start..end], &values[start..end], &mut tidied);
+                for &(column, value) in kept {
+                    if value == f32::INFINITY {
+                        return Err((row, column));
+                    }
+                    indices[write] = column;
+                    values[write] = value;
+                    write += 1;
+                }
+            }
+            start = end;
+            indptr[row + 1] = write;
+        }
+        indices.truncate(write);
+        values.truncate(write);
+        Ok(tidied)
+    }
+
+    fn put_in_order(&mut self, columns: &[u32], values: &[f32], tidied: &mut Tidied) -> &[(u32, f32)] {
+        self.order.clear();
+        self.order.extend(0..columns.len() as u32);
+        if !columns.is_sorted() {
+            tidied.sorted += 1;
+            // Stable, so that duplicates are added in the order stored.
+            self.order.sort_by_key(|&i| columns[i as usize]);
+        }
+        self.row.clear();
+        let mut at = 0;
+        while at < self.order.len() {
+            let column = columns[self.order[at] as usize];
+            let mut sum = 0.0_f64;
+            let mut entries = 0;
+            while let Some(&i) = self.order.get(at).filter(|&&i| columns[i as usize] == column) {
+                sum += f64::from(values[i as usize]);
+                entries += 1;
+                at += 1;
+            }
+            tidied.merged += entries - 1;
+            if sum == 0.0 {
+                tidied.zeros += 1;
+            } else {
+                self.row.push((column, sum as f32));
+            }
+        }
+        &self.row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tidy(indptr: &[usize], indices: &[u32], values: &[f32]) -> (Vec<usize>, Vec<u32>, Vec<f32>, Tidied) {
+        let (mut indptr, mut indices, mut values) = (indptr.to_vec(), indices.to_vec(), values.to_vec());
+        let tidied = Tidier::default().tidy(&mut indptr, &mut indices, &mut values).unwrap();
+        (indptr, indices, values, tidied)
+    }
+
+    #[test]
+    fn rows_in_order_stay_as_they_are() {
+        let rows = (vec![0, 2, 2, 3], vec![0, 5, 1], vec![1.0, 2.0, 3.0]);
+        let (indptr, indices, values, tidied) = tidy(&rows.0, &rows.1, &rows.2);
+        assert_eq!((indptr, indices, values, tidied), (rows.0, rows.1, rows.2, Tidied::default()));
+    }
+
+    #[test]
+    fn unsorted_rows_are_sorted_duplicates_added_and_zeros_dropped() {
+        let (indptr, indices, values, tidied) = tidy(
+            &[0, 3, 5, 9, 10],
+            &[7, 3, 7, 1, 2, 4, 4, 0, 9, 6],
+            &[1.0, 2.0, 3.0, 0.0, 5.0, 0.0, 0.0, 8.0, 9.0, 4.0],
+        );
+        assert_eq!(indptr, [0, 2, 3, 5, 6]);
+        assert_eq!(indices, [3, 7, 2, 0, 9, 6]);
+        assert_eq!(values, [2.0, 4.0, 5.0, 8.0, 9.0, 4.0]);
+        assert_eq!(tidied, Tidied { sorted: 2, merged: 2, zeros: 2 });
+    }
+
+    #[test]
+    fn a_sum_beyond_f32_is_found() {
+        let (mut indptr, mut indices, mut values) = (vec![0, 1, 3], vec![0, 4, 4], vec![1.0, 3e38, 3e38]);
+        assert_eq!(Tidier::default().tidy(&mut indptr, &mut indices, &mut values), Err((1, 4)));
+    }
+}

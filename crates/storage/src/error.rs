@@ -1,0 +1,372 @@
+//! What can go wrong with files, said so that a user can act on it.
+//!
+//! Every message is one line that names the file, where it applies the dataset, block, row and column, what was expected
+//! beside what was found, and the remedy. [`StorageError::kind`] says who must act; the program turns it into an exit code.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::tile::TileError;
+
+/// Why a file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// There is nothing at the path.
+    #[error("{}: no such file or folder", path.display())]
+    NotFound {
+        /// The path asked for.
+        path: PathBuf,
+    },
+
+    /// The output is there already.
+    #[error("{}: exists already; choose another name or overwrite it with --force", path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+
+    /// The output is there already and is not ours to replace.
+    #[error("{}: will not be overwritten: {reason}; move it away or choose another name", path.display())]
+    NotReplaceable {
+        /// The output.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+
+    /// Another process writes to the same output.
+    #[error("{}: another run is writing here; wait for it or choose another name", path.display())]
+    Busy {
+        /// The output, or the folder in work.
+        path: PathBuf,
+    },
+
+    /// The operating system refused to read, write, sync or rename.
+    #[error("{}: cannot {action}: {source}{}", path.display(), io_remedy(source))]
+    Io {
+        /// What was tried, as a verb: `read`, `write`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The HDF5 library could not do what was asked of it.
+    #[error("{}: dataset \"{dataset}\": {message}", path.display())]
+    Hdf5 {
+        /// The HDF5 file.
+        path: PathBuf,
+        /// The dataset or group.
+        dataset: String,
+        /// What the library said, in one line, and what to do.
+        message: String,
+    },
+
+    /// The file is of no format that we read.
+    #[error("{}: cannot be read: {reason}", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like instead, and what would be read.
+        reason: String,
+    },
+
+    /// A dataset that the format or the user asks for is not there.
+    #[error("{}: there is no \"{dataset}\"; {remedy}", path.display())]
+    MissingDataset {
+        /// The file.
+        path: PathBuf,
+        /// The dataset or group asked for.
+        dataset: String,
+        /// What is there instead, or what to ask for.
+        remedy: String,
+    },
+
+    /// A dataset contradicts its own format.
+    #[error("{}: dataset \"{dataset}\" {problem}; {remedy}", path.display())]
+    InvalidDataset {
+        /// The file.
+        path: PathBuf,
+        /// The dataset or group.
+        dataset: String,
+        /// What is wrong, as the predicate of a sentence: expected beside found.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// A value that no non-negative factorization can use.
+    #[error(
+        "{}: dataset \"{dataset}\" has {} {} at row {row}, column {column}; {remedy}",
+        path.display(), value_word(*value), Short(*value)
+    )]
+    InvalidValue {
+        /// The file.
+        path: PathBuf,
+        /// The dataset.
+        dataset: String,
+        /// The row (cell), counted from 0.
+        row: u64,
+        /// The column (gene), counted from 0.
+        column: u64,
+        /// The value as found.
+        value: f64,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// A sparse row refers to a column that is not there.
+    #[error(
+        "{}: dataset \"{dataset}\" has column {column} in row {row}, but there are {columns} columns; \
+         the file is damaged, make it anew",
+        path.display()
+    )]
+    ColumnOutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The dataset.
+        dataset: String,
+        /// The row (cell), counted from 0.
+        row: u64,
+        /// The column as found.
+        column: i128,
+        /// How many columns there are.
+        columns: u64,
+    },
+
+    /// A folder that is no store, or a file where a store was expected.
+    #[error("{}: is not a partwise store: {reason}", path.display())]
+    NotAStore {
+        /// The path asked for.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+
+    /// A store whose conversion did not come to its end.
+    #[error("{}: the conversion that made this store did not finish (it has no manifest); convert again", path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// A store of a format that this version does not know.
+    #[error("{}: has store format {found}, but this version reads {supported}; use a newer partwise", path.display())]
+    UnsupportedFormat {
+        /// The store.
+        path: PathBuf,
+        /// The format found: its major number, or the feature that is not known.
+        found: String,
+        /// What is read.
+        supported: String,
+    },
+
+    /// A file of a store is not as it was written.
+    #[error("{}: is damaged: {what} should be {expected}, found {found}; convert the input again", path.display())]
+    Damaged {
+        /// The file inside the store.
+        path: PathBuf,
+        /// Which part of it.
+        what: String,
+        /// What the store says it is.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+
+    /// A tile of a store is not as it was written.
+    #[error(
+        "{}: block {block} is damaged at rows {first_row} to {last_row}: {source}; convert the input again",
+        path.display()
+    )]
+    DamagedTile {
+        /// The block file.
+        path: PathBuf,
+        /// The block, counted from 0.
+        block: usize,
+        /// The first row of the tile in the matrix, counted from 0.
+        first_row: usize,
+        /// Its last row.
+        last_row: usize,
+        /// What is wrong with it.
+        source: TileError,
+    },
+
+    /// What was asked makes no sense for this input.
+    #[error("{message}")]
+    Usage {
+        /// What and what to do, in one line, with the path where there is one.
+        message: String,
+    },
+
+    /// The memory budget is too small for the work.
+    #[error(
+        "{}: a memory budget of {given} bytes is too small; {smallest} bytes are the smallest that will do{condition} \
+         (--memory {}M)",
+        path.display(), smallest.div_ceil(1 << 20)
+    )]
+    MemoryBudget {
+        /// The file that asks for so much.
+        path: PathBuf,
+        /// The budget in bytes.
+        given: u64,
+        /// The smallest budget that works, in bytes.
+        smallest: u64,
+        /// Under which circumstances it works, such as ` whatever the values are`; empty where it always does.
+        condition: String,
+    },
+
+    /// The monitor asked for a stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Who must act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The file's content is wrong or damaged.
+    BadData,
+    /// There is no such file.
+    NotFound,
+    /// The output is there already.
+    Exists,
+    /// Reading or writing failed.
+    Io,
+    /// The request makes no sense.
+    Usage,
+    /// The user stopped the work.
+    Cancelled,
+    /// The memory budget is too small; the message says the smallest that would do.
+    Memory,
+}
+
+impl StorageError {
+    /// Who must act.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } | Self::NotReplaceable { .. } | Self::Busy { .. } => ErrorKind::Exists,
+            Self::Io { .. } => ErrorKind::Io,
+            Self::Hdf5 { .. }
+            | Self::UnknownFormat { .. }
+            | Self::MissingDataset { .. }
+            | Self::InvalidDataset { .. }
+            | Self::InvalidValue { .. }
+            | Self::ColumnOutOfRange { .. }
+            | Self::NotAStore { .. }
+            | Self::Unfinished { .. }
+            | Self::UnsupportedFormat { .. }
+            | Self::Damaged { .. }
+            | Self::DamagedTile { .. } => ErrorKind::BadData,
+            Self::Usage { .. } => ErrorKind::Usage,
+            Self::MemoryBudget { .. } => ErrorKind::Memory,
+            Self::Cancelled => ErrorKind::Cancelled,
+        }
+    }
+
+    /// An error of the operating system while doing `action` (a verb) to `path`; a missing file becomes
+    /// [`StorageError::NotFound`].
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { path: path.into() },
+            _ => Self::Io { action, path: path.into(), source },
+        }
+    }
+
+    /// `what` in the store's file `path` is not what it should be.
+    pub fn damaged(path: &Path, what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Damaged { path: path.into(), what: what.into(), expected: expected.to_string(), found: found.to_string() }
+    }
+}
+
+/// What a user can do about an error of the system, where there is something.
+fn io_remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space or write elsewhere",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; check who may use it or choose another place"
+        }
+        _ => "",
+    }
+}
+
+/// What an unusable value is called.
+fn value_word(value: f64) -> &'static str {
+    if value < 0.0 {
+        "a negative value"
+    } else if value.is_finite() {
+        "the value"
+    } else {
+        "a value that is not finite:"
+    }
+}
+
+/// A value as messages show it: short, however large or small it is.
+pub(crate) struct Short(pub(crate) f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if size.is_finite() && (size >= 1e16 || (size > 0.0 && size < 1e-5)) {
+            write!(f, "{:e}", self.0)
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn huge_and_tiny_values_are_short() {
+        let values = [1e200, -3e16, 2.5e-7, 9_007_199_254_740_993.0, 0.1, 0.0, f64::INFINITY, f64::NAN];
+        let said = values.map(|value| Short(value).to_string());
+        assert_eq!(said, ["1e200", "-3e16", "2.5e-7", "9007199254740992", "0.1", "0", "inf", "NaN"]);
+    }
+
+    #[test]
+    fn a_budget_that_will_do_can_be_copied() {
+        let (given, smallest) = (48 << 20, (112 << 20) + 1);
+        let error = StorageError::MemoryBudget { path: "x.h5ad".into(), given, smallest, condition: String::new() };
+        assert!(
+            error.to_string().ends_with("117440513 bytes are the smallest that will do (--memory 113M)"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn messages_name_the_place_and_the_remedy() {
+        let error = StorageError::InvalidValue {
+            path: "pbmc.h5ad".into(),
+            dataset: "X".into(),
+            row: 10422,
+            column: 17,
+            value: -0.31,
+            remedy: "NMF needs X ≥ 0 (is another layer the counts? --layer NAME)".into(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "pbmc.h5ad: dataset \"X\" has a negative value -0.31 at row 10422, column 17; \
+             NMF needs X ≥ 0 (is another layer the counts? --layer NAME)"
+        );
+        assert_eq!(error.kind(), ErrorKind::BadData);
+    }
+
+    #[test]
+    fn a_missing_file_is_not_an_io_error() {
+        let error = StorageError::io("open", Path::new("a"), io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_full_disk_names_the_path_and_a_way_out() {
+        let error = StorageError::io("write", Path::new("out/x"), io::Error::from(io::ErrorKind::StorageFull));
+        let text = error.to_string();
+        assert!(text.starts_with("out/x: cannot write:") && text.ends_with("write elsewhere"), "{text}");
+    }
+}

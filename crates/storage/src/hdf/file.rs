@@ -1,0 +1,78 @@
+//! Opening and creating HDF5 files with bounded caches.
+
+use std::path::Path;
+
+use hdf5::file::{CacheDecreaseMode, CacheIncreaseMode, FileAccessBuilder, FlashIncreaseMode, MetadataCacheConfig};
+use hdf5::{File, OpenMode};
+
+use super::{problem::problem, raw};
+use crate::StorageError;
+use crate::source::detect::NOT_REGULAR;
+
+/// Bytes of metadata that the library keeps of a file.
+const METADATA: usize = 1 << 20;
+
+/// What is wrong with a path that the library does not take.
+const NOT_UTF8: &str = "its path is not valid UTF-8, which HDF5 files need; rename it (or its folder)";
+
+/// Opens an HDF5 file for reading.
+///
+/// # Errors
+///
+/// - nothing there, or no regular file: opening a pipe would wait for ever
+/// - its path is none that the library takes
+/// - the library cannot read it: cut short, damaged, of a later format
+pub(crate) fn open(path: &Path) -> Result<File, StorageError> {
+    raw::keep_little_memory();
+    let unknown = |reason: &str| StorageError::UnknownFormat { path: path.into(), reason: reason.into() };
+    let meta = std::fs::metadata(path).map_err(|e| StorageError::io("open", path, e))?;
+    if meta.is_dir() {
+        return Err(unknown("it is a folder, not an HDF5 file"));
+    }
+    if !meta.is_file() {
+        return Err(unknown(NOT_REGULAR));
+    }
+    if path.to_str().is_none() {
+        return Err(unknown(NOT_UTF8));
+    }
+    let opened = File::with_options().with_fapl(bounded).open_as(path, OpenMode::Read);
+    opened.map_err(|error| {
+        let text = error.to_string();
+        if text.contains("truncated") {
+            let reason = "it is cut short (HDF5 says its end is missing); copy or download it again".to_owned();
+            return StorageError::UnknownFormat { path: path.into(), reason };
+        }
+        match problem("open", path, "/", &error) {
+            StorageError::Hdf5 { message, .. } => StorageError::UnknownFormat {
+                path: path.into(),
+                reason: format!("the HDF5 library {message}; it may be damaged, make or copy it again"),
+            },
+            other => other,
+        }
+    })
+}
+
+/// Creates an HDF5 file over whatever is at `path`, in the format that every HDF5 since 1.8 reads.
+pub(crate) fn create(path: &Path) -> Result<File, StorageError> {
+    raw::keep_little_memory();
+    if path.to_str().is_none() {
+        return Err(StorageError::Usage { message: format!("{}: cannot be written: {NOT_UTF8}", path.display()) });
+    }
+    let created = File::with_options().with_fapl(bounded).open_as(path, OpenMode::Create);
+    created.map_err(|error| problem("create", path, "/", &error))
+}
+
+/// Small caches: a chunk cache unless a dataset asks for its own, a buffer for contiguous data, and one for metadata that does not
+/// grow (it would, to 32 MiB, while millions of strings pass through).
+fn bounded(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
+    let metadata = MetadataCacheConfig {
+        initial_size: METADATA,
+        max_size: METADATA,
+        min_size: METADATA,
+        incr_mode: CacheIncreaseMode::Off,
+        flash_incr_mode: FlashIncreaseMode::Off,
+        decr_mode: CacheDecreaseMode::Off,
+        ..MetadataCacheConfig::default()
+    };
+    access.chunk_cache(521, 1 << 20, 0.75).sieve_buf_size(64 << 10).mdc_config(&metadata)
+}

@@ -1,0 +1,35 @@
+//! Which filters a dataset needs, and whether the HDF5 library has them.
+
+use hdf5::Dataset;
+use hdf5::filters::Filter;
+
+/// The first filter that the library cannot undo, named for people: `zstd (HDF5 filter 32015)`.
+pub(crate) fn missing(dataset: &Dataset) -> Option<String> {
+    let ids = dataset.filters().into_iter().map(|f| f.id());
+    ids.into_iter()
+        .find(|&id| !Filter::get_info(id).decode_enabled)
+        .map(|id| format!("{} (HDF5 filter {id})", name(id)))
+}
+
+/// The name under which a filter is known; numbers are registered with The HDF Group.
+fn name(id: i32) -> &'static str {
+    match id {
+        1 => "gzip",
+        2 => "shuffle",
+        3 => "fletcher32",
+        4 => "szip",
+        5 => "nbit",
+        6 => "scale-offset",
+        307 => "bzip2",
+        32000 => "lzf",
+        32001 => "blosc",
+        32004 => "lz4",
+        32008 => "bitshuffle",
+        32013 => "zfp",
+        32015 => "zstd",
+        32017 => "sz",
+        32024 => "sz3",
+        32026 => "blosc2",
+        _ => "an unregistered filter",
+    }
+}

@@ -1,0 +1,39 @@
+//! What becomes of an error of the HDF5 library: an error of ours that names the file, and the system's own error where it is one.
+
+use std::io;
+use std::path::Path;
+
+use crate::StorageError;
+
+/// Turns an error while doing `action` to `dataset` of the file at `path` into ours.
+///
+/// An error of the operating system (a full disk, a failing one) that the library met is reported as such.
+pub(crate) fn problem(action: &'static str, path: &Path, dataset: &str, error: &hdf5::Error) -> StorageError {
+    if let Some(code) = system_code(error) {
+        return StorageError::Io { action, path: path.into(), source: io::Error::from_raw_os_error(code) };
+    }
+    StorageError::Hdf5 {
+        path: path.into(),
+        dataset: dataset.into(),
+        message: format!("cannot {action}: {}", one_line(error)),
+    }
+}
+
+/// The `errno` in the library's stack of messages, if a system call failed.
+fn system_code(error: &hdf5::Error) -> Option<i32> {
+    let stack = error.stack()?;
+    stack.iter().find_map(|frame| {
+        let (_, rest) = frame.desc().split_once("errno = ")?;
+        let code: i32 = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        (code != 0).then_some(code)
+    })
+}
+
+/// The innermost message, which is the cause, in one line.
+fn one_line(error: &hdf5::Error) -> String {
+    let text = match error.stack() {
+        Some(stack) => stack.iter().last().map(|frame| frame.desc().to_owned()).unwrap_or_default(),
+        None => error.to_string(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

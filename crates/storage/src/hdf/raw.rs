@@ -1,0 +1,299 @@
+//! The HDF5 calls that the binding does not offer in the form bulk reading needs. All `unsafe` around HDF5 is here.
+//!
+//! The binding reads a slab into a new array; streaming wants the caller's buffer, a memory type that is chosen at run time
+//! (one field of a compound, an enum as its integers), strings visited one at a time, and a chunk cache per dataset. Every call
+//! takes the library's process-wide lock through [`sync`].
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+
+use super::cache::ChunkNeed;
+use bytemuck::Pod;
+use hdf5::sync::sync;
+use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Result, from_id, h5check};
+use hdf5_sys::h5a::H5Aread;
+use hdf5_sys::h5d::{H5Dopen2, H5Dread, H5Dvlen_reclaim, H5Dwrite};
+use hdf5_sys::h5i::hid_t;
+use hdf5_sys::h5p::{H5P_CLS_DATASET_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pset_chunk_cache};
+use hdf5_sys::h5s::{H5S_SELECT_SET, H5Sselect_hyperslab, H5Sselect_none};
+use hdf5_sys::h5t::{
+    H5T_class_t, H5T_direction_t, H5T_sign_t, H5Tcreate, H5Tget_class, H5Tget_member_name, H5Tget_member_type,
+    H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert, H5Tis_variable_str,
+};
+
+/// What kind of value a datatype holds, as far as readers care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Signed or unsigned integer.
+    Integer { signed: bool },
+    /// Floating point.
+    Float,
+    /// Enumeration; h5py stores booleans so.
+    Enum,
+    /// Strings of one length, padded.
+    FixedString,
+    /// Strings of any length, kept in the file's heap.
+    VariableString,
+    /// A record of named fields.
+    Compound,
+    /// A reference to another object of the file.
+    Reference,
+    /// Anything else.
+    Other,
+}
+
+/// The class of a datatype.
+pub(crate) fn class(datatype: &Datatype) -> Class {
+    let id = datatype.id();
+    // SAFETY: `id` is a live datatype for as long as `datatype` is borrowed; these calls only inspect it.
+    sync(|| unsafe {
+        match H5Tget_class(id) {
+            H5T_class_t::H5T_INTEGER => Class::Integer { signed: H5Tget_sign(id) == H5T_sign_t::H5T_SGN_2 },
+            H5T_class_t::H5T_FLOAT => Class::Float,
+            H5T_class_t::H5T_ENUM => Class::Enum,
+            H5T_class_t::H5T_STRING if H5Tis_variable_str(id) > 0 => Class::VariableString,
+            H5T_class_t::H5T_STRING => Class::FixedString,
+            H5T_class_t::H5T_COMPOUND => Class::Compound,
+            H5T_class_t::H5T_REFERENCE => Class::Reference,
+            _ => Class::Other,
+        }
+    })
+}
+
+/// The type that holds the same values in this machine's memory: its byte order, its alignment.
+pub(crate) fn native(datatype: &Datatype) -> Result<Datatype> {
+    // SAFETY: the id is live while `datatype` is borrowed; the new id is owned by the returned handle.
+    sync(|| unsafe { from_id(h5check(H5Tget_native_type(datatype.id(), H5T_direction_t::H5T_DIR_ASCEND))?) })
+}
+
+/// The fields of a compound datatype in their order in the file.
+pub(crate) fn fields(datatype: &Datatype) -> Result<Vec<(String, Datatype)>> {
+    let id = datatype.id();
+    // SAFETY: the id is live while `datatype` is borrowed, members are asked for within the count just read, and the name
+    // returned by the library is copied, then freed with the library's own function.
+    sync(|| unsafe {
+        let count = h5check(H5Tget_nmembers(id))?;
+        (0..count as u32)
+            .map(|i| {
+                let name = H5Tget_member_name(id, i);
+                if name.is_null() {
+                    return Err(format!("field {i} has no name").into());
+                }
+                let owned = CStr::from_ptr(name).to_string_lossy().into_owned();
+                hdf5_sys::h5::H5free_memory(name.cast());
+                Ok((owned, from_id(h5check(H5Tget_member_type(id, i))?)?))
+            })
+            .collect()
+    })
+}
+
+/// A compound type of one field: reading a dataset of records with it reads that field alone.
+pub(crate) fn record_of(field: &str, datatype: &Datatype) -> Result<Datatype> {
+    let name = CString::new(field).map_err(|_| "a field's name holds a zero byte")?;
+    // SAFETY: both ids are live during the call, `name` outlives it, and the field fills the record exactly.
+    sync(|| unsafe {
+        let size = H5Tget_size(datatype.id());
+        let id = h5check(H5Tcreate(H5T_class_t::H5T_COMPOUND, size))?;
+        let record: Datatype = from_id(id)?;
+        h5check(H5Tinsert(record.id(), name.as_ptr(), 0, datatype.id()))?;
+        Ok(record)
+    })
+}
+
+/// Opens a dataset with a chunk cache of its own that holds `need.chunks` chunks.
+///
+/// Chunks that were read whole leave the cache first.
+pub(crate) fn open_dataset(parent: &Group, name: &str, need: ChunkNeed) -> Result<Dataset> {
+    let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
+    // More slots than chunks, so that neighbours do not drive each other out.
+    let slots = (2 * need.chunks + 1).max(521);
+    // SAFETY: the property list is created here and closed on every path; `c_name` outlives the call.
+    sync(|| unsafe {
+        let list = h5check(H5Pcreate(*H5P_CLS_DATASET_ACCESS))?;
+        let opened = h5check(H5Pset_chunk_cache(list, slots, need.cache, 1.0))
+            .and_then(|_| h5check(H5Dopen2(parent.id(), c_name.as_ptr(), list)));
+        H5Pclose(list);
+        from_id(opened?)
+    })
+}
+
+/// Reads the box `first .. first + counts` into `out`, which it fills.
+///
+/// # Panics
+///
+/// When `out` has not exactly the bytes of the box in the memory type.
+pub(crate) fn read<T: Pod>(
+    dataset: &Dataset,
+    memory: &Datatype,
+    first: &[usize],
+    counts: &[usize],
+    out: &mut [T],
+) -> Result<()> {
+    assert_eq!(
+        size_of_val(out),
+        counts.iter().product::<usize>() * memory.size(),
+        "buffer and box have the same bytes"
+    );
+    if out.is_empty() {
+        return Ok(());
+    }
+    let (in_file, in_memory) = spaces(dataset, first, counts)?;
+    // SAFETY: `out` is plain old data of exactly the bytes that the box takes in the memory type (asserted), which has no
+    // pointers in it (variable-length strings have their own function).
+    sync(|| unsafe {
+        h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), H5P_DEFAULT, out.as_mut_ptr().cast()))
+    })?;
+    Ok(())
+}
+
+/// Writes `data` into the box `first .. first + counts`.
+///
+/// # Panics
+///
+/// When `data` has not exactly the bytes of the box in the memory type.
+pub(crate) fn write<T: Pod>(
+    dataset: &Dataset,
+    memory: &Datatype,
+    first: &[usize],
+    counts: &[usize],
+    data: &[T],
+) -> Result<()> {
+    assert_eq!(size_of_val(data), counts.iter().product::<usize>() * memory.size(), "data and box have the same bytes");
+    if data.is_empty() {
+        return Ok(());
+    }
+    let (in_file, in_memory) = spaces(dataset, first, counts)?;
+    // SAFETY: `data` holds exactly the bytes that the box takes in the memory type (asserted).
+    sync(|| unsafe {
+        h5check(H5Dwrite(dataset.id(), memory.id(), in_memory.id(), in_file.id(), H5P_DEFAULT, data.as_ptr().cast()))
+    })?;
+    Ok(())
+}
+
+/// Reads the variable-length strings of a box and hands their bytes to `each` in order.
+///
+/// A single string that is no list is the box `[]` at `[]`. `memory` is a variable-length string type, or a record of one ([`record_of`]). The library's copies are freed afterwards.
+pub(crate) fn visit_strings(
+    dataset: &Dataset,
+    memory: &Datatype,
+    first: &[usize],
+    counts: &[usize],
+    mut each: impl FnMut(&[u8]),
+) -> Result<()> {
+    assert_eq!(memory.size(), size_of::<*mut c_char>(), "a string type is a pointer in memory");
+    let count = counts.iter().product();
+    if count == 0 {
+        return Ok(());
+    }
+    let (in_file, in_memory) = spaces(dataset, first, counts)?;
+    let mut strings: Vec<*mut c_char> = vec![ptr::null_mut(); count];
+    // SAFETY: the library fills `count` pointers, each null or a zero-terminated string that it allocated; they are read before
+    // they are given back to it, and not used after.
+    sync(|| unsafe {
+        h5check(H5Dread(
+            dataset.id(),
+            memory.id(),
+            in_memory.id(),
+            in_file.id(),
+            H5P_DEFAULT,
+            strings.as_mut_ptr().cast(),
+        ))?;
+        for &s in &strings {
+            each(if s.is_null() { b"" } else { CStr::from_ptr(s).to_bytes() });
+        }
+        h5check(H5Dvlen_reclaim(memory.id(), in_memory.id(), H5P_DEFAULT, strings.as_mut_ptr().cast()))
+    })?;
+    Ok(())
+}
+
+/// Writes variable-length strings from `first` on.
+pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, strings: &[CString]) -> Result<()> {
+    assert_eq!(memory.size(), size_of::<*const c_char>(), "a string type is a pointer in memory");
+    if strings.is_empty() {
+        return Ok(());
+    }
+    let (in_file, in_memory) = spaces(dataset, &[first], &[strings.len()])?;
+    let pointers: Vec<*const c_char> = strings.iter().map(|s| s.as_ptr()).collect();
+    // SAFETY: each pointer is a zero-terminated string that outlives the call, and there are as many as the box has elements.
+    sync(|| unsafe {
+        h5check(H5Dwrite(
+            dataset.id(),
+            memory.id(),
+            in_memory.id(),
+            in_file.id(),
+            H5P_DEFAULT,
+            pointers.as_ptr().cast(),
+        ))
+    })?;
+    Ok(())
+}
+
+/// The strings of an attribute of a variable-length string type, in order.
+pub(crate) fn attribute_strings(attribute: &Attribute, memory: &Datatype) -> Result<Vec<Vec<u8>>> {
+    assert_eq!(memory.size(), size_of::<*mut c_char>(), "a string type is a pointer in memory");
+    let space = attribute.space()?;
+    let mut strings: Vec<*mut c_char> = vec![ptr::null_mut(); space.size()];
+    // SAFETY: as in `visit_strings`; the attribute has as many elements as its space says.
+    sync(|| unsafe {
+        h5check(H5Aread(attribute.id(), memory.id(), strings.as_mut_ptr().cast()))?;
+        let copies =
+            strings.iter().map(|&s| if s.is_null() { Vec::new() } else { CStr::from_ptr(s).to_bytes().to_vec() });
+        let copies = copies.collect();
+        h5check(H5Dvlen_reclaim(memory.id(), space.id(), H5P_DEFAULT, strings.as_mut_ptr().cast()))?;
+        Ok(copies)
+    })
+}
+
+/// The bytes of an attribute whose type has no pointers in it.
+pub(crate) fn attribute_bytes(attribute: &Attribute, memory: &Datatype) -> Result<Vec<u8>> {
+    assert!(class(memory) != Class::VariableString, "a string type is a pointer in memory");
+    let mut bytes = vec![0_u8; attribute.space()?.size() * memory.size()];
+    // SAFETY: the buffer has the bytes of all elements in the memory type, which are plain data.
+    sync(|| unsafe { h5check(H5Aread(attribute.id(), memory.id(), bytes.as_mut_ptr().cast())) })?;
+    Ok(bytes)
+}
+
+/// Tells the library to give memory that it freed back instead of keeping it for later.
+///
+/// Its free lists otherwise hold up to 16 MiB of chunk buffers, which counts in a process that was given 64 MiB.
+pub(crate) fn keep_little_memory() {
+    const LIST: i32 = 64 << 10;
+    const ALL: i32 = 512 << 10;
+    // SAFETY: sets six numbers in the library; it is initialised by `sync`.
+    sync(|| unsafe { hdf5_sys::h5::H5set_free_list_limits(ALL, LIST, ALL, LIST, ALL, LIST) });
+}
+
+/// The file's and the memory's dataspace of a box.
+fn spaces(dataset: &Dataset, first: &[usize], counts: &[usize]) -> Result<(Dataspace, Dataspace)> {
+    let space = dataset.space()?;
+    let shape = space.shape();
+    let inside = shape.len() == first.len()
+        && shape.len() == counts.len()
+        && (0..shape.len()).all(|d| first[d].checked_add(counts[d]).is_some_and(|end| end <= shape[d]));
+    if !inside {
+        return Err(format!("box {counts:?} at {first:?} is outside a dataset of shape {shape:?}").into());
+    }
+    if shape.is_empty() {
+        return Ok((space, Dataspace::try_new(())?));
+    }
+    let offset: Vec<u64> = first.iter().map(|&v| v as u64).collect();
+    let extent: Vec<u64> = counts.iter().map(|&v| v as u64).collect();
+    // SAFETY: both arrays have one entry per dimension of the space (checked) and outlive the call.
+    sync(|| unsafe { h5check(select(space.id(), &offset, &extent)) })?;
+    Ok((space, Dataspace::try_new(counts)?))
+}
+
+/// # Safety
+///
+/// `space` is a live dataspace of `offset.len()` dimensions, `extent` has as many, and the lock is held.
+unsafe fn select(space: hid_t, offset: &[u64], extent: &[u64]) -> i32 {
+    debug_assert_eq!(offset.len(), extent.len());
+    // SAFETY: the caller's contract.
+    unsafe {
+        if extent.contains(&0) {
+            H5Sselect_none(space)
+        } else {
+            H5Sselect_hyperslab(space, H5S_SELECT_SET, offset.as_ptr(), ptr::null(), extent.as_ptr(), ptr::null())
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Tables that are groups with a member for each column: anndata since 0.7.
+
+use hdf5::{Dataset, Group};
+
+use super::{Copy, column};
+use crate::anndata::FrameWriter;
+use crate::hdf::attribute;
+use crate::hdf::number::NumberType;
+use crate::hdf::text::TextColumn;
+use crate::source::number::with_scalar;
+use crate::{Axis, StorageError};
+
+/// The name of the member that holds the names.
+fn index_name(group: &Group) -> Option<String> {
+    let said = attribute::text(group, "_index").filter(|name| group.link_exists(name));
+    said.or_else(|| ["_index", "index"].into_iter().find(|n| group.link_exists(n)).map(str::to_owned))
+}
+
+/// How many rows the table has.
+pub(super) fn len(group: &Group) -> Option<usize> {
+    let index = index_name(group)?;
+    let dataset = group.dataset(&index).or_else(|_| group.dataset(&format!("{index}/values")));
+    dataset.or_else(|_| group.dataset(&format!("{index}/codes"))).ok().map(|d| d.size())
+}
+
+/// Copies names and columns.
+pub(super) fn copy(group: &Group, copy: &Copy<'_>, axis: Axis, frame: &mut FrameWriter) -> Result<(), StorageError> {
+    let index = index_name(group);
+    match &index {
+        Some(name) => copy_index(group, name, copy, axis, frame)?,
+        None => copy.number(axis, frame)?,
+    }
+    for name in column_names(group, index.as_deref()) {
+        copy.go_on()?;
+        if frame.group().link_exists(&name) {
+            // anndata writes an index and a column that are equal and of one name once.
+            if Some(&name) == index.as_ref() {
+                frame.announce(&name);
+            } else {
+                copy.skip(&name, "another column has its name");
+            }
+            continue;
+        }
+        match column::copy(group, &name, copy.rows, frame.group()) {
+            Ok(column::Outcome::Copied) => frame.announce(&name),
+            Ok(column::Outcome::Skipped(reason)) => copy.skip(&name, reason),
+            Err(error) => {
+                column::remove(frame.group(), &name);
+                copy.fault(&name, &error)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The columns in their order; files that do not say it give them by name.
+fn column_names(group: &Group, index: Option<&str>) -> Vec<String> {
+    let ordered = attribute::texts(group, "column-order");
+    ordered.unwrap_or_else(|| {
+        let mut names = group.member_names().unwrap_or_default();
+        names.retain(|name| name != "__categories" && Some(name.as_str()) != index);
+        names
+    })
+}
+
+fn copy_index(
+    group: &Group,
+    name: &str,
+    copy: &Copy<'_>,
+    axis: Axis,
+    frame: &mut FrameWriter,
+) -> Result<(), StorageError> {
+    if group.group(name).is_ok() {
+        let copied = column::copy(group, name, copy.rows, frame.group()).map_err(|e| frame.problem(name, &e))?;
+        if let column::Outcome::Skipped(reason) = copied {
+            return Err(StorageError::InvalidDataset {
+                path: copy.path.into(),
+                dataset: format!("{}/{name}", copy.table),
+                problem: format!("holds the names and is unusable: {reason}"),
+                remedy: "save the file again with anndata".into(),
+            });
+        }
+        return attribute::set_text(frame.group(), "_index", name).map_err(|e| frame.problem(name, &e));
+    }
+    let read = |e: &hdf5::Error| crate::hdf::problem::problem("read", copy.path, &format!("{}/{name}", copy.table), e);
+    let dataset = group.dataset(name).map_err(|e| read(&e))?;
+    if let Some(texts) = TextColumn::of(&dataset, None).map_err(|e| read(&e))? {
+        let mut writer = frame.index(Some(name))?;
+        let written = writer.copy(&texts).and_then(|()| writer.finish());
+        return written
+            .and_then(|d| attribute::set_encoding(&d, "string-array", "0.2.0"))
+            .map_err(|e| frame.problem(name, &e));
+    }
+    match numbers(&dataset).map_err(|e| read(&e))? {
+        Some(names) => frame.names(names),
+        None => copy.number(axis, frame),
+    }
+}
+
+/// Names that are stored as numbers, as anndata calls them.
+fn numbers(dataset: &Dataset) -> hdf5::Result<Option<Vec<String>>> {
+    let Some(number) = NumberType::of(&dataset.dtype()?)? else { return Ok(None) };
+    Ok(Some(with_scalar!(number.scalar, T => dataset.read_raw::<T>()?.iter().map(|v| v.to_string()).collect())))
+}

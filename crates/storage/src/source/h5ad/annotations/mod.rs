@@ -1,0 +1,159 @@
+//! Names of cells and genes and the columns of `obs` and `var`, written in the encodings of today.
+//!
+//! | file      | question                                                               |
+//! |-----------|------------------------------------------------------------------------|
+//! | `frame`   | how is a table copied that is a group of columns (anndata since 0.7)?    |
+//! | `records` | how is one copied that is a list of records (anndata before 0.7)?        |
+//! | `column`  | how does one column of any of them become a column of today?            |
+
+mod column;
+mod frame;
+mod records;
+
+use std::path::{Path, PathBuf};
+
+use hdf5::{Dataset, File, Group};
+
+use super::Place;
+use crate::anndata::{AnnDataWriter, FrameWriter};
+use crate::hdf::problem::problem;
+use crate::monitor::Warning;
+use crate::store::Overwrite;
+use crate::{Axis, Monitor, StorageError};
+
+/// The annotations of one file.
+pub(super) struct Annotations {
+    path: PathBuf,
+    file: File,
+    obs: Table,
+    var: Table,
+}
+
+/// Where the names and columns of one axis are.
+struct Table {
+    axis: Axis,
+    /// `obs`, `var`, `raw/var`.
+    name: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The file says nothing.
+    Absent,
+    /// A group with a dataset or group for each column.
+    Frame(Group),
+    /// A dataset of records, whose first field is the name.
+    Records(Dataset),
+}
+
+impl Annotations {
+    /// Finds the tables; `raw` asks for the genes of the raw matrix.
+    pub(super) fn locate(file: &File, path: &Path, raw: bool) -> Annotations {
+        let var: &[&'static str] = if raw { &["raw/var", "raw.var"] } else { &["var"] };
+        Annotations {
+            path: path.into(),
+            file: file.clone(),
+            obs: Table::locate(file, Axis::Cells, &["obs"]),
+            var: Table::locate(file, Axis::Genes, var),
+        }
+    }
+
+    /// How many names of cells and of genes there are, where both are known.
+    pub(super) fn lens(&self) -> Option<(usize, usize)> {
+        Some((self.obs.len()?, self.var.len()?))
+    }
+
+    /// Whether there are as many names as rows and columns.
+    pub(super) fn check_lens(&self, (cells, genes): (usize, usize), place: &Place) -> Result<(), StorageError> {
+        for (table, expected, what) in [(&self.obs, cells, "cells"), (&self.var, genes, "genes")] {
+            if let Some(found) = table.len().filter(|&found| found != expected) {
+                let problem = format!("has {expected} {what}, but {} names {found}", table.name);
+                return Err(place.invalid("", problem, "matrix and names do not belong together; make the file anew"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes them as an AnnData file without a matrix.
+    pub(super) fn write(
+        &self,
+        dest: &Path,
+        (cells, genes): (usize, usize),
+        monitor: &dyn Monitor,
+    ) -> Result<(), StorageError> {
+        let mut writer = AnnDataWriter::create(dest, Overwrite::Replace)?;
+        for (table, rows) in [(&self.obs, cells), (&self.var, genes)] {
+            let mut frame = writer.dataframe(table.axis, rows)?;
+            let copy = Copy { path: &self.path, table: table.name, rows, monitor };
+            match &table.kind {
+                Kind::Absent => copy.number(table.axis, &mut frame)?,
+                Kind::Frame(group) => frame::copy(group, &copy, table.axis, &mut frame)?,
+                Kind::Records(records) => {
+                    // Codes of categories were kept apart, for the tables of the main matrix.
+                    let uns = self.file.group("uns").ok().filter(|_| !table.name.starts_with("raw"));
+                    records::copy(records, uns.as_ref(), &copy, &mut frame)?;
+                }
+            }
+            frame.finish()?;
+        }
+        writer.finish()
+    }
+}
+
+impl Table {
+    fn locate(file: &File, axis: Axis, names: &[&'static str]) -> Table {
+        let found = names.iter().find_map(|&name| {
+            let group = file.group(name).ok().map(Kind::Frame);
+            group.or_else(|| file.dataset(name).ok().map(Kind::Records)).map(|kind| (name, kind))
+        });
+        let (name, kind) = found.unwrap_or((names[0], Kind::Absent));
+        Table { axis, name, kind }
+    }
+
+    /// How many names it has, if that can be told.
+    fn len(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Absent => None,
+            Kind::Frame(group) => frame::len(group),
+            Kind::Records(records) => Some(records.size()),
+        }
+    }
+}
+
+/// What copying a table needs to know.
+struct Copy<'a> {
+    path: &'a Path,
+    table: &'a str,
+    rows: usize,
+    monitor: &'a dyn Monitor,
+}
+
+impl Copy<'_> {
+    /// Calls rows 0, 1, 2, … as anndata does.
+    fn number(&self, axis: Axis, frame: &mut FrameWriter) -> Result<(), StorageError> {
+        self.monitor.warn(&Warning::MissingNames { axis });
+        frame.names((0..self.rows).map(|row| row.to_string()))
+    }
+
+    /// Ends the work when the monitor asks for it.
+    fn go_on(&self) -> Result<(), StorageError> {
+        if self.monitor.cancelled() { Err(StorageError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Leaves `column` behind and says why.
+    fn skip(&self, column: &str, reason: impl Into<String>) {
+        let dataset = format!("{}/{column}", self.table);
+        self.monitor.warn(&Warning::SkippedAnnotation { dataset, reason: reason.into() });
+    }
+
+    /// What an error while copying `column` means: a failing disk ends the work, an unreadable column is left behind.
+    fn fault(&self, column: &str, error: &hdf5::Error) -> Result<(), StorageError> {
+        match problem("copy", self.path, &format!("{}/{column}", self.table), error) {
+            StorageError::Hdf5 { message, .. } => {
+                self.skip(column, message);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Tables that are lists of records: anndata before 0.7.
+//!
+//! The first field is the name. Codes of a categorical column are an integer field; its categories lie in `uns/NAME_categories`.
+
+use hdf5::{Dataset, Datatype, Group, Result};
+
+use super::Copy;
+use super::column::{self, Outcome};
+use crate::StorageError;
+use crate::anndata::FrameWriter;
+use crate::hdf::attribute;
+use crate::hdf::number::NumberType;
+use crate::hdf::problem::problem;
+use crate::hdf::raw;
+use crate::hdf::text::{TextColumn, TextWriter};
+use crate::source::number::{Number, Scalar, with_scalar};
+
+/// Records read at a time.
+const BATCH: usize = 1 << 14;
+
+/// Copies names and columns.
+pub(super) fn copy(
+    records: &Dataset,
+    uns: Option<&Group>,
+    copy: &Copy<'_>,
+    frame: &mut FrameWriter,
+) -> Result<(), StorageError> {
+    let read = |e: &hdf5::Error| problem("read", copy.path, copy.table, e);
+    let fields = records.dtype().and_then(|t| raw::fields(&t)).map_err(|e| read(&e))?;
+    let Some(((index, index_type), columns)) = fields.split_first() else {
+        return Err(read(&"has records without fields".into()));
+    };
+    match TextColumn::of(records, Some((index, index_type))).map_err(|e| read(&e))? {
+        Some(texts) => {
+            let mut writer = frame.index(Some(index))?;
+            let written = writer.copy(&texts).and_then(|()| writer.finish());
+            written
+                .and_then(|d| attribute::set_encoding(&d, "string-array", "0.2.0"))
+                .map_err(|e| frame.problem(index, &e))?;
+        }
+        None => {
+            let names = numbers(records, index, index_type).map_err(|e| read(&e))?;
+            frame.names(names)?;
+        }
+    }
+    for (name, datatype) in columns {
+        copy.go_on()?;
+        match copy_field(records, name, datatype, uns, frame.group()) {
+            Ok(Outcome::Copied) => frame.announce(name),
+            Ok(Outcome::Skipped(reason)) => copy.skip(name, reason),
+            Err(error) => {
+                column::remove(frame.group(), name);
+                copy.fault(name, &error)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_field(records: &Dataset, name: &str, datatype: &Datatype, uns: Option<&Group>, to: &Group) -> Result<Outcome> {
+    if let Some(texts) = TextColumn::of(records, Some((name, datatype)))? {
+        let mut writer = TextWriter::create(to, name, texts.len())?;
+        writer.copy(&texts)?;
+        let list = writer.finish()?;
+        attribute::set_encoding(&list, "string-array", "0.2.0")?;
+        return Ok(Outcome::Copied);
+    }
+    let Some(number) = NumberType::of(datatype)? else {
+        return Ok(Outcome::Skipped("its type is none that a column has".into()));
+    };
+    let categories = uns.and_then(|uns| uns.dataset(&format!("{name}_categories")).ok());
+    if let Some(categories) = categories.filter(|_| !matches!(number.scalar, Scalar::F32 | Scalar::F64)) {
+        // Only one list was kept where obs and var had columns of one name, so that it may be the other one's.
+        let (least, greatest) = range(records, name, &number)?;
+        if least >= -1 && greatest < categories.size() as i128 {
+            let group = to.create_group(name)?;
+            copy_numbers(records, name, &number, &group, "codes")?;
+            column::finish_categorical(&group, false)?;
+            return column::copy_list(&categories, "categories", &group);
+        }
+    }
+    copy_numbers(records, name, &number, to, name)?;
+    Ok(Outcome::Copied)
+}
+
+/// Copies one field of numbers, booleans included, as a list of its own.
+fn copy_numbers(records: &Dataset, field: &str, number: &NumberType, to: &Group, name: &str) -> Result<()> {
+    let list = to.new_dataset_builder().empty_as(&number.memory).no_chunk().shape(records.size()).create(name)?;
+    attribute::set_encoding(&list, "array", "0.2.0")?;
+    for_batches(records, field, number, |first, bytes| {
+        let count = bytes.len() / number.scalar.size();
+        raw::write(&list, &number.memory, &[first], &[count], bytes)
+    })
+}
+
+/// The least and the greatest value of an integer field.
+fn range(records: &Dataset, field: &str, number: &NumberType) -> Result<(i128, i128)> {
+    let (mut least, mut greatest) = (i128::MAX, i128::MIN);
+    for_batches(records, field, number, |_, bytes| {
+        with_scalar!(number.scalar, T => for value in bytes.chunks_exact(size_of::<T>()) {
+            let value = bytemuck::pod_read_unaligned::<T>(value).whole();
+            least = least.min(value);
+            greatest = greatest.max(value);
+        });
+        Ok(())
+    })?;
+    Ok((least, greatest))
+}
+
+/// Names that are stored as numbers, as anndata calls them.
+fn numbers(records: &Dataset, field: &str, datatype: &Datatype) -> Result<Vec<String>> {
+    let number = NumberType::of(datatype)?.ok_or("the names are neither texts nor numbers")?;
+    let mut names = Vec::with_capacity(records.size());
+    for_batches(records, field, &number, |_, bytes| {
+        with_scalar!(number.scalar, T => {
+            names.extend(bytes.chunks_exact(size_of::<T>()).map(|v| bytemuck::pod_read_unaligned::<T>(v).to_string()));
+        });
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Reads one field in batches and hands over each with the row where it begins.
+fn for_batches(
+    records: &Dataset,
+    field: &str,
+    number: &NumberType,
+    mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let memory = raw::record_of(field, &number.memory)?;
+    let mut bytes = Vec::new();
+    for first in (0..records.size()).step_by(BATCH) {
+        let count = BATCH.min(records.size() - first);
+        bytes.resize(count * memory.size(), 0_u8);
+        raw::read(records, &memory, &[first], &[count], &mut bytes)?;
+        each(first, &bytes)?;
+    }
+    Ok(())
+}

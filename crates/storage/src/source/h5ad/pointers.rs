@@ -1,0 +1,129 @@
+//! Where each sparse row begins, read through a window, so that a hundred million rows take no more memory than a thousand.
+
+use std::ops::Range;
+
+use hdf5::{Dataset, Group};
+
+use super::values::numbers_of;
+use super::{DAMAGED, Place};
+use crate::StorageError;
+use crate::hdf::cache::ChunkNeed;
+use crate::hdf::number::NumberType;
+use crate::hdf::raw;
+use crate::source::number::{Number, Scalar, with_scalar};
+
+/// Pointers held at a time.
+const WINDOW: usize = 1 << 16;
+
+/// Height of the row groups whose entries are counted.
+const TILE_ROWS: usize = crate::tile::TILE_ROWS;
+
+/// The dataset `indptr`.
+pub(super) struct RowPointers {
+    dataset: Dataset,
+    number: NumberType,
+    place: Place,
+    len: usize,
+    need: ChunkNeed,
+    /// Pointers from `first` on.
+    window: Vec<u64>,
+    first: usize,
+}
+
+impl RowPointers {
+    pub(super) fn open(group: &Group, place: Place) -> Result<RowPointers, StorageError> {
+        let plain = group.dataset("indptr").map_err(|e| place.problem("indptr", &e))?;
+        let number = numbers_of(&plain, &place, "indptr")?;
+        if matches!(number.scalar, Scalar::F32 | Scalar::F64) || plain.ndim() != 1 || plain.size() == 0 {
+            let problem = format!("has shape {:?}, expected a list of integers", plain.shape());
+            return Err(place.invalid("indptr", problem, DAMAGED));
+        }
+        let need = ChunkNeed::of(&plain);
+        // While a dataset is open, opening it again would share its old chunk cache.
+        drop(plain);
+        let dataset = raw::open_dataset(group, "indptr", need).map_err(|e| place.problem("indptr", &e))?;
+        let len = dataset.size();
+        Ok(RowPointers { dataset, number, place, len, need, window: Vec::new(), first: 0 })
+    }
+
+    /// Rows that the pointers delimit.
+    pub(super) fn rows(&self) -> usize {
+        self.len - 1
+    }
+
+    pub(super) fn resident_bytes(&self) -> u64 {
+        self.need.resident + (WINDOW * 16) as u64
+    }
+
+    /// Reads all pointers once: they begin with 0, never fall, and end with `entries`.
+    ///
+    /// Returns the most entries in any [`TILE_ROWS`] rows from a multiple of it.
+    pub(super) fn check(&mut self, entries: u64) -> Result<usize, StorageError> {
+        let mut before = 0;
+        let mut tile_start = 0;
+        let mut most = 0;
+        let mut at = 0;
+        while at < self.len {
+            let count = WINDOW.min(self.len - at);
+            self.load(at, count)?;
+            if at == 0 && self.window[0] != 0 {
+                let problem = format!("begins with {}, expected 0", self.window[0]);
+                return Err(self.place.invalid("indptr", problem, DAMAGED));
+            }
+            for (i, &pointer) in self.window.iter().enumerate() {
+                let row = at + i;
+                // Negative ones were read as huge.
+                if (pointer as i64) < before as i64 {
+                    return Err(self.falls(row, before, pointer as i64, entries));
+                }
+                before = pointer;
+                if row % TILE_ROWS == 0 || row + 1 == self.len {
+                    most = most.max(pointer - tile_start);
+                    tile_start = pointer;
+                }
+            }
+            at += count;
+        }
+        if before != entries {
+            let problem = format!("ends with {before}, but {entries} entries are stored");
+            return Err(self.place.invalid("indptr", problem, DAMAGED));
+        }
+        usize::try_from(most).map_err(|_| self.place.invalid("indptr", format!("has a row of {most} entries"), DAMAGED))
+    }
+
+    /// The pointers of `rows`: one more than rows.
+    pub(super) fn of(&mut self, rows: Range<usize>) -> Result<&[u64], StorageError> {
+        let count = rows.len() + 1;
+        let held = self.first..self.first + self.window.len();
+        if rows.start < held.start || rows.start + count > held.end {
+            self.load(rows.start, count.max(WINDOW).min(self.len - rows.start))?;
+        }
+        let start = rows.start - self.first;
+        Ok(&self.window[start..start + count])
+    }
+
+    fn load(&mut self, first: usize, count: usize) -> Result<(), StorageError> {
+        let mut window = std::mem::take(&mut self.window);
+        window.clear();
+        let read = with_scalar!(self.number.scalar, T => {
+            let mut pointers: Vec<T> = vec![T::default(); count];
+            let read = raw::read(&self.dataset, &self.number.memory, &[first], &[count], &mut pointers);
+            // Negative ones become huge; `check` finds them before anything else is read.
+            window.extend(pointers.iter().map(|&p| p.whole() as u64));
+            read
+        });
+        self.window = window;
+        self.first = first;
+        read.map_err(|e| self.place.problem("indptr", &e))
+    }
+
+    fn falls(&self, row: usize, before: u64, pointer: i64, entries: u64) -> StorageError {
+        let narrow = self.number.scalar.size() == 4;
+        let problem = format!("falls from {before} to {pointer} at row {}", row.saturating_sub(1));
+        if narrow && (pointer < 0 || entries > i32::MAX as u64) {
+            let wrapped = format!("{problem}: it wrapped at 2^31, 32 bits are too few for {entries} entries");
+            return self.place.invalid("indptr", wrapped, "save the file again with a newer anndata and scipy");
+        }
+        self.place.invalid("indptr", problem, DAMAGED)
+    }
+}

@@ -1,0 +1,175 @@
+//! The header of a NumPy array file: what its numbers are and how they lie.
+//!
+//! A file is `\x93NUMPY`, two version bytes, the length of a text (2 bytes in version 1, 4 since) and that text, a Python
+//! dictionary of three entries: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5), }`.
+
+use std::io::Read;
+
+use crate::source::number::Scalar;
+
+/// How numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    /// A type of Rust's.
+    Plain(Scalar),
+    /// 16-bit floats.
+    Half,
+}
+
+impl Element {
+    pub(super) fn size(self) -> usize {
+        match self {
+            Element::Plain(scalar) => scalar.size(),
+            Element::Half => 2,
+        }
+    }
+}
+
+/// What the header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) element: Element,
+    pub(super) big_endian: bool,
+    /// Columns lie one after the other instead of rows.
+    pub(super) by_column: bool,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// Where the numbers begin in the file.
+    pub(super) data_start: u64,
+}
+
+/// Headers beyond this are not believed; real ones have about a hundred bytes.
+const LONGEST: u32 = 1 << 20;
+
+impl Header {
+    /// Reads the header from the beginning of a file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, as the rest of a sentence that begins with the array.
+    pub(super) fn read(mut file: impl Read) -> Result<Header, String> {
+        let cut = |_| "ends within its header".to_owned();
+        let mut magic = [0; 8];
+        file.read_exact(&mut magic).map_err(cut)?;
+        let (len, len_bytes) = match magic[6] {
+            1 => {
+                let mut len = [0; 2];
+                file.read_exact(&mut len).map_err(cut)?;
+                (u32::from(u16::from_le_bytes(len)), 2)
+            }
+            2 | 3 => {
+                let mut len = [0; 4];
+                file.read_exact(&mut len).map_err(cut)?;
+                (u32::from_le_bytes(len), 4)
+            }
+            other => return Err(format!("has the format version {other}, expected 1, 2 or 3")),
+        };
+        if len > LONGEST {
+            return Err(format!("has a header of {len} bytes"));
+        }
+        let mut text = vec![0; len as usize];
+        file.read_exact(&mut text).map_err(cut)?;
+        let text = String::from_utf8_lossy(&text);
+        Header::parse(&text, 8 + len_bytes + u64::from(len))
+    }
+
+    fn parse(text: &str, data_start: u64) -> Result<Header, String> {
+        let unclear = |what: &str| format!("has a header without {what}: {}", text.trim());
+        let descr = entry(text, "descr").ok_or_else(|| unclear("'descr'"))?;
+        let (element, big_endian) = element(descr)?;
+        let by_column = match entry(text, "fortran_order") {
+            Some(value) if value.starts_with("True") => true,
+            Some(value) if value.starts_with("False") => false,
+            _ => return Err(unclear("'fortran_order'")),
+        };
+        let shape = entry(text, "shape").and_then(|s| s.strip_prefix('(')).and_then(|s| s.split(')').next());
+        let shape = shape.ok_or_else(|| unclear("'shape'"))?;
+        let sides: Result<Vec<usize>, _> =
+            shape.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::parse).collect();
+        match sides.as_deref() {
+            Ok(&[rows, columns]) => Ok(Header { element, big_endian, by_column, rows, columns, data_start }),
+            Ok(other) => Err(format!("has {} dimensions, expected 2 (cells × genes)", other.len())),
+            Err(_) => Err(format!("has the shape ({shape}), expected two numbers")),
+        }
+    }
+
+    /// Bytes of all numbers; `None` where that is beyond 64 bits.
+    pub(super) fn data_bytes(&self) -> Option<u64> {
+        (self.rows as u64).checked_mul(self.columns as u64)?.checked_mul(self.element.size() as u64)
+    }
+}
+
+/// What follows `'key':`.
+fn entry<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let after = ['\'', '"'].iter().find_map(|q| text.split_once(&format!("{q}{key}{q}")).map(|(_, after)| after))?;
+    Some(after.trim_start().strip_prefix(':')?.trim_start())
+}
+
+/// The type that NumPy calls `descr`.
+fn element(descr: &str) -> Result<(Element, bool), String> {
+    let quoted = descr.strip_prefix('\'').or_else(|| descr.strip_prefix('"'));
+    let name = quoted.and_then(|s| s.split(['\'', '"']).next());
+    let Some(name) = name else { return Err("holds records, expected plain numbers".into()) };
+    let (order, kind) = name.split_at_checked(1).unwrap_or(("", name));
+    let plain = |scalar: Option<Scalar>| scalar.map(Element::Plain);
+    let element = match kind {
+        "b1" => Some(Element::Plain(Scalar::U8)),
+        "f2" => Some(Element::Half),
+        "f4" => Some(Element::Plain(Scalar::F32)),
+        "f8" => Some(Element::Plain(Scalar::F64)),
+        "i1" | "i2" | "i4" | "i8" => plain(Scalar::integer(kind[1..].parse().unwrap_or(0), true)),
+        "u1" | "u2" | "u4" | "u8" => plain(Scalar::integer(kind[1..].parse().unwrap_or(0), false)),
+        _ => None,
+    };
+    match (element, order) {
+        (Some(element), "<" | "|" | "=" | ">") => Ok((element, order == ">")),
+        _ => Err(format!("holds values of type '{name}', expected integers, floats or booleans of up to 8 bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Header, String> {
+        Header::parse(text, 128)
+    }
+
+    #[test]
+    fn what_numpy_writes_is_understood() {
+        let header = parse("{'descr': '<f8', 'fortran_order': False, 'shape': (38, 5000), }   \n").unwrap();
+        assert_eq!(header.element, Element::Plain(Scalar::F64));
+        assert_eq!((header.rows, header.columns, header.by_column, header.big_endian), (38, 5000, false, false));
+        let header = parse("{'descr': '>i2', 'fortran_order': True, 'shape': (3, 0), }").unwrap();
+        assert_eq!(header.element, Element::Plain(Scalar::I16));
+        assert!(header.by_column && header.big_endian);
+        assert_eq!(parse("{'descr': '|b1', 'fortran_order': False, 'shape': (1, 1), }").unwrap().element.size(), 1);
+        assert_eq!(
+            parse("{\"descr\": \"<f2\", \"fortran_order\": False, \"shape\": (1, 1)}").unwrap().element,
+            Element::Half
+        );
+    }
+
+    #[test]
+    fn what_is_no_matrix_is_named() {
+        let said = |text: &str| parse(text).unwrap_err();
+        assert!(said("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }").contains("1 dimensions"));
+        assert!(said("{'descr': '<c16', 'fortran_order': False, 'shape': (3, 1), }").contains("'<c16'"));
+        assert!(said("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3, 1), }").contains("records"));
+        assert!(said("{'descr': '|O', 'fortran_order': False, 'shape': (3, 1), }").contains("'|O'"));
+        assert!(said("{'descr': '<f8', 'shape': (3, 1), }").contains("fortran_order"));
+        assert!(said("{'descr': '<f8', 'fortran_order': False, 'shape': (3, x), }").contains("(3, x)"));
+    }
+
+    #[test]
+    fn any_bytes_after_the_magic_are_an_error_not_a_panic() {
+        for version in 0..5 {
+            for len in 0..40 {
+                let mut bytes = b"\x93NUMPY".to_vec();
+                bytes.extend([version, 0, len, 0]);
+                bytes.extend(std::iter::repeat_n(b'{', 20));
+                assert!(Header::read(&bytes[..]).is_err());
+            }
+        }
+    }
+}

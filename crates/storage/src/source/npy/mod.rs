@@ -1,0 +1,211 @@
+//! NumPy arrays (`.npy`): cells × genes, of any numeric type, byte order and memory order.
+
+mod decode;
+mod header;
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use self::decode::Decoder;
+use self::header::Header;
+use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp_of};
+use crate::anndata::AnnDataWriter;
+use crate::store::{Overwrite, Selection};
+use crate::{Axis, Monitor, StorageError};
+
+/// What the one dataset of the file is called in messages.
+const DATASET: &str = "array";
+
+/// Bytes of the file read at a time.
+const PIECE: usize = 1 << 19;
+
+/// Bytes of a stripe of rows that is read column by column. Each column costs one read, so a stripe is as tall as this allows.
+const STRIPE: usize = 8 << 20;
+
+/// A matrix in a NumPy file.
+pub(super) struct NpySource {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    decoder: Decoder,
+    stripe: Stripe,
+    stamp: SourceStamp,
+}
+
+/// Rows of a matrix that lies by columns, as they are in the file.
+#[derive(Default)]
+struct Stripe {
+    rows: Range<usize>,
+    /// Column after column, each `rows.len()` numbers.
+    bytes: Vec<u8>,
+}
+
+impl NpySource {
+    /// Opens the array; `selection.transpose` turns it.
+    ///
+    /// # Errors
+    ///
+    /// - the header is not understood, or the file ends before the numbers do
+    /// - a layer or raw is asked for, which an array does not have
+    pub(super) fn open(path: &Path, selection: &Selection) -> Result<NpySource, StorageError> {
+        if selection.layer.is_some() || selection.raw {
+            let message = format!("{}: a .npy file holds one array; leave --layer and --raw away", path.display());
+            return Err(StorageError::Usage { message });
+        }
+        let file = File::open(path).map_err(|e| StorageError::io("read", path, e))?;
+        let invalid = |problem: String, remedy: &str| StorageError::InvalidDataset {
+            path: path.into(),
+            dataset: DATASET.into(),
+            problem,
+            remedy: remedy.into(),
+        };
+        let mut header =
+            Header::read(&file).map_err(|problem| invalid(problem, "save a matrix of numbers with numpy.save"))?;
+        let found = file.metadata().map_err(|e| StorageError::io("read", path, e))?.len() - header.data_start;
+        let expected = header.data_bytes().ok_or_else(|| invalid("is larger than any file".into(), "make it anew"))?;
+        if found < expected {
+            let problem = format!("has {found} bytes of numbers, expected {expected}: the file is cut short");
+            return Err(invalid(problem, "copy or make it anew"));
+        }
+        if selection.transpose {
+            (header.rows, header.columns) = (header.columns, header.rows);
+            header.by_column = !header.by_column;
+        }
+        let (decoder, stripe) = (Decoder::new(header.element, header.big_endian), Stripe::default());
+        Ok(NpySource { path: path.into(), file, header, decoder, stripe, stamp: stamp_of(path, selection)? })
+    }
+
+    /// Reads rows that lie one after the other.
+    fn read_by_row(&mut self, rows: Range<usize>, out: &mut [f32]) -> Result<(), StorageError> {
+        let size = self.header.element.size();
+        let first = rows.start * self.header.columns;
+        let mut bytes = vec![0; PIECE.min(out.len() * size)];
+        for (i, piece) in out.chunks_mut(PIECE / size).enumerate() {
+            let at = first + i * (PIECE / size);
+            let bytes = &mut bytes[..piece.len() * size];
+            self.read_bytes(at, bytes)?;
+            self.decoder.decode(bytes, piece).map_err(|(p, value)| {
+                let at = at + p;
+                self.bad_value(at / self.header.columns, at % self.header.columns, value)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads rows of a matrix whose columns lie one after the other.
+    fn read_by_column(&mut self, rows: Range<usize>, out: &mut [f32]) -> Result<(), StorageError> {
+        if rows.start < self.stripe.rows.start || rows.end > self.stripe.rows.end {
+            self.load_stripe(rows.clone())?;
+        }
+        let (size, columns) = (self.header.element.size(), self.header.columns);
+        let height = self.stripe.rows.len();
+        let skip = rows.start - self.stripe.rows.start;
+        let mut column_values = vec![0.0; rows.len()];
+        for column in 0..columns {
+            let start = (column * height + skip) * size;
+            let bytes = &self.stripe.bytes[start..start + rows.len() * size];
+            self.decoder
+                .decode(bytes, &mut column_values)
+                .map_err(|(p, value)| self.bad_value(rows.start + p, column, value))?;
+            for (row, &value) in column_values.iter().enumerate() {
+                out[row * columns + column] = value;
+            }
+        }
+        Ok(())
+    }
+
+    fn load_stripe(&mut self, rows: Range<usize>) -> Result<(), StorageError> {
+        let (size, columns) = (self.header.element.size(), self.header.columns);
+        let height = self.stripe_rows().max(rows.len()).min(self.header.rows - rows.start);
+        let mut bytes = std::mem::take(&mut self.stripe.bytes);
+        self.stripe.rows = 0..0;
+        bytes.resize(height * columns * size, 0);
+        for (column, part) in bytes.chunks_exact_mut((height * size).max(1)).enumerate() {
+            self.read_bytes(column * self.header.rows + rows.start, part)?;
+        }
+        self.stripe = Stripe { rows: rows.start..rows.start + height, bytes };
+        Ok(())
+    }
+
+    /// Height of a stripe: as many rows as [`STRIPE`] holds, at least 16.
+    fn stripe_rows(&self) -> usize {
+        (STRIPE / (self.header.columns * self.header.element.size()).max(1)).max(16)
+    }
+
+    /// Reads numbers from position `first` of the array on.
+    fn read_bytes(&self, first: usize, bytes: &mut [u8]) -> Result<(), StorageError> {
+        let at = self.header.data_start + first as u64 * self.header.element.size() as u64;
+        self.file.read_exact_at(bytes, at).map_err(|e| StorageError::io("read", &self.path, e))
+    }
+
+    fn bad_value(&self, row: usize, column: usize, value: f64) -> StorageError {
+        let remedy = if value.is_finite() && value > 0.0 {
+            "it is beyond 32-bit floats, scale the values down"
+        } else {
+            "NMF needs finite values of at least 0"
+        };
+        StorageError::InvalidValue {
+            path: self.path.clone(),
+            dataset: DATASET.into(),
+            row: row as u64,
+            column: column as u64,
+            value,
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl Source for NpySource {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn dataset(&self) -> &str {
+        DATASET
+    }
+
+    fn cells(&self) -> usize {
+        self.header.rows
+    }
+
+    fn genes(&self) -> usize {
+        self.header.columns
+    }
+
+    fn form(&self) -> Form {
+        Form::Dense
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let row = (self.header.columns * self.header.element.size()) as u64;
+        let stripe = if self.header.by_column { row * (self.stripe_rows().min(self.header.rows)) as u64 } else { 0 };
+        stripe + 2 * PIECE as u64
+    }
+
+    fn read_rows(&mut self, rows: Range<usize>, chunk: &mut RowChunk) -> Result<(), StorageError> {
+        assert!(rows.start <= rows.end && rows.end <= self.cells(), "rows {rows:?} are inside the matrix");
+        let values = chunk.dense();
+        values.resize(rows.len() * self.header.columns, 0.0);
+        if self.header.by_column { self.read_by_column(rows, values) } else { self.read_by_row(rows, values) }
+    }
+
+    fn rounding(&self) -> Rounding {
+        self.decoder.rounding()
+    }
+
+    fn write_annotations(&self, dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
+        let mut writer = AnnDataWriter::create(dest, Overwrite::Replace)?;
+        for (axis, rows) in [(Axis::Cells, self.header.rows), (Axis::Genes, self.header.columns)] {
+            let mut frame = writer.dataframe(axis, rows)?;
+            frame.names((0..rows).map(|row| row.to_string()))?;
+            frame.finish()?;
+        }
+        writer.finish()
+    }
+
+    fn stamp(&self) -> SourceStamp {
+        self.stamp.clone()
+    }
+}

@@ -1,0 +1,211 @@
+//! The manifest: what the store is, and the sizes and checksums of its files. Written last; without it there is no store.
+//!
+//! It is a JSON object whose last line is `"crc32c": "xxxxxxxx"}` and a newline, eight lower-case hexadecimal digits: the
+//! checksum of all bytes before that line. All versions of the format keep to this, so that a reader can tell a damaged
+//! manifest from one that is newer than itself.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use super::layout::{Cut, Layout};
+use super::names;
+use super::stamp::SourceStamp;
+use crate::error::StorageError;
+
+/// The format that is written, and the newest that is read.
+pub(super) const MAJOR: u32 = 1;
+const MINOR: u32 = 0;
+
+const FORMAT: &str = "partwise store";
+
+/// Larger manifests are not read: this is enough for a million block files.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Size and checksum of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileStamp {
+    pub(super) bytes: u64,
+    pub(super) crc32c: u32,
+}
+
+/// The manifest, field by field as in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    format: String,
+    major: u32,
+    minor: u32,
+    /// Names of features without which the store cannot be read rightly.
+    must_understand: Vec<String>,
+    writer: String,
+    pub(super) cells: u64,
+    pub(super) genes: u64,
+    pub(super) nonzeros: u64,
+    layout: Layout,
+    tile_rows: u64,
+    block_rows: u64,
+    /// Bytes of each block file.
+    pub(super) shards: Vec<u64>,
+    pub(super) table: FileStamp,
+    pub(super) gene_moments: FileStamp,
+    pub(super) annotations: Option<FileStamp>,
+    pub(super) source: SourceStamp,
+}
+
+impl Manifest {
+    /// The manifest of a store cut like `cut`; sizes and checksums are those given.
+    pub(super) fn new(
+        cut: &Cut,
+        nonzeros: u64,
+        source: SourceStamp,
+        shards: Vec<u64>,
+        [table, gene_moments]: [FileStamp; 2],
+        annotations: Option<FileStamp>,
+    ) -> Self {
+        Self {
+            format: FORMAT.into(),
+            major: MAJOR,
+            minor: MINOR,
+            must_understand: Vec::new(),
+            writer: concat!("partwise ", env!("CARGO_PKG_VERSION")).into(),
+            cells: cut.cells as u64,
+            genes: cut.genes as u64,
+            nonzeros,
+            layout: cut.layout,
+            tile_rows: cut.tile_rows as u64,
+            block_rows: cut.block_rows as u64,
+            shards,
+            table,
+            gene_moments,
+            annotations,
+            source,
+        }
+    }
+
+    /// Shape and cut; an error of the manifest at `path` where they make no sense.
+    pub(super) fn cut(&self, path: &Path) -> Result<Cut, StorageError> {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let cut = Cut {
+            cells: number(self.cells),
+            genes: number(self.genes),
+            layout: self.layout,
+            block_rows: number(self.block_rows),
+            tile_rows: number(self.tile_rows),
+        };
+        match cut.problem() {
+            None => Ok(cut),
+            Some(problem) => Err(StorageError::damaged(path, "the shape", "one that a store can have", problem)),
+        }
+    }
+
+    /// The manifest as a file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut text = serde_json::to_string_pretty(self).expect("numbers and strings only");
+        text.truncate(text.len() - "\n}".len());
+        text.push_str(",\n");
+        let crc = crc32c::crc32c(text.as_bytes());
+        text.push_str(&last_line(crc));
+        text.into_bytes()
+    }
+
+    /// Writes the manifest of the store in `folder` so that it is there whole or not at all.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), StorageError> {
+        let draft = folder.join(names::MANIFEST_DRAFT);
+        files::create(&draft, &self.to_bytes())?;
+        files::rename(&draft, &folder.join(names::MANIFEST))?;
+        files::sync_folder(folder)
+    }
+
+    /// Reads the manifest at `path`, with its size.
+    pub(super) fn read(path: &Path) -> Result<(Self, u64), StorageError> {
+        let bytes = files::size(path)?;
+        if bytes > MAX_BYTES {
+            return Err(StorageError::damaged(path, "the number of bytes", format!("at most {MAX_BYTES}"), bytes));
+        }
+        let content = fs::read(path).map_err(|error| StorageError::io("read", path, error))?;
+        Ok((Self::parse(&content, path)?, content.len() as u64))
+    }
+
+    fn parse(content: &[u8], path: &Path) -> Result<Self, StorageError> {
+        let (before, line) = content.split_at(content.len().saturating_sub(last_line(0).len()));
+        let expected = last_line(crc32c::crc32c(before));
+        if line != expected.as_bytes() {
+            let found = format!("{:?}", String::from_utf8_lossy(line));
+            return Err(StorageError::damaged(path, "the last line", format!("{expected:?}"), found));
+        }
+        let unreadable = |error: serde_json::Error| StorageError::damaged(path, "the content", "a manifest", error);
+        let version: Version = serde_json::from_slice(content).map_err(unreadable)?;
+        version.check(path)?;
+        serde_json::from_slice(content).map_err(unreadable)
+    }
+}
+
+/// What every version of the format has, and what decides whether the rest can be read.
+#[derive(Deserialize)]
+struct Version {
+    format: String,
+    major: u32,
+    minor: u32,
+    must_understand: Vec<String>,
+}
+
+impl Version {
+    fn check(&self, path: &Path) -> Result<(), StorageError> {
+        if self.format != FORMAT {
+            let reason = format!("its manifest says \"{}\"", self.format);
+            return Err(StorageError::NotAStore { path: path.into(), reason });
+        }
+        let found = match self.must_understand.first() {
+            _ if self.major != MAJOR => format!("{}.{}", self.major, self.minor),
+            Some(feature) => format!("{}.{} with \"{feature}\"", self.major, self.minor),
+            None => return Ok(()),
+        };
+        Err(StorageError::UnsupportedFormat { path: path.into(), found, supported: format!("{MAJOR}.{MINOR}") })
+    }
+}
+
+fn last_line(crc: u32) -> String {
+    format!("\"crc32c\": \"{crc:08x}\"}}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let cut = Cut { cells: 10, genes: 3, layout: Layout::Sparse, block_rows: 256, tile_rows: 256 };
+        let stamp = FileStamp { bytes: 5, crc32c: u32::MAX };
+        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], None)
+    }
+
+    #[test]
+    fn a_manifest_is_json_and_comes_back() {
+        let bytes = manifest().to_bytes();
+        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(json["nonzeros"].as_u64(), Some(u64::MAX));
+        assert_eq!(Manifest::parse(&bytes, Path::new("m")).unwrap(), manifest());
+    }
+
+    #[test]
+    fn newer_formats_and_features_are_refused_by_name() {
+        let later = |change: fn(&mut Manifest)| {
+            let mut manifest = manifest();
+            change(&mut manifest);
+            Manifest::parse(&manifest.to_bytes(), Path::new("m")).unwrap_err().to_string()
+        };
+        assert!(later(|m| m.major = 2).contains("has store format 2.0, but this version reads 1.0"));
+        assert!(later(|m| m.must_understand = vec!["tall tiles".into()]).contains("1.0 with \"tall tiles\""));
+        assert!(later(|m| m.format = "other".into()).contains("is not a partwise store"));
+    }
+
+    #[test]
+    fn later_minor_versions_may_add_fields() {
+        let text = String::from_utf8(manifest().to_bytes()).unwrap();
+        let text = text.replace("\"minor\": 0,", "\"minor\": 7, \"hint\": [1, 2],");
+        let before = &text[..text.rfind("\"crc32c\"").unwrap()];
+        let text = format!("{before}{}", last_line(crc32c::crc32c(before.as_bytes())));
+        assert_eq!(Manifest::parse(text.as_bytes(), Path::new("m")).unwrap().cells, 10);
+    }
+}

@@ -1,0 +1,41 @@
+//! Memory maps of the block files.
+
+use super::Store;
+use crate::error::StorageError;
+
+impl Store {
+    /// Maps the block files into memory; [`read`](Self::read) then borrows tiles in place instead of copying them.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may change or shorten the block files while this store is open: a map shows changes as they happen, behind
+    /// the back of what has been checked, and reading beyond the end of a shortened file kills the process. Nothing in
+    /// this crate changes the files of a store that is whole; other programs might.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, such as for want of address space. The store then goes on with reads.
+    pub unsafe fn map(&mut self) -> Result<(), StorageError> {
+        let mut maps = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            // SAFETY: the caller vouches that the file does not change.
+            let map = unsafe { memmap2::Mmap::map(&shard.file) };
+            maps.push(map.map_err(|error| StorageError::io("map", &shard.path, error))?);
+        }
+        for (number, map) in maps.iter().enumerate() {
+            let last = self.table.blocks.iter().rfind(|block| block.shard as usize == number);
+            let expected = last.map_or(0, |block| block.offset + block.bytes);
+            if map.len() as u64 != expected {
+                let path = &self.shards[number].path;
+                return Err(StorageError::damaged(path, "the number of bytes", expected, map.len()));
+            }
+        }
+        self.shards.iter_mut().zip(maps).for_each(|(shard, map)| shard.map = Some(map));
+        Ok(())
+    }
+
+    /// Whether the block files are mapped into memory ([`map`](Self::map)).
+    pub fn is_mapped(&self) -> bool {
+        self.shards.iter().all(|shard| shard.map.is_some())
+    }
+}

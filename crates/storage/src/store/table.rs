@@ -1,0 +1,162 @@
+//! The table of a store: for each block where it lies, for each tile its length, nonzeros and checksum.
+//!
+//! 64 bytes of header, 32 for each block, 24 for each tile. Where a tile starts follows from the lengths before it.
+
+use std::path::Path;
+
+use super::block::{self, TileRecord};
+use super::files::Fields;
+use super::layout::{Cut, Layout};
+use crate::error::StorageError;
+
+const MAGIC: &[u8; 8] = b"PWTABLE1";
+const HEADER: usize = 64;
+
+/// What the table says of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BlockRecord {
+    /// The block file and where in it.
+    pub(super) shard: u32,
+    pub(super) offset: u64,
+    /// From header to padding.
+    pub(super) bytes: u64,
+    pub(super) nonzeros: u64,
+}
+
+impl BlockRecord {
+    const BYTES: usize = 32;
+}
+
+/// The table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) blocks: Vec<BlockRecord>,
+    pub(super) tiles: Vec<TileRecord>,
+}
+
+impl Table {
+    /// Bytes of the table of a store cut like this.
+    pub(super) fn bytes(cut: &Cut) -> u64 {
+        (HEADER + cut.blocks() * BlockRecord::BYTES + cut.tiles() * TileRecord::BYTES) as u64
+    }
+
+    /// The table as a file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&(self.blocks.len() as u64).to_le_bytes());
+        out.extend_from_slice(&(self.tiles.len() as u64).to_le_bytes());
+        out.resize(HEADER, 0);
+        for block in &self.blocks {
+            out.extend_from_slice(&block.shard.to_le_bytes());
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&block.offset.to_le_bytes());
+            out.extend_from_slice(&block.bytes.to_le_bytes());
+            out.extend_from_slice(&block.nonzeros.to_le_bytes());
+        }
+        self.tiles.iter().for_each(|tile| tile.write(&mut out));
+        out
+    }
+
+    /// Reads the file `content` of a store that is cut like `cut` and whose block files have `shards` bytes.
+    ///
+    /// Everything is checked: blocks follow each other without a gap and fill the files exactly, tiles fill their blocks,
+    /// and nothing overflows.
+    pub(super) fn parse(content: &[u8], path: &Path, cut: &Cut, shards: &[u64]) -> Result<Self, StorageError> {
+        let damaged = |what: String, expected: u64, found: u64| StorageError::damaged(path, what, expected, found);
+        let expected = Self::bytes(cut);
+        if content.len() as u64 != expected {
+            return Err(damaged("the number of bytes".into(), expected, content.len() as u64));
+        }
+        let (header, records) = content.split_at(HEADER);
+        if &header[..8] != MAGIC {
+            let found = header[..8].escape_ascii();
+            return Err(StorageError::damaged(path, "the first bytes", MAGIC.escape_ascii(), found));
+        }
+        for (at, count, what) in [(8, cut.blocks(), "the number of blocks"), (16, cut.tiles(), "the number of tiles")] {
+            if header.u64_at(at) != count as u64 {
+                return Err(damaged(what.into(), count as u64, header.u64_at(at)));
+            }
+        }
+        let (blocks, tiles) = records.split_at(cut.blocks() * BlockRecord::BYTES);
+        let table = Self {
+            blocks: blocks
+                .chunks_exact(BlockRecord::BYTES)
+                .map(|record| BlockRecord {
+                    shard: record.u32_at(0),
+                    offset: record.u64_at(8),
+                    bytes: record.u64_at(16),
+                    nonzeros: record.u64_at(24),
+                })
+                .collect(),
+            tiles: tiles.chunks_exact(TileRecord::BYTES).map(TileRecord::read).collect(),
+        };
+        table.check_places(shards, &damaged)?;
+        table.check_tiles(cut, &damaged)?;
+        Ok(table)
+    }
+
+    /// Blocks lie one after the other and fill the block files.
+    fn check_places(
+        &self,
+        shards: &[u64],
+        damaged: &dyn Fn(String, u64, u64) -> StorageError,
+    ) -> Result<(), StorageError> {
+        let (mut shard, mut end) = (0u32, 0u64);
+        for (number, block) in self.blocks.iter().enumerate() {
+            if block.shard != shard && shards.get(shard as usize) == Some(&end) {
+                (shard, end) = (shard + 1, 0);
+            }
+            if block.shard != shard {
+                return Err(damaged(format!("the file of block {number}"), shard.into(), block.shard.into()));
+            }
+            if block.offset != end {
+                return Err(damaged(format!("the place of block {number}"), end, block.offset));
+            }
+            let room = shards.get(shard as usize).copied().unwrap_or(0) - end;
+            if block.bytes > room {
+                return Err(damaged(format!("the size of block {number} (at most)"), room, block.bytes));
+            }
+            end += block.bytes;
+        }
+        let used = if self.blocks.is_empty() { 0 } else { shard as usize + 1 };
+        if used != shards.len() {
+            return Err(damaged("the number of block files".into(), shards.len() as u64, used as u64));
+        }
+        match shards.last() {
+            Some(&last) if last != end => Err(damaged("the end of the last block".into(), last, end)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tiles fill their blocks and hold their nonzeros.
+    fn check_tiles(&self, cut: &Cut, damaged: &dyn Fn(String, u64, u64) -> StorageError) -> Result<(), StorageError> {
+        for (number, block) in self.blocks.iter().enumerate() {
+            let tiles = &self.tiles[cut.block_tiles(number)];
+            let size = block::size(tiles).unwrap_or(u64::MAX);
+            if size != block.bytes {
+                return Err(damaged(format!("the size of the tiles of block {number}"), block.bytes, size));
+            }
+            let mut nonzeros = 0u64;
+            for (tile, record) in cut.block_tiles(number).zip(tiles) {
+                let values = cut.tile_rows_of(tile).len() as u64 * cut.genes as u64;
+                if record.nonzeros > values {
+                    return Err(damaged(format!("the nonzeros of tile {tile} (at most)"), values, record.nonzeros));
+                }
+                if cut.layout == Layout::Dense && record.bytes != 4 * values {
+                    return Err(damaged(format!("the size of tile {tile}"), 4 * values, record.bytes));
+                }
+                nonzeros += record.nonzeros;
+            }
+            if nonzeros != block.nonzeros {
+                return Err(damaged(format!("the nonzeros of block {number}"), nonzeros, block.nonzeros));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nonzeros of all blocks.
+    pub(super) fn nonzeros(&self) -> u64 {
+        self.blocks.iter().map(|block| block.nonzeros).sum()
+    }
+}

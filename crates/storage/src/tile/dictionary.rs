@@ -1,0 +1,134 @@
+//! The distinct values of each row.
+//!
+//! Row-scaled counts have few distinct values a row, and a value's place among them is nearly its count. The section holds
+//! for each row the number of its distinct values (`u16`), then the values of all rows as `f32`, each row's ascending (by
+//! their bits, which for values above zero is the same).
+
+use super::TILE_ROWS;
+use super::encode::CsrRows;
+use super::error::TileError;
+use super::header::mismatch;
+
+/// Most distinct values that a row may have for the mode to be used.
+const MAX_DISTINCT: usize = u16::MAX as usize;
+
+/// Rows after which it is seen whether a dictionary can pay.
+const TRIAL_ROWS: usize = 16;
+
+/// The dictionary of a tile in the making.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    /// The bits of all rows' distinct values.
+    distinct: Vec<u32>,
+    /// Row i has `distinct[ends[i - 1]..ends[i]]`.
+    ends: Vec<usize>,
+}
+
+impl Builder {
+    /// Collects the distinct values of all rows; false where so many of them are distinct that plain floats are smaller.
+    pub(super) fn collect(&mut self, rows: CsrRows<'_>) -> bool {
+        self.distinct.clear();
+        self.ends.clear();
+        for row in 0..rows.len() {
+            let start = self.distinct.len();
+            self.distinct.extend(rows.values[rows.entries(row)].iter().map(|value| value.to_bits()));
+            self.distinct[start..].sort_unstable();
+            let mut kept = start;
+            for at in start..self.distinct.len() {
+                if kept == start || self.distinct[at] != self.distinct[kept - 1] {
+                    self.distinct[kept] = self.distinct[at];
+                    kept += 1;
+                }
+            }
+            self.distinct.truncate(kept);
+            self.ends.push(kept);
+            let seen = rows.indptr[row + 1] - rows.indptr[0];
+            // A code takes at least a few bits, so a dictionary of 7/8 of the values never pays.
+            let hopeless = row + 1 == TRIAL_ROWS && kept >= seen / 8 * 7;
+            if kept - start > MAX_DISTINCT || hopeless {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The place of a value, given by its bits, in its row.
+    pub(super) fn code(&self, row: u8, bits: u32) -> u32 {
+        let row = usize::from(row);
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        self.distinct[start..self.ends[row]].partition_point(|&other| other < bits) as u32
+    }
+
+    /// Bytes of the section.
+    pub(super) fn bytes(&self) -> usize {
+        2 * self.ends.len() + 4 * self.distinct.len()
+    }
+
+    /// Appends the section.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut start = 0;
+        for &end in &self.ends {
+            out.extend_from_slice(&((end - start) as u16).to_le_bytes());
+            start = end;
+        }
+        out.extend(self.distinct.iter().flat_map(|value| value.to_le_bytes()));
+    }
+}
+
+/// A dictionary ready for looking up.
+#[derive(Clone, Debug)]
+pub(super) struct Lookup<'a> {
+    /// Where the values of each row start, and how many there are.
+    rows: [(u32, u32); TILE_ROWS],
+    /// `f32` each, and at least one more behind the last one.
+    values: &'a [u8],
+}
+
+/// Checks that `section`, the dictionary of a tile of `rows` rows, has the length that it says.
+pub(super) fn check(section: &[u8], rows: usize) -> Result<(), TileError> {
+    let distinct: usize = section.get(..2 * rows).map_or(0, |head| lengths(head).sum());
+    let expected = 2 * rows + 4 * distinct;
+    if section.len() == expected {
+        Ok(())
+    } else {
+        Err(mismatch("length of the dictionary", expected, section.len() as u64))
+    }
+}
+
+/// Distinct values of each row.
+fn lengths(head: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    head.chunks_exact(2).map(|length| usize::from(u16::from_le_bytes([length[0], length[1]])))
+}
+
+impl<'a> Lookup<'a> {
+    /// Makes the dictionary of a tile of `rows` rows ready. `section` has been checked and is given with what follows it, at
+    /// least four bytes.
+    pub(super) fn new(section: &'a [u8], rows: usize) -> Self {
+        let (head, values) = section.split_at(2 * rows);
+        // Rows that are not there have no values.
+        let mut lookup = Self { rows: [(0, 0); TILE_ROWS], values };
+        let mut start = 0;
+        for (slot, length) in lookup.rows.iter_mut().zip(lengths(head)) {
+            *slot = (start, length as u32);
+            start += length as u32;
+        }
+        lookup
+    }
+
+    /// Replaces `values`, which are codes as the bits of floats, by the values of their `rows`; false, with `values`
+    /// undefined, where a row has fewer.
+    #[inline(always)]
+    pub(super) fn replace(&self, rows: &[u8], values: &mut [f32]) -> bool {
+        let mut good = true;
+        for (&row, value) in rows.iter().zip(values) {
+            let (start, length) = self.rows[usize::from(row)];
+            let code = value.to_bits();
+            // A code that is too large takes the next row's first value, or what is behind: no branch in the loop.
+            good &= code < length;
+            let at = 4 * (start + code.min(length)) as usize;
+            let bytes = self.values[at..at + 4].try_into().expect("four bytes");
+            *value = f32::from_le_bytes(bytes);
+        }
+        good
+    }
+}

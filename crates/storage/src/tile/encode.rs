@@ -1,0 +1,223 @@
+//! From rows to a tile.
+//!
+//! 1. Each value becomes 32 bits: its code if all values of the tile are counts, else the bits of the float.
+//! 2. The nonzeros are brought from row order into gene order by a counting sort over the genes; it keeps rows ascending.
+//! 3. The mode is chosen: counts if all values are, else the smaller of dictionary and raw.
+//! 4. Each run's width is chosen and its codes appended to the value section, outliers to the patch section.
+//! 5. The sections are put together behind the header.
+
+use std::ops::Range;
+
+use super::dictionary;
+use super::header::{HEADER, Header, Mode};
+use super::moments::{CellMoments, GeneShare, TileMoments};
+use super::pack::PackedRuns;
+use super::{LISTED_ROWS, TILE_PADDING, TILE_ROWS, is_count};
+
+/// A few sparse rows in compressed form: row i has the entries `indptr[i] - indptr[0]..indptr[i + 1] - indptr[0]` of
+/// `indices` and `values`. Columns ascend strictly within a row; values are above zero and finite.
+#[derive(Clone, Copy, Debug)]
+pub struct CsrRows<'a> {
+    /// rows + 1 places, starting anywhere.
+    pub indptr: &'a [usize],
+    /// The columns.
+    pub indices: &'a [u32],
+    /// The values.
+    pub values: &'a [f32],
+}
+
+impl CsrRows<'_> {
+    /// Number of rows.
+    pub fn len(self) -> usize {
+        self.indptr.len() - 1
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the entries of one row lie.
+    pub(super) fn entries(self, row: usize) -> Range<usize> {
+        let first = self.indptr[0];
+        self.indptr[row] - first..self.indptr[row + 1] - first
+    }
+}
+
+/// Packs sparse tiles. Keeps its scratch memory, so that one encoder a thread allocates only while tiles grow.
+#[derive(Debug, Default)]
+pub struct TileEncoder {
+    /// Each nonzero as 32 bits, in row order; once they are sorted, their codes in the dictionary, in gene order.
+    bits: Vec<u32>,
+    /// First a count, then a place in the sorted nonzeros, for each gene.
+    places: Vec<usize>,
+    /// The sorted nonzeros.
+    rows: Vec<u8>,
+    values: Vec<u32>,
+    /// The genes present; the ends of their runs.
+    genes: Vec<u32>,
+    ends: Vec<usize>,
+    dictionary: dictionary::Builder,
+    packed: PackedRuns,
+}
+
+impl TileEncoder {
+    /// An encoder without scratch memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Packs `rows` (at most [`TILE_ROWS`]) of a matrix with `genes` columns into `out`, which is overwritten, and adds up
+    /// their moments.
+    ///
+    /// Costs O(nonzeros + genes); where values are not counts, a sort of each row's values besides. Scratch memory is at most
+    /// 17 bytes for each nonzero and 8 for each gene, up to twice that while it grows.
+    ///
+    /// # Panics
+    ///
+    /// When there are too many rows, the arrays disagree in length or a column is not below `genes`. Unsorted columns and
+    /// values that are zero or not finite are the caller's mistake too, found in debug builds only.
+    #[track_caller]
+    pub fn encode(&mut self, rows: CsrRows<'_>, genes: usize, out: &mut Vec<u8>) -> TileMoments {
+        assert!(rows.len() <= TILE_ROWS, "a tile has at most {TILE_ROWS} rows, not {}", rows.len());
+        let nonzeros = rows.indptr[rows.len()] - rows.indptr[0];
+        assert_eq!(rows.indices.len(), nonzeros, "as many columns as indptr says");
+        assert_eq!(rows.values.len(), nonzeros, "as many values as indptr says");
+        debug_assert!(rows.values.iter().all(|value| *value > 0.0 && value.is_finite()), "values are above zero");
+
+        let counts = self.take_bits(rows.values);
+        self.sort_by_gene(rows, genes);
+        let moments = if counts { self.count_moments(rows) } else { self.moments(rows) };
+        let mode = self.pack_values(rows, counts);
+        let listed = |count: usize| if count <= LISTED_ROWS { count } else { TILE_ROWS / 8 };
+        let header = Header {
+            mode,
+            rows: rows.len(),
+            runs: self.genes.len(),
+            nonzeros,
+            row_bytes: runs(&self.ends).map(|run| listed(run.len())).sum(),
+            patch_bytes: self.packed.patches.len(),
+            dictionary_bytes: if mode == Mode::Dictionary { self.dictionary.bytes() } else { 0 },
+            value_bytes: if mode == Mode::Raw { 4 * nonzeros } else { self.packed.values.len() },
+        };
+        self.write(&header, genes, out);
+        moments
+    }
+
+    /// Fills `bits`; says whether they are counts less one.
+    fn take_bits(&mut self, values: &[f32]) -> bool {
+        self.bits.clear();
+        let counts = values.iter().all(|&value| is_count(value));
+        if counts {
+            self.bits.extend(values.iter().map(|&value| value as u32 - 1));
+        } else {
+            self.bits.extend(values.iter().map(|value| value.to_bits()));
+        }
+        counts
+    }
+
+    /// Fills `genes`, `ends`, `rows` and `values`.
+    fn sort_by_gene(&mut self, rows: CsrRows<'_>, genes: usize) {
+        self.places.clear();
+        self.places.resize(genes, 0);
+        for &gene in rows.indices {
+            self.places[gene as usize] += 1;
+        }
+        self.genes.clear();
+        self.ends.clear();
+        let mut end = 0;
+        for (gene, place) in self.places.iter_mut().enumerate() {
+            let count = std::mem::replace(place, end);
+            if count > 0 {
+                end += count;
+                self.genes.push(gene as u32);
+                self.ends.push(end);
+            }
+        }
+        self.rows.resize(end, 0);
+        self.values.resize(end, 0);
+        for row in 0..rows.len() {
+            let entries = rows.entries(row);
+            debug_assert!(rows.indices[entries.clone()].is_sorted_by(|a, b| a < b), "columns ascend");
+            for (&gene, &bits) in rows.indices[entries.clone()].iter().zip(&self.bits[entries]) {
+                let place = &mut self.places[gene as usize];
+                self.rows[*place] = row as u8;
+                self.values[*place] = bits;
+                *place += 1;
+            }
+        }
+    }
+
+    fn count_moments(&self, rows: CsrRows<'_>) -> TileMoments {
+        let shares = self.genes.iter().zip(runs(&self.ends));
+        TileMoments {
+            genes: shares.map(|(&gene, run)| GeneShare::of_counts(gene, &self.values[run])).collect(),
+            cells: (0..rows.len()).map(|row| CellMoments::of_counts(&self.bits[rows.entries(row)])).collect(),
+        }
+    }
+
+    fn moments(&self, rows: CsrRows<'_>) -> TileMoments {
+        let shares = self.genes.iter().zip(runs(&self.ends));
+        TileMoments {
+            genes: shares
+                .map(|(&gene, run)| GeneShare::of(gene, self.values[run].iter().copied().map(f32::from_bits)))
+                .collect(),
+            cells: (0..rows.len()).map(|row| CellMoments::of(rows.values[rows.entries(row)].iter().copied())).collect(),
+        }
+    }
+
+    /// Fills `packed` in the mode that takes the fewest bytes.
+    fn pack_values(&mut self, rows: CsrRows<'_>, counts: bool) -> Mode {
+        if counts {
+            self.packed.pack(&self.values, runs(&self.ends));
+            return Mode::Counts;
+        }
+        if self.dictionary.collect(rows) {
+            self.bits.clear();
+            let nonzeros = self.rows.iter().zip(&self.values);
+            self.bits.extend(nonzeros.map(|(&row, &bits)| self.dictionary.code(row, bits)));
+            self.packed.pack(&self.bits, runs(&self.ends));
+            if self.dictionary.bytes() + self.packed.len() < 4 * self.values.len() {
+                return Mode::Dictionary;
+            }
+        }
+        self.packed.clear();
+        Mode::Raw
+    }
+
+    fn write(&self, header: &Header, genes: usize, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&header.to_bytes());
+        out.resize(HEADER + genes.div_ceil(64) * 8, 0);
+        for &gene in &self.genes {
+            out[HEADER + gene as usize / 8] |= 1 << (gene % 8);
+        }
+        out.extend(runs(&self.ends).map(|run| (run.len() - 1) as u8));
+        out.extend_from_slice(&self.packed.widths);
+        for run in runs(&self.ends) {
+            if run.len() <= LISTED_ROWS {
+                out.extend_from_slice(&self.rows[run]);
+            } else {
+                let mut map = [0u8; TILE_ROWS / 8];
+                self.rows[run].iter().for_each(|row| map[usize::from(row / 8)] |= 1 << (row % 8));
+                out.extend_from_slice(&map);
+            }
+        }
+        out.extend_from_slice(&self.packed.patches);
+        if header.mode == Mode::Dictionary {
+            self.dictionary.write(out);
+        }
+        if header.mode == Mode::Raw {
+            out.extend_from_slice(bytemuck::cast_slice(&self.values));
+        } else {
+            out.extend_from_slice(&self.packed.values);
+        }
+        out.resize(out.len() + TILE_PADDING, 0);
+    }
+}
+
+/// The runs that end at `ends`, as ranges.
+fn runs(ends: &[usize]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts.zip(ends.iter().copied()).map(|(start, end)| start..end)
+}

@@ -1,0 +1,257 @@
+//! AVX2 and AVX-512.
+//!
+//! **Unpack, AVX2.** Eight codes of w ≤ 16 bits take w bytes, so from one eight to the next the position moves by whole
+//! bytes and the shift inside the first byte stays what it was at the start of the run. Lane i of the eight wants the bits
+//! from `shift + i·w` on; they lie in the four bytes from `i·w / 8` on, since 7 + 7 + 16 bits are at most 32. A byte
+//! shuffle (its pattern a table by width) brings these four bytes into the lane, a shift by `i·w % 8 + shift` and a mask
+//! cut the code out. A shuffle stays inside 16 bytes, so lanes 4–7 load from `4·w / 8` on, their shifts by `4·w % 8` more.
+//! Seven instructions for eight values, the same for every width: no branch on it. (`pdep` needs a case of its own for
+//! w = 8, stops there, and is microcode on some CPUs.)
+//!
+//! **Spell out, AVX-512.** `vpcompressb` of 0, 1, …, 63 under a word of the map, four times. Without it, a table gives for
+//! each byte of the map the places of its ones, eight bytes at a time.
+
+use std::arch::x86_64::{
+    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castps_si256, _mm256_cvtepi32_ps,
+    _mm256_load_si256, _mm256_set_m128i, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_srlv_epi32,
+    _mm256_storeu_si256, _mm512_add_epi8, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_set1_epi8,
+    _mm512_storeu_si512,
+};
+
+use super::plain::Plain;
+use super::{COUNTS, Codes, Simd};
+use crate::tile::batch::RunBatch;
+use crate::tile::decode::Runs;
+use crate::tile::error::TileError;
+use crate::tile::width::WIDTHS;
+
+/// Whether this CPU has what [`Avx2`] uses.
+pub(super) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("popcnt")
+}
+
+/// Whether this CPU has what [`Avx512`] uses.
+pub(super) fn has_avx512() -> bool {
+    has_avx2()
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi2")
+}
+
+/// [`Runs::fill`] compiled for AVX2.
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+pub(super) unsafe fn fill_avx2<const MODE: u8>(runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+    // SAFETY: this function runs where these instructions are.
+    unsafe { runs.fill::<_, MODE>(Avx2, batch) }
+}
+
+/// [`Runs::fill`] compiled for AVX-512.
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+pub(super) unsafe fn fill_avx512<const MODE: u8>(runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+    // SAFETY: this function runs where these instructions are.
+    unsafe { runs.fill::<_, MODE>(Avx512, batch) }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx2;
+
+impl Simd for Avx2 {
+    #[inline(always)]
+    unsafe fn unpack<const MODE: u8>(self, codes: Codes, out: *mut f32) {
+        // SAFETY: the contract is the same.
+        unsafe { unpack::<MODE>(codes, out) }
+    }
+
+    #[inline(always)]
+    unsafe fn spell_out(self, map: *const u8, count: usize, rows: *mut u8) -> bool {
+        // SAFETY: the contract is the same.
+        unsafe { spell_out_by_bytes(map, count, rows) }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512;
+
+impl Simd for Avx512 {
+    #[inline(always)]
+    unsafe fn unpack<const MODE: u8>(self, codes: Codes, out: *mut f32) {
+        // SAFETY: the contract is the same.
+        unsafe { unpack::<MODE>(codes, out) }
+    }
+
+    #[inline(always)]
+    unsafe fn spell_out(self, map: *const u8, count: usize, rows: *mut u8) -> bool {
+        // SAFETY: the contract is the same.
+        unsafe { spell_out_by_words(map, count, rows) }
+    }
+}
+
+/// How lanes 0–7 find their codes; see the top of the file.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+struct Lanes {
+    shuffle: [u8; 32],
+    shift: [u32; 8],
+    mask: u32,
+    /// Bytes from lanes 0–3 to lanes 4–7, and from one eight to the next.
+    half: u32,
+    step: u32,
+}
+
+/// Widths up to this index (16 bits) go by lanes.
+const LAST_BY_LANES: usize = 12;
+
+static LANES: [Lanes; LAST_BY_LANES + 1] = {
+    let mut table = [Lanes { shuffle: [0; 32], shift: [0; 8], mask: 0, half: 0, step: 0 }; LAST_BY_LANES + 1];
+    let mut index = 0;
+    while index <= LAST_BY_LANES {
+        let width = WIDTHS[index] as usize;
+        let entry = &mut table[index];
+        let mut lane = 0;
+        while lane < 8 {
+            let bit = lane % 4 * width + if lane < 4 { 0 } else { 4 * width % 8 };
+            let mut byte = 0;
+            while byte < 4 {
+                let from = bit / 8 + byte;
+                // Beyond the sixteenth byte no code has a bit; 0x80 makes it zero.
+                entry.shuffle[lane * 4 + byte] = if from < 16 { from as u8 } else { 0x80 };
+                byte += 1;
+            }
+            entry.shift[lane] = (bit % 8) as u32;
+            lane += 1;
+        }
+        entry.mask = (1 << width) - 1;
+        entry.half = (4 * width / 8) as u32;
+        entry.step = width as u32;
+        index += 1;
+    }
+    table
+};
+
+/// # Safety
+///
+/// As for [`Simd::unpack`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn unpack<const MODE: u8>(codes: Codes, out: *mut f32) {
+    if codes.index > LAST_BY_LANES {
+        // SAFETY: the contract is the same.
+        return unsafe { Plain.unpack::<MODE>(codes, out) };
+    }
+    let lanes = &LANES[codes.index];
+    // SAFETY: the arrays are 32 bytes each and aligned to that.
+    let (shuffle, shift) = unsafe {
+        (
+            _mm256_load_si256(lanes.shuffle.as_ptr().cast::<__m256i>()),
+            _mm256_load_si256(lanes.shift.as_ptr().cast::<__m256i>()),
+        )
+    };
+    let shift = _mm256_add_epi32(shift, _mm256_set1_epi32((codes.bit % 8) as i32));
+    let mask = _mm256_set1_epi32(lanes.mask as i32);
+    let (half, step) = (lanes.half as usize, lanes.step as usize);
+    let mut place = 0;
+    // SAFETY: each eight starts at a code of the section; its loads end within 8 + 16 bytes of that, inside the 64 readable
+    // bytes after the section. Stores end at most 7 values beyond the last one.
+    unsafe {
+        let mut source = codes.tile.add(codes.bit / 8);
+        loop {
+            let low = _mm_loadu_si128(source.cast::<__m128i>());
+            let high = _mm_loadu_si128(source.add(half).cast::<__m128i>());
+            let bytes = _mm256_shuffle_epi8(_mm256_set_m128i(high, low), shuffle);
+            let codes_here = _mm256_and_si256(_mm256_srlv_epi32(bytes, shift), mask);
+            let result = if MODE == COUNTS {
+                _mm256_castps_si256(_mm256_cvtepi32_ps(_mm256_add_epi32(codes_here, _mm256_set1_epi32(1))))
+            } else {
+                codes_here
+            };
+            _mm256_storeu_si256(out.add(place).cast::<__m256i>(), result);
+            place += 8;
+            if place >= codes.count {
+                break;
+            }
+            source = source.add(step);
+        }
+    }
+}
+
+/// The places of the ones of every byte, eight to a byte's row of the table.
+static ONES: [[u8; 8]; 256] = {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut filled) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte][filled] = bit as u8;
+                filled += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// # Safety
+///
+/// As for [`Simd::spell_out`].
+#[inline]
+#[target_feature(enable = "popcnt")]
+unsafe fn spell_out_by_bytes(map: *const u8, count: usize, rows: *mut u8) -> bool {
+    // SAFETY: the caller gives 32 readable bytes.
+    let words: [u64; 4] = unsafe { map.cast::<[u64; 4]>().read_unaligned() };
+    if words.iter().map(|word| word.count_ones() as usize).sum::<usize>() != count {
+        return false;
+    }
+    let mut filled = 0;
+    for (place, word) in words.into_iter().enumerate() {
+        for (eighth, byte) in word.to_le_bytes().into_iter().enumerate() {
+            let first = u64::from((64 * place + 8 * eighth) as u8) * 0x0101_0101_0101_0101;
+            // No sum of two bytes exceeds 255: no carry.
+            let places = u64::from_le_bytes(ONES[usize::from(byte)]) + first;
+            // SAFETY: `filled` is at most `count`, beyond which there is room for 64.
+            unsafe { rows.add(filled).cast::<u64>().write_unaligned(places) };
+            filled += byte.count_ones() as usize;
+        }
+    }
+    true
+}
+
+/// # Safety
+///
+/// As for [`Simd::spell_out`].
+#[inline]
+#[target_feature(enable = "popcnt,avx512f,avx512bw,avx512vbmi2")]
+unsafe fn spell_out_by_words(map: *const u8, count: usize, rows: *mut u8) -> bool {
+    // SAFETY: the caller gives 32 readable bytes.
+    let words: [u64; 4] = unsafe { map.cast::<[u64; 4]>().read_unaligned() };
+    let ones = words.map(|word| word.count_ones() as usize);
+    if ones.iter().sum::<usize>() != count {
+        return false;
+    }
+    // SAFETY: the table is 64 bytes; `rows` has room for `count` + 64 entries, and each store starts at most at `count`.
+    unsafe {
+        let mut places = _mm512_loadu_si512(ASCENDING.as_ptr().cast());
+        let mut out = rows;
+        for (word, ones) in words.into_iter().zip(ones) {
+            _mm512_storeu_si512(out.cast(), _mm512_maskz_compress_epi8(word, places));
+            out = out.add(ones);
+            places = _mm512_add_epi8(places, _mm512_set1_epi8(64));
+        }
+    }
+    true
+}
+
+static ASCENDING: [u8; 64] = {
+    let mut table = [0; 64];
+    let mut place = 0;
+    while place < 64 {
+        table[place] = place as u8;
+        place += 1;
+    }
+    table
+};

@@ -1,0 +1,231 @@
+//! A tile gives back what went in, at every level of instructions, and damaged ones are noticed or harmless.
+
+use proptest::prelude::*;
+
+use super::batch::{BATCH_NONZEROS, RunBatch};
+use super::decode::Runs;
+use super::encode::{CsrRows, TileEncoder};
+use super::header::Mode;
+use super::simd::Level;
+use super::sparse::SparseTile;
+use super::{GeneSums, TileMoments};
+
+/// The naive twin of a tile: its nonzeros in gene order.
+type Triples = Vec<(u32, u8, u32)>;
+
+/// A few rows, as sorted (column, value) pairs.
+type Rows = Vec<Vec<(u32, f32)>>;
+
+fn naive(rows: &Rows) -> Triples {
+    let mut triples: Triples = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(row, entries)| entries.iter().map(move |&(gene, value)| (gene, row as u8, value.to_bits())))
+        .collect();
+    triples.sort_unstable();
+    triples
+}
+
+fn encode(rows: &Rows, genes: usize) -> (Vec<u8>, TileMoments) {
+    let mut indptr = vec![1000];
+    indptr.extend(rows.iter().scan(1000, |end, row| {
+        *end += row.len();
+        Some(*end)
+    }));
+    let (indices, values): (Vec<u32>, Vec<f32>) = rows.iter().flatten().copied().unzip();
+    let mut out = vec![7; 3];
+    let rows = CsrRows { indptr: &indptr, indices: &indices, values: &values };
+    let moments = TileEncoder::new().encode(rows, genes, &mut out);
+    (out, moments)
+}
+
+/// Decodes everything, checking what a batch promises.
+fn decode(tile: &SparseTile<'_>, level: Level) -> Triples {
+    let mut triples = Triples::new();
+    let mut runs = Runs::with_level(tile, level);
+    let mut batch = RunBatch::new();
+    while runs.next_batch(&mut batch).unwrap() {
+        assert!(batch.rows.len() <= BATCH_NONZEROS);
+        assert_eq!(batch.rows.len(), batch.values.len());
+        assert_eq!(batch.genes.len(), batch.ends.len());
+        let mut start = 0;
+        for (&gene, &end) in batch.genes.iter().zip(&batch.ends) {
+            let run = start..end as usize;
+            assert!(!run.is_empty());
+            let entries = batch.rows[run.clone()].iter().zip(&batch.values[run]);
+            triples.extend(entries.map(|(&row, &value)| (gene, row, value.to_bits())));
+            start = end as usize;
+        }
+        assert_eq!(start, batch.rows.len());
+    }
+    assert!(batch.is_empty());
+    triples
+}
+
+#[track_caller]
+fn assert_round_trip(rows: &Rows, genes: usize) -> Mode {
+    let (bytes, moments) = encode(rows, genes);
+    let expected = naive(rows);
+    let tile = SparseTile::parse(&bytes, rows.len(), genes, expected.len() as u64).unwrap();
+    for &level in Level::all() {
+        assert!(decode(&tile, level) == expected, "{level:?} differs");
+    }
+    assert_moments(&moments, rows, &expected);
+    tile.header.mode
+}
+
+fn assert_moments(moments: &TileMoments, rows: &Rows, triples: &Triples) {
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b.abs();
+    assert_eq!(moments.cells.len(), rows.len());
+    for (cell, row) in moments.cells.iter().zip(rows) {
+        assert_eq!(cell.nonzeros as usize, row.len());
+        assert!(close(cell.sum, row.iter().map(|&(_, value)| f64::from(value)).sum()));
+        assert!(close(cell.sum_sq, row.iter().map(|&(_, value)| f64::from(value).powi(2)).sum()));
+    }
+    let mut shares = moments.genes.iter();
+    for run in triples.chunk_by(|a, b| a.0 == b.0) {
+        let values: Vec<f64> = run.iter().map(|&(_, _, bits)| f64::from(f32::from_bits(bits))).collect();
+        let share = shares.next().unwrap();
+        assert_eq!((share.gene, share.nonzeros as usize), (run[0].0, run.len()));
+        assert_eq!(f64::from(share.max), values.iter().copied().fold(0.0, f64::max));
+        let (sum, sum_sq) = match share.sums {
+            GeneSums::Exact { sum, sum_sq } => (sum as f64, sum_sq as f64),
+            GeneSums::Float { sum, sum_sq } => (sum, sum_sq),
+        };
+        assert!(close(sum, values.iter().sum()) && close(sum_sq, values.iter().map(|value| value * value).sum()));
+    }
+    assert!(shares.next().is_none());
+}
+
+/// A row of `values`, one in each of the columns 0, 1, 2, …
+fn row_of(values: &[f32]) -> Vec<(u32, f32)> {
+    (0..).zip(values.iter().copied()).collect()
+}
+
+#[test]
+fn empty_tiles() {
+    assert_round_trip(&vec![], 0);
+    assert_round_trip(&vec![], 100);
+    assert_round_trip(&vec![vec![]], 1);
+    assert_round_trip(&vec![vec![]; 256], 64);
+}
+
+#[test]
+fn single_nonzeros() {
+    for value in [1.0, 2.0, 255.0, 256.0, 257.0, 65_536.0, 16_777_216.0, 16_777_218.0, 0.5, f32::MIN_POSITIVE, f32::MAX]
+    {
+        for gene in [0, 63, 64, 999] {
+            let mut rows = vec![vec![]; 256];
+            rows[200] = vec![(gene, value)];
+            assert_round_trip(&rows, 1000);
+        }
+    }
+}
+
+#[test]
+fn runs_of_every_length_and_tiles_of_every_height() {
+    for height in [1, 2, 31, 32, 33, 64, 65, 255, 256] {
+        let rows: Rows = (0..height)
+            .map(|row| (0..height as u32).filter(|&gene| gene as usize >= row).map(|gene| (gene, 1.0)).collect())
+            .collect();
+        assert_eq!(assert_round_trip(&rows, height), Mode::Counts);
+    }
+}
+
+#[test]
+fn widths_of_every_kind_with_and_without_outliers() {
+    for bits in 0..=24 {
+        let high = ((1u64 << bits) as f32).min(super::MAX_COUNT);
+        for length in [1, 7, 8, 9, 16, 40, 256] {
+            let even: Rows = (0..length).map(|row| row_of(&[high, high - (row % 2) as f32 + 1.0, 1.0])).collect();
+            let even: Rows =
+                even.into_iter().map(|r| r.into_iter().map(|(g, v)| (g, v.min(super::MAX_COUNT))).collect()).collect();
+            assert_round_trip(&even, 3);
+            let outlier: Rows = (0..length)
+                .map(|row| row_of(&[1.0, if row == length / 2 { high } else { 1.0 + (row % 3) as f32 }]))
+                .collect();
+            assert_eq!(assert_round_trip(&outlier, 2), Mode::Counts);
+        }
+    }
+}
+
+#[test]
+fn rows_with_few_distinct_values_get_a_dictionary_others_stay_raw() {
+    let scaled: Rows = (0..256)
+        .map(|row| (0..500).map(|gene| (gene, ((row * 7 + gene) % 9 + 1) as f32 * 0.37 / (row + 1) as f32)).collect())
+        .collect();
+    assert_eq!(assert_round_trip(&scaled, 500), Mode::Dictionary);
+    let distinct: Rows =
+        (0..256).map(|row| (0..500).map(|gene| (gene, 0.1 + (row * 500 + gene) as f32)).collect()).collect();
+    assert_eq!(assert_round_trip(&distinct, 500), Mode::Raw);
+    let large: Rows = (0..40).map(|row| row_of(&[16_777_218.0, 3.0e38, 1.0 + row as f32])).collect();
+    assert_ne!(assert_round_trip(&large, 3), Mode::Counts);
+}
+
+#[test]
+fn a_large_dictionary_reaches_wide_codes() {
+    let rows: Rows = (0..20)
+        .map(|row| (0..4000u32).map(|gene| (gene, ((gene * 31 + row) % 1500) as f32 * 0.25 + 0.125)).collect())
+        .collect();
+    assert_eq!(assert_round_trip(&rows, 4000), Mode::Dictionary);
+}
+
+fn any_rows() -> impl Strategy<Value = (Rows, usize)> {
+    let height = prop_oneof![Just(0usize), Just(1), Just(255), Just(256), 2..255usize];
+    let value = prop_oneof![
+        4 => (0u32..5000).prop_map(|power| (power as f32 / 1e3).exp().floor()).boxed(),
+        1 => Just(1.0f32).boxed(),
+        1 => (1u32..=1 << 24).prop_map(|value| value as f32).boxed(),
+    ];
+    let float = prop_oneof![
+        (1u32..40).prop_map(|value| value as f32 * 0.1),
+        (-30i32..30).prop_flat_map(|power| (1u32..1 << 24).prop_map(move |v| v as f32 * 10f32.powi(power)))
+    ];
+    (height, 0usize..200, 0..4u8).prop_flat_map(move |(height, genes, kind)| {
+        let value = if kind == 3 { float.clone().boxed() } else { value.clone().boxed() };
+        let row = proptest::collection::btree_map(0..genes.max(1) as u32, value, 0..=genes.min(60))
+            .prop_map(|row| row.into_iter().collect::<Vec<_>>());
+        (proptest::collection::vec(row, height), Just(genes))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tile_comes_back((rows, genes) in any_rows()) {
+        assert_round_trip(&rows, genes);
+    }
+
+    /// Without the checksum that the store adds: no panic, nothing outside the tile, and never more than it says.
+    #[test]
+    fn damaged_tiles_are_noticed_or_harmless(
+        (rows, genes) in any_rows(),
+        hits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let nonzeros = naive(&rows).len() as u64;
+        let (mut bytes, _) = encode(&rows, genes);
+        for (place, byte) in hits {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        // Its own allocation, so that a checker of memory sees reads beyond the end.
+        let bytes = bytes.into_boxed_slice();
+        if let Ok(tile) = SparseTile::parse(&bytes, rows.len(), genes, nonzeros) {
+            for &level in Level::all() {
+                let mut runs = Runs::with_level(&tile, level);
+                let mut batch = RunBatch::new();
+                let mut seen = 0;
+                while let Ok(true) = runs.next_batch(&mut batch) {
+                    prop_assert!(batch.genes.iter().all(|&gene| (gene as usize) < genes));
+                    seen += batch.rows.len() as u64;
+                }
+                prop_assert!(seen <= nonzeros);
+            }
+        }
+    }
+}

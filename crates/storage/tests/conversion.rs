@@ -1,0 +1,12 @@
+//! What conversion promises: the same store whatever the threads and the budget, all of it or nothing, and back again.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "conversion/anndata.rs"]
+mod anndata;
+#[path = "conversion/full_disk.rs"]
+mod full_disk;
+#[path = "conversion/inputs.rs"]
+mod inputs;
+#[path = "conversion/store.rs"]
+mod store;

@@ -1,0 +1,54 @@
+//! A full disk is an error that names the path, and leaves nothing. Needs the right to mount a small file system in memory.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use partwise_storage::{ErrorKind, Overwrite, Quiet, StorageError, convert, export};
+
+use super::inputs::{Table, contents, spec};
+
+/// A file system of two megabytes, unmounted at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path) -> Option<SmallDisk> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(folder).output();
+        if mounted.is_ok_and(|m| m.status.success()) {
+            return Some(SmallDisk(folder.into()));
+        }
+        eprintln!("SKIPPED: a full disk cannot be tested without the right to mount one");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).output();
+    }
+}
+
+fn assert_full(result: Result<(), StorageError>, disk: &SmallDisk) {
+    let error = result.expect_err("the disk is full");
+    let said = error.to_string();
+    assert_eq!(error.kind(), ErrorKind::Io, "{said}");
+    assert!(said.contains(&*disk.0.to_string_lossy()) && said.contains("No space left"), "{said}");
+    assert_eq!(contents(&disk.0), [], "{said}");
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path()) else { return };
+    let (store, result) = (disk.0.join("a.pw"), disk.0.join("a.h5ad"));
+    // In the blocks, and in the names.
+    for table in
+        [Table::counts(20_000, 300, 3, true), Table::counts(40_000, 30, 30, true), Table::counts(3_000, 300, 1, false)]
+    {
+        assert_full(convert(&mut table.clone(), &store, &spec(1 << 30, 2), &Quiet).map(drop), &disk);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let whole = convert(&mut table.clone(), &elsewhere.path().join("a.pw"), &spec(1 << 30, 2), &Quiet).unwrap();
+        assert_full(export(&whole, &result, Overwrite::Refuse, &Quiet), &disk);
+    }
+    // The same process goes on to write what fits.
+    convert(&mut Table::counts(500, 30, 3, true), &store, &spec(1 << 30, 2), &Quiet).unwrap();
+}

@@ -1,0 +1,125 @@
+//! Two small matrices with everything in them that a store can hold, and their stores.
+//!
+//! The sparse one has 110 rows × 70 columns in tiles of 40 rows and blocks of 80: counts with outliers and with mapped and
+//! listed runs in the first tile, row-scaled values (a dictionary) in the second, plain floats in the third. Column 66 is
+//! empty and so is row 5. The dense one has 21 rows × 9 columns in tiles of 8 rows and blocks of 16.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use partwise_storage::{
+    CsrRows, EncodedTile, Layout, Overwrite, RunBatch, SegmentBuf, Selection, SourceStamp, StorageError, Store,
+    StoreHeader, StoreWriter, Tile, TileEncoder, encode_dense,
+};
+
+/// A matrix and how it is cut.
+pub(crate) struct Planted {
+    pub(crate) name: &'static str,
+    pub(crate) header: StoreHeader,
+    /// Row-major.
+    pub(crate) values: Vec<f32>,
+}
+
+fn source(name: &str) -> SourceStamp {
+    let selection = Selection { layer: Some("counts".into()), raw: false, transpose: false };
+    SourceStamp {
+        path: Path::new("/planted").join(name),
+        bytes: 12_345,
+        modified_ns: 1_700_000_000_123_456_789,
+        selection,
+    }
+}
+
+/// The sparse matrix.
+pub(crate) fn sparse() -> Planted {
+    let (cells, genes) = (110, 70);
+    let value = |row: usize, gene: usize| -> f32 {
+        // Frequent columns first: the first is in nearly every row.
+        let there = gene != 66 && row != 5 && (row * 31 + gene * 17) % (gene + 2) < 2;
+        match (there, row / 40) {
+            (false, _) => 0.0,
+            (true, 0) if row * genes + gene == 13 * genes + 1 => 70_000.0,
+            (true, 0) if gene == 69 => 16_777_216.0,
+            (true, 0) => ((row * gene) % 5 / 2 + 1) as f32,
+            (true, 1) => ((row + gene) % 4 + 1) as f32 * 0.37 / (row + 1) as f32,
+            (true, _) => (row * genes + gene) as f32 * 0.001 + 1e-20,
+        }
+    };
+    let values = (0..cells * genes).map(|place| value(place / genes, place % genes)).collect();
+    let header =
+        StoreHeader { cells, genes, layout: Layout::Sparse, block_rows: 80, tile_rows: 40, source: source("sparse") };
+    Planted { name: "sparse", header, values }
+}
+
+/// The dense matrix.
+pub(crate) fn dense() -> Planted {
+    let (cells, genes) = (21, 9);
+    let values = (0..cells * genes).map(|place| if place % 7 == 0 { 0.0 } else { place as f32 * 0.125 }).collect();
+    let header =
+        StoreHeader { cells, genes, layout: Layout::Dense, block_rows: 16, tile_rows: 8, source: source("dense") };
+    Planted { name: "dense", header, values }
+}
+
+impl Planted {
+    /// Makes the store `folder`/`name`.
+    pub(crate) fn store(&self, folder: &Path) -> PathBuf {
+        let path = folder.join(self.name);
+        let mut writer = StoreWriter::create(&path, self.header.clone(), Overwrite::Refuse).unwrap();
+        let mut encoder = TileEncoder::new();
+        for rows in self.values.chunks(self.header.tile_rows * self.header.genes) {
+            let mut bytes = Vec::new();
+            let moments = match self.header.layout {
+                Layout::Dense => encode_dense(rows, self.header.genes, &mut bytes),
+                Layout::Sparse => {
+                    let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+                    for row in rows.chunks(self.header.genes) {
+                        for (gene, &value) in row.iter().enumerate().filter(|&(_, &value)| value > 0.0) {
+                            indices.push(gene as u32);
+                            values.push(value);
+                        }
+                        indptr.push(indices.len());
+                    }
+                    let rows = CsrRows { indptr: &indptr, indices: &indices, values: &values };
+                    encoder.encode(rows, self.header.genes, &mut bytes)
+                }
+            };
+            let nonzeros = rows.iter().filter(|&&value| value > 0.0).count() as u64;
+            writer.push_tile(EncodedTile { bytes, rows: rows.len() / self.header.genes, nonzeros, moments }).unwrap();
+        }
+        std::fs::write(writer.annotations_path(), "names and columns").unwrap();
+        writer.finish().unwrap();
+        path
+    }
+}
+
+/// All values of a store, row-major.
+pub(crate) fn values(store: &Store) -> Result<Vec<f32>, StorageError> {
+    let genes = store.genes();
+    let mut values = vec![0.0; store.cells() * genes];
+    let (mut buf, mut batch) = (SegmentBuf::new(), RunBatch::new());
+    for number in 0..store.blocks() {
+        let block = store.block(number);
+        let segment = store.read(number, 0..block.tiles, &mut buf)?;
+        for tile in 0..block.tiles {
+            let row = block.first_row + tile * store.tile_rows();
+            match segment.tile(tile)? {
+                Tile::Dense(dense) => values[row * genes..][..dense.values.len()].copy_from_slice(dense.values),
+                Tile::Sparse(sparse) => {
+                    let mut runs = sparse.runs();
+                    // A tile with the right checksum decodes.
+                    while runs.next_batch(&mut batch).unwrap() {
+                        let starts = [0].iter().chain(&batch.ends);
+                        for ((&gene, &start), &end) in batch.genes.iter().zip(starts).zip(&batch.ends) {
+                            for place in start as usize..end as usize {
+                                values[(row + usize::from(batch.rows[place])) * genes + gene as usize] =
+                                    batch.values[place];
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(values)
+}

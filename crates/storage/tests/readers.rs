@@ -1,0 +1,16 @@
+//! What readers promise: the values, names and columns of files of every age, and one clear line for those that cannot be used.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "readers/annotations.rs"]
+mod annotations;
+#[path = "readers/files.rs"]
+mod files;
+#[path = "readers/h5ad.rs"]
+mod h5ad;
+#[path = "readers/npy.rs"]
+mod npy;
+#[path = "readers/real.rs"]
+mod real;
+#[path = "readers/refusals.rs"]
+mod refusals;

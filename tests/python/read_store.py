@@ -1,0 +1,194 @@
+"""Reads a partwise store into a scipy CSR matrix: an independent reader, written from docs/format.md alone.
+
+    python read_store.py STORE      prints shape, nonzeros, sum and maximum
+
+It is slow and checks everything; numpy and scipy are all it needs.
+"""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse
+
+WIDTHS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24]
+
+CRC_TABLE = []
+for byte in range(256):
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    CRC_TABLE.append(byte)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def ceil_div(number, by):
+    return -(-number // by)
+
+
+def align(number, to):
+    return ceil_div(number, to) * to
+
+
+def bits(data):
+    return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+
+
+def read_manifest(folder):
+    content = (folder / "manifest.json").read_bytes()
+    at = content.rindex(b'"crc32c"')
+    assert content[at:] == b'"crc32c": "%08x"}\n' % crc32c(content[:at]), "manifest is damaged"
+    manifest = json.loads(content)
+    assert manifest["format"] == "partwise store" and manifest["major"] == 1 and not manifest["must_understand"]
+    return manifest
+
+
+def read_checked(path, stamp):
+    content = path.read_bytes()
+    assert (len(content), crc32c(content)) == (stamp["bytes"], stamp["crc32c"]), f"{path} is damaged"
+    return content
+
+
+def read_sparse_tile(tile, rows, genes, nonzeros):
+    """Rows, genes and values of all nonzeros, in the order of the tile."""
+    mode, listed, tile_rows, runs, held, *lengths = struct.unpack_from("<BBHIQQQQQ", tile)
+    assert (listed, tile_rows, held) == (0, rows, nonzeros)
+    lengths = [8 * ceil_div(genes, 64), runs, 0 if mode == 2 else ceil_div(runs, 2), *lengths, 64]
+    ends = 48 + np.cumsum(lengths)
+    assert ends[-1] == len(tile)
+    sections = [tile[end - length : end] for end, length in zip(ends, lengths)]
+    present, counts, widths, row_bytes, patches, dictionary, values, padding = sections
+    assert not any(padding)
+    present = np.flatnonzero(bits(present))
+    assert len(present) == runs and (present < genes).all()
+    counts = np.frombuffer(counts, np.uint8).astype(int) + 1
+    assert counts.sum() == nonzeros
+    code_bits = bits(values)
+    distinct = np.frombuffer(dictionary, "<u2", rows if mode == 1 else 0).astype(int)
+    first_distinct = np.concatenate([[0], np.cumsum(distinct)])
+    distinct_values = np.frombuffer(dictionary, "<f4", offset=2 * len(distinct))
+    out_rows, out_values = [], []
+    row_at = patch_at = bit = taken = 0
+    for run, count in enumerate(counts):
+        if count <= 32:
+            run_rows = np.frombuffer(row_bytes, np.uint8, count, row_at).astype(int)
+            row_at += count
+        else:
+            run_rows = np.flatnonzero(bits(row_bytes[row_at : row_at + 32]))
+            row_at += 32
+        assert len(run_rows) == count and (np.diff(run_rows) > 0).all() and run_rows[-1] < rows
+        out_rows.append(run_rows)
+        if mode == 2:
+            out_values.append(np.frombuffer(values, "<f4", count, 4 * taken))
+            taken += count
+            continue
+        index = widths[run // 2] >> 4 * (run % 2) & 15
+        places, highs = [], []
+        if index == 15:
+            head, outliers = patches[patch_at], patches[patch_at + 1] + 1
+            index, size = head & 15, (head >> 4) + 1
+            places = list(patches[patch_at + 2 : patch_at + 2 + outliers])
+            parts = patches[patch_at + 2 + outliers : patch_at + 2 + outliers * (1 + size)]
+            highs = [int.from_bytes(parts[i * size : (i + 1) * size], "little") for i in range(outliers)]
+            patch_at += 2 + outliers * (1 + size)
+        width = WIDTHS[index]
+        code = code_bits[bit : bit + count * width].reshape(count, width).astype(int) @ (1 << np.arange(width))
+        bit += count * width
+        for place, high in zip(places, highs):
+            code[place] += high << width
+        if mode == 1:
+            assert (code < distinct[run_rows]).all()
+            out_values.append(distinct_values[first_distinct[run_rows] + code])
+        else:
+            out_values.append((code + 1).astype(np.float32))
+    assert row_at == len(row_bytes) and patch_at == len(patches)
+    assert mode == 2 or ceil_div(bit, 8) == len(values)
+    if not runs:
+        return np.empty(0, int), np.empty(0, int), np.empty(0, np.float32)
+    return np.concatenate(out_rows), np.repeat(present, counts), np.concatenate(out_values)
+
+
+def read_store(path):
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    cells, genes, tile_rows = manifest["cells"], manifest["genes"], manifest["tile_rows"]
+    block_tiles = manifest["block_rows"] // tile_rows
+    block_count, tile_count = ceil_div(cells, manifest["block_rows"]), ceil_div(cells, tile_rows)
+    table = read_checked(folder / "table.bin", manifest["table"])
+    assert len(table) == 64 + 32 * block_count + 24 * tile_count
+    assert struct.unpack_from("<8sQQ", table) == (b"PWTABLE1", block_count, tile_count)
+    shards = [(folder / f"blocks-{shard:05}.bin").read_bytes() for shard in range(len(manifest["shards"]))]
+    assert [len(shard) for shard in shards] == manifest["shards"]
+    rows, columns, values = [np.empty(0, int)], [np.empty(0, int)], [np.empty(0, np.float32)]
+    for block in range(block_count):
+        shard, _, offset, length, _ = struct.unpack_from("<IIQQQ", table, 64 + 32 * block)
+        tiles = range(block * block_tiles, min((block + 1) * block_tiles, tile_count))
+        at = align(64 + 24 * len(tiles), 64)
+        for tile in tiles:
+            size, nonzeros, crc = struct.unpack_from("<QQI", table, 64 + 32 * block_count + 24 * tile)
+            data = shards[shard][offset + at : offset + at + size]
+            assert crc32c(data) == crc, f"tile {tile} is damaged"
+            first = tile * tile_rows
+            height = min(tile_rows, cells - first)
+            if manifest["layout"] == "dense":
+                dense = np.frombuffer(data, "<f4").reshape(height, genes)
+                tile_row, column = np.nonzero(dense)
+                value = dense[tile_row, column]
+            else:
+                tile_row, column, value = read_sparse_tile(data, height, genes, nonzeros)
+            assert len(value) == nonzeros
+            rows.append(first + tile_row)
+            columns.append(column)
+            values.append(value)
+            at = align(at + size, 64)
+        assert align(at, 4096) == length
+    rows, columns, values = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+    assert len(values) == manifest["nonzeros"]
+    return scipy.sparse.csr_matrix((values, (rows, columns)), shape=(cells, genes))
+
+
+def read_gene_moments(path):
+    """Nonzeros, sums, sums of squares and maxima of all genes."""
+    folder = Path(path)
+    content = read_checked(folder / "genes.bin", read_manifest(folder)["gene_moments"])
+    assert content[:8] == b"PWGENES1"
+    dtype = [("nonzeros", "<u8"), ("sum", "<f8"), ("sum_sq", "<f8"), ("max", "<f4"), ("zero", "<u4")]
+    return np.frombuffer(content, dtype, offset=64)
+
+
+def read_cell_moments(path):
+    """Sums, sums of squares and nonzeros of all cells."""
+    folder = Path(path)
+    cells = read_manifest(folder)["cells"]
+    content = (folder / "cells.bin").read_bytes()
+    assert len(content) == 64 + 20 * cells + 4 * ceil_div(cells, 4096)
+    assert struct.unpack_from("<8sQQ", content) == (b"PWCELLS1", cells, 4096)
+    dtype = [("sum", "<f8"), ("sum_sq", "<f8"), ("nonzeros", "<u4")]
+    parts = [np.empty(0, dtype)]
+    for first in range(0, cells, 4096):
+        at, count = 64 + first * 20 + 4 * (first // 4096), min(4096, cells - first)
+        records, crc = content[at : at + 20 * count], content[at + 20 * count : at + 20 * count + 4]
+        assert crc32c(records) == int.from_bytes(crc, "little"), f"cells from {first} on are damaged"
+        parts.append(np.frombuffer(records, dtype))
+    return np.concatenate(parts)
+
+
+if __name__ == "__main__":
+    matrix = read_store(sys.argv[1])
+    genes, cells = read_gene_moments(sys.argv[1]), read_cell_moments(sys.argv[1])
+    assert (np.diff(matrix.indptr) == cells["nonzeros"]).all()
+    assert np.allclose(np.asarray(matrix.sum(axis=0, dtype=float)).ravel(), genes["sum"])
+    print(json.dumps({
+        "cells": matrix.shape[0],
+        "genes": matrix.shape[1],
+        "nonzeros": int(matrix.nnz),
+        "sum": float(matrix.sum(dtype=float)),
+        "max": float(matrix.max()) if matrix.nnz else 0.0,
+    }))
