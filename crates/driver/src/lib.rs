@@ -1,1 +1,38 @@
-//! The driver crate of partwise.
+//! How passes become a factorization: plan, streaming engine, exact sums, solvers; and planted data to try them on.
+//!
+//! | type                | what it is                                                                     |
+//! |---------------------|--------------------------------------------------------------------------------|
+//! | [`NmfConfig`]       | what is wanted                                                                 |
+//! | [`Plan`]            | what was decided: threads, buffers, place of W, peak memory; made before reading |
+//! | [`fit()`] → [`Fit`] | the factorization: W, H, the trace, why it stopped                             |
+//! | [`engine::Fold`]    | a computation over row blocks; the engine runs it without knowing what it is     |
+//! | [`result::write`]   | a fit as an AnnData file                                                       |
+//!
+//! The engine alone knows threads, reading ahead, progress and interruption; a computation knows only its rows and what
+//! it adds to a sum. Sums are exact ([`exact`]), so threads never show in a result.
+#![forbid(unsafe_code)]
+
+mod compute;
+pub mod config;
+pub mod data;
+pub mod engine;
+pub mod error;
+pub mod exact;
+pub mod fit;
+mod init;
+pub mod plan;
+pub mod result;
+mod sample;
+mod scale;
+pub mod simulate;
+mod solve;
+pub mod spectra;
+pub mod trace;
+pub mod usages;
+
+pub use config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
+pub use error::{ConfigError, DriverError};
+pub use fit::{Fit, FitMonitor, fit};
+pub use plan::{DataShape, Init, Machine, Plan};
+pub use solve::Rules;
+pub use trace::{StopReason, TraceRow};

@@ -1,0 +1,133 @@
+//! What the user asks for.
+
+use std::path::PathBuf;
+
+/// How W and H are updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SolverSpec {
+    /// Hierarchical alternating least squares with inner sweeps, extrapolated (Ang and Gillis 2019), with restart:
+    /// the fewest passes. A pass whose loss rises is undone and counted.
+    #[default]
+    Auto,
+    /// Plain hierarchical alternating least squares (Cichocki and Phan 2009): one sweep over W and one over H a pass,
+    /// as most other tools do it. For comparisons.
+    Hals,
+    /// Multiplicative updates exactly as published (Lee and Seung 2001): W once, then H with the new W. Slow, never
+    /// leaves zeros; for comparisons and for whoever needs its trajectory.
+    Mu,
+}
+
+/// Where W and H come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum InitSpec {
+    /// [`InitSpec::Sample`] for HALS, unless only one pass is allowed; [`InitSpec::Random`] for multiplicative
+    /// updates, as published.
+    #[default]
+    Auto,
+    /// A fit of a random sample of rows, in memory, several starts competing. Costs one pass for reading the sample
+    /// and at most as much work as five more; inputs that are their own sample (2.5 million entries at most) may take
+    /// 40 million entries' worth, a fraction of a second. The sample is fitted by HALS whatever the solver; for
+    /// multiplicative updates, zeros of H are lifted a little.
+    Sample,
+    /// Random H (and W where the rule needs one).
+    Random,
+    /// W and H of an earlier result (an AnnData file with `obsm["X_nmf"]` and `varm["spectra"]`).
+    Given(PathBuf),
+}
+
+/// Whether genes are divided by something before they are factorized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ScaleSpec {
+    /// The values as they are.
+    #[default]
+    None,
+    /// Each gene divided by its standard deviation (population, no centring; constant genes by 1). The result is
+    /// given back in the units of the input.
+    Std,
+}
+
+/// Settings of a fit. Start from `default()` and change what differs.
+///
+/// ```
+/// use partwise_driver::{NmfConfig, SolverSpec};
+/// let config = NmfConfig::new(20).with_seed(7).with_solver(SolverSpec::Hals);
+/// assert_eq!((config.k, config.seed), (20, 7));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct NmfConfig {
+    /// Components k.
+    pub k: usize,
+    /// Update rule.
+    pub solver: SolverSpec,
+    /// Start.
+    pub init: InitSpec,
+    /// Scaling of genes.
+    pub scale: ScaleSpec,
+    /// Most reads of all of X, the reading of the sample included.
+    pub max_passes: usize,
+    /// Stop after two accepted passes in a row whose relative decrease of the loss is below this; 0: never.
+    pub tol: f64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Folder for scratch files, where usages do not fit in memory; `None`: the system's.
+    pub scratch: Option<PathBuf>,
+}
+
+impl NmfConfig {
+    /// `k` components, everything else by default.
+    pub fn new(k: usize) -> Self {
+        NmfConfig {
+            k,
+            solver: SolverSpec::default(),
+            init: InitSpec::default(),
+            scale: ScaleSpec::default(),
+            max_passes: 200,
+            tol: 1e-4,
+            seed: 0,
+            scratch: None,
+        }
+    }
+
+    /// Sets the update rule.
+    pub fn with_solver(mut self, solver: SolverSpec) -> Self {
+        self.solver = solver;
+        self
+    }
+
+    /// Sets the start.
+    pub fn with_init(mut self, init: InitSpec) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Sets the scaling of genes.
+    pub fn with_scale(mut self, scale: ScaleSpec) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// Sets the most reads of all of X.
+    pub fn with_max_passes(mut self, max_passes: usize) -> Self {
+        self.max_passes = max_passes;
+        self
+    }
+
+    /// Sets the relative decrease of the loss below which a fit stops.
+    pub fn with_tol(mut self, tol: f64) -> Self {
+        self.tol = tol;
+        self
+    }
+
+    /// Sets the seed.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the folder for scratch files.
+    pub fn with_scratch(mut self, folder: PathBuf) -> Self {
+        self.scratch = Some(folder);
+        self
+    }
+}

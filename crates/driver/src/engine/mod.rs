@@ -1,0 +1,186 @@
+//! The streaming engine: one pass over row blocks, with reading ahead, threads, progress and interruption.
+//!
+//! A pass runs on **lanes**. A lane is one compute thread and, where the data are not in memory, one reader thread
+//! ahead of it: the reader takes the next block from the common queue, reads it in segments of consecutive tiles into
+//! a ring of [`SEGMENTS`] buffers, and the compute thread folds them. So blocks are balanced over lanes as they come,
+//! memory in flight is lanes × segments whatever the height of a block, and a lane reads its next block while it still
+//! computes on the last. Which lane gets which block never shows in the result: a fold hands on its shares exactly.
+
+mod fold;
+mod lane;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use partwise_storage::Monitor;
+
+pub use fold::{Fold, TilePlace};
+
+use crate::data::Blocks;
+use crate::error::DriverError;
+
+/// Segments in a lane's ring: one being computed on, one ready, one being read.
+pub const SEGMENTS: usize = 3;
+
+/// In which order the blocks are visited. Alternating directions lets a pass start with what the page cache still
+/// holds from the end of the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the first block to the last.
+    Forward,
+    /// From the last block to the first.
+    Backward,
+}
+
+impl Direction {
+    /// The other way.
+    pub fn reversed(self) -> Self {
+        match self {
+            Direction::Forward => Direction::Backward,
+            Direction::Backward => Direction::Forward,
+        }
+    }
+}
+
+/// Runs passes; holds what all passes share.
+pub struct Engine<'m> {
+    segment_bytes: usize,
+    monitor: &'m dyn Monitor,
+}
+
+impl std::fmt::Debug for Engine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("segment_bytes", &self.segment_bytes).finish_non_exhaustive()
+    }
+}
+
+impl<'m> Engine<'m> {
+    /// An engine that reads segments of about `segment_bytes` (at least a tile) and reports to `monitor`.
+    pub fn new(segment_bytes: usize, monitor: &'m dyn Monitor) -> Self {
+        Engine { segment_bytes, monitor }
+    }
+
+    /// Whoever is told about progress and asked about interruption.
+    pub fn monitor(&self) -> &'m dyn Monitor {
+        self.monitor
+    }
+
+    /// An engine whose passes are not shown: only interruption gets through to `hushed`'s monitor.
+    pub fn hushed(&self, hushed: &'m Hushed<'m>) -> Engine<'m> {
+        Engine { segment_bytes: self.segment_bytes, monitor: hushed }
+    }
+
+    /// One pass: every block of `data` goes through `fold` once, on as many lanes as there are `locals`.
+    ///
+    /// # Errors
+    ///
+    /// The first error of any lane (a damaged or unreadable tile, a full scratch disk), or
+    /// [`DriverError::Cancelled`]. After an error some blocks have been folded and some have not: the caller drops
+    /// the sums.
+    pub fn pass<F: Fold>(
+        &self,
+        data: &dyn Blocks,
+        fold: &F,
+        locals: &mut [F::Local],
+        direction: Direction,
+    ) -> Result<(), DriverError> {
+        let pass = Pass {
+            data,
+            fold,
+            direction,
+            segment_bytes: self.segment_bytes,
+            monitor: self.monitor,
+            next: AtomicUsize::new(0),
+            halted: AtomicBool::new(false),
+            error: Mutex::new(None),
+        };
+        match locals {
+            [local] if data.resident() => lane::resident(&pass, local),
+            locals => std::thread::scope(|scope| {
+                for local in locals {
+                    let started = if data.resident() {
+                        lane::spawn(scope, || lane::resident(&pass, local))
+                    } else {
+                        lane::streaming(&pass, local, scope)
+                    };
+                    if let Err(error) = started {
+                        pass.halt(error);
+                    }
+                }
+            }),
+        }
+        match pass.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A monitor that says nothing and hands on interruption: for work inside a stage that has been announced.
+pub struct Hushed<'m>(pub &'m dyn Monitor);
+
+impl Monitor for Hushed<'_> {
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+impl std::fmt::Debug for Hushed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hushed")
+    }
+}
+
+/// What the lanes of one pass share.
+struct Pass<'p, F> {
+    data: &'p dyn Blocks,
+    fold: &'p F,
+    direction: Direction,
+    segment_bytes: usize,
+    monitor: &'p dyn Monitor,
+    next: AtomicUsize,
+    halted: AtomicBool,
+    error: Mutex<Option<DriverError>>,
+}
+
+impl<F> Pass<'_, F> {
+    /// The next block nobody has taken; `None` at the end, or when the pass has failed or been interrupted.
+    fn next_block(&self) -> Option<usize> {
+        if self.stopping() {
+            return None;
+        }
+        let blocks = self.data.blocks();
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        (turn < blocks).then(|| match self.direction {
+            Direction::Forward => turn,
+            Direction::Backward => blocks - 1 - turn,
+        })
+    }
+
+    /// Whether the lanes should stop; notices an interruption.
+    fn stopping(&self) -> bool {
+        if !self.halted.load(Ordering::Relaxed) && self.monitor.cancelled() {
+            self.halt(DriverError::Cancelled);
+        }
+        self.halted.load(Ordering::Relaxed)
+    }
+
+    /// Held by a lane's thread: when the thread panics, the others stop at their next segment.
+    fn halt_on_panic(&self) -> impl Drop {
+        struct Guard<'g>(&'g AtomicBool);
+        impl Drop for Guard<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        Guard(&self.halted)
+    }
+
+    /// Ends the pass; the first error is the one reported.
+    fn halt(&self, error: DriverError) {
+        self.error.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+        self.halted.store(true, Ordering::Relaxed);
+    }
+}

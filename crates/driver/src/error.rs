@@ -1,0 +1,118 @@
+//! What can go wrong while planning and while factorizing.
+
+use std::path::PathBuf;
+
+use partwise_storage::StorageError;
+
+/// A setting that cannot be carried out, found before any block is read.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `k` is zero or larger than the matrix allows.
+    #[error("k = {k} components do not fit {cells} cells x {genes} genes; choose 1 ≤ k ≤ {most}")]
+    Components {
+        /// What was asked for.
+        k: usize,
+        /// Cells of the data.
+        cells: usize,
+        /// Genes of the data.
+        genes: usize,
+        /// The largest k that makes sense here.
+        most: usize,
+    },
+    /// The matrix has no nonzero entry.
+    #[error("the matrix has no nonzero entry among {cells} cells x {genes} genes: nothing to factorize")]
+    Empty {
+        /// Cells of the data.
+        cells: usize,
+        /// Genes of the data.
+        genes: usize,
+    },
+    /// The memory budget is too small for one block in flight.
+    #[error(
+        "a memory budget of {budget} bytes is too small for this fit; the smallest that would do is {needed} bytes \
+         (--memory {}M)", needed.div_ceil(1 << 20)
+    )]
+    Memory {
+        /// The budget given, bytes.
+        budget: u64,
+        /// The smallest budget that would do, bytes.
+        needed: u64,
+    },
+    /// Reading a sample is a pass, and there has to be one more.
+    #[error("a start from a sample takes one pass and needs at least one more: --max-passes 2, or --init random")]
+    SamplePasses,
+    /// A number that must be finite and not negative.
+    #[error("{name} must be a finite number ≥ 0, not {value}")]
+    Number {
+        /// Name of the setting.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// Zero passes or zero threads.
+    #[error("{name} must be at least 1")]
+    Zero {
+        /// Name of the setting.
+        name: &'static str,
+    },
+}
+
+/// Why a fit ended without a result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// Reading the store, or writing a result, failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The scratch file for usages that do not fit in memory failed.
+    #[error("scratch file for the usages in {folder}: {source}", folder = folder.display())]
+    Scratch {
+        /// Where the scratch file lies.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The start from an earlier result does not fit the data.
+    #[error("{path}: {found}, but the data and settings need {expected}", path = path.display())]
+    Start {
+        /// The earlier result.
+        path: PathBuf,
+        /// What the fit needs.
+        expected: String,
+        /// What the file holds.
+        found: String,
+    },
+    /// Values so small or large that their products leave the range of 32-bit floats.
+    #[error(
+        "the nonzeros of this matrix are about {size:e}, too small or too large for products of 32-bit floats; multiply \
+         it by a power of ten that brings them near one"
+    )]
+    Magnitude {
+        /// Root mean square of the nonzeros, genes scaled.
+        size: f64,
+    },
+    /// Products of these rows are beyond what 32-bit floats can carry.
+    #[error(
+        "rows {first_row} to {last_row}: the products of the pass overflow 32-bit floats; divide the matrix by a power \
+         of ten, its values are too large or too far apart"
+    )]
+    Range {
+        /// First row of the block.
+        first_row: usize,
+        /// Last row of the block.
+        last_row: usize,
+    },
+    /// The system gave no threads.
+    #[error("cannot start a thread: {message}; try fewer (--threads)")]
+    Threads {
+        /// What the system said.
+        message: String,
+    },
+    /// A packed tile of the sample in memory does not decode: a defect of this crate.
+    #[error("the sample in memory is damaged: {0}")]
+    Sample(partwise_storage::tile::TileError),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}

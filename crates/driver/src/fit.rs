@@ -1,0 +1,213 @@
+//! The whole factorization of a store, by plan.
+
+use partwise_kernels::UpdateRule;
+use partwise_storage::Monitor;
+use partwise_storage::store::Store;
+use sha2::{Digest, Sha256};
+
+use crate::data::StoreBlocks;
+use crate::engine::Engine;
+use crate::error::DriverError;
+use crate::init::{self, SampleStart};
+use crate::plan::{Init, Plan};
+use crate::sample::Caps;
+use crate::scale::{GeneScale, scaled_sq_norm};
+use crate::solve::{Factorization, Limits};
+use crate::spectra::Spectra;
+use crate::trace::{StopReason, TraceRow};
+use crate::usages::{Usages, UsagesStart};
+
+/// Root mean squares of nonzeros whose products, in W as in WᵀX, are normal 32-bit floats with room to spare.
+const MAGNITUDES: std::ops::Range<f64> = 1e-15..1e15;
+
+/// Whoever watches a fit: progress and interruption as for any long work, and each pass as it ends.
+pub trait FitMonitor: Monitor {
+    /// A full pass has ended.
+    fn pass(&self, _row: &TraceRow) {}
+}
+
+impl FitMonitor for partwise_storage::Quiet {}
+
+/// A finished factorization X ≈ W·H, in the units of the input.
+#[derive(Debug)]
+pub struct Fit {
+    usages: Usages,
+    spectra: Spectra,
+    /// Every full pass.
+    pub trace: Vec<TraceRow>,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// Reads of all of X, that of the sample included.
+    pub passes: usize,
+    /// Work on the sample, in passes over X.
+    pub sample_passes: f64,
+    /// ‖X−WH‖ / ‖X‖ of the matrix factorized (after scaling of genes).
+    pub relative_error: f64,
+    /// SHA-256 over the bits of W (n × k) and H (k × m), row-major, little-endian f32, as in the result; hexadecimal.
+    pub digest: String,
+}
+
+impl Fit {
+    /// Cells n.
+    pub fn cells(&self) -> usize {
+        self.usages.cells()
+    }
+
+    /// Genes m.
+    pub fn genes(&self) -> usize {
+        self.spectra.genes()
+    }
+
+    /// Components k.
+    pub fn k(&self) -> usize {
+        self.spectra.k()
+    }
+
+    /// Fraction of ‖X‖² that W·H explains: 1 − relative_error².
+    pub fn explained(&self) -> f64 {
+        1.0 - self.relative_error * self.relative_error
+    }
+
+    /// Hᵀ in the units of the input, m × k row-major.
+    pub fn spectra(&self) -> Vec<f32> {
+        let (k, ks) = (self.spectra.k(), self.spectra.ks());
+        self.spectra.ht().chunks_exact(ks).flat_map(|gene| &gene[..k]).copied().collect()
+    }
+
+    /// Shows W block by block as (first row, rows × k row-major), in order.
+    ///
+    /// # Errors
+    ///
+    /// When the scratch file of W cannot be read, or `show` fails.
+    pub fn for_each_usages<E: From<DriverError>>(
+        &self,
+        mut show: impl FnMut(usize, &[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let k = self.k();
+        let mut first = 0;
+        for block in 0..self.usages.blocks() {
+            let count = self.usages.rows_of(block);
+            let mut rows = vec![0.0; count * k];
+            self.usages.load(block, &mut rows, k)?;
+            show(first, &rows)?;
+            first += count;
+        }
+        Ok(())
+    }
+
+    fn compute_digest(&self) -> Result<String, DriverError> {
+        let mut hash = Sha256::new();
+        self.for_each_usages::<DriverError>(|_, rows| {
+            hash.update(bytemuck::cast_slice::<f32, u8>(rows));
+            Ok(())
+        })?;
+        let ks = self.spectra.ks();
+        for c in 0..self.k() {
+            let row: Vec<f32> = self.spectra.ht().iter().skip(c).step_by(ks).copied().collect();
+            hash.update(bytemuck::cast_slice::<f32, u8>(&row));
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// Factorizes `store` as planned.
+///
+/// The result depends on the data, the settings and the seed; not on threads, memory or the order of blocks.
+///
+/// # Errors
+///
+/// - [`DriverError::Storage`]: a block is damaged or cannot be read (path, block and rows in the message).
+/// - [`DriverError::Scratch`]: W does not fit in memory and the scratch disk is full.
+/// - [`DriverError::Start`]: the earlier result to start from has another shape.
+/// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit products.
+/// - [`DriverError::Threads`]: the system gives no threads.
+/// - [`DriverError::Cancelled`]: the monitor said so.
+pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
+    // Loops over genes run on this pool: as many threads as the plan says, never the machine's.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(plan.threads)
+        .thread_name(|i| format!("genes-{i}"))
+        .build()
+        .map_err(|error| DriverError::Threads { message: error.to_string() })?;
+    pool.install(|| fit_on_pool(store, plan, monitor))
+}
+
+fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
+    let data = StoreBlocks::new(store);
+    let scale = GeneScale::new(plan.scale, store.gene_moments(), store.cells());
+    let engine = Engine::new(plan.segment_bytes as usize, monitor);
+    let (genes, k) = (store.genes(), plan.k);
+    let usages = |start| Usages::new(store.cells(), k, store.block_rows(), &plan.usages, start);
+
+    let size = (scaled_sq_norm(&data, &scale) / store.nonzeros() as f64).sqrt();
+    if !MAGNITUDES.contains(&size) {
+        return Err(DriverError::Magnitude { size });
+    }
+
+    let mean: f64 =
+        store.gene_moments().iter().enumerate().map(|(j, gene)| gene.sum * f64::from(scale.factor(j))).sum::<f64>()
+            / (store.cells() as f64 * genes as f64);
+    let uniform = init::uniform_scale(mean, k);
+    // Multiplicative updates cannot leave zero, the others do not care where they come from.
+    let usages_start = match plan.rules.usages {
+        UpdateRule::Mu => UsagesStart::Uniform { scale: uniform, seed: plan.seed },
+        UpdateRule::Hals { .. } => UsagesStart::Zero,
+    };
+
+    let mut passes = 0;
+    let mut sample_passes = 0.0;
+    let (spectra, usages) = match &plan.init {
+        Init::Random => (init::random(genes, k, uniform, plan.seed), usages(usages_start)?),
+        Init::Given(path) => {
+            let mut usages = usages(UsagesStart::Zero)?;
+            (init::given(path, store, &scale, &mut usages)?, usages)
+        }
+        &Init::Sample { entries, rows } => {
+            let start = SampleStart {
+                store,
+                scale: &scale,
+                k,
+                seed: plan.seed,
+                caps: Caps { entries, rows },
+                threads: plan.threads.max(1),
+            };
+            let (mut spectra, work) = init::sample(&start, &engine)?;
+            if plan.rules.usages == UpdateRule::Mu {
+                spectra.lift_zeros();
+            }
+            passes += 1;
+            sample_passes = work;
+            (spectra, usages(usages_start)?)
+        }
+    };
+
+    let mut factorization = Factorization::new(&data, &scale, plan.rules, spectra, usages, plan.threads);
+    let limits = Limits { passes: plan.max_passes.saturating_sub(passes).max(1), tol: plan.tol };
+    let mut trace: Vec<TraceRow> = Vec::new();
+    let stop = factorization.run(&engine, limits, passes + 1, &mut |row| {
+        monitor.pass(row);
+        trace.push(*row);
+    })?;
+    passes += trace.len();
+    let relative_error = trace
+        .iter()
+        .rfind(|row| row.accepted)
+        .map(|row| row.relative_error)
+        .expect("the first pass is always accepted");
+
+    let (usages, mut spectra) = factorization.into_factors();
+    to_input_units(&mut spectra, &scale);
+    let mut fit = Fit { usages, spectra, trace, stop, passes, sample_passes, relative_error, digest: String::new() };
+    fit.digest = fit.compute_digest()?;
+    Ok(fit)
+}
+
+/// X̂ = X·D ≈ W·Ĥ, so X ≈ W·(Ĥ·D⁻¹).
+fn to_input_units(spectra: &mut Spectra, scale: &GeneScale) {
+    let ks = spectra.ks();
+    if let Some(factors) = scale.factors() {
+        for (gene, &factor) in spectra.ht_mut().chunks_exact_mut(ks).zip(factors) {
+            gene.iter_mut().for_each(|value| *value /= factor);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A table of cases: a plan is pure.
+
+use partwise_storage::store::Layout;
+
+use super::*;
+
+fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
+    let nonzeros = cells as u64 * per_cell;
+    DataShape {
+        cells,
+        genes,
+        nonzeros,
+        layout: Layout::Sparse,
+        block_rows: 4096,
+        tile_rows: 256,
+        packed_bytes: nonzeros,
+        max_tile_bytes: 300 * per_cell,
+    }
+}
+
+fn machine(threads: usize, mebibytes: u64) -> Machine {
+    Machine { threads, memory: mebibytes << 20 }
+}
+
+#[test]
+fn the_peak_stays_within_the_budget_and_threads_give_way_first() {
+    let shape = shape(50_000_000, 20_000, 1000);
+    let config = NmfConfig::new(20);
+    let ample = config.plan(&shape, &machine(16, 64 << 10)).unwrap();
+    assert_eq!((ample.threads, &ample.usages), (16, &UsagesPlace::Memory));
+    let small = config.plan(&shape, &machine(16, 80)).unwrap();
+    assert!(small.threads < 16 && matches!(small.usages, UsagesPlace::Disk(_)) && !small.map_store);
+    for plan in [ample, small] {
+        assert!(plan.peak_bytes <= plan.memory, "{plan:?}");
+    }
+}
+
+#[test]
+fn a_budget_too_small_is_told_what_would_do_and_that_does() {
+    let shape = shape(1_000_000, 30_000, 1000);
+    let config = NmfConfig::new(20);
+    let Err(ConfigError::Memory { needed, .. }) = config.plan(&shape, &machine(4, 8)) else {
+        panic!("8 MiB cannot do")
+    };
+    let plan = config.plan(&shape, &Machine { threads: 4, memory: needed }).unwrap();
+    assert_eq!((plan.threads, plan.peak_bytes), (1, needed));
+    assert!(config.plan(&shape, &Machine { threads: 4, memory: needed - 1 }).is_err());
+}
+
+#[test]
+fn what_shapes_the_result_does_not_depend_on_the_machine() {
+    let shape = shape(1_000_000, 20_000, 1000);
+    let config = NmfConfig::new(20);
+    let (a, b) = (config.plan(&shape, &machine(1, 100)).unwrap(), config.plan(&shape, &machine(16, 8000)).unwrap());
+    assert_eq!((a.rules, a.init, a.tol, a.max_passes), (b.rules, b.init, b.tol, b.max_passes));
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let shape = shape(1000, 50, 10);
+    let plan = |config: NmfConfig| config.plan(&shape, &machine(1, 1000)).unwrap_err();
+    assert_eq!(plan(NmfConfig::new(51)), ConfigError::Components { k: 51, cells: 1000, genes: 50, most: 50 });
+    assert!(matches!(plan(NmfConfig::new(0)), ConfigError::Components { .. }));
+    assert!(matches!(plan(NmfConfig::new(5).with_tol(f64::NAN)), ConfigError::Number { name: "tol", .. }));
+    let one_pass = NmfConfig::new(5).with_max_passes(1);
+    assert_eq!(plan(one_pass.clone().with_init(InitSpec::Sample)), ConfigError::SamplePasses);
+    assert_eq!(one_pass.plan(&shape, &machine(1, 1000)).unwrap().init, Init::Random);
+    assert_eq!(plan(NmfConfig::new(5).with_max_passes(0)), ConfigError::Zero { name: "max-passes" });
+    let empty = DataShape { nonzeros: 0, ..shape };
+    let error = NmfConfig::new(5).plan(&empty, &machine(1, 1000)).unwrap_err();
+    assert_eq!(error, ConfigError::Empty { cells: 1000, genes: 50 });
+}
+
+#[test]
+fn solvers_choose_their_starts() {
+    let shape = shape(100_000, 2000, 100);
+    let init = |config: NmfConfig| config.plan(&shape, &machine(1, 1000)).unwrap().init;
+    assert!(matches!(init(NmfConfig::new(5)), Init::Sample { .. }));
+    assert_eq!(init(NmfConfig::new(5).with_solver(SolverSpec::Mu)), Init::Random);
+    assert_eq!(init(NmfConfig::new(5).with_init(InitSpec::Random)), Init::Random);
+}

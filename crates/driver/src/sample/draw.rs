@@ -1,0 +1,144 @@
+//! Which rows are in the sample.
+
+use std::collections::BinaryHeap;
+
+use partwise_storage::StorageError;
+use partwise_storage::tile::CellMoments;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// How much a sample may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caps {
+    /// Stored entries.
+    pub(crate) entries: u64,
+    /// Rows.
+    pub(crate) rows: usize,
+}
+
+/// One row of the sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Drawn {
+    /// Row of the matrix.
+    pub(crate) cell: usize,
+    /// Priority q: the smaller, the earlier in the sample.
+    pub(crate) priority: f64,
+    /// Share a, so that p = min(1, τ·a).
+    pub(crate) share: f64,
+    /// Stored entries of the row.
+    pub(crate) entries: u64,
+}
+
+impl Eq for Drawn {}
+impl PartialOrd for Drawn {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Drawn {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.priority.total_cmp(&other.priority).then(self.cell.cmp(&other.cell))
+    }
+}
+
+/// What a row's chance is proportional to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Share {
+    /// ‖x_i‖² / ‖X‖².
+    SquaredNorm,
+    /// Half that, half 1/n: where genes are scaled afterwards, the norms as stored only hint at those that count, and
+    /// no row's weight may become very large.
+    Mixed,
+}
+
+/// Draws the rows of smallest priority that fit `caps` from `cells` rows, given by their moments in pieces; returns
+/// them by priority, and τ, the smallest priority left out (infinite when no row with a nonzero was).
+///
+/// Memory is that of the rows kept. A row of zeros is never drawn: it has no part in the loss.
+pub(crate) fn draw(
+    cells: usize,
+    sq_norm: f64,
+    share: Share,
+    caps: Caps,
+    seed: u64,
+    moments: &mut dyn FnMut(std::ops::Range<usize>) -> Result<Vec<CellMoments>, StorageError>,
+    entries: &dyn Fn(&CellMoments) -> u64,
+) -> Result<(Vec<Drawn>, f64), StorageError> {
+    const PIECE: usize = 1 << 16;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut kept: BinaryHeap<Drawn> = BinaryHeap::new();
+    let mut total = 0;
+    let mut threshold = f64::INFINITY;
+    for first in (0..cells).step_by(PIECE) {
+        let piece = first..(first + PIECE).min(cells);
+        for (cell, moment) in piece.clone().zip(moments(piece)?) {
+            // In (0, 1], and drawn for every row, so that a row's luck does not depend on the rows before it.
+            let luck = 1.0 - rng.random::<f64>();
+            if moment.sum_sq <= 0.0 {
+                continue;
+            }
+            let by_norm = moment.sum_sq / sq_norm;
+            let share = match share {
+                Share::SquaredNorm => by_norm,
+                Share::Mixed => f64::midpoint(by_norm, 1.0 / cells as f64),
+            };
+            let row = Drawn { cell, priority: luck / share, share, entries: entries(&moment) };
+            if row.priority >= threshold {
+                continue;
+            }
+            total += row.entries;
+            kept.push(row);
+            while (total > caps.entries || kept.len() > caps.rows) && kept.len() > 1 {
+                let dropped = kept.pop().expect("more than one row is kept");
+                total -= dropped.entries;
+                threshold = dropped.priority;
+            }
+        }
+    }
+    Ok((kept.into_sorted_vec(), threshold))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(norms: &[f64], caps: Caps, seed: u64) -> (Vec<Drawn>, f64) {
+        let sq_norm = norms.iter().sum();
+        let mut moments = |rows: std::ops::Range<usize>| {
+            Ok(rows.map(|i| CellMoments { nonzeros: 3, sum: norms[i], sum_sq: norms[i] }).collect())
+        };
+        draw(norms.len(), sq_norm, Share::SquaredNorm, caps, seed, &mut moments, &|m| u64::from(m.nonzeros)).unwrap()
+    }
+
+    #[test]
+    fn everything_fits_a_large_cap_but_rows_of_zeros() {
+        let (rows, threshold) = sample(&[1.0, 0.0, 2.0, 3.0], Caps { entries: 100, rows: 100 }, 1);
+        assert_eq!(rows.len(), 3);
+        assert_eq!(threshold, f64::INFINITY);
+    }
+
+    #[test]
+    fn caps_hold_and_smaller_samples_are_prefixes() {
+        let norms: Vec<f64> = (0..5000).map(|i| 1.0 + f64::from(i % 17)).collect();
+        let (large, _) = sample(&norms, Caps { entries: 3000, rows: 900 }, 7);
+        let (small, threshold) = sample(&norms, Caps { entries: 300, rows: 900 }, 7);
+        assert_eq!((large.len(), small.len()), (900, 100));
+        assert_eq!(large[..100], small[..]);
+        assert_eq!(threshold, large[100].priority);
+    }
+
+    #[test]
+    fn the_weighted_sample_estimates_the_squared_norm() {
+        // Few rows carry most of the norm; Σ x²/p over samples must come out at ‖X‖² on average.
+        let norms: Vec<f64> = (0..2000).map(|i| if i % 100 == 0 { 500.0 } else { 1.0 }).collect();
+        let truth: f64 = norms.iter().sum();
+        let mean = (0..200)
+            .map(|seed| {
+                let (rows, threshold) = sample(&norms, Caps { entries: 600, rows: 10_000 }, seed);
+                rows.iter().map(|row| norms[row.cell] / (threshold * row.share).min(1.0)).sum::<f64>()
+            })
+            .sum::<f64>()
+            / 200.0;
+        assert!((mean / truth - 1.0).abs() < 0.02, "{mean} against {truth}");
+    }
+}

@@ -1,0 +1,60 @@
+//! How far H is extrapolated, and when not.
+//!
+//! Nesterov's sequence t₊ = (1 + √(1 + 4t²)) / 2, β = (t − 1) / t₊ (Nesterov 1983; for alternating NMF: Guan et al.
+//! 2012, Ang and Gillis 2019), started anew whenever a pass is rejected (O'Donoghue and Candès 2015).
+
+/// The weight β of the next extrapolation.
+#[derive(Debug, Clone)]
+pub(super) struct Momentum {
+    on: bool,
+    t: f64,
+}
+
+impl Momentum {
+    pub(super) fn new(on: bool) -> Self {
+        Momentum { on, t: 1.0 }
+    }
+
+    /// β for the coming pass.
+    pub(super) fn weight(&self) -> f64 {
+        if self.on { (self.t - 1.0) / next(self.t) } else { 0.0 }
+    }
+
+    /// The pass is over.
+    pub(super) fn after(&mut self, accepted: bool) {
+        self.t = if accepted { next(self.t) } else { 1.0 };
+    }
+}
+
+fn next(t: f64) -> f64 {
+    f64::midpoint(1.0, (1.0 + 4.0 * t * t).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_towards_one_and_starts_anew() {
+        let mut momentum = Momentum::new(true);
+        let weights: Vec<f64> = (0..20)
+            .map(|_| {
+                let weight = momentum.weight();
+                momentum.after(true);
+                weight
+            })
+            .collect();
+        assert_eq!(weights[0], 0.0);
+        assert!(weights.windows(2).all(|w| w[0] < w[1]) && weights[19] < 1.0);
+        momentum.after(false);
+        assert_eq!(momentum.weight(), 0.0);
+    }
+
+    #[test]
+    fn off_is_off() {
+        let mut momentum = Momentum::new(false);
+        momentum.after(true);
+        momentum.after(true);
+        assert_eq!(momentum.weight(), 0.0);
+    }
+}

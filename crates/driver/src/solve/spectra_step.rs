@@ -1,0 +1,114 @@
+//! What happens to H between passes. Genes are independent of one another: chunks of genes in parallel, sums over
+//! genes merged in chunk order.
+
+use partwise_kernels::kkt::{Kkt, kkt};
+use partwise_kernels::{Dead, UpdateRule, loss};
+use rayon::prelude::*;
+
+use crate::compute::factorize::PassSums;
+use crate::exact::{exponent, power_of_two};
+use crate::scale::GeneScale;
+use crate::spectra::{GENE_CHUNK, Spectra};
+
+/// What the update of H brings besides H.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// ⟨WᵀX, H⟩.
+    pub(super) cross: f64,
+    /// ⟨WᵀW, H·Hᵀ⟩.
+    pub(super) model: f64,
+    /// max |min(H, ∂H)| / max |WᵀX| for the H that the pass started from and the W that it made.
+    pub(super) kkt_residual: f64,
+    /// Largest |change| of an entry of H.
+    pub(super) change: f64,
+    /// Entries of H that are not zero.
+    pub(super) nonzeros: u64,
+}
+
+/// trial ← max(0, H + β (H − previous)).
+pub(super) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spectra, beta: f32) {
+    if beta == 0.0 {
+        trial.ht_mut().copy_from_slice(spectra.ht());
+        return;
+    }
+    trial.ht_mut().par_iter_mut().zip(spectra.ht()).zip(previous.ht()).for_each(|((trial, h), before)| {
+        *trial = beta.mul_add(h - before, *h).max(0.0);
+    });
+}
+
+/// scaled ← D·Hᵀ.
+pub(super) fn scale_genes(scaled: &mut [f32], ht: &[f32], factors: &[f32], ks: usize) {
+    scaled.par_chunks_exact_mut(ks).zip(ht.par_chunks_exact(ks)).zip(factors).for_each(|((scaled, gene), factor)| {
+        scaled.iter_mut().zip(gene).for_each(|(scaled, value)| *scaled = value * factor);
+    });
+}
+
+/// Updates `trial` from the sums of a pass; `spectra` is H of the last accepted pass.
+pub(super) fn update(
+    trial: &mut Spectra,
+    spectra: &Spectra,
+    sums: &PassSums,
+    scale: &GeneScale,
+    rule: UpdateRule,
+) -> Step {
+    let (k, ks) = (trial.k(), trial.ks());
+    let mut wtw = vec![0.0; k * k];
+    sums.wtw.read(0..k, &mut wtw);
+    // No rule sees a factor that both of its inputs have; this one keeps WᵀW inside the range of f32.
+    let largest = (0..k).map(|c| wtw[c * k + c]).fold(0.0, f64::max);
+    let factor = if largest > 0.0 { power_of_two(-exponent(largest)) } else { 1.0 };
+    let wtw_f32: Vec<f32> = wtw.iter().map(|&value| (value * factor) as f32).collect();
+
+    let chunks: Vec<ChunkStep> = trial
+        .ht_mut()
+        .par_chunks_mut(GENE_CHUNK * ks)
+        .zip(spectra.ht().par_chunks(GENE_CHUNK * ks))
+        .enumerate()
+        .map(|(chunk, (ht, old))| {
+            let genes = chunk * GENE_CHUNK..chunk * GENE_CHUNK + ht.len() / ks;
+            let mut cross = vec![0.0; ht.len()];
+            sums.wtx.read(genes.clone(), &mut cross);
+            if let Some(factors) = scale.factors() {
+                for (row, &factor) in cross.chunks_exact_mut(ks).zip(&factors[genes]) {
+                    row.iter_mut().for_each(|value| *value *= f64::from(factor));
+                }
+            }
+            let cross_f32: Vec<f32> = cross.iter().map(|&value| (value * factor) as f32).collect();
+            // Before the update, where W is as good as it gets for this H: afterwards H would be, and tell nothing.
+            let kkt = kkt(ht, &cross, &wtw, k, ks);
+            rule.apply(ht, &cross_f32, &wtw_f32, k, ks, Dead::Keep);
+            ChunkStep::of(ht, old, &cross, kkt)
+        })
+        .collect();
+
+    let mut step = Step::default();
+    let mut maxima = Kkt::default();
+    for chunk in chunks {
+        step.cross += chunk.cross;
+        step.change = step.change.max(chunk.change);
+        step.nonzeros += chunk.nonzeros;
+        maxima = maxima.merge(chunk.kkt);
+    }
+    step.model = loss::model_term(&wtw, &trial.gram());
+    step.kkt_residual = maxima.residual();
+    step
+}
+
+/// The share of one chunk of genes.
+struct ChunkStep {
+    cross: f64,
+    kkt: Kkt,
+    change: f64,
+    nonzeros: u64,
+}
+
+impl ChunkStep {
+    fn of(ht: &[f32], old: &[f32], cross: &[f64], kkt: Kkt) -> Self {
+        ChunkStep {
+            cross: loss::cross_term(cross, ht),
+            kkt,
+            change: ht.iter().zip(old).map(|(h, old)| f64::from((h - old).abs())).fold(0.0, f64::max),
+            nonzeros: ht.iter().filter(|&&h| h != 0.0).count() as u64,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! H, the spectra, as the kernels want it: gene-major, m × ks, padding lanes zero.
+
+use partwise_kernels::{FactorBuf, gram, stride};
+use rayon::prelude::*;
+
+use crate::exact::{exponent, power_of_two};
+
+/// Genes that one task handles in loops over genes; sums over genes are taken per chunk and merged in chunk order, so
+/// that they do not depend on the number of threads.
+pub(crate) const GENE_CHUNK: usize = 512;
+
+/// Genes of one share of H·Hᵀ: so many that all shares together (k × k each, f64) stay below half of H.
+fn gram_chunk(k: usize) -> usize {
+    GENE_CHUNK.max(16 * k)
+}
+
+/// Bytes that [`Spectra::gram`] holds while it sums.
+pub(crate) fn gram_bytes(genes: usize, k: usize) -> u64 {
+    8 * (k * k * genes.div_ceil(gram_chunk(k))) as u64
+}
+
+/// The spectra: `ht[j·ks + c]` = H[c, j].
+#[derive(Debug, Clone)]
+pub struct Spectra {
+    genes: usize,
+    k: usize,
+    ks: usize,
+    ht: FactorBuf,
+}
+
+impl Spectra {
+    /// All zero. Memory: 4·m·ks bytes.
+    pub fn zeros(genes: usize, k: usize) -> Self {
+        let ks = stride(k);
+        Spectra { genes, k, ks, ht: FactorBuf::zeros(genes, k) }
+    }
+
+    /// Genes m.
+    pub fn genes(&self) -> usize {
+        self.genes
+    }
+
+    /// Components k.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Distance between genes in `ht`, k rounded up to the kernels' width.
+    pub fn ks(&self) -> usize {
+        self.ks
+    }
+
+    /// Hᵀ, m × ks.
+    pub fn ht(&self) -> &[f32] {
+        &self.ht
+    }
+
+    /// Hᵀ, m × ks; padding lanes must stay zero.
+    pub fn ht_mut(&mut self) -> &mut [f32] {
+        &mut self.ht
+    }
+
+    /// H·Hᵀ (k × k, f64) in a fixed order of summation. Costs m·k² flops.
+    pub fn gram(&self) -> Vec<f64> {
+        let (k, ks) = (self.k, self.ks);
+        let shares: Vec<Vec<f64>> = self
+            .ht
+            .par_chunks(gram_chunk(k) * ks)
+            .map(|chunk| {
+                let mut share = vec![0.0; k * k];
+                gram::add_gram(&mut share, chunk, k, ks);
+                share
+            })
+            .collect();
+        let mut sum = vec![0.0; k * k];
+        for share in shares {
+            sum.iter_mut().zip(share).for_each(|(sum, share)| *sum += share);
+        }
+        sum
+    }
+
+    /// Takes row `c` of H from `other`.
+    pub(crate) fn copy_component(&mut self, other: &Spectra, c: usize) {
+        let ks = self.ks;
+        for (into, from) in self.ht.iter_mut().skip(c).step_by(ks).zip(other.ht.iter().skip(c).step_by(ks)) {
+            *into = *from;
+        }
+    }
+
+    /// Raises entries to a hundredth of their row's mean, for rules that cannot leave zero.
+    pub(crate) fn lift_zeros(&mut self) {
+        for c in 0..self.k {
+            let row = || self.ht.iter().skip(c).step_by(self.ks);
+            let mean = row().map(|&value| f64::from(value)).sum::<f64>() / self.genes as f64;
+            let (ks, floor) = (self.ks, (0.01 * mean) as f32);
+            self.ht.iter_mut().skip(c).step_by(ks).for_each(|value| *value = value.max(floor));
+        }
+    }
+
+    /// Multiplies row `c` of H by `powers[c]`.
+    pub fn scale_components(&mut self, powers: &[f32]) {
+        let ks = self.ks;
+        self.ht.par_chunks_mut(GENE_CHUNK * ks).for_each(|chunk| {
+            for gene in chunk.chunks_exact_mut(ks) {
+                gene.iter_mut().zip(powers).for_each(|(value, power)| *value *= power);
+            }
+        });
+    }
+}
+
+/// The powers of two that bring every row of H to a norm in [1, 2), from the diagonal of H·Hᵀ (k × k), which is
+/// scaled along. Components that are zero keep 1.
+pub(crate) fn unit_norm_powers(hht: &mut [f64], k: usize) -> Vec<f32> {
+    let powers: Vec<f64> = (0..k)
+        .map(|c| {
+            let norm = hht[c * k + c].sqrt();
+            // ±120 keeps the power and its inverse normal in 32 bits.
+            if norm > 0.0 { power_of_two(-exponent(norm).clamp(-120, 120)) } else { 1.0 }
+        })
+        .collect();
+    for (row, p) in hht.chunks_exact_mut(k).zip(&powers) {
+        row.iter_mut().zip(&powers).for_each(|(value, q)| *value *= p * q);
+    }
+    powers.into_iter().map(|power| power as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_brought_to_norms_between_one_and_two() {
+        let mut spectra = Spectra::zeros(700, 3);
+        for (i, value) in spectra.ht_mut().iter_mut().enumerate() {
+            *value = [1e-5, 37.0, 0.0, 0.0][i % 4] * (1 + i / 4 % 7) as f32;
+        }
+        let mut hht = spectra.gram();
+        let powers = unit_norm_powers(&mut hht, 3);
+        spectra.scale_components(&powers);
+        assert_eq!(hht, spectra.gram());
+        for c in 0..2 {
+            let norm = hht[c * 3 + c].sqrt();
+            assert!((1.0..2.0).contains(&norm), "{norm}");
+        }
+        assert_eq!(powers[2], 1.0);
+    }
+}

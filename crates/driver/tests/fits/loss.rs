@@ -1,0 +1,77 @@
+//! The loss printed is true, and accepted passes never raise it.
+
+use partwise_driver::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
+use partwise_storage::store::Layout;
+
+use crate::planted::{Matrix, counts, dense, run, sq_residual, store, usages};
+
+fn standard_deviations(x: &Matrix) -> Vec<f64> {
+    let n = x.cells as f64;
+    (0..x.genes)
+        .map(|j| {
+            let column = || (0..x.cells).map(|i| f64::from(x.row(i)[j]));
+            let mean = column().sum::<f64>() / n;
+            let std = (column().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+            if std > 0.0 { std } else { 1.0 }
+        })
+        .collect()
+}
+
+#[test]
+fn the_reported_error_is_that_of_the_factors() {
+    let folder = tempfile::tempdir().unwrap();
+    for (layout, x) in [(Layout::Sparse, counts(700, 80, 4, 5)), (Layout::Dense, dense(700, 80, 4, 6))] {
+        let store = store(folder.path(), &x, layout, 256);
+        let std = standard_deviations(&x);
+        for (scale, factor) in [
+            (ScaleSpec::None, Box::new(|_| 1.0) as Box<dyn Fn(usize) -> f64>),
+            (ScaleSpec::Std, Box::new(|j: usize| 1.0 / std[j])),
+        ] {
+            for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu] {
+                let fit = run(&store, &NmfConfig::new(3).with_solver(solver).with_scale(scale).with_max_passes(8));
+                let sq_norm: f64 = x
+                    .values
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &value)| (f64::from(value) * factor(i % x.genes)).powi(2))
+                    .sum();
+                let residual = sq_residual(&x, &usages(&fit), &fit.spectra(), 3, &factor);
+                let reported = fit.relative_error.powi(2) * sq_norm;
+                assert!(
+                    (reported - residual).abs() < 1e-6 * sq_norm,
+                    "{layout:?} {scale:?} {solver:?}: {reported} {residual}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn accepted_passes_never_raise_the_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    for (layout, x) in [(Layout::Sparse, counts(900, 60, 5, 7)), (Layout::Dense, dense(900, 60, 5, 8))] {
+        let store = store(folder.path(), &x, layout, 256);
+        for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu] {
+            for init in [InitSpec::Random, InitSpec::Sample] {
+                let config = NmfConfig::new(6).with_solver(solver).with_init(init).with_tol(0.0).with_max_passes(60);
+                let accepted: Vec<f64> =
+                    run(&store, &config).trace.iter().filter(|row| row.accepted).map(|row| row.loss).collect();
+                for pair in accepted.windows(2) {
+                    assert!(pair[1] <= pair[0] + 1e-6 * x.sq_norm(), "{layout:?} {solver:?}: {pair:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_exact_factorization_is_found_and_said_to_be_nearly_perfect() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut x = counts(400, 50, 2, 3);
+    for (i, row) in x.values.chunks_exact_mut(50).enumerate() {
+        row.iter_mut().enumerate().for_each(|(j, v)| *v = if (i + j) % 2 == 0 { (1 + i % 3) as f32 } else { 0.0 });
+    }
+    let store = store(folder.path(), &x, Layout::Sparse, 256);
+    let fit = run(&store, &NmfConfig::new(2).with_tol(1e-9));
+    assert!(fit.relative_error < 1e-3, "{}", fit.relative_error);
+}

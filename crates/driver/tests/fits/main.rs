@@ -1,0 +1,9 @@
+//! Fits of small stores, held against explicit arithmetic.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bits;
+mod loss;
+mod planted;
+mod refusals;
+mod starts;
+mod trajectory;
