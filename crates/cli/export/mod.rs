@@ -1,0 +1,62 @@
+//! `partwise export`: a store becomes an AnnData file again.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use partwise::storage::Store;
+use partwise::storage::anndata::export;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::progress::Progress;
+use crate::wording::{cells_by_genes, duration};
+use crate::{machine, output, print};
+
+/// Write a store back to an AnnData file, value for value
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  partwise export pbmc3k.pw -o pbmc3k.again.h5ad")]
+pub(crate) struct Options {
+    /// The store (a folder NAME.pw)
+    #[arg(value_name = "STORE")]
+    store: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.h5ad")]
+    output: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    result: &'a str,
+    cells: usize,
+    genes: usize,
+    nonzeros: u64,
+    seconds: f64,
+    peak_rss_bytes: u64,
+}
+
+pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
+    let common = &options.common;
+    let store = Store::open(&options.store)?;
+    output::check_file(&options.output, common.force)?;
+
+    let began = Instant::now();
+    export(&store, &options.output, output::overwrite(common.force), progress)?;
+    let took = began.elapsed();
+
+    let result = options.output.to_string_lossy();
+    if common.json {
+        return print::json(&Report {
+            result: &result,
+            cells: store.cells(),
+            genes: store.genes(),
+            nonzeros: store.nonzeros(),
+            seconds: took.as_secs_f64(),
+            peak_rss_bytes: machine::peak_rss(),
+        });
+    }
+    print::text(&format!("{result}: {}, in {}", cells_by_genes(store.cells(), store.genes()), duration(took)))
+}

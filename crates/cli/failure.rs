@@ -1,0 +1,143 @@
+//! How a run ends: exit codes, and the one line on stderr that says what, where and what to do.
+
+use std::io::Write;
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+
+use partwise::driver::simulate::SimulateError;
+use partwise::driver::{ConfigError, DriverError};
+use partwise::storage::{ErrorKind, StorageError};
+
+/// Why a run ends without what was asked for. The codes are part of the program's contract.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    message: String,
+}
+
+/// Exit codes beside 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The request makes no sense.
+    Usage = 2,
+    /// The input's content is wrong or damaged.
+    BadData = 65,
+    /// There is no such input.
+    NoInput = 66,
+    /// A defect of ours.
+    Defect = 70,
+    /// The output is there already, or cannot be made there.
+    CannotCreate = 73,
+    /// Reading or writing failed.
+    Io = 74,
+    /// The user stopped the run.
+    Interrupted = 130,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Failure { code, message: message.into() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "interrupted; nothing unfinished was left behind")
+    }
+
+    /// An interruption after which something useful stays.
+    pub(crate) fn interrupted_keeping(what: &str) -> Self {
+        Self::new(Code::Interrupted, format!("interrupted; no result was written, {what}"))
+    }
+
+    /// Prints the line and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        say(&self.message);
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        let code = match error.kind() {
+            ErrorKind::BadData => Code::BadData,
+            ErrorKind::NotFound => Code::NoInput,
+            ErrorKind::Exists => Code::CannotCreate,
+            ErrorKind::Io => Code::Io,
+            ErrorKind::Usage | ErrorKind::Memory => Code::Usage,
+            ErrorKind::Cancelled => return Self::interrupted(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let code = if matches!(error, ConfigError::Empty { .. }) { Code::BadData } else { Code::Usage };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<DriverError> for Failure {
+    fn from(error: DriverError) -> Self {
+        let code = match error {
+            DriverError::Storage(error) => return error.into(),
+            DriverError::Cancelled => return Self::interrupted(),
+            DriverError::Scratch { .. } => Code::Io,
+            DriverError::Start { .. } | DriverError::Range { .. } | DriverError::Magnitude { .. } => Code::BadData,
+            DriverError::Threads { .. } => Code::Usage,
+            _ => Code::Defect,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<SimulateError> for Failure {
+    fn from(error: SimulateError) -> Self {
+        match error {
+            SimulateError::Storage(error) => error.into(),
+            error => Self::usage(error.to_string()),
+        }
+    }
+}
+
+/// One line on stderr, `partwise: …`. A stderr that is closed is no reason to fail.
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "partwise: {}", message.replace('\n', " "));
+}
+
+/// What clap has to say: help and version as they are, a mistake in one line.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    // clap explains in paragraphs: the mistake, tips, then usage and where help is.
+    let told = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+    // How to give a positional argument that begins with a dash is never what was wrong here.
+    let told = told.filter(|part| !part.contains("tip: to pass"));
+    let told = told.map(|part| part.trim().trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    Failure::usage(format!("{told} (partwise --help and partwise VERB --help tell more)")).report()
+}
+
+/// A panic is a defect of ours: one line that says where it is and asks for a report. [`Code::Defect`] is what `main`
+/// ends with afterwards, once unwinding has cleaned up.
+pub(crate) fn report_panics() {
+    std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        let what = info.payload_as_str().unwrap_or("no message");
+        let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+        say(&format!(
+            "a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
+            env!("CARGO_PKG_REPOSITORY")
+        ));
+    }));
+}
+
+/// The failure that stands for a panic, whose line [`report_panics`] has printed.
+pub(crate) fn defect() -> ExitCode {
+    ExitCode::from(Code::Defect as u8)
+}

@@ -1,0 +1,150 @@
+//! `partwise fit`: the whole job.
+
+mod places;
+mod report;
+mod stored;
+mod trace;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use partwise::driver::{ConfigError, DataShape, DriverError, Machine, NmfConfig, Plan, fit, result};
+use partwise::storage::anndata::Value;
+use partwise::storage::{Layout, Store};
+
+use crate::failure::{Code, Failure};
+use crate::input::{self, Input, Select};
+use crate::options::Common;
+use crate::progress::Progress;
+use crate::settings::{Settings, word};
+use crate::{allocator, foresee, machine, output, print};
+use places::Places;
+use report::Report;
+use stored::Stored;
+use trace::Watch;
+
+/// Factorize X ≈ W·H: the whole job, from a file to a result
+///
+/// A file is converted into a block store first, which later fits of the same file use again. The result is an AnnData
+/// file: obsm["X_nmf"] is W, varm["spectra"] is H transposed, uns["nmf"] says how they came to be.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    partwise fit pbmc3k.h5ad -k 10                         the result is pbmc3k.nmf.h5ad\n  \
+    partwise fit processed.h5ad --raw -k 20 --scale std    counts under raw, genes of equal weight\n  \
+    partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv")]
+pub(crate) struct Options {
+    /// A store (NAME.pw) or a file (.h5ad, .npy), cells x genes
+    #[arg(value_name = "INPUT")]
+    input: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// The result [default: INPUT with the ending .nmf.h5ad]
+    #[arg(short, long, value_name = "RESULT.h5ad", help_heading = "Files")]
+    output: Option<PathBuf>,
+    /// Where a file is converted to [default: beside the result, with the ending .pw]
+    #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
+    store: Option<PathBuf>,
+    /// Write every pass to this table as it ends
+    #[arg(long, value_name = "FILE.csv", help_heading = "Files")]
+    trace: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Input")]
+    select: Select,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
+    let began = Instant::now();
+    let (common, settings) = (&options.common, &options.settings);
+    input::check(&options.input)?;
+    let places = Places::resolve(&options.input, options.output.as_deref(), options.store.as_deref())?;
+    let trace = options.trace.as_deref();
+    places.check(&options.input, trace, common.force)?;
+    let input = Input::open(&options.input, &options.select)?;
+    let config = settings.config(common.seed)?.with_scratch(output::folder(&places.result).into());
+    let resources = common.machine();
+
+    let Stored { mut store, converting } = match input {
+        Input::Store(store) => Stored { store: *store, converting: Duration::ZERO },
+        Input::Source(mut source) => {
+            check(&config, &foresee::shape(source.as_ref()), &resources)?;
+            Stored::of(source.as_mut(), &places.store, &resources, common.force, progress)?
+        }
+    };
+    allocator::release();
+
+    let plan = config.plan(&(&store).into(), &resources)?;
+    say_what_was_given_up(&plan, &store, progress);
+    if plan.map_store {
+        map(&mut store)?;
+    }
+    let watch = Watch::new(progress, trace)?;
+    let fit = match fit(&store, &plan, &watch) {
+        Err(DriverError::Cancelled) => {
+            return Err(watch.failure().unwrap_or_else(|| interrupted(&store, trace)));
+        }
+        // These are about the values; the driver does not say whose.
+        Err(error @ (DriverError::Range { .. } | DriverError::Magnitude { .. })) => {
+            return Err(Failure::new(Code::BadData, format!("{}: {error}", store.path().display())));
+        }
+        fit => fit?,
+    };
+    if let Some(failure) = watch.failure() {
+        return Err(failure);
+    }
+    let solver = word(settings.solver);
+    result::write(&fit, &store, &plan, notes(&solver, &store), &places.result, output::overwrite(common.force))?;
+
+    let report = Report::new((&fit, &plan, &store), &places.result, solver, &resources, (began.elapsed(), converting));
+    if common.json { print::json(&report) } else { print::text(&report.to_string()) }
+}
+
+/// Refuses before a conversion what could not be fitted after it. How much memory a dense file takes is known only then,
+/// since it may become a sparse store.
+fn check(config: &NmfConfig, foreseen: &DataShape, resources: &Machine) -> Result<(), Failure> {
+    match config.plan(foreseen, resources) {
+        Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The store is whole and serves the next fit; the trace tells how far this one came.
+fn interrupted(store: &Store, trace: Option<&Path>) -> Failure {
+    let store = format!("the store {} is kept", store.path().display());
+    Failure::interrupted_keeping(&match trace {
+        Some(trace) => format!("{store} and so is the trace of the passes so far, {}", trace.display()),
+        None => store,
+    })
+}
+
+/// What `uns["nmf"]` says beside what the library knows: the words typed, where the data came from, the kind of CPU.
+fn notes(solver: &str, store: &Store) -> Vec<(String, Value)> {
+    let source = store.source();
+    vec![
+        ("solver".into(), solver.into()),
+        ("source".into(), source.path.to_string_lossy().into_owned().into()),
+        ("layer".into(), source.selection.layer.clone().unwrap_or_default().into()),
+        ("raw".into(), source.selection.raw.into()),
+        ("transpose".into(), source.selection.transpose.into()),
+        ("cpu".into(), machine::cpu().into()),
+    ]
+}
+
+/// A plan takes fewer threads rather than break the budget, and that is said.
+fn say_what_was_given_up(plan: &Plan, store: &Store, progress: &Progress) {
+    let useful = plan.threads_wanted.min(store.blocks());
+    if plan.threads < useful {
+        progress.note(&format!("{} of {useful} threads fit into the memory; more --memory is faster", plan.threads));
+    }
+}
+
+/// Maps the blocks of `store` into memory.
+#[expect(unsafe_code, reason = "a map of files that somebody else could change; argued below")]
+fn map(store: &mut Store) -> Result<(), Failure> {
+    // SAFETY: the files of a finished store are never modified or truncated by this program: conversions write into a
+    // folder of another name and rename it, which leaves the mapped files alive. A user who truncates a block file
+    // during the fit ends the process by a signal; nothing is left behind, since the result is renamed into place last.
+    unsafe { store.map() }.map_err(Failure::from)
+}

@@ -1,0 +1,153 @@
+//! What is heard of a fit while it runs: the error of its passes on stderr, and every pass in the file of `--trace`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use partwise::driver::{FitMonitor, TraceRow};
+use partwise::storage::{Monitor, StorageError, Unit, Warning};
+
+use crate::failure::{Code, Failure};
+use crate::progress::Progress;
+use crate::wording::relative_error;
+
+/// The columns of the file, in the order of [`TraceRow`].
+const COLUMNS: &str = "pass,loss,relative_error,relative_decrease,kkt_residual,accepted,extrapolation,usages_change,\
+                       spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds";
+
+/// The monitor of a fit.
+pub(super) struct Watch<'a> {
+    progress: &'a Progress,
+    trace: Option<Mutex<Trace>>,
+}
+
+/// A file that gets each pass when it ends, so that an interrupted run keeps what it has learned.
+struct Trace {
+    file: File,
+    path: PathBuf,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Watch<'a> {
+    /// Writes passes to a new file at `trace`, if there is one.
+    pub(super) fn new(progress: &'a Progress, trace: Option<&Path>) -> Result<Self, Failure> {
+        let create = |path: &Path| {
+            let file = File::create(path).and_then(|mut file| writeln!(file, "{COLUMNS}").map(|()| file));
+            let file =
+                file.map_err(|error| Failure::new(Code::Io, format!("{}: cannot write: {error}", path.display())))?;
+            Ok::<_, Failure>(Mutex::new(Trace { file, path: path.into(), failed: None }))
+        };
+        Ok(Watch { progress, trace: trace.map(create).transpose()? })
+    }
+
+    /// The reason to stop that this monitor had itself: the trace could not be written.
+    pub(super) fn failure(self) -> Option<Failure> {
+        let trace = self.trace?.into_inner().unwrap_or_else(PoisonError::into_inner);
+        trace.failed.map(|error| StorageError::io("write", &trace.path, error).into())
+    }
+}
+
+impl FitMonitor for Watch<'_> {
+    fn pass(&self, row: &TraceRow) {
+        if row.pass <= 10 || row.pass.is_multiple_of(10) {
+            self.progress.line(&line(row));
+        }
+        if let Some(trace) = &self.trace {
+            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = writeln!(trace.file, "{}", record(row)) {
+                trace.failed = Some(error);
+            }
+        }
+    }
+}
+
+impl Monitor for Watch<'_> {
+    fn start(&self, stage: &str, total: u64, unit: Unit) {
+        self.progress.start(stage, total, unit);
+    }
+
+    fn advance(&self, done: u64) {
+        self.progress.advance(done);
+    }
+
+    fn finish(&self) {
+        self.progress.finish();
+    }
+
+    fn warn(&self, warning: &Warning) {
+        self.progress.warn(warning);
+    }
+
+    fn cancelled(&self) -> bool {
+        let lost = |trace: &Mutex<Trace>| trace.lock().unwrap_or_else(PoisonError::into_inner).failed.is_some();
+        self.progress.cancelled() || self.trace.as_ref().is_some_and(lost)
+    }
+}
+
+/// A pass as people read it.
+fn line(row: &TraceRow) -> String {
+    let error = relative_error(row.relative_error);
+    let fate = if row.accepted { "" } else { "  (rose: undone)" };
+    let change =
+        if row.relative_decrease.is_nan() { String::new() } else { format!("  change {:.1e}", row.relative_decrease) };
+    format!("pass {:>3}  relative error {error}{change}  {:.2} s{fate}", row.pass, row.seconds)
+}
+
+/// A pass as a line of the file; numbers have the digits that give the same bits back, what is unknown is empty.
+fn record(row: &TraceRow) -> String {
+    let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
+    [
+        row.pass.to_string(),
+        number(row.loss),
+        number(row.relative_error),
+        number(row.relative_decrease),
+        number(row.kkt_residual),
+        row.accepted.to_string(),
+        number(row.extrapolation),
+        number(row.usages_change),
+        number(row.spectra_change),
+        number(row.usages_nonzero),
+        number(row.spectra_nonzero),
+        row.bytes.to_string(),
+        number(row.seconds),
+    ]
+    .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> TraceRow {
+        TraceRow {
+            pass: 3,
+            loss: 12.5,
+            relative_error: 0.41528,
+            relative_decrease: f64::NAN,
+            kkt_residual: 1e-3,
+            accepted: true,
+            extrapolation: 0.5,
+            usages_change: 0.1,
+            spectra_change: 0.2,
+            usages_nonzero: 0.75,
+            spectra_nonzero: 0.25,
+            bytes: 1024,
+            seconds: 0.8,
+        }
+    }
+
+    #[test]
+    fn a_pass_is_one_short_line() {
+        assert_eq!(line(&row()), "pass   3  relative error 0.4153  0.80 s");
+        let undone = TraceRow { accepted: false, relative_decrease: -1e-4, relative_error: 1e-5, ..row() };
+        assert_eq!(line(&undone), "pass   3  relative error < 0.001  change -1.0e-4  0.80 s  (rose: undone)");
+    }
+
+    #[test]
+    fn the_file_has_a_field_for_every_column() {
+        let record = record(&row());
+        assert_eq!(record, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8");
+        assert_eq!(record.split(',').count(), COLUMNS.split(',').count());
+    }
+}

@@ -1,0 +1,27 @@
+//! What the store of a file will be like, as far as its header tells: for `plan`, and so that settings which no data of
+//! this shape can carry are refused before a conversion.
+
+use partwise::driver::DataShape;
+use partwise::storage::source::{Form, Source};
+use partwise::storage::{Layout, default_block_rows};
+
+/// Packed bytes of an entry: of counts. Fractions take up to five times as many.
+const BYTES_PER_ENTRY: u64 = 1;
+
+/// The shape of the store that `source` would become. Bytes of a sparse one are the least to expect; a dense file that is
+/// mostly zeros becomes a sparse store, which is smaller than foreseen here.
+pub(crate) fn shape(source: &dyn Source) -> DataShape {
+    let (cells, genes) = (source.cells(), source.genes());
+    let values = cells as u64 * genes as u64;
+    let (layout, nonzeros, packed_bytes, max_tile_bytes) = match source.form() {
+        Form::Sparse { entries, most_per_tile } => {
+            (Layout::Sparse, entries, BYTES_PER_ENTRY * entries, BYTES_PER_ENTRY * most_per_tile as u64)
+        }
+        Form::Dense => {
+            let tile = 4 * (Layout::Dense.tile_rows(genes) * genes) as u64;
+            (Layout::Dense, values, 4 * values, tile)
+        }
+    };
+    let (block_rows, tile_rows) = (default_block_rows(cells), layout.tile_rows(genes));
+    DataShape { cells, genes, nonzeros, layout, block_rows, tile_rows, packed_bytes, max_tile_bytes }
+}

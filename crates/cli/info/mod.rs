@@ -1,0 +1,50 @@
+//! `partwise info`: what is inside a store, a result, or a file that could be an input.
+
+mod file;
+mod result;
+pub(crate) mod store;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::input::{Input, Select};
+use crate::options::Common;
+use crate::print;
+use file::FileReport;
+use result::ResultReport;
+use store::StoreReport;
+
+/// Say what is inside a store, a result or an input
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    partwise info pbmc3k.pw\n  \
+    partwise info pbmc3k.nmf.h5ad\n  \
+    partwise info processed.h5ad --raw --json")]
+pub(crate) struct Options {
+    /// A store, a result of `fit`, or a file that could be an input
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    #[command(flatten)]
+    select: Select,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let json = options.common.json;
+    if let Some(report) = ResultReport::read(&options.path)? {
+        return if json { print::json(&report) } else { print::text(&report.to_string()) };
+    }
+    match Input::open(&options.path, &options.select)? {
+        Input::Store(store) => {
+            let report = StoreReport::new(&store);
+            if json { print::json(&report) } else { print::text(&report.to_string()) }
+        }
+        Input::Source(source) => {
+            let report = FileReport::new(source.as_ref());
+            if json { print::json(&report) } else { print::text(&report.to_string()) }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What is inside a result of `fit`.
+
+use std::fmt;
+use std::path::Path;
+
+use partwise::storage::anndata::{Value, read_factors, read_uns};
+use serde_json::{Map, Value as Json, json};
+
+use crate::failure::Failure;
+use crate::wording::{cells_by_genes, relative_error};
+
+/// The keys of `info --json` on a result: its shape and everything under `uns["nmf"]`.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+pub(super) struct ResultReport {
+    members: Map<String, Json>,
+}
+
+impl ResultReport {
+    /// Reads the result at `path`; `None` where there is none: whatever else is there is not for this report to judge.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, Failure> {
+        let (Ok(story), Ok(factors)) = (read_uns(path, "nmf"), read_factors(path)) else { return Ok(None) };
+        let mut members = match json(&story) {
+            Json::Object(members) => members,
+            _ => return Ok(None),
+        };
+        members.insert("path".into(), json!(path.to_string_lossy()));
+        members.insert("cells".into(), json!(factors.cells()));
+        members.insert("genes".into(), json!(factors.genes()));
+        members.insert("k".into(), json!(factors.components()));
+        Ok(Some(ResultReport { members }))
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.members.get(name).and_then(Json::as_str).unwrap_or("?")
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.members.get(name).and_then(Json::as_u64).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for ResultReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = cells_by_genes(self.count("cells") as usize, self.count("genes") as usize);
+        let error =
+            self.members.get("relative_error").and_then(Json::as_f64).map_or_else(|| "?".into(), relative_error);
+        writeln!(f, "{}: a factorization of {shape}, k = {}", self.text("path"), self.count("k"))?;
+        writeln!(f, "relative error {error} after {} reads of the data ({})", self.count("passes"), self.text("stop"))?;
+        let (solver, scale, init, seed) =
+            (self.text("solver"), self.text("scale"), self.text("init"), self.text("seed"));
+        writeln!(f, "settings  solver {solver}, scale {scale}, start {init}, seed {seed}")?;
+        writeln!(f, "made from {}, by partwise {}", self.text("source"), self.text("version"))?;
+        write!(
+            f,
+            "inside    obsm[\"X_nmf\"] = W, varm[\"spectra\"] = H transposed, uns[\"nmf\"] = all settings and the trace"
+        )
+    }
+}
+
+fn json(value: &Value) -> Json {
+    match value {
+        Value::Str(text) => json!(text),
+        Value::Int(number) => json!(number),
+        Value::Float(number) => json!(number),
+        Value::Bool(truth) => json!(truth),
+        Value::FloatArray(numbers) => json!(numbers),
+        Value::IntArray(numbers) => json!(numbers),
+        Value::StrArray(texts) => json!(texts),
+        Value::Map(members) => members.iter().map(|(name, value)| (name.clone(), json(value))).collect(),
+        _ => Json::Null,
+    }
+}

@@ -1,0 +1,56 @@
+//! What the machine gives: threads, memory, and how much of it this process has used.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use sysinfo::{CpuRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+/// Threads that may run at once: what the scheduler and the cgroup let this process have.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Half of what the machine or, where that is less, this process's cgroup (v1 or v2) has, in bytes; 1 GiB on a system
+/// that does not tell.
+pub(crate) fn default_memory() -> u64 {
+    let Ok(mut system) = System::new() else { return 1 << 30 };
+    system.refresh_memory();
+    let pid = Pid::from_u32(std::process::id());
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, ProcessRefreshKind::nothing());
+    let limit =
+        system.process(pid).and_then(|process| process.cgroup_limits()).map_or(u64::MAX, |group| group.total_memory);
+    limit.min(system.total_memory()) / 2
+}
+
+/// The kind of CPU, as its maker calls it; empty on a system that does not tell.
+pub(crate) fn cpu() -> String {
+    let Ok(mut system) = System::new() else { return String::new() };
+    system.refresh_cpu_list(CpuRefreshKind::nothing());
+    system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned())
+}
+
+/// The most memory that was ever resident, in bytes; 0 where the kernel does not tell.
+pub(crate) fn peak_rss() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = field.and_then(|field| field.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kilobytes.map_or(0, |kilobytes| kilobytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_has_something() {
+        assert!(threads() >= 1);
+        assert!(default_memory() > 16 << 20, "{}", default_memory());
+    }
+
+    #[test]
+    fn the_peak_is_at_least_what_was_touched() {
+        let touched = vec![1u8; 64 << 20];
+        assert!(peak_rss() >= touched.iter().map(|&byte| u64::from(byte)).sum::<u64>());
+    }
+}

@@ -1,0 +1,93 @@
+//! What is typed: the verbs, and the options that mean the same with each of them.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, Parser, Subcommand};
+use partwise::driver::Machine;
+
+use crate::machine;
+use crate::size::ByteSize;
+use crate::{convert, export, fit, info, plan, simulate, verify};
+
+/// Non-negative matrix factorization X ≈ W·H of single-cell data larger than memory.
+///
+/// X is cells × genes; W (usages, cells × k) and H (spectra, k × genes) are non-negative. Rows are streamed from disk
+/// within the memory given, on every core, and the result is an AnnData file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "partwise",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  \
+        partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad\n  \
+        partwise info pbmc3k.nmf.h5ad           what is inside\n  \
+        partwise fit --help                     every option of a verb, with examples"
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// One thing to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Fit(fit::Options),
+    Convert(convert::Options),
+    Info(info::Options),
+    Verify(verify::Options),
+    Export(export::Options),
+    Plan(plan::Options),
+    Simulate(simulate::Options),
+}
+
+impl Verb {
+    pub(crate) fn common(&self) -> &Common {
+        match self {
+            Verb::Fit(options) => &options.common,
+            Verb::Convert(options) => &options.common,
+            Verb::Info(options) => &options.common,
+            Verb::Verify(options) => &options.common,
+            Verb::Export(options) => &options.common,
+            Verb::Plan(options) => &options.common,
+            Verb::Simulate(options) => &options.common,
+        }
+    }
+}
+
+/// Options that every verb takes and that mean the same with each, as far as it has a use for them.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Most memory the process may take (64M = 64·2²⁰ bytes; K, M, G, T) [default: half of what the machine or its cgroup has]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// Threads [default: as many as there are cores to use]; the result does not depend on it
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+    /// Seed of everything random; the same seed gives the same bits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print one JSON object on stdout when done
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress and no pass-by-pass errors on stderr; warnings and failures remain
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Overwrite outputs that exist
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+impl Common {
+    /// The threads and the memory that were asked for, or what the machine gives.
+    pub(crate) fn machine(&self) -> Machine {
+        Machine {
+            threads: self.threads.map_or_else(machine::threads, NonZeroUsize::get),
+            memory: self.memory.map_or_else(machine::default_memory, |size| size.0),
+        }
+    }
+}
+
+fn threads(typed: &str) -> Result<NonZeroUsize, &'static str> {
+    typed.parse().map_err(|_| "the number of threads is 1 or more")
+}

@@ -1,0 +1,103 @@
+//! How far work has come, on stderr: a bar on a terminal, a line now and then elsewhere, nothing under `--quiet`.
+
+mod bar;
+mod lines;
+
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use partwise::storage::{Monitor, Unit, Warning};
+
+use crate::failure::say;
+use crate::wording::thousands;
+use bar::Bar;
+use lines::Lines;
+
+/// The monitor of the program: shows progress, prints warnings, passes Ctrl-C on.
+pub(crate) struct Progress {
+    view: View,
+    cancel: Arc<AtomicBool>,
+}
+
+enum View {
+    Silent,
+    Bar(Bar),
+    Lines(Lines),
+}
+
+impl Progress {
+    /// Shows progress unless `quiet`; work is asked to end once `cancel` is set.
+    pub(crate) fn new(quiet: bool, cancel: Arc<AtomicBool>) -> Self {
+        let view = match quiet {
+            true => View::Silent,
+            false if stderr().is_terminal() => View::Bar(Bar::default()),
+            false => View::Lines(Lines::default()),
+        };
+        Progress { view, cancel }
+    }
+
+    /// Says something about the work, unless silenced.
+    pub(crate) fn note(&self, message: &str) {
+        self.line(&format!("partwise: {message}"));
+    }
+
+    /// Prints a line as it is, unless silenced.
+    pub(crate) fn line(&self, line: &str) {
+        let print = || drop(writeln!(stderr().lock(), "{line}"));
+        match &self.view {
+            View::Silent => (),
+            View::Bar(bar) => bar.aside(print),
+            View::Lines(_) => print(),
+        }
+    }
+}
+
+impl Monitor for Progress {
+    fn start(&self, stage: &str, total: u64, unit: Unit) {
+        match &self.view {
+            View::Silent => (),
+            View::Bar(bar) => bar.start(stage, total, unit),
+            View::Lines(lines) => lines.start(stage, total, unit),
+        }
+    }
+
+    fn advance(&self, done: u64) {
+        match &self.view {
+            View::Silent => (),
+            View::Bar(bar) => bar.advance(done),
+            View::Lines(lines) => lines.advance(done),
+        }
+    }
+
+    fn finish(&self) {
+        match &self.view {
+            View::Silent => (),
+            View::Bar(bar) => bar.finish(),
+            View::Lines(lines) => lines.finish(),
+        }
+    }
+
+    fn warn(&self, warning: &Warning) {
+        let warn = || say(&format!("warning: {warning}"));
+        match &self.view {
+            View::Bar(bar) => bar.aside(warn),
+            View::Silent | View::Lines(_) => warn(),
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+}
+
+/// `done` units in `time`, as a rate.
+fn rate(done: u64, unit: Unit, time: Duration) -> String {
+    let per_second = done as f64 / time.as_secs_f64().max(1e-9);
+    match unit {
+        Unit::Rows => format!("{} cells/s", thousands(per_second as u64)),
+        Unit::Bytes => format!("{:.0} MiB/s", per_second / f64::from(1 << 20)),
+        Unit::Passes => format!("{per_second:.2} passes/s"),
+    }
+}

@@ -1,0 +1,106 @@
+//! `partwise simulate`: planted data with the truth in them.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use partwise::driver::simulate::{DEFAULT_DEPTH, SimulateConfig, SimulateKind, simulate};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::options::Common;
+use crate::progress::Progress;
+use crate::settings::word;
+use crate::wording::{cells_by_genes, duration, thousands};
+use crate::{machine, output, print};
+
+/// Make planted data, of any size in little memory, with the truth in them
+///
+/// The file is an AnnData file: obs["cluster"] is the dominant program of each cell, varm["programs"] the programs.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    partwise simulate --kind clusters -o clusters.h5ad\n  \
+    partwise simulate --kind counts --cells 1000000 --genes 20000 --memory 200M -o million.h5ad")]
+pub(crate) struct Options {
+    /// Which kind of data
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// The file to write
+    #[arg(short, long, value_name = "OUT.h5ad")]
+    output: PathBuf,
+    /// Cells
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    cells: usize,
+    /// Genes
+    #[arg(long, value_name = "M", default_value_t = 1_000)]
+    genes: usize,
+    /// Planted programs
+    #[arg(long, value_name = "P", default_value_t = 5)]
+    programs: usize,
+    /// Molecules a cell holds on average (counts) [default: 2500]
+    #[arg(long, value_name = "UMI")]
+    depth: Option<f64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// Each cell is one of the programs plus Gaussian noise as large as the program, cut at zero; dense
+    Clusters,
+    /// Single-cell counts: mixed programs, library sizes, negative-binomial noise; sparse
+    Counts,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    result: &'a str,
+    kind: String,
+    cells: usize,
+    genes: usize,
+    programs: usize,
+    nonzeros: u64,
+    seed: u64,
+    seconds: f64,
+    peak_rss_bytes: u64,
+}
+
+pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
+    let kind = match (options.kind, options.depth) {
+        (Kind::Clusters, None) => SimulateKind::Clusters,
+        (Kind::Clusters, Some(_)) => {
+            return Err(Failure::usage("--depth is about molecules: it belongs to --kind counts"));
+        }
+        (Kind::Counts, depth) => SimulateKind::Counts { depth: depth.unwrap_or(DEFAULT_DEPTH) },
+    };
+    let common = &options.common;
+    output::check_file(&options.output, common.force)?;
+
+    let began = Instant::now();
+    let config = SimulateConfig::new(kind, options.cells, options.genes, options.programs).with_seed(common.seed);
+    let overwrite = output::overwrite(common.force);
+    let made = simulate(&config, &options.output, overwrite, &common.machine(), progress)?;
+    let took = began.elapsed();
+
+    let result = options.output.to_string_lossy();
+    if common.json {
+        return print::json(&Report {
+            result: &result,
+            kind: word(options.kind),
+            cells: config.cells,
+            genes: config.genes,
+            programs: config.programs,
+            nonzeros: made.nonzeros,
+            seed: config.seed,
+            seconds: took.as_secs_f64(),
+            peak_rss_bytes: machine::peak_rss(),
+        });
+    }
+    print::text(&format!(
+        "{result}: {}, {} programs, {} nonzeros, in {}",
+        cells_by_genes(config.cells, config.genes),
+        config.programs,
+        thousands(made.nonzeros),
+        duration(took)
+    ))
+}

@@ -1,0 +1,117 @@
+//! A run that ends early leaves nothing that looks like a result.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use crate::program::{Folder, Ran, names_in, skip};
+
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success(), "the program was still running");
+}
+
+/// Waits until the folder holds something that it did not, that is until the program has begun to write.
+fn wait_for_a_new_name(folder: &Folder, before: &[String], child: &mut Child) {
+    let began = Instant::now();
+    while folder.names() == before {
+        assert!(child.try_wait().expect("the program's state").is_none(), "the program has ended without writing");
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing was written in a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn ctrl_c_while_a_file_is_written() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 30000 --genes 3000 --programs 4 --depth 1000 -o x.h5ad");
+    let before = folder.names();
+    for line in [
+        "simulate --kind clusters --cells 10000000 --genes 1000 -o huge.h5ad",
+        "convert x.h5ad -o x.pw --threads 1",
+        "fit x.h5ad -k 4 -o r.h5ad --threads 1",
+    ] {
+        let mut child = folder.start(line);
+        wait_for_a_new_name(&folder, &before, &mut child);
+        interrupt(&child);
+        let ran = Ran::from(child.wait_with_output().expect("the program ends"));
+        assert_eq!(ran.code, Some(130), "partwise {line}\n{}", ran.stderr);
+        assert!(ran.stderr.lines().last().is_some_and(|last| last.contains("interrupted")), "{line}\n{}", ran.stderr);
+        assert_eq!(folder.names(), before, "partwise {line}");
+    }
+}
+
+#[test]
+fn ctrl_c_between_passes() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 2000 --genes 500 --programs 3 --depth 100 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let before = folder.names();
+    let mut child = folder.start("fit x.pw -k 3 -o r.h5ad --max-passes 100000000 --tol 0 --solver mu");
+    let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let mut said = String::new();
+    while !said.starts_with("pass ") {
+        said.clear();
+        assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told");
+    }
+    interrupt(&child);
+    assert_eq!(child.wait().expect("the program ends").code(), Some(130));
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_and_is_named() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 20000 --genes 2000 --programs 4 --depth 600 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let small = folder.path("small");
+    std::fs::create_dir(&small).expect("a folder in the folder");
+    let Some(small) = Mounted::tmpfs(&small, "2m") else {
+        return skip("a full disk: mounting a small tmpfs takes root");
+    };
+    for line in [
+        "simulate --kind counts --cells 20000 --genes 2000 -o small/made.h5ad",
+        "convert x.h5ad -o small/x.pw",
+        "export x.pw -o small/y.h5ad",
+        "fit x.pw -k 40 --max-passes 2 -o small/r.h5ad",
+        "fit x.h5ad -k 4 --max-passes 2 -o r.h5ad --store small/x.pw",
+    ] {
+        let ran = folder.run(line);
+        assert_eq!(ran.code, Some(74), "partwise {line}\n{}", ran.stderr);
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("partwise: ") && last.contains("small"), "partwise {line}\n{}", ran.stderr);
+        assert!(names_in(small.0).is_empty(), "partwise {line} left {:?}", names_in(small.0));
+        assert!(!folder.path("r.h5ad").exists(), "partwise {line}");
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_leaves_nothing() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 3000 --genes 500 --programs 4 --depth 200 -o x.h5ad");
+    let program = env!("CARGO_BIN_EXE_partwise");
+    // The limit is in blocks of 512 or 1024 bytes.
+    let line = format!("ulimit -f 100; exec {program} convert x.h5ad -o x.pw");
+    let ran = Command::new("sh").args(["-c", &line]).current_dir(folder.path(".")).output().expect("the shell starts");
+    let ran = Ran::from(ran);
+    assert_eq!(ran.code, Some(74), "{}", ran.stderr);
+    assert_eq!(folder.names(), ["x.h5ad"], "{}", ran.stderr);
+}
+
+/// A file system that is unmounted when the test ends, however it ends.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn tmpfs(at: &'a Path, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output().ok()?;
+        mount.status.success().then_some(Mounted(at))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}

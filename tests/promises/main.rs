@@ -1,0 +1,11 @@
+//! Promises of the program that span crates, each held through its command line.
+#![allow(missing_docs, reason = "a test binary")]
+
+mod bits;
+mod command_line;
+mod leaves_nothing;
+mod memory;
+mod outputs;
+mod program;
+mod refuses;
+mod round_trip;

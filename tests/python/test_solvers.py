@@ -1,0 +1,87 @@
+"""The solvers against ten lines of numpy and against scikit-learn."""
+
+import anndata
+import numpy as np
+import pytest
+from sklearn.decomposition import NMF
+
+from conftest import relative_error
+
+
+def start(partwise, x, k):
+    """A random start as a result file, and the same in f64."""
+    rng = np.random.default_rng(5)
+    w, h = rng.uniform(0.1, 1, (x.shape[0], k)).astype("f4"), rng.uniform(0.1, 1, (k, x.shape[1])).astype("f4")
+    anndata.AnnData(shape=x.shape, obsm={"X_nmf": w}, varm={"spectra": h.T.copy()}).write_h5ad(partwise.path("start.h5ad"))
+    return w.astype("f8"), h.astype("f8")
+
+
+def multiplicative(x, w, h, passes):
+    """Lee and Seung: W, then H with the new W."""
+    for _ in range(passes):
+        w = w * (x @ h.T) / np.maximum(w @ (h @ h.T), 1e-30)
+        h = h * (x.T @ w).T / np.maximum((w.T @ w) @ h, 1e-30)
+    return w, h
+
+
+def matrix_of(path):
+    return np.load(path).astype("f8") if path.suffix == ".npy" else anndata.read_h5ad(path).X.astype("f8")
+
+
+@pytest.mark.parametrize("kind", ["counts", "clusters"])
+def test_multiplicative_updates_follow_numpy(partwise, kind):
+    partwise.json("simulate", "--kind", kind, "--cells", 1500, "--genes", 300, "--programs", 4, "-o", "x.h5ad")
+    x = matrix_of(partwise.path("x.h5ad"))
+    w, h = multiplicative(x, *start(partwise, x, 4), passes=20)
+    said, result = partwise.fit("x.h5ad", 4, "--solver", "mu", "--init", "start.h5ad", "--max-passes", 20, "--tol", 0)
+    assert said["relative_error"] == pytest.approx(relative_error(x, w, h), rel=1e-5)
+    np.testing.assert_allclose(result.w @ result.h[:, :20], w @ h[:, :20], rtol=2e-3, atol=1e-4)
+
+
+def plain_hals(x, w, h, passes):
+    """Cichocki and Phan: one sweep over W's columns, then one over H's rows with the new W."""
+    for _ in range(passes):
+        xht, hht = x @ h.T, h @ h.T
+        for c in range(h.shape[0]):
+            w[:, c] = np.maximum(w[:, c] + (xht[:, c] - w @ hht[:, c]) / hht[c, c], 0)
+        wtx, wtw = (x.T @ w).T, w.T @ w
+        for c in range(h.shape[0]):
+            h[c] = np.maximum(h[c] + (wtx[c] - wtw[c] @ h) / wtw[c, c], 0)
+    return w, h
+
+
+def test_plain_hals_follows_numpy(partwise, counts):
+    x = matrix_of(counts)
+    w, h = plain_hals(x, *start(partwise, x, 4), passes=10)
+    said, _ = partwise.fit(counts, 4, "--solver", "hals", "--init", "start.h5ad", "--max-passes", 10, "--tol", 0)
+    assert said["relative_error"] == pytest.approx(relative_error(x, w, h), rel=1e-4)
+
+
+def as_good_as_scikit_learn(partwise, path, k):
+    """Default settings, the best of three seeds on both sides."""
+    x = matrix_of(path)
+    ours = min(partwise.fit(path, k, "--seed", seed)[0]["relative_error"] for seed in (0, 1, 2))
+    fits = (NMF(k, init="random", random_state=seed, tol=1e-5, max_iter=500) for seed in (0, 1, 2))
+    theirs = min(relative_error(x, fit.fit_transform(x), fit.components_) for fit in fits)
+    assert ours <= theirs * 1.002, f"{ours:.6f}, scikit-learn {theirs:.6f}"
+
+
+@pytest.mark.parametrize("kind", ["counts", "clusters"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_defaults_end_as_low_as_scikit_learn(partwise, kind):
+    partwise.json("simulate", "--kind", kind, "--cells", 2000, "--genes", 400, "--programs", 5, "-o", "x.h5ad")
+    as_good_as_scikit_learn(partwise, partwise.path("x.h5ad"), 5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nmf_bench/golub_leukemia_38x5000_f64.npy",
+        "nmf_bench/digits_1797x64_u8.npy",
+        "counts/pbmc3k_raw_csr_f32_gzip.h5ad",
+        "counts/newsgroups_18774x55911_csr_i32_i64idx_gzip.h5ad",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_defaults_end_as_low_as_scikit_learn_on_real_files(partwise, real, name):
+    as_good_as_scikit_learn(partwise, real(name), 3 if "golub" in name else 10)
