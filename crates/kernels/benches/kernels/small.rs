@@ -1,6 +1,9 @@
-//! The small parts of a pass: updates (multiply-adds a second: k² a row and sweep) and Gram matrices (k² a row).
+//! The small parts of a pass: updates (multiply-adds a second: k² a row and sweep) and Gram matrices (k² a row), beside a
+//! plain faer product of rows × k by k × k, which has the multiply-adds of one sweep.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Par};
 use partwise_kernels::{Dead, UpdateRule, gram, stride};
 
 use crate::factors::factor;
@@ -34,6 +37,12 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         }
         group.throughput(Throughput::Elements((rows * k * k) as u64));
         group.bench_function(BenchmarkId::new("gram", &shape), |b| b.iter(|| gram::add_gram(&mut g, &w, k, ks)));
+        let rows_by_k = Mat::<f32>::from_fn(rows, k, |i, c| w[i * ks + c]);
+        let k_by_k = Mat::<f32>::from_fn(k, k, |c, l| g32[c * k + l]);
+        let mut product = Mat::<f32>::zeros(rows, k);
+        group.bench_function(BenchmarkId::new("product-faer", &shape), |b| {
+            b.iter(|| matmul(&mut product, Accum::Replace, &rows_by_k, &k_by_k, 1.0, Par::Seq));
+        });
     }
     group.finish();
 }

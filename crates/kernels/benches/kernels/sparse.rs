@@ -1,8 +1,12 @@
-//! Both products of sparse tiles, in nonzeros a second.
+//! Both products of sparse tiles, in nonzeros a second, beside plain faer products with as many multiply-adds: dense
+//! rows as long as a cell has nonzeros, which is what the arithmetic costs when nothing has to be looked up.
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Par};
 use partwise_kernels::{FactorBuf, naive, sparse, stride};
 
 use crate::counts::{ROWS, Tile};
@@ -41,9 +45,27 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             products("xht", true, false);
             products("wtx", false, true);
             products("both", true, true);
+            as_many_multiply_adds(&mut group, &tiles, k, format!("{genes}-genes/k={k}"));
         }
     }
     group.finish();
+}
+
+/// Two plain faer products a tile, dense, with the multiply-adds of the sparse ones.
+fn as_many_multiply_adds(group: &mut BenchmarkGroup<'_, WallTime>, tiles: &[Tile], k: usize, shape: String) {
+    let depth = tiles[0].nonzeros() / ROWS;
+    let x = Mat::<f32>::from_fn(ROWS, depth, |i, j| ((i * 31 + j) % 7) as f32);
+    let h = Mat::<f32>::from_fn(depth, k, |j, c| ((j + c) % 5) as f32);
+    let w = Mat::<f32>::from_fn(ROWS, k, |i, c| ((i + 3 * c) % 5) as f32);
+    let (mut xht, mut share) = (Mat::<f32>::zeros(ROWS, k), Mat::<f32>::zeros(depth, k));
+    group.bench_function(BenchmarkId::new("both-faer-dense", shape), |b| {
+        b.iter(|| {
+            for _ in tiles {
+                matmul(&mut xht, Accum::Replace, &x, black_box(&h), 1.0, Par::Seq);
+                matmul(&mut share, Accum::Add, x.transpose(), black_box(&w), 1.0, Par::Seq);
+            }
+        });
+    });
 }
 
 /// The bits of the naive twin.
