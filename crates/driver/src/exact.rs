@@ -5,10 +5,11 @@
 //! any order, any number of threads or processes, the same bits.
 //!
 //! The unit follows from a bound on the final sum and on every partial sum (all terms are non-negative): with
-//! `|sum| ≤ bound`, `unit = 2^(48 − ⌊log2 bound⌋)` keeps every scaled value within ±2⁴⁹, twice that with rounding. Fifty bits instead of the
-//! sixty-one that an `i64` offers, because then the conversion is one fused multiply-add with 1.5·2⁵² and a
-//! subtraction of bit patterns, which every CPU does several values at a time; the rounding of one share is at most 2⁻⁴⁹
-//! of the bound, far below the 2⁻²⁴ of the 32-bit products that it carries. Derivation of the bounds: `docs/numerics.md`.
+//! `|sum| ≤ bound`, `unit = 2^(48 − ⌊log2 bound⌋)` keeps every scaled value within ±2⁴⁹, twice that with rounding.
+//! Fifty bits instead of the sixty-one that an `i64` offers, because then the conversion is an exact multiplication, an
+//! addition of 1.5·2⁵² and a subtraction of bit patterns, which every CPU does several values at a time. The rounding
+//! of one share is at most 2⁻⁴⁹ of the bound; what that is of the sum, beside the 2⁻²⁴ of the 32-bit products that the
+//! share carries, and where the bounds come from, is derived in `docs/numerics.md`.
 
 use std::ops::Range;
 use std::sync::Mutex;
