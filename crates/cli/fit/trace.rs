@@ -14,7 +14,7 @@ use crate::wording::relative_error;
 
 /// The columns of the file, in the order of [`TraceRow`].
 const COLUMNS: &str = "pass,loss,relative_error,relative_decrease,kkt_residual,accepted,extrapolation,usages_change,\
-                       spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds";
+                       spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds,waiting_seconds";
 
 /// The monitor of a fit.
 pub(super) struct Watch<'a> {
@@ -111,6 +111,7 @@ fn record(row: &TraceRow) -> String {
         number(row.spectra_nonzero),
         row.bytes.to_string(),
         number(row.seconds),
+        number(row.waiting_seconds),
     ]
     .join(",")
 }
@@ -134,6 +135,7 @@ mod tests {
             spectra_nonzero: 0.25,
             bytes: 1024,
             seconds: 0.8,
+            waiting_seconds: 0.25,
         }
     }
 
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn the_file_has_a_field_for_every_column() {
         let record = record(&row());
-        assert_eq!(record, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8");
+        assert_eq!(record, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8,0.25");
         assert_eq!(record.split(',').count(), COLUMNS.split(',').count());
     }
 }

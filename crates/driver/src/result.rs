@@ -118,5 +118,6 @@ fn trace(rows: &[TraceRow]) -> Value {
         ("spectra_nonzero".into(), column(|row| row.spectra_nonzero)),
         ("bytes".into(), count(|row| row.bytes as i64)),
         ("seconds".into(), column(|row| row.seconds)),
+        ("waiting_seconds".into(), column(|row| row.waiting_seconds)),
     ])
 }

@@ -34,6 +34,9 @@ pub struct TraceRow {
     pub bytes: u64,
     /// Wall time of the pass, seconds.
     pub seconds: f64,
+    /// Time that compute threads have waited for data from the disk, seconds, added up over the threads: as much as
+    /// `seconds` times threads where the disk decides, 0 where the store is mapped into memory.
+    pub waiting_seconds: f64,
 }
 
 /// Why a fit ended.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 use std::thread::{Builder, Scope};
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use partwise_storage::store::{BlockInfo, SegmentBuf};
 
 use super::fold::{Fold, TilePlace};
@@ -86,7 +87,7 @@ fn read_ahead<F: Fold>(pass: &Pass<'_, F>, empty: &Receiver<SegmentBuf>, filled:
 fn compute<F: Fold>(pass: &Pass<'_, F>, local: &mut F::Local, filled: &Receiver<Filled>, empty: &Sender<SegmentBuf>) {
     let _guard = pass.halt_on_panic();
     let mut open = false;
-    while let Ok(Filled { block, tiles, last, buf }) = filled.recv() {
+    while let Some(Filled { block, tiles, last, buf }) = next_segment(pass, filled) {
         if let Err(error) = fold_tiles(pass, local, block, tiles, !open, last, &buf) {
             return pass.halt(error);
         }
@@ -96,6 +97,20 @@ fn compute<F: Fold>(pass: &Pass<'_, F>, local: &mut F::Local, filled: &Receiver<
         }
         // The reader may have finished and gone; then nobody needs the buffer.
         let _ = empty.send(buf);
+    }
+}
+
+/// The next segment, or `None` once the reader has gone. The clock is asked only where there is something to wait for.
+fn next_segment<F: Fold>(pass: &Pass<'_, F>, filled: &Receiver<Filled>) -> Option<Filled> {
+    match filled.try_recv() {
+        Ok(segment) => Some(segment),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => {
+            let began = Instant::now();
+            let segment = filled.recv().ok();
+            pass.waited(began.elapsed());
+            segment
+        }
     }
 }
 

@@ -10,7 +10,8 @@ mod fold;
 mod lane;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use partwise_storage::Monitor;
 
@@ -70,7 +71,8 @@ impl<'m> Engine<'m> {
         Engine { segment_bytes: self.segment_bytes, monitor: hushed }
     }
 
-    /// One pass: every block of `data` goes through `fold` once, on as many lanes as there are `locals`.
+    /// One pass: every block of `data` goes through `fold` once, on as many lanes as there are `locals`. Returns the time
+    /// that compute threads have waited for their readers, added up over the lanes; nothing waits where data are in memory.
     ///
     /// # Errors
     ///
@@ -83,7 +85,7 @@ impl<'m> Engine<'m> {
         fold: &F,
         locals: &mut [F::Local],
         direction: Direction,
-    ) -> Result<(), DriverError> {
+    ) -> Result<Duration, DriverError> {
         let pass = Pass {
             data,
             fold,
@@ -91,6 +93,7 @@ impl<'m> Engine<'m> {
             segment_bytes: self.segment_bytes,
             monitor: self.monitor,
             next: AtomicUsize::new(0),
+            waited_ns: AtomicU64::new(0),
             halted: AtomicBool::new(false),
             error: Mutex::new(None),
         };
@@ -111,7 +114,7 @@ impl<'m> Engine<'m> {
         }
         match pass.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some(error) => Err(error),
-            None => Ok(()),
+            None => Ok(Duration::from_nanos(pass.waited_ns.into_inner())),
         }
     }
 }
@@ -139,6 +142,7 @@ struct Pass<'p, F> {
     segment_bytes: usize,
     monitor: &'p dyn Monitor,
     next: AtomicUsize,
+    waited_ns: AtomicU64,
     halted: AtomicBool,
     error: Mutex<Option<DriverError>>,
 }
@@ -163,6 +167,11 @@ impl<F> Pass<'_, F> {
             self.halt(DriverError::Cancelled);
         }
         self.halted.load(Ordering::Relaxed)
+    }
+
+    /// A compute thread has waited for its reader.
+    fn waited(&self, time: Duration) {
+        self.waited_ns.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Held by a lane's thread: when the thread panics, the others stop at their next segment.

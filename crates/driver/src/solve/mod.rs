@@ -182,7 +182,7 @@ impl<'d> Factorization<'d> {
             ks,
         };
         engine.monitor().start(&format!("pass {number}"), self.data.cells() as u64, Unit::Rows);
-        engine.pass(self.data, &fold, &mut self.locals, self.direction)?;
+        let waited = engine.pass(self.data, &fold, &mut self.locals, self.direction)?;
         engine.monitor().finish();
         self.direction = self.direction.reversed();
 
@@ -208,6 +208,7 @@ impl<'d> Factorization<'d> {
             spectra_nonzero: step.nonzeros as f64 / (self.data.genes() * k) as f64,
             bytes: (0..self.data.blocks()).map(|block| self.data.block(block).bytes as u64).sum(),
             seconds: start.elapsed().as_secs_f64(),
+            waiting_seconds: waited.as_secs_f64(),
         };
         if accepted {
             std::mem::swap(&mut self.previous, &mut self.spectra);

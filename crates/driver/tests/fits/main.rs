@@ -7,3 +7,4 @@ mod planted;
 mod refusals;
 mod starts;
 mod trajectory;
+mod waiting;

@@ -1,0 +1,53 @@
+//! Waiting for the disk is counted where there is a reader, and only there.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use partwise_driver::data::StoreBlocks;
+use partwise_driver::engine::{Direction, Engine, Fold, TilePlace};
+use partwise_driver::{DriverError, NmfConfig};
+use partwise_storage::store::{BlockInfo, Layout};
+use partwise_storage::tile::{Tile, TileError};
+use partwise_storage::{Quiet, Store};
+
+use crate::planted::{counts, run, store};
+
+/// Computes nothing. Whether a tile is wanted takes a while to say, and it is the reader who asks, before it reads.
+struct SlowToAsk(Duration);
+
+impl Fold for SlowToAsk {
+    type Local = ();
+
+    fn begin(&self, _: &mut (), _: usize, _: &BlockInfo) -> Result<(), DriverError> {
+        Ok(())
+    }
+    fn tile(&self, _: &mut (), _: &Tile<'_>, _: &TilePlace) -> Result<(), TileError> {
+        Ok(())
+    }
+    fn end(&self, _: &mut (), _: usize, _: &BlockInfo) -> Result<(), DriverError> {
+        Ok(())
+    }
+    fn wants(&self, _: usize, _: Range<usize>) -> bool {
+        std::thread::sleep(self.0);
+        true
+    }
+}
+
+#[test]
+fn a_slow_reader_is_waited_for_and_a_map_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path(), &counts(1500, 60, 3, 1), Layout::Sparse, 256);
+    let slow = SlowToAsk(Duration::from_millis(20));
+    let engine = Engine::new(1, &Quiet);
+    let pass = |store: &Store| engine.pass(&StoreBlocks::new(store), &slow, &mut [(), ()], Direction::Forward).unwrap();
+
+    // Six blocks of a tile each: the lanes wait for each of them, less what the threads take to start.
+    assert!(pass(&store) >= slow.0 * 3, "{:?}", pass(&store));
+    let row = run(&store, &NmfConfig::new(3).with_max_passes(2)).trace[0];
+    assert!(row.waiting_seconds > 0.0 && row.waiting_seconds.is_finite(), "{row:?}");
+
+    // SAFETY: nobody else knows the temporary folder.
+    unsafe { store.map().unwrap() };
+    assert_eq!(pass(&store), Duration::ZERO);
+    assert_eq!(run(&store, &NmfConfig::new(3).with_max_passes(2)).trace[0].waiting_seconds, 0.0);
+}
