@@ -26,7 +26,7 @@ pub use monitor::{Axis, Monitor, Quiet, Unit, Warning};
 pub use source::{RowChunk, Source};
 pub use store::{
     BlockInfo, EncodedTile, GeneMoments, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp, Store,
-    StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows,
+    StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock,
 };
 pub use tile::{
     CellMoments, CsrRows, DenseTile, RunBatch, Runs, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError, TileMoments,

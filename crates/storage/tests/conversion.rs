@@ -8,5 +8,7 @@ mod anndata;
 mod full_disk;
 #[path = "conversion/inputs.rs"]
 mod inputs;
+#[path = "conversion/reblock.rs"]
+mod reblock;
 #[path = "conversion/store.rs"]
 mod store;

@@ -23,6 +23,7 @@ mod manifest;
 mod map;
 mod names;
 mod open;
+mod reblock;
 mod replace;
 mod segment;
 mod stamp;
@@ -40,7 +41,7 @@ use std::path::{Path, PathBuf};
 use block::TileRecord;
 pub use genes::GeneMoments;
 pub use layout::{Layout, default_block_rows};
-
+pub use reblock::reblock;
 pub use segment::{Segment, SegmentBuf};
 pub use stamp::{Overwrite, Selection, SourceStamp};
 pub use summary::{BlockInfo, Summary};

@@ -171,10 +171,15 @@ impl<'a> Segment<'a> {
         self.parse(tile).map_err(|source| self.store.damaged_tile(self.block, tile, source))
     }
 
-    fn parse(&self, tile: usize) -> Result<Tile<'a>, TileError> {
+    /// The packed bytes of a tile that the segment holds.
+    pub(super) fn packed(&self, tile: usize) -> &'a [u8] {
         let start = self.store.tile_place(self.block, self.tiles.start).start;
         let place = self.store.tile_place(self.block, tile);
-        let bytes = &self.bytes[(place.start - start) as usize..(place.end - start) as usize];
+        &self.bytes[(place.start - start) as usize..(place.end - start) as usize]
+    }
+
+    fn parse(&self, tile: usize) -> Result<Tile<'a>, TileError> {
+        let bytes = self.packed(tile);
         let record = self.store.tile_record(self.block, tile);
         let found = crc32c::crc32c(bytes);
         if found != record.crc {

@@ -7,7 +7,7 @@ use super::Store;
 use super::block::{self, TILE_ALIGN, TileRecord};
 use super::cells::CellWriter;
 use super::files;
-use super::genes::{self, GeneAccumulator};
+use super::genes::{self, GeneAccumulator, GeneMoments, Totals};
 use super::layout::{Cut, Layout};
 use super::manifest::{FileStamp, Manifest};
 use super::names;
@@ -15,7 +15,7 @@ use super::replace::Partial;
 use super::stamp::{Overwrite, SourceStamp};
 use super::table::{BlockRecord, Table};
 use crate::error::StorageError;
-use crate::tile::TileMoments;
+use crate::tile::{CellMoments, TileMoments};
 
 /// A block file that has this many bytes takes no further block.
 const SHARD_BYTES: u64 = 4 << 30;
@@ -133,21 +133,30 @@ impl StoreWriter {
         assert_eq!(tile.rows, self.cut.tile_rows_of(number).len(), "rows of tile {number}");
         assert_eq!(tile.moments.cells.len(), tile.rows, "moments for each row of tile {number}");
 
-        if number == self.block_tiles {
+        self.append(&tile.bytes, tile.nonzeros, crc32c::crc32c(&tile.bytes))?;
+        self.genes.add(&tile.moments.genes);
+        self.cells.add(&tile.moments.cells)
+    }
+
+    /// Adds the next tile to the block files and the table, but to no sums: its bytes, values above zero and checksum.
+    pub(super) fn append(&mut self, bytes: &[u8], nonzeros: u64, crc: u32) -> Result<(), StorageError> {
+        if self.table.tiles.len() == self.block_tiles {
             self.begin_block()?;
         }
         let shard = self.shard.as_mut().expect("the file of a block that has begun");
-        files::write_at(&shard.file, &shard.path, shard.end, &tile.bytes)?;
-        let crc = crc32c::crc32c(&tile.bytes);
-        shard.end = (shard.end + tile.bytes.len() as u64).next_multiple_of(TILE_ALIGN);
-        self.table.tiles.push(TileRecord { bytes: tile.bytes.len() as u64, nonzeros: tile.nonzeros, crc });
-        self.genes.add(&tile.moments.genes);
-        self.cells.add(&tile.moments.cells)?;
+        files::write_at(&shard.file, &shard.path, shard.end, bytes)?;
+        shard.end = (shard.end + bytes.len() as u64).next_multiple_of(TILE_ALIGN);
+        self.table.tiles.push(TileRecord { bytes: bytes.len() as u64, nonzeros, crc });
         let block = self.table.blocks.len();
         if self.table.tiles.len() == self.cut.block_tiles(block).end {
             self.end_block()?;
         }
         Ok(())
+    }
+
+    /// Adds the sums of the next cells, for tiles that were appended without theirs.
+    pub(super) fn add_cells(&mut self, cells: &[CellMoments]) -> Result<(), StorageError> {
+        self.cells.add(cells)
     }
 
     /// Opens a block file where there is none with room, and leaves room for the head of the block.
@@ -213,6 +222,13 @@ impl StoreWriter {
     /// When tiles are missing.
     #[track_caller]
     pub fn finish(mut self) -> Result<Store, StorageError> {
+        let (moments, totals) = std::mem::replace(&mut self.genes, GeneAccumulator::new(0)).finish();
+        self.finish_with(&moments, &totals)
+    }
+
+    /// As [`finish`](Self::finish), with sums of the genes that are known already.
+    #[track_caller]
+    pub(super) fn finish_with(mut self, moments: &[GeneMoments], totals: &Totals) -> Result<Store, StorageError> {
         assert_eq!(self.table.tiles.len(), self.cut.tiles(), "all tiles of the store");
         self.end_shard()?;
         self.cells.finish()?;
@@ -223,8 +239,7 @@ impl StoreWriter {
         };
         let nonzeros = self.table.nonzeros();
         let table = write(names::TABLE, &self.table.to_bytes())?;
-        let (moments, totals) = self.genes.finish();
-        let genes = write(names::GENES, &genes::to_bytes(&moments, &totals))?;
+        let genes = write(names::GENES, &genes::to_bytes(moments, totals))?;
         let annotations = annotations_stamp(&folder.join(names::ANNOTATIONS))?;
         Manifest::new(&self.cut, nonzeros, self.source, self.shards, [table, genes], annotations).write(folder)?;
         Store::open(&self.partial.place()?)

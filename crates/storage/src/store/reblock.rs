@@ -1,0 +1,87 @@
+//! The same matrix in blocks of another height.
+//!
+//! A tile knows nothing of the block it lies in, so the packed tiles are copied as they are; only the heads of the blocks
+//! and the table are made anew. That costs a read and a write of the store, where converting the input again would cost
+//! decompressing and packing it, and it works where the input is gone.
+
+use std::fs;
+use std::path::Path;
+
+use super::segment::SegmentBuf;
+use super::stamp::Overwrite;
+use super::writer::{StoreHeader, StoreWriter};
+use super::{Store, names};
+use crate::error::StorageError;
+use crate::monitor::{Monitor, Unit};
+
+/// Cells whose moments are copied at a time.
+const CELLS_AT_A_TIME: usize = 1 << 16;
+
+/// Writes the matrix of `store` to `dest` in blocks of `block_rows` rows, a multiple of its tiles' rows. `dest` may be
+/// where `store` lies, with [`Overwrite::Replace`].
+///
+/// Everything else is as in `store`: tiles, moments, annotations and the stamp of what it was made from, so that a fit of
+/// that input finds the new store its own. Cutting it back gives the same files, byte for byte. Each tile is checked against
+/// its checksum on the way. A fit of the copy may differ in the last bits, since the sums of a block are rounded per block.
+///
+/// Costs one read and one write of the store on one thread, with the memory of the largest tile. Reports bytes to `monitor`.
+///
+/// # Errors
+///
+/// - no store can have blocks of `block_rows` rows
+/// - `store` is damaged; the error names file, block and rows
+/// - `dest` exists, or cannot be written: nothing is left there
+/// - `monitor` cancels
+pub fn reblock(
+    store: &Store,
+    dest: &Path,
+    block_rows: usize,
+    overwrite: Overwrite,
+    monitor: &dyn Monitor,
+) -> Result<Store, StorageError> {
+    let header = StoreHeader {
+        cells: store.cells(),
+        genes: store.genes(),
+        layout: store.layout(),
+        block_rows,
+        tile_rows: store.tile_rows(),
+        source: store.source().clone(),
+    };
+    let mut writer = StoreWriter::create(dest, header, overwrite)?;
+    monitor.start("copy", store.bytes, Unit::Bytes);
+    let mut copied = 0;
+    let mut buf = SegmentBuf::new();
+    for block in 0..store.blocks() {
+        for tile in 0..store.block(block).tiles {
+            if monitor.cancelled() {
+                return Err(StorageError::Cancelled);
+            }
+            let segment = store.read(block, tile..tile + 1, &mut buf)?;
+            segment.tile(tile)?;
+            let record = store.tile_record(block, tile);
+            writer.append(segment.packed(tile), record.nonzeros, record.crc)?;
+            copied += record.bytes;
+            monitor.advance(record.bytes);
+        }
+    }
+    for first in (0..store.cells()).step_by(CELLS_AT_A_TIME) {
+        let last = (first + CELLS_AT_A_TIME).min(store.cells());
+        writer.add_cells(&store.cell_moments(first..last)?)?;
+    }
+    copy_annotations(store, &writer.annotations_path())?;
+    monitor.advance(store.bytes.saturating_sub(copied));
+    monitor.finish();
+    if monitor.cancelled() {
+        return Err(StorageError::Cancelled);
+    }
+    writer.finish_with(&store.genes, &store.totals)
+}
+
+/// Copies the annotations, if there are any. A link would be cheaper, and would let a change of one file damage two stores.
+fn copy_annotations(store: &Store, dest: &Path) -> Result<(), StorageError> {
+    debug_assert!(dest.ends_with(names::ANNOTATIONS));
+    if store.annotations.is_some() {
+        fs::copy(store.annotations()?, dest).map_err(|error| StorageError::io("write", dest, error))?;
+    }
+    Ok(())
+}
