@@ -34,6 +34,14 @@ pub(crate) enum Code {
     Interrupted = 130,
 }
 
+impl Code {
+    /// The meaning of the exit code of another run of the program.
+    pub(crate) fn of_exit(code: i32) -> Option<Code> {
+        use Code::{BadData, CannotCreate, Defect, Interrupted, Io, NoInput, Usage};
+        [Usage, BadData, NoInput, Defect, CannotCreate, Io, Interrupted].into_iter().find(|known| *known as i32 == code)
+    }
+}
+
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Failure { code, message: message.into() }

@@ -1,7 +1,10 @@
 //! What the machine gives: threads, memory, and how much of it this process has used.
 
+use std::ffi::CString;
 use std::fs;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::thread;
 
 use sysinfo::{CpuRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -38,6 +41,19 @@ pub(crate) fn peak_rss() -> u64 {
     kilobytes.map_or(0, |kilobytes| kilobytes << 10)
 }
 
+/// Bytes that this user may still write to the file system of `folder`; `None` where the system does not tell.
+pub(crate) fn free_space(folder: &Path) -> Option<u64> {
+    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
+    #[expect(unsafe_code, reason = "statvfs is C; the standard library has nothing like it")]
+    // SAFETY: the path is a C string that outlives the call, `stat` has room for what is written to it, and all of its
+    // fields are integers, for which zeros are values.
+    let stat = unsafe {
+        let mut stat: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(path.as_ptr(), &raw mut stat) == 0).then_some(stat)?
+    };
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +62,12 @@ mod tests {
     fn the_machine_has_something() {
         assert!(threads() >= 1);
         assert!(default_memory() > 16 << 20, "{}", default_memory());
+    }
+
+    #[test]
+    fn a_folder_has_room_and_nothing_has_none() {
+        assert!(free_space(Path::new("/")).is_some());
+        assert!(free_space(Path::new("/no/such/folder")).is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod allocator;
+mod bench;
 mod convert;
 mod export;
 mod failure;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 fn run(verb: &Verb) -> Result<(), Failure> {
     let cancel = interrupt::arm().map_err(|error| Failure::new(Code::Io, format!("cannot handle Ctrl-C: {error}")))?;
-    let progress = Progress::new(verb.common().quiet, cancel);
+    let progress = Progress::new(verb.quiet(), cancel);
     match verb {
         Verb::Fit(options) => fit::run(options, &progress),
         Verb::Convert(options) => convert::run(options, &progress),
@@ -56,5 +57,7 @@ fn run(verb: &Verb) -> Result<(), Failure> {
         Verb::Export(options) => export::run(options, &progress),
         Verb::Plan(options) => plan::run(options),
         Verb::Simulate(options) => simulate::run(options, &progress),
+        Verb::Bench(options) => bench::run(options, &progress),
+        Verb::BenchCase(options) => bench::case::run(options, &progress),
     }
 }

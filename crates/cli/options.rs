@@ -7,7 +7,7 @@ use partwise::driver::Machine;
 
 use crate::machine;
 use crate::size::ByteSize;
-use crate::{convert, export, fit, info, plan, simulate, verify};
+use crate::{bench, convert, export, fit, info, plan, simulate, verify};
 
 /// Non-negative matrix factorization X ≈ W·H of single-cell data larger than memory.
 ///
@@ -38,11 +38,15 @@ pub(crate) enum Verb {
     Export(export::Options),
     Plan(plan::Options),
     Simulate(simulate::Options),
+    Bench(bench::Options),
+    #[command(hide = true)]
+    BenchCase(bench::case::Options),
 }
 
 impl Verb {
-    pub(crate) fn common(&self) -> &Common {
-        match self {
+    /// Whether no progress is wanted.
+    pub(crate) fn quiet(&self) -> bool {
+        let common = match self {
             Verb::Fit(options) => &options.common,
             Verb::Convert(options) => &options.common,
             Verb::Info(options) => &options.common,
@@ -50,7 +54,10 @@ impl Verb {
             Verb::Export(options) => &options.common,
             Verb::Plan(options) => &options.common,
             Verb::Simulate(options) => &options.common,
-        }
+            Verb::Bench(options) => return options.quiet(),
+            Verb::BenchCase(options) => &options.common,
+        };
+        common.quiet
     }
 }
 

@@ -1,16 +1,16 @@
-//! `partwise convert`: a file becomes a block store.
+//! `partwise convert`: a file becomes a block store; a store becomes one with blocks of another height.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 use partwise::storage::convert::{ConvertSpec, convert};
-use partwise::storage::source;
+use partwise::storage::reblock;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::info::store::StoreReport;
-use crate::input::{self, Select, is_store};
+use crate::input::{self, Input, Select};
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::wording::duration;
@@ -18,14 +18,16 @@ use crate::{machine, output, print};
 
 /// Convert a file into a block store, which fits read faster and any number of times
 ///
-/// A store is a folder NAME.pw, written once. Counts take about one byte per nonzero.
+/// A store is a folder NAME.pw, written once. Counts take about one byte per nonzero. With --block-rows the input may be a
+/// store: its tiles are copied into blocks of that height (partwise bench measures which height is fast here).
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise convert pbmc3k.h5ad -o pbmc3k.pw\n  \
     partwise convert processed.h5ad --raw -o counts.pw\n  \
-    partwise convert matrix.npy -o matrix.pw --memory 500M")]
+    partwise convert matrix.npy -o matrix.pw --memory 500M\n  \
+    partwise convert old.pw -o new.pw --block-rows 2048")]
 pub(crate) struct Options {
-    /// The file to read: .h5ad or .npy, cells x genes
+    /// The file to read: .h5ad or .npy, cells x genes; or a store, to cut it anew
     #[arg(value_name = "INPUT")]
     input: PathBuf,
     /// The store to write
@@ -33,7 +35,7 @@ pub(crate) struct Options {
     output: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Rows of a block, a multiple of the tile's [default: by the number of cells]
+    /// Rows of a block, a multiple of the tile's (256 where sparse) [default: by the number of cells]
     #[arg(long, value_name = "N")]
     block_rows: Option<usize>,
     #[command(flatten)]
@@ -52,24 +54,25 @@ struct Report<'a> {
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let common = &options.common;
     input::check(&options.input)?;
-    if is_store(&options.input) {
-        return Err(Failure::usage(format!(
-            "{}: is a store already; convert the file that it was made from",
-            options.input.display()
-        )));
-    }
     output::check(&options.output, common.force)?;
-    let mut source = source::open(&options.input, &options.select.selection())?;
+    let overwrite = output::overwrite(common.force);
+    let input = Input::open(&options.input, &options.select)?;
 
     let began = Instant::now();
-    let machine = common.machine();
-    let spec = ConvertSpec {
-        block_rows: options.block_rows,
-        memory: machine.memory,
-        threads: machine.threads,
-        overwrite: output::overwrite(common.force),
+    let store = match (input, options.block_rows) {
+        (Input::Store(store), Some(rows)) => reblock(&store, &options.output, rows, overwrite, progress)?,
+        (Input::Store(_), None) => {
+            return Err(Failure::usage(format!(
+                "{}: is a store already; --block-rows N cuts it anew, anything else needs the file that it was made from",
+                options.input.display()
+            )));
+        }
+        (Input::Source(mut source), block_rows) => {
+            let machine = common.machine();
+            let spec = ConvertSpec { block_rows, memory: machine.memory, threads: machine.threads, overwrite };
+            convert(source.as_mut(), &options.output, &spec, progress)?
+        }
     };
-    let store = convert(source.as_mut(), &options.output, &spec, progress)?;
     let took = began.elapsed();
 
     let path = options.output.to_string_lossy();

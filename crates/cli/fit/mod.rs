@@ -142,7 +142,7 @@ fn say_what_was_given_up(plan: &Plan, store: &Store, progress: &Progress) {
 
 /// Maps the blocks of `store` into memory.
 #[expect(unsafe_code, reason = "a map of files that somebody else could change; argued below")]
-fn map(store: &mut Store) -> Result<(), Failure> {
+pub(crate) fn map(store: &mut Store) -> Result<(), Failure> {
     // SAFETY: the files of a finished store are never modified or truncated by this program: conversions write into a
     // folder of another name and rename it, which leaves the mapped files alive. A user who truncates a block file
     // during the fit ends the process by a signal; nothing is left behind, since the result is renamed into place last.

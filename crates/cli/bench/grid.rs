@@ -1,0 +1,105 @@
+//! The cases: every block height with every number of threads and every k.
+
+use partwise::driver::usages::UsagesPlace;
+use partwise::driver::{ConfigError, DataShape, Machine, Plan};
+use partwise::storage::Store;
+
+use super::case;
+use crate::failure::Failure;
+
+/// Heights that are tried where none are given.
+const HEIGHTS: std::ops::RangeInclusive<u32> = 8..=14;
+
+/// Something to measure.
+pub(super) struct Case {
+    pub(super) block_rows: usize,
+    pub(super) threads: usize,
+    pub(super) k: usize,
+    /// How it would be carried out, or how much memory it would take at least.
+    pub(super) plan: Result<Plan, u64>,
+}
+
+/// All cases, by k, then threads, then height.
+pub(super) struct Grid {
+    pub(super) cases: Vec<Case>,
+    cells: usize,
+}
+
+impl Grid {
+    /// Plans every case, so that what cannot be carried out is said before anything is copied.
+    pub(super) fn plan(
+        store: &Store,
+        heights: &[usize],
+        threads: &[usize],
+        ks: &[usize],
+        memory: u64,
+    ) -> Result<Self, Failure> {
+        if let Some(odd) = heights.iter().find(|rows| !rows.is_multiple_of(store.tile_rows())) {
+            let (path, tile) = (store.path().display(), store.tile_rows());
+            return Err(Failure::usage(format!(
+                "--block-rows {odd}: blocks of {path} have multiples of the {tile} rows of its tiles, such as {}",
+                odd.next_multiple_of(tile)
+            )));
+        }
+        let mut cases = Vec::new();
+        for &k in ks {
+            for &threads in threads {
+                for &block_rows in heights {
+                    let shape = DataShape { block_rows, ..DataShape::from(store) };
+                    let plan = match case::config(k).plan(&shape, &Machine { threads, memory }) {
+                        Ok(plan) => Ok(plan),
+                        Err(ConfigError::Memory { needed, .. }) => Err(needed),
+                        Err(error) => return Err(error.into()),
+                    };
+                    cases.push(Case { block_rows, threads, k, plan });
+                }
+            }
+        }
+        match cases.iter().filter_map(|case| case.plan.as_ref().err()).min() {
+            Some(&needed) if cases.iter().all(|case| case.plan.is_err()) => {
+                Err(ConfigError::Memory { budget: memory, needed }.into())
+            }
+            _ => Ok(Grid { cases, cells: store.cells() }),
+        }
+    }
+
+    /// The cases that fit into the memory, with their places among all.
+    pub(super) fn fitting(&self) -> impl Iterator<Item = (usize, &Case)> {
+        self.cases.iter().enumerate().filter(|(_, case)| case.plan.is_ok())
+    }
+
+    /// Bytes that W takes on disk, in two generations, in the case that puts most there.
+    pub(super) fn scratch_bytes(&self) -> u64 {
+        let on_disk = |case: &Case| case.plan.as_ref().is_ok_and(|plan| plan.usages != UsagesPlace::Memory);
+        let bytes = |case: &Case| 8 * (self.cells * case.k) as u64;
+        self.cases.iter().filter(|case| on_disk(case)).map(bytes).max().unwrap_or(0)
+    }
+}
+
+/// Powers of two that cut the store into two blocks at least, and the height that it has.
+pub(super) fn default_heights(store: &Store) -> Vec<usize> {
+    heights(store.cells(), store.tile_rows(), store.block_rows())
+}
+
+fn heights(cells: usize, tile_rows: usize, own: usize) -> Vec<usize> {
+    let powers = HEIGHTS.map(|log| 1 << log).filter(|rows: &usize| *rows < cells && rows.is_multiple_of(tile_rows));
+    powers.chain([own]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heights_that_are_tried_cut_the_store() {
+        for (cells, tile_rows, own, expected) in [
+            (100, 256, 256, &[256][..]),
+            (600, 256, 256, &[256, 512, 256]),
+            (1_024, 128, 1_024, &[256, 512, 1_024]),
+            (2_000, 250, 500, &[500]),
+            (1 << 20, 256, 4_096, &[256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 4_096]),
+        ] {
+            assert_eq!(heights(cells, tile_rows, own), expected, "{cells} cells");
+        }
+    }
+}
