@@ -41,6 +41,18 @@ pub(crate) fn peak_rss() -> u64 {
     kilobytes.map_or(0, |kilobytes| kilobytes << 10)
 }
 
+/// Processor time that this process has had so far, all threads together, in seconds.
+pub(crate) fn cpu_seconds() -> f64 {
+    #[expect(unsafe_code, reason = "clock_gettime is C; the standard library shows wall clocks only")]
+    // SAFETY: `time` has room for what is written to it, and its fields are integers, for which zeros are values.
+    let time = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time);
+        time
+    };
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+}
+
 /// Bytes that this user may still write to the file system of `folder`; `None` where the system does not tell.
 pub(crate) fn free_space(folder: &Path) -> Option<u64> {
     let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
@@ -62,6 +74,13 @@ mod tests {
     fn the_machine_has_something() {
         assert!(threads() >= 1);
         assert!(default_memory() > 16 << 20, "{}", default_memory());
+    }
+
+    #[test]
+    fn work_takes_processor_time() {
+        let before = cpu_seconds();
+        while cpu_seconds() < before + 0.01 {}
+        assert!(cpu_seconds() > before);
     }
 
     #[test]

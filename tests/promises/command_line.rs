@@ -2,7 +2,7 @@
 
 use crate::program::Folder;
 
-const VERBS: [&str; 7] = ["fit", "convert", "info", "verify", "export", "plan", "simulate"];
+const VERBS: [&str; 8] = ["fit", "convert", "info", "verify", "export", "plan", "simulate", "bench"];
 
 #[test]
 fn every_verb_explains_itself_with_an_example() {

@@ -1,6 +1,7 @@
 //! Promises of the program that span crates, each held through its command line.
 #![allow(missing_docs, reason = "a test binary")]
 
+mod bench;
 mod bits;
 mod command_line;
 mod leaves_nothing;

@@ -1,11 +1,12 @@
 //! One case, in a process of its own: `partwise bench-case`, which `bench` starts and nobody types.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use partwise::driver::{InitSpec, NmfConfig, fit};
-use partwise::storage::Store;
-use partwise::{DataShape, FitMonitor};
+use partwise::storage::{Monitor, Store};
+use partwise::{DataShape, FitMonitor, TraceRow};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -35,6 +36,8 @@ pub(crate) struct Measured {
     pub(crate) seconds: Vec<f64>,
     /// Time in each of them that compute threads waited for the disk.
     pub(crate) waiting_seconds: Vec<f64>,
+    /// Processor time in each of them, of all threads.
+    pub(crate) cpu_seconds: Vec<f64>,
     pub(crate) peak_rss_bytes: u64,
 }
 
@@ -51,14 +54,32 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     if plan.map_store {
         fit_verb::map(&mut store)?;
     }
-    let fit = fit(&store, &plan, progress)?;
+    let clock = Clock { progress, marks: Mutex::default() };
+    let fit = fit(&store, &plan, &clock)?;
+    let marks = clock.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
     let timed = fit.trace.iter().skip(1);
     print::json(&Measured {
         seconds: timed.clone().map(|row| row.seconds).collect(),
         waiting_seconds: timed.map(|row| row.waiting_seconds).collect(),
+        cpu_seconds: marks.windows(2).map(|pair| pair[1] - pair[0]).collect(),
         peak_rss_bytes: machine::peak_rss(),
     })
 }
 
-/// Nobody reads what a case says of its passes.
-impl FitMonitor for Progress {}
+/// Looks at the processor's clock whenever a pass ends; nobody reads what else a case says.
+struct Clock<'a> {
+    progress: &'a Progress,
+    marks: Mutex<Vec<f64>>,
+}
+
+impl FitMonitor for Clock<'_> {
+    fn pass(&self, _: &TraceRow) {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).push(machine::cpu_seconds());
+    }
+}
+
+impl Monitor for Clock<'_> {
+    fn cancelled(&self) -> bool {
+        self.progress.cancelled()
+    }
+}

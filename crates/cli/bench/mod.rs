@@ -41,14 +41,14 @@ use report::Report;
 /// Measure what the height of blocks does to speed and memory here
 ///
 /// Copies the store into blocks of each height, in a folder beside it that is removed in the end, and runs the passes of a
-/// fit on each copy, in turns. The table gives for each case: the median and the best time of a pass; packed bytes,
-/// nonzeros and operations (4 x nonzeros x k; dense stores count every value) a second in the best pass; the peak memory of
-/// its process; and how long compute threads waited for the disk in a pass, added up over the threads. The last line says
-/// which height would be chosen: the smallest within 3 % of the fastest passes.
+/// fit on each copy, in turns. The table gives for each case: the median and the best time of a pass, and the
+/// least processor time; packed bytes, nonzeros and operations (4 x nonzeros x k; dense stores count every value) a second
+/// in the best pass; the peak memory of its process; and how long compute threads waited for the disk in a pass, added up
+/// over the threads. Last it says which height would be chosen: the smallest within 3 % of the fastest passes.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise bench pbmc3k.pw\n  \
-    partwise bench atlas.pw -k 20,50 --block-rows 512,2048,8192 --threads 1,8 --memory 4G --plot atlas.svg\n  \
+    partwise bench atlas.pw -k 20,50 --block-rows 512,2048,8192 --threads 1,8 --plot atlas.svg\n  \
     partwise convert atlas.pw -o tall.pw --block-rows 2048    acts on the advice")]
 pub(crate) struct Options {
     /// The store (a folder NAME.pw)

@@ -63,6 +63,8 @@ pub(super) struct CaseReport {
     pub(super) peak_rss_bytes: Option<u64>,
     /// Median over the passes of the time that compute threads waited for the disk, added up over the threads.
     waiting_seconds: Option<f64>,
+    /// Least processor time of a pass, all threads together: steadier than wall time where other work runs.
+    cpu_seconds: Option<f64>,
     /// Every timed pass.
     pass_seconds: Vec<f64>,
     #[serde(skip)]
@@ -111,6 +113,7 @@ impl Report {
         case.flops_per_second = rate(4 * self.entries * case.k as u64);
         case.peak_rss_bytes = case.peak_rss_bytes.max(Some(measured.peak_rss_bytes));
         case.waiting_seconds = self::median(&case.waits);
+        case.cpu_seconds = measured.cpu_seconds.into_iter().chain(case.cpu_seconds).reduce(f64::min);
     }
 
     /// Everything is measured.
@@ -172,13 +175,14 @@ impl CaseReport {
             flops_per_second: None,
             peak_rss_bytes: None,
             waiting_seconds: None,
+            cpu_seconds: None,
             pass_seconds: Vec::new(),
             waits: Vec::new(),
         }
     }
 
     /// The cells of the table, in the order of [`HEADER`].
-    fn row(&self) -> [String; 10] {
+    fn row(&self) -> [String; COLUMNS] {
         let scaled = |value: Option<f64>, by: f64| value.map_or("-".into(), |value| three_digits(value * by));
         let threads = match self.threads_used {
             Some(used) if used < self.threads => format!("{used} of {}", self.threads),
@@ -195,6 +199,7 @@ impl CaseReport {
             self.k.to_string(),
             scaled(self.median_seconds, 1e3),
             scaled(self.best_seconds, 1e3),
+            scaled(self.cpu_seconds, 1e3),
             scaled(self.bytes_per_second, 1e-9),
             scaled(self.nonzeros_per_second, 1e-6),
             scaled(self.flops_per_second, 1e-9),
@@ -204,12 +209,15 @@ impl CaseReport {
     }
 }
 
-const HEADER: [&str; 10] = [
+const COLUMNS: usize = 11;
+
+const HEADER: [&str; COLUMNS] = [
     "block rows",
     "threads",
     "k",
     "median ms",
     "best ms",
+    "CPU ms",
     "GB/s",
     "M nonzeros/s",
     "GFLOP/s",
@@ -222,12 +230,12 @@ impl fmt::Display for Report {
         let shape = cells_by_genes(self.cells, self.genes);
         writeln!(f, "{}: {shape}, {} nonzeros, {}", self.store, thousands(self.nonzeros), self.layout)?;
         writeln!(f, "{}, {} cores, memory {}\n", self.cpu, self.cores, ByteSize(self.memory_bytes))?;
-        let rows: Vec<[String; 10]> = self.cases.iter().map(CaseReport::row).collect();
-        let widths = std::array::from_fn::<_, 10, _>(|column| {
+        let rows: Vec<[String; COLUMNS]> = self.cases.iter().map(CaseReport::row).collect();
+        let widths = std::array::from_fn::<_, COLUMNS, _>(|column| {
             let longest = rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
             longest.max(HEADER[column].len())
         });
-        let mut line = |cells: [&str; 10]| {
+        let mut line = |cells: [&str; COLUMNS]| {
             let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}"));
             writeln!(f, "{}", padded.collect::<Vec<_>>().join("  "))
         };
