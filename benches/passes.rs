@@ -52,7 +52,7 @@ fn main() {
 }
 
 fn machine(threads: usize) -> Machine {
-    Machine { threads, memory: MEMORY }
+    Machine::new(threads, MEMORY)
 }
 
 fn stored(folder: &Path, name: &str, kind: SimulateKind, cells: usize, genes: usize) -> Store {

@@ -16,7 +16,8 @@ pub(crate) fn settle() {
     }
 }
 
-/// Gives back what is free inside the heap as well: between two stages of work that need different things.
+/// Gives back what is free inside the heap as well: between two stages of work that need
+/// different things.
 pub(crate) fn release() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "malloc_trim is C; it is safe to call at any time from any thread")]

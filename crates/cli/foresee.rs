@@ -23,5 +23,17 @@ pub(crate) fn shape(source: &dyn Source) -> DataShape {
         }
     };
     let (block_rows, tile_rows) = (default_block_rows(cells), layout.tile_rows(genes));
-    DataShape { cells, genes, nonzeros, layout, block_rows, tile_rows, packed_bytes, max_tile_bytes }
+    let tiles = block_rows.div_ceil(tile_rows) as u64;
+    DataShape {
+        cells,
+        genes,
+        nonzeros,
+        layout,
+        block_rows,
+        tile_rows,
+        packed_bytes,
+        max_tile_bytes,
+        max_block_bytes: tiles * max_tile_bytes,
+        sample_row_entries: 2 * nonzeros / cells.max(1) as u64,
+    }
 }

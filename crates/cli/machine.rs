@@ -35,8 +35,18 @@ pub(crate) fn cpu() -> String {
 
 /// The most memory that was ever resident, in bytes; 0 where the kernel does not tell.
 pub(crate) fn peak_rss() -> u64 {
+    status("VmHWM:")
+}
+
+/// The memory that is resident now, in bytes; 0 where the kernel does not tell.
+pub(crate) fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// A size that the kernel keeps of this process.
+fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let field = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = field.and_then(|field| field.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     kilobytes.map_or(0, |kilobytes| kilobytes << 10)
 }

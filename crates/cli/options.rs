@@ -88,10 +88,10 @@ pub(crate) struct Common {
 impl Common {
     /// The threads and the memory that were asked for, or what the machine gives.
     pub(crate) fn machine(&self) -> Machine {
-        Machine {
-            threads: self.threads.map_or_else(machine::threads, NonZeroUsize::get),
-            memory: self.memory.map_or_else(machine::default_memory, |size| size.0),
-        }
+        Machine::new(
+            self.threads.map_or_else(machine::threads, NonZeroUsize::get),
+            self.memory.map_or_else(machine::default_memory, |size| size.0),
+        )
     }
 }
 

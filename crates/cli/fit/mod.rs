@@ -74,7 +74,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     };
     allocator::release();
 
-    let plan = config.plan(&(&store).into(), &resources)?;
+    let shape = DataShape::from(&store);
+    let plan = config.plan(&shape, &resources.with_resident(machine::resident()))?;
     say_what_was_given_up(&plan, &store, progress);
     if plan.map_store {
         map(&mut store)?;
@@ -93,6 +94,9 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     if let Some(failure) = watch.failure() {
         return Err(failure);
     }
+    // Names and columns are copied in the memory that the blocks had.
+    store.unmap();
+    allocator::release();
     let solver = word(settings.solver);
     result::write(&fit, &store, &plan, notes(&solver, &store), &places.result, output::overwrite(common.force))?;
 

@@ -75,6 +75,10 @@ impl Monitor for Watch<'_> {
         self.progress.finish();
     }
 
+    fn freed(&self) {
+        self.progress.freed();
+    }
+
     fn warn(&self, warning: &Warning) {
         self.progress.warn(warning);
     }

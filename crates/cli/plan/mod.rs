@@ -14,7 +14,7 @@ use crate::options::Common;
 use crate::settings::Settings;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, layout, thousands};
-use crate::{foresee, print};
+use crate::{foresee, machine, print};
 
 /// Say what a fit would take before it starts: blocks, threads, bytes per pass, peak memory
 ///
@@ -64,7 +64,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Input::Store(store) => (DataShape::from(&*store), false),
         Input::Source(source) => (foresee::shape(source.as_ref()), true),
     };
-    let plan = options.settings.config(options.common.seed)?.plan(&shape, &options.common.machine())?;
+    let plan = options
+        .settings
+        .config(options.common.seed)?
+        .plan(&shape, &options.common.machine().with_resident(machine::resident()))?;
     let report = Report::new(&shape, &plan, estimated);
     if options.common.json { print::json(&report) } else { print::text(&report.to_string()) }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use partwise::storage::{Monitor, Unit, Warning};
 
+use crate::allocator;
 use crate::failure::say;
 use crate::wording::thousands;
 use bar::Bar;
@@ -77,6 +78,10 @@ impl Monitor for Progress {
             View::Bar(bar) => bar.finish(),
             View::Lines(lines) => lines.finish(),
         }
+    }
+
+    fn freed(&self) {
+        allocator::release();
     }
 
     fn warn(&self, warning: &Warning) {

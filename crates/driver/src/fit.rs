@@ -181,6 +181,7 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
         }
     };
 
+    monitor.freed();
     let mut factorization = Factorization::new(&data, &scale, plan.rules, spectra, usages, plan.threads);
     let limits = Limits { passes: plan.max_passes.saturating_sub(passes).max(1), tol: plan.tol };
     let mut trace: Vec<TraceRow> = Vec::new();
@@ -195,7 +196,9 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
         .map(|row| row.relative_error)
         .expect("the first pass is always accepted");
 
-    let (usages, mut spectra) = factorization.into_factors();
+    let (mut usages, mut spectra) = factorization.into_factors();
+    usages.settle();
+    monitor.freed();
     to_input_units(&mut spectra, &scale);
     let mut fit = Fit { usages, spectra, trace, stop, passes, sample_passes, relative_error, digest: String::new() };
     fit.digest = fit.compute_digest()?;

@@ -165,6 +165,15 @@ impl Usages {
         self.rescale.fill(1.0);
     }
 
+    /// Gives up the memory of the generation that is not the current one: no further pass will write it.
+    pub fn settle(&mut self) {
+        if let Generations::Memory(blocks) = &mut self.generations {
+            for block in blocks {
+                block.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())[1 - self.current] = Vec::new();
+            }
+        }
+    }
+
     /// H's row `c` was multiplied by `1 / powers[c]`: from now on the current generation reads multiplied by
     /// `powers[c]`. Powers of two, so that nothing is rounded.
     pub fn rescale(&mut self, powers: &[f32]) {
@@ -278,6 +287,18 @@ mod tests {
         let mut rows = vec![0.0; 16];
         usages.load(0, &mut rows, 4).unwrap();
         assert_eq!(rows[1], 1.0);
+    }
+
+    #[test]
+    fn what_is_settled_reads_the_same_and_holds_one_generation() {
+        let mut usages = filled(&UsagesPlace::Memory);
+        usages.store(1, &[5.0; 16], 4).unwrap();
+        usages.settle();
+        let mut rows = vec![0.0; 16];
+        usages.load(1, &mut rows, 4).unwrap();
+        assert_eq!(rows[1], 101.0);
+        let Generations::Memory(blocks) = &usages.generations else { panic!("in memory") };
+        assert!(blocks.iter().all(|block| lock(block)[1 - usages.current].capacity() == 0));
     }
 
     #[test]

@@ -21,7 +21,7 @@
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = |name: &str| folder.path().join(name);
-//! let machine = Machine { threads: 2, memory: 1 << 28 };
+//! let machine = Machine::new(2, 1 << 28);
 //!
 //! // A file: 2,000 cells × 300 genes, each cell one of 4 planted programs, with noise.
 //! let planted = SimulateConfig::new(SimulateKind::Clusters, 2000, 300, 4);

@@ -27,6 +27,9 @@ pub trait Monitor: Sync {
     /// The stage is over.
     fn finish(&self) {}
 
+    /// Much memory has just been given up, and what comes next needs other pieces: a chance to make the allocator return it.
+    fn freed(&self) {}
+
     /// Something the user should know, although the work goes on.
     fn warn(&self, warning: &Warning) {
         let _ = warning;

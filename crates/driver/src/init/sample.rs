@@ -53,6 +53,7 @@ pub(crate) struct SampleStart<'s> {
 /// whatever the fit goes on with.
 pub(crate) fn sample(start: &SampleStart<'_>, engine: &Engine<'_>) -> Result<(Spectra, f64), DriverError> {
     let sample = read(start, engine)?;
+    engine.monitor().freed();
     let hushed = Hushed(engine.monitor());
     let engine = engine.hushed(&hushed);
     let total = StoreBlocks::new(start.store).entries() as f64;
@@ -120,6 +121,7 @@ fn read(start: &SampleStart<'_>, engine: &Engine<'_>) -> Result<Sample, DriverEr
     engine.pass(&data, &gather, &mut locals, Direction::Forward)?;
     engine.monitor().finish();
     drop(locals);
+    engine.monitor().freed();
     Ok(Sample::pack(layout, genes, drawn, threshold, gather.into_rows()))
 }
 

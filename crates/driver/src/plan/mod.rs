@@ -19,7 +19,7 @@ use crate::error::ConfigError;
 use crate::solve::Rules;
 use crate::usages::UsagesPlace;
 use caps::sample_caps;
-use peak::Sizes;
+use peak::{Held, Sizes};
 
 pub use shape::{DataShape, Machine};
 
@@ -94,10 +94,13 @@ impl NmfConfig {
         let (rules, init) = self.resolve(shape);
         let sizes = Sizes {
             shape,
+            machine,
             k: self.k,
             scaled: self.scale == ScaleSpec::Std,
             sampled: matches!(init, Init::Sample { .. }),
+            passes: self.max_passes - usize::from(matches!(init, Init::Sample { .. })),
         };
+        let streamed = |threads, segment| Held { threads, segment, usages: false, mapped: false };
         let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let wanted = machine.threads.min(shape.blocks().max(1));
 
@@ -106,13 +109,16 @@ impl NmfConfig {
         let (threads, segment_bytes) = (1..=wanted)
             .rev()
             .flat_map(|threads| segment_choices.map(|segment| (threads, segment)))
-            .find(|&(threads, segment)| sizes.peak(threads, segment, false, false) <= machine.memory)
+            .find(|&(threads, segment)| sizes.peak(streamed(threads, segment)) <= machine.memory)
             .ok_or_else(|| ConfigError::Memory {
                 budget: machine.memory,
-                needed: sizes.peak(1, sizes.smallest_segment(), false, false),
+                needed: sizes.peak(streamed(1, sizes.smallest_segment())),
             })?;
-        let in_memory = sizes.peak(threads, segment_bytes, true, false) <= machine.memory;
-        let map_store = sizes.peak(threads, segment_bytes, in_memory, true) <= machine.memory;
+        let held = streamed(threads, segment_bytes);
+        let in_memory = sizes.peak(Held { usages: true, ..held }) <= machine.memory;
+        let held = Held { usages: in_memory, ..held };
+        let map_store = sizes.peak(Held { mapped: true, ..held }) <= machine.memory;
+        let held = Held { mapped: map_store, ..held };
 
         Ok(Plan {
             k: self.k,
@@ -128,7 +134,7 @@ impl NmfConfig {
             map_store,
             usages: if in_memory { UsagesPlace::Memory } else { UsagesPlace::Disk(scratch) },
             pass_bytes: shape.packed_bytes,
-            peak_bytes: sizes.peak(threads, segment_bytes, in_memory, map_store),
+            peak_bytes: sizes.peak(held),
             memory: machine.memory,
         })
     }

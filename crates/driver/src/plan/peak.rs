@@ -1,11 +1,24 @@
 //! How much memory a fit takes, added up before it starts.
+//!
+//! A fit is a row of stages, and the memory of one is given back before the next: the peak is the largest of them, not
+//! their sum. What is counted is what becomes resident:
+//!
+//! ```text
+//! always   what the process had when the plan was made, code that it touches later, tables, lanes, the mapped store
+//! start    gather the sample (buffers of the lanes, rows)  |  pack it (rows, packed tiles, an encoder)
+//!          |  fit it (packed tiles, starts, a factorization)
+//! passes   buffers of the lanes, a factorization, W in two generations
+//! result   W, H, and what the HDF5 library takes to write them; the store is mapped no more
+//! ```
+//!
+//! Measured against `VmHWM` by the test `foresight` of the program.
 
 use partwise_kernels::stride;
 use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
 
 use super::caps::sample_caps;
-use super::shape::DataShape;
+use super::shape::{DataShape, Machine};
 use crate::compute::factorize::Local;
 use crate::engine::SEGMENTS;
 use crate::exact::ExactSum;
@@ -13,24 +26,48 @@ use crate::init::STARTS;
 use crate::sample::BLOCK_ROWS;
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
-/// What the program itself takes: its code, the HDF5 library, allocator slack, stacks.
-const BASE_BYTES: u64 = 18 << 20;
+/// Code that a fit touches first when it runs, the pool's threads, and what the allocator does not give back.
+const LATER_BYTES: u64 = 3 << 19;
 /// Stack pages, channel and allocator slack of one lane (two threads).
-const LANE_BYTES: u64 = 512 << 10;
+const LANE_BYTES: u64 = 192 << 10;
+/// What the dense products pack of their operands, for each thread.
+const DENSE_LANE_BYTES: u64 = 512 << 10;
+/// One part in so many is added to the sum: pages of code differ from run to run, and pieces of the heap stay in use.
+const MARGIN: u64 = 50;
 /// A tile's entries in the block table.
 const TABLE_BYTES_PER_TILE: u64 = 32;
-/// Moments and names of one gene.
-const BYTES_PER_GENE: u64 = 64;
+/// Moments and squared norms of one gene.
+const BYTES_PER_GENE: u64 = 56;
+/// Code of the HDF5 library and its buffers while it writes a small result.
+const RESULT_BYTES: u64 = 13 << 19;
+/// Its chunk caches and buffers grow with the columns copied, up to so much.
+const COLUMNS_BYTES: u64 = 6 << 20;
+const COLUMNS_BYTES_PER_CELL: u64 = 128;
+/// Bytes an entry that packing a tile of the sample takes: as rows, sorted, packed.
+const PACKING_BYTES: u64 = 22;
 
 /// Sizes from which the peak is added up.
 pub(super) struct Sizes<'p> {
     pub(super) shape: &'p DataShape,
+    pub(super) machine: &'p Machine,
     /// Components.
     pub(super) k: usize,
     /// Whether genes are scaled, which takes one more copy of H.
     pub(super) scaled: bool,
     /// Whether the fit starts from a sample.
     pub(super) sampled: bool,
+    /// Full passes at most: W has one generation in the first and two from then on.
+    pub(super) passes: usize,
+}
+
+/// What is in memory, and how the rest comes there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) threads: usize,
+    /// Bytes of a segment.
+    pub(super) segment: u64,
+    pub(super) usages: bool,
+    pub(super) mapped: bool,
 }
 
 impl Sizes<'_> {
@@ -39,18 +76,32 @@ impl Sizes<'_> {
         self.shape.max_tile_bytes
     }
 
-    /// Peak resident bytes: what is always there, and the larger of the start and the passes.
-    pub(super) fn peak(&self, threads: usize, segment: u64, usages_in_memory: bool, mapped: bool) -> u64 {
+    /// Peak resident bytes: what is always there, and the largest of start, passes and result.
+    pub(super) fn peak(&self, held: Held) -> u64 {
         let shape = self.shape;
         let tables =
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;
-        let reading = if mapped { shape.packed_bytes } else { threads as u64 * SEGMENTS as u64 * segment };
-        let lanes = threads as u64 * LANE_BYTES;
+        let always = self.machine.resident + LATER_BYTES + tables;
+        // A segment does not reach beyond its block.
+        let segment = held.segment.min(shape.max_block_bytes);
+        let lane = match shape.layout {
+            Layout::Sparse => LANE_BYTES,
+            Layout::Dense => LANE_BYTES + DENSE_LANE_BYTES,
+        };
+        let lanes = held.threads as u64 * lane;
+        let (mapped, buffers) = match held.mapped {
+            true => (shape.packed_bytes, 0),
+            false => (0, (held.threads * SEGMENTS) as u64 * segment),
+        };
+        let generation = if held.usages { 4 * (shape.cells * self.k) as u64 } else { 0 };
 
-        let usages = if usages_in_memory { 8 * (shape.cells * self.k) as u64 } else { 0 };
-        let passes = self.factorization(threads, shape.block_rows, shape.tile_rows) + usages;
-        let start = if self.sampled { self.start(threads) } else { 0 };
-        BASE_BYTES + tables + reading + lanes + passes.max(start)
+        let generations = self.passes.clamp(1, 2) as u64;
+        let passes = buffers
+            + self.factorization(held.threads, shape.block_rows.min(shape.cells), shape.tile_rows)
+            + generations * generation;
+        let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
+        let peak = always + (mapped + lanes + passes.max(start)).max(generation + self.result());
+        peak + peak / MARGIN
     }
 
     /// What a factorization holds besides W.
@@ -61,26 +112,40 @@ impl Sizes<'_> {
         let block = 4 * (block_rows * self.k) as u64;
         let local = Local::bytes(self.shape.genes, block_rows, tile_rows, self.k, stride(self.k)) + block;
         // The update of H: cross products of a chunk in 64 and 32 bits, and the Gram matrix as the rules pack it.
-        let step = (12 * GENE_CHUNK * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64;
+        let chunk = GENE_CHUNK.min(self.shape.genes);
+        let step = (12 * chunk * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64;
         let grams = gram_bytes(self.shape.genes, self.k) + 48 * (self.k * self.k) as u64;
         factors + grams + ExactSum::bytes(self.shape.genes, stride(self.k)) + threads as u64 * (local + step)
     }
 
-    /// The sample as gathered (gene and value) and as packed, or packed with a factorization of it and the starts.
-    fn start(&self, threads: usize) -> u64 {
-        let caps = sample_caps(self.k, self.shape);
-        let entries = caps.entries.min(self.shape.entries());
-        let bytes_per_entry = self.shape.packed_bytes as f64 / self.shape.entries().max(1) as f64;
-        let packed = (1.3 * bytes_per_entry * entries as f64) as u64;
-        let gathered = match self.shape.layout {
-            Layout::Sparse => 8 * entries,
-            Layout::Dense => 4 * entries,
+    /// The sample as gathered (gene and value), while it is packed, or packed with a factorization of it and the starts.
+    fn start(&self, threads: usize, buffers: u64) -> u64 {
+        let shape = self.shape;
+        let caps = sample_caps(self.k, shape);
+        let entries = caps.entries.min(shape.entries());
+        let of_row = shape.sample_row_entries.max(1);
+        let rows = ((entries / of_row) as usize + 1).min(caps.rows).min(shape.cells);
+        let entries = entries.min(rows as u64 * of_row);
+        let (gathered, packed, packing) = match shape.layout {
+            Layout::Sparse => {
+                let bytes_per_entry = shape.packed_bytes as f64 / shape.entries().max(1) as f64;
+                let tile = PACKING_BYTES * (TILE_ROWS.min(rows) as u64 * of_row).min(entries) + 8 * shape.genes as u64;
+                (8 * entries, (1.1 * bytes_per_entry * entries as f64) as u64, tile)
+            }
+            Layout::Dense => (4 * entries, 4 * entries, 0),
         };
-        // Rows of a sample hold more than the average row, since they are drawn by their norm; twice as many is ample.
-        let rows = (2.0 * entries as f64 * self.shape.cells as f64 / self.shape.entries().max(1) as f64) as usize;
-        let rows = rows.min(caps.rows).min(self.shape.cells);
-        let starts = STARTS as u64 * 4 * (self.shape.genes * stride(self.k)) as u64;
-        let fit = self.factorization(threads, BLOCK_ROWS, TILE_ROWS) + starts + 8 * (rows * self.k) as u64;
-        packed + gathered.max(fit) + 64 * rows as u64
+        // Priorities, places and weights.
+        let lists = 64 * rows as u64;
+        let starts = STARTS as u64 * 4 * (shape.genes * stride(self.k)) as u64;
+        let fit = self.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS) + starts + 8 * (rows * self.k) as u64;
+        lists + (gathered + buffers).max(gathered + packed + packing).max(packed + fit)
+    }
+
+    /// What writing the result takes besides W.
+    fn result(&self) -> u64 {
+        let columns = (COLUMNS_BYTES_PER_CELL * self.shape.cells as u64).min(COLUMNS_BYTES);
+        let spectra = 4 * (self.shape.genes * (stride(self.k) + self.k)) as u64;
+        let block = 4 * (self.shape.block_rows * self.k) as u64;
+        RESULT_BYTES + columns + spectra + block
     }
 }

@@ -3,13 +3,37 @@
 use partwise_storage::Store;
 use partwise_storage::store::Layout;
 
+/// Resident bytes of a program with this library that has opened a store: code, libraries, allocator. Measured on the
+/// program `partwise` (Debian 12, x86-64): 11.2 to 11.6 MiB.
+const RESIDENT: u64 = 23 << 19;
+
+/// Cells whose sums are looked at to learn what the rows of a sample will hold, spread over the store.
+const PROBED_CELLS: usize = 1 << 18;
+/// Cells looked at in one go.
+const PROBE: usize = 1 << 12;
+
 /// What a machine offers to one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Machine {
     /// Compute threads wanted.
     pub threads: usize,
     /// Memory budget, bytes: the peak resident size of the process.
     pub memory: u64,
+    /// Bytes of it that are resident when the plan is made.
+    pub resident: u64,
+}
+
+impl Machine {
+    /// A machine for a process that has done nothing yet but open a store.
+    pub fn new(threads: usize, memory: u64) -> Self {
+        Machine { threads, memory, resident: RESIDENT }
+    }
+
+    /// For a process that has `resident` bytes in memory already.
+    pub fn with_resident(self, resident: u64) -> Self {
+        Machine { resident, ..self }
+    }
 }
 
 /// Size and layout of a matrix, known from a store or foreseen for one.
@@ -31,10 +55,16 @@ pub struct DataShape {
     pub packed_bytes: u64,
     /// Packed bytes of the largest tile.
     pub max_tile_bytes: u64,
+    /// Packed bytes of the largest block.
+    pub max_block_bytes: u64,
+    /// Stored entries of a row of a norm-weighted sample, on average.
+    pub sample_row_entries: u64,
 }
 
 impl From<&Store> for DataShape {
+    /// Looks at the sums of up to a quarter of a million cells.
     fn from(store: &Store) -> Self {
+        let blocks = || (0..store.blocks()).map(|block| store.block(block).bytes as u64);
         DataShape {
             cells: store.cells(),
             genes: store.genes(),
@@ -42,10 +72,33 @@ impl From<&Store> for DataShape {
             layout: store.layout(),
             block_rows: store.block_rows(),
             tile_rows: store.tile_rows(),
-            packed_bytes: (0..store.blocks()).map(|block| store.block(block).bytes as u64).sum(),
+            packed_bytes: blocks().sum(),
             max_tile_bytes: store.max_tile_bytes() as u64,
+            max_block_bytes: blocks().max().unwrap_or(0),
+            sample_row_entries: match store.layout() {
+                Layout::Sparse => sample_row_entries(store),
+                Layout::Dense => store.genes() as u64,
+            },
         }
     }
+}
+
+/// Σ nnz_i ‖x_i‖² / Σ ‖x_i‖² over some of the cells. Where they cannot be read, which the fit will report, twice the
+/// entries of the average row.
+fn sample_row_entries(store: &Store) -> u64 {
+    let cells = store.cells();
+    let stride = (cells.div_ceil(PROBED_CELLS) * PROBE).max(PROBE);
+    let (mut weighted, mut norms) = (0.0, 0.0);
+    for first in (0..cells).step_by(stride) {
+        let Ok(moments) = store.cell_moments(first..(first + PROBE).min(cells)) else {
+            return 2 * store.nonzeros() / cells.max(1) as u64;
+        };
+        for cell in moments {
+            weighted += f64::from(cell.nonzeros) * cell.sum_sq;
+            norms += cell.sum_sq;
+        }
+    }
+    if norms > 0.0 { (weighted / norms).ceil() as u64 } else { 1 }
 }
 
 impl DataShape {

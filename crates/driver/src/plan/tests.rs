@@ -15,11 +15,13 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         tile_rows: 256,
         packed_bytes: nonzeros,
         max_tile_bytes: 300 * per_cell,
+        max_block_bytes: 4200 * per_cell,
+        sample_row_entries: 2 * per_cell,
     }
 }
 
 fn machine(threads: usize, mebibytes: u64) -> Machine {
-    Machine { threads, memory: mebibytes << 20 }
+    Machine::new(threads, mebibytes << 20)
 }
 
 #[test]
@@ -42,9 +44,9 @@ fn a_budget_too_small_is_told_what_would_do_and_that_does() {
     let Err(ConfigError::Memory { needed, .. }) = config.plan(&shape, &machine(4, 8)) else {
         panic!("8 MiB cannot do")
     };
-    let plan = config.plan(&shape, &Machine { threads: 4, memory: needed }).unwrap();
+    let plan = config.plan(&shape, &Machine::new(4, needed)).unwrap();
     assert_eq!((plan.threads, plan.peak_bytes), (1, needed));
-    assert!(config.plan(&shape, &Machine { threads: 4, memory: needed - 1 }).is_err());
+    assert!(config.plan(&shape, &Machine::new(4, needed - 1)).is_err());
 }
 
 #[test]

@@ -20,7 +20,7 @@ const BASE_BYTES: u64 = 24 << 20;
 /// before anything is made.
 pub(super) fn tiles_at_once(config: &SimulateConfig, machine: &Machine) -> Result<usize, SimulateError> {
     let &SimulateConfig { genes, programs, .. } = config;
-    let &Machine { threads, memory } = machine;
+    let &Machine { threads, memory, .. } = machine;
     // A profile and its alias table take 12 bytes a gene; a thread tallies into 5 bytes a gene.
     let bytes_per_gene = 12u64.saturating_mul(programs as u64).saturating_add(32).saturating_add(5 * threads as u64);
     let fixed = bytes_per_gene.saturating_mul(genes as u64).saturating_add(BASE_BYTES);
@@ -191,7 +191,7 @@ mod tests {
     fn made(config: &SimulateConfig, threads: usize, memory: u64) -> (RowChunk, u64) {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("made.h5ad");
-        let made = simulate(config, &dest, Overwrite::Refuse, &Machine { threads, memory }, &Quiet).unwrap();
+        let made = simulate(config, &dest, Overwrite::Refuse, &Machine::new(threads, memory), &Quiet).unwrap();
         let mut source = source::open(&dest, &Selection::default()).unwrap();
         assert_eq!((source.cells(), source.genes()), (config.cells, config.genes));
         let mut rows = RowChunk::default();
@@ -216,10 +216,9 @@ mod tests {
         let config = SimulateConfig::new(SimulateKind::Counts { depth: DEFAULT_DEPTH }, 1_000, 20_000, 10);
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("made.h5ad");
-        let error =
-            simulate(&config, &dest, Overwrite::Refuse, &Machine { threads: 1, memory: 16 << 20 }, &Quiet).unwrap_err();
+        let error = simulate(&config, &dest, Overwrite::Refuse, &Machine::new(1, 16 << 20), &Quiet).unwrap_err();
         let SimulateError::Memory { needed, .. } = error else { panic!("{error}") };
-        assert!(simulate(&config, &dest, Overwrite::Refuse, &Machine { threads: 1, memory: needed }, &Quiet).is_ok());
+        assert!(simulate(&config, &dest, Overwrite::Refuse, &Machine::new(1, needed), &Quiet).is_ok());
     }
 
     #[test]
@@ -232,14 +231,8 @@ mod tests {
             (SimulateKind::Counts { depth: f64::NAN }, 1, 1, 1),
         ] {
             let config = SimulateConfig::new(kind, cells, genes, programs);
-            let error = simulate(
-                &config,
-                Path::new("never"),
-                Overwrite::Refuse,
-                &Machine { threads: 1, memory: 1 << 30 },
-                &Quiet,
-            )
-            .unwrap_err();
+            let error = simulate(&config, Path::new("never"), Overwrite::Refuse, &Machine::new(1, 1 << 30), &Quiet)
+                .unwrap_err();
             assert!(matches!(error, SimulateError::Setting { .. }), "{error}");
         }
     }
@@ -255,8 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = SimulateConfig::new(SimulateKind::Clusters, 100, 10, 2);
         let dest = folder.path().join("made.h5ad");
-        let error =
-            simulate(&config, &dest, Overwrite::Refuse, &Machine { threads: 1, memory: 1 << 30 }, &Cancel).unwrap_err();
+        let error = simulate(&config, &dest, Overwrite::Refuse, &Machine::new(1, 1 << 30), &Cancel).unwrap_err();
         assert!(matches!(error, SimulateError::Storage(StorageError::Cancelled)));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -115,7 +115,7 @@ fn encode(values: &[f32], rows: usize, genes: usize, layout: Layout) -> EncodedT
 }
 
 pub(crate) fn plan(store: &Store, config: &NmfConfig, threads: usize) -> Plan {
-    config.plan(&DataShape::from(store), &Machine { threads, memory: 1 << 30 }).unwrap()
+    config.plan(&DataShape::from(store), &Machine::new(threads, 1 << 30)).unwrap()
 }
 
 pub(crate) fn run(store: &Store, config: &NmfConfig) -> Fit {

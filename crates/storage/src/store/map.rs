@@ -34,6 +34,11 @@ impl Store {
         Ok(())
     }
 
+    /// Takes the maps away; the store goes on with reads.
+    pub fn unmap(&mut self) {
+        self.shards.iter_mut().for_each(|shard| shard.map = None);
+    }
+
     /// Whether the block files are mapped into memory ([`map`](Self::map)).
     pub fn is_mapped(&self) -> bool {
         self.shards.iter().all(|shard| shard.map.is_some())
