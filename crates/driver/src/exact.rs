@@ -14,12 +14,10 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use partwise_kernels::fixed;
+
 /// Bits that a bound is scaled to.
 const BITS: i32 = 50;
-/// 1.5·2⁵²: adding it to |x| ≤ 2⁵¹ leaves round-to-nearest-even(x) in the low bits of the mantissa.
-const MAGIC: f64 = 6_755_399_441_055_744.0;
-/// 2⁵¹, the largest |x| that is rounded as it should be.
-const LIMIT: f64 = 2_251_799_813_685_248.0;
 /// Rows that share one lock, so that threads adding at the same time rarely meet.
 const STRIPE_ROWS: usize = 256;
 
@@ -41,12 +39,6 @@ pub(crate) fn exponent(x: f64) -> i32 {
 /// 2^exponent, exact, for every exponent of a normal number (others are clamped).
 pub(crate) fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent.clamp(-1022, 1023) + 1023) as u64) << 52)
-}
-
-/// Round to nearest, ties to even, as an integer; exact for |x| ≤ [`LIMIT`].
-#[inline(always)]
-fn integer(x: f64) -> i64 {
-    ((x + MAGIC).to_bits() as i64).wrapping_sub(MAGIC.to_bits() as i64)
 }
 
 /// A share holds a value that is not finite, or larger than its row's bound allows.
@@ -103,23 +95,15 @@ impl ExactSum {
     pub fn add<T: Copy + Default + Into<f64>>(&self, share: &mut [T], turn: usize) -> Result<(), BeyondBound> {
         assert_eq!(share.len(), self.rows * self.width, "share and sum have the same shape");
         let stripes = self.stripes.len();
-        // As bits without the sign, which are ordered like magnitudes, with infinity and NaN on top.
-        let mut largest = 0;
+        let mut within = true;
         for s in (0..stripes).map(|s| (s + turn) % stripes) {
             let first = s * STRIPE_ROWS;
             let mut sum = self.stripes[s].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let share = &mut share[first * self.width..][..sum.len()];
-            let rows = sum.chunks_exact_mut(self.width).zip(share.chunks_exact_mut(self.width));
-            for ((sum, share), &unit) in rows.zip(&self.units[first..]) {
-                for (sum, value) in sum.iter_mut().zip(share) {
-                    let scaled = (*value).into() * unit;
-                    largest = largest.max(scaled.to_bits() & !(1 << 63));
-                    *sum = sum.wrapping_add(integer(scaled));
-                    *value = T::default();
-                }
-            }
+            let units = &self.units[first..(first + STRIPE_ROWS).min(self.rows)];
+            within &= fixed::add(&mut sum, share, units) <= fixed::LIMIT;
         }
-        if largest <= LIMIT.to_bits() { Ok(()) } else { Err(BeyondBound) }
+        if within { Ok(()) } else { Err(BeyondBound) }
     }
 
     /// The sum of some rows as f64 (`out`: rows × width), each value the nearest to the exact one.
@@ -146,12 +130,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn integers_round_to_nearest_even(eighths in -8_000_000_000_000_000i64..8_000_000_000_000_000) {
-            let x = eighths as f64 / 8.0;
-            prop_assert_eq!(integer(x), x.round_ties_even() as i64);
-        }
-
         #[test]
         fn the_order_of_shares_does_not_matter(
             shares in prop::collection::vec(prop::collection::vec((0u32..10_000_000).prop_map(|v| v as f32 / 1e4), 6), 1..20), turn in 0usize..3,

@@ -8,6 +8,7 @@
 //! | [`dense`]  | X·Hᵀ and WᵀX of a row-major tile, through faer                           |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
 //! | [`update`] | the update rules, one per file: rows of W, or columns of H              |
+//! | [`fixed`]  | sums over blocks in fixed point, which no order changes                   |
 //! | [`loss`]   | ½‖X − WH‖² from the sums of a pass                                      |
 //! | [`kkt`]    | how far H is from a stationary point                                    |
 //! | [`naive`]  | each kernel once more, slow and plain, for tests                        |
@@ -46,6 +47,7 @@
 
 pub mod dense;
 mod factor;
+pub mod fixed;
 pub mod gram;
 mod isa;
 pub mod kkt;
