@@ -1,0 +1,112 @@
+"""partwise against scikit-learn and RcppML, in one run on one machine.
+
+Each figure is printed as it is measured, beside what it should be. With --record MACHINE they are kept in
+benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time), DATE-peers.txt (how they
+came to be) and DATE-peers.svg (the picture). Run it on a machine that does nothing else.
+"""
+
+import argparse
+import os
+import pathlib
+import shlex
+import shutil
+import sys
+import tempfile
+
+import records
+
+from . import clock, figures, plot
+from .bench import Bench
+from .parts import cold, dense, large, memory, notebook, products, race, threads
+
+PARTS = {
+    "products": products,
+    "threads": threads,
+    "cold": cold,
+    "notebook": notebook,
+    "race": race,
+    "dense": dense,
+    "large": large,
+}
+# Sizes unless they are given, and with --quick.
+SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (150, 10)}
+
+
+def options():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="small data, to see that everything works: its figures say nothing")
+    add("--cells", type=int, metavar="N")
+    add("--genes", type=int, metavar="M")
+    add("-k", type=int)
+    add("--programs", type=lambda text: [int(part) for part in text.split(",")], metavar="P,…", default=None,
+        help="planted programs; several numbers: several data sets, the first for everything but the race [default: 20,12]")
+    add("--only", type=lambda text: text.split(","), metavar="NAME,…", help=f"of {', '.join(PARTS)} [default: all but large]")
+    add("--large", action="store_true", help="2,400,000 cells as well: half an hour and 26 GB of disk")
+    add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 150]")
+    add("--without-rcppml", action="store_true", help="leave RcppML out, which needs R")
+    add("--record", metavar="MACHINE", help="keep the figures in benches/record/MACHINE")
+    add("--work", type=pathlib.Path, metavar="FOLDER", help="for the data, kept and used again [default: a temporary one]")
+    given = parser.parse_args()
+    for name, (usual, quick) in SIZES.items():
+        if getattr(given, name) is None:
+            setattr(given, name, quick if given.quick else usual)
+    given.programs = given.programs or ([given.k] if given.quick else [20, 12])
+    given.only = given.only or [name for name in PARTS if name != "large"] + ["large"] * given.large
+    for name in given.only:
+        if name not in PARTS:
+            parser.error(f"--only knows no {name}, but {', '.join(PARTS)}")
+    given.rcppml = not given.without_rcppml and shutil.which("Rscript") is not None
+    if "race" in given.only and not given.rcppml:
+        print("the race is without RcppML", file=sys.stderr)
+    return given
+
+
+def main():
+    given = options()
+    about = records.surroundings(f"command   scripts/bench {shlex.join(sys.argv[1:])}")
+    with tempfile.TemporaryDirectory(prefix="partwise-bench.") as temporary:
+        folder = (given.work or pathlib.Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        bench, failed = Bench(folder, given), []
+        for name in [*given.only, "memory"]:
+            bench.say(name)
+            try:
+                (memory if name == "memory" else PARTS[name]).run(bench)
+            except clock.Failed as failure:
+                failed.append(name)
+                bench.say(f"{name} FAILED: {failure}")
+    print(f"\nload {about[-1].split()[1]} when it began, {os.getloadavg()[0]:.2f} at the end\n")
+    for figure in bench.figures:
+        print(figure.line())
+    if given.record:
+        keep(bench, given.record, about)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def keep(bench, machine, about):
+    about += [
+        f"peers     {versions()}",
+        f"load      {os.getloadavg()[0]:.2f} at the end",
+        "figures   wall clock unless a note says otherwise; scripts/peers says what is compared and how",
+    ]
+    name = records.keep(machine, "-peers", figures.COLUMNS, (figure.row() for figure in bench.figures), about)
+    if bench.traces:
+        rows = ((data, trace.who, step, f"{seconds:.4f}", f"{error:.8f}")
+                for data, traces in bench.traces.items() for trace in traces for seconds, error, step in trace.points)
+        records.table(f"{name}-traces.csv", ("data", "who", "step", "seconds", "relative_error"), rows)
+        plot.draw(bench.traces, bench.best, f"{name}.svg")
+    print(f"\nkept in {name}.csv, .txt and .svg")
+
+
+def versions():
+    from importlib.metadata import version
+
+    packages = [f"{name} {version(name)}" for name in ("scikit-learn", "scipy", "numpy", "anndata")]
+    rcppml = records.said("Rscript", "-e", 'cat(paste("RcppML", packageVersion("RcppML"), "on", R.version.string))')
+    return ", ".join(filter(None, [*packages, rcppml]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What every peer's process needs: its job, its words, its clock and its peak."""
+
+import json
+import sys
+import time
+
+
+def job():
+    return json.loads(sys.argv[1])
+
+
+def say(**words):
+    print(json.dumps(words), flush=True)
+
+
+def peak():
+    """Peak resident bytes of this process since it began, not of the one that started it."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM"))
+
+
+class Watch:
+    """A stopwatch of wall and processor seconds that can be held while something else is done."""
+
+    def __init__(self):
+        self.wall = self.cpu = 0.0
+        self.go()
+
+    def go(self):
+        self.since = time.perf_counter(), time.process_time()
+
+    def hold(self):
+        self.wall += time.perf_counter() - self.since[0]
+        self.cpu += time.process_time() - self.since[1]
+
+
+def worth_a_look(step):
+    """Whether the error is computed after this step: up to ten each, up to a hundred every second, then every twentieth."""
+    return step % max(1, 10 ** (len(str(step)) - 1) // 5) == 0

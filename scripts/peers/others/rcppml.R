@@ -1,0 +1,22 @@
+# RcppML::nmf, asked over stdin for one number of iterations after the other.   rcppml.R FOLDER CELLS GENES k SEED
+#
+# A dgCMatrix of genes x cells holds just what a CSR matrix of cells x genes does: p, i and x, read as raw bytes.
+# The package takes no start, so every answer is a whole fit from the same seed; it has no callback either.
+suppressMessages({library(Matrix); library(RcppML)})
+a <- commandArgs(trailingOnly = TRUE)
+folder <- a[1]; cells <- as.integer(a[2]); genes <- as.integer(a[3]); k <- as.integer(a[4]); seed <- as.integer(a[5])
+raw <- function(name, what, n, size) readBin(file.path(folder, name), what, n, size = size)
+p <- raw("p", "integer", cells + 1L, 4)
+x <- new("dgCMatrix", p = p, i = raw("i", "integer", p[cells + 1L], 4), x = raw("x", "numeric", p[cells + 1L], 4),
+         Dim = c(genes, cells))
+setRcppMLthreads(0)  # all there are
+cat("ready\n"); flush(stdout())
+questions <- file("stdin", "r")
+while (length(line <- readLines(questions, 1)) > 0) {
+  took <- system.time(fit <- nmf(x, k, tol = 0, maxit = as.integer(line), seed = seed, verbose = FALSE), gcFirst = FALSE)
+  writeBin(as.vector(fit$w %*% diag(fit$d, k)), file.path(folder, "spectra"))  # genes x k, by columns
+  writeBin(as.vector(fit$h), file.path(folder, "usages"))                      # k x cells, by columns
+  status <- readLines("/proc/self/status")
+  peak <- gsub("[^0-9]", "", status[startsWith(status, "VmHWM")])
+  cat(sprintf("%.6f %.6f %s\n", took[["elapsed"]], took[["user.self"]] + took[["sys.self"]], peak)); flush(stdout())
+}

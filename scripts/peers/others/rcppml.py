@@ -1,0 +1,48 @@
+"""RcppML::nmf: fits of 1, 2, 4, … iterations from one seed, each timed in R and judged here.
+
+The job: `path`, `k`, `seed`, `stop_at`, `limit` (of one fit), `folder` for the matrix as raw bytes. Handing it over is
+not timed.
+"""
+
+import pathlib
+import subprocess
+
+import numpy as np
+
+from .job import job, say
+from .matrix import RelativeError, load
+
+SCRIPT = pathlib.Path(__file__).with_name("rcppml.R")
+
+
+def main():
+    work = job()
+    folder, k = pathlib.Path(work["folder"]), work["k"]
+    x = load(work["path"])
+    x.sort_indices()
+    error = RelativeError(x)
+    for name, array, kind in (("p", x.indptr, np.int32), ("i", x.indices, np.int32), ("x", x.data, np.float32)):
+        array.astype(kind, copy=False).tofile(folder / name)
+    arguments = (folder, *x.shape, k, work["seed"])
+    r = subprocess.Popen(["Rscript", SCRIPT, *map(str, arguments)],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert r.stdout.readline() == "ready\n", "R did not start"
+    iterations, peak = 1, 0
+    while True:
+        r.stdin.write(f"{iterations}\n")
+        r.stdin.flush()
+        seconds, cpu, kilobytes = map(float, r.stdout.readline().split())
+        w = np.fromfile(folder / "usages").reshape(x.shape[0], k)
+        h = np.fromfile(folder / "spectra").reshape(k, x.shape[1])
+        reached, peak = error(w, h), int(kilobytes) << 10
+        say(step=iterations, seconds=seconds, cpu=cpu, error=reached)
+        if reached <= work["stop_at"] or 2 * seconds > work["limit"]:
+            break
+        iterations *= 2
+    r.stdin.close()
+    r.wait()
+    say(peak=peak)
+
+
+if __name__ == "__main__":
+    main()

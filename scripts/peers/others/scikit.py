@@ -1,0 +1,71 @@
+"""scikit-learn's NMF(solver="cd") and MiniBatchNMF: error against time, the error computed while the clock is held.
+
+The job: `path`, `scale`, `k`, `seed`, `solver` ("cd" or "minibatch"), `init` (None: the library's default),
+`stop_at` (an error) and `limit` (seconds on the clock).
+"""
+
+import sklearn.decomposition._nmf as inside
+from sklearn.decomposition import NMF, MiniBatchNMF
+from sklearn.utils import gen_batches
+
+from .job import Watch, job, peak, say, worth_a_look
+from .matrix import RelativeError, load
+
+
+class Enough(Exception):
+    """The error or the time is reached."""
+
+
+def coordinate_descent(x, error, job):
+    """One real fit. It has no callback, so the update that it calls twice an iteration (W, then H) is wrapped."""
+    update, calls, watch = inside._update_coordinate_descent, 0, Watch()
+
+    def watched(x, w, ht, *rest, **options):
+        nonlocal calls
+        change = update(x, w, ht, *rest, **options)
+        calls += 1
+        # The second call is the one that updates H: it gets Xᵀ, H and W.
+        if calls % 2 == 0 and worth_a_look(calls // 2):
+            watch.hold()
+            look(error(ht, w.T), calls // 2, watch.wall, watch.cpu, job)
+            watch.go()
+        return change
+
+    inside._update_coordinate_descent = watched
+    NMF(job["k"], solver="cd", init=job["init"], random_state=job["seed"], tol=0, max_iter=100_000).fit_transform(x)
+
+
+def mini_batches(x, error, job):
+    """Batches of the default size, read in order. W is what `transform` gives, so its time counts at each point."""
+    model, watch = MiniBatchNMF(job["k"], init=job["init"], random_state=job["seed"]), Watch()
+    for epoch in range(1, 10_000):
+        for batch in gen_batches(x.shape[0], model.batch_size):
+            model.partial_fit(x[batch])
+        watch.hold()
+        if epoch & (epoch - 1) == 0:
+            last = Watch()
+            w = model.transform(x)
+            last.hold()
+            look(error(w, model.components_), epoch, watch.wall + last.wall, watch.cpu + last.cpu, job)
+        watch.go()
+
+
+def look(reached, step, seconds, cpu, job):
+    say(step=step, seconds=seconds, cpu=cpu, error=reached)
+    if reached <= job["stop_at"] or seconds >= job["limit"]:
+        raise Enough
+
+
+def main():
+    work = job()
+    x = load(work["path"], work["scale"])
+    error = RelativeError(x)
+    try:
+        {"cd": coordinate_descent, "minibatch": mini_batches}[work["solver"]](x, error, work)
+    except Enough:
+        pass
+    say(peak=peak())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The comparison, one question a file: each has `run(bench)`, which measures and hands in its figures."""

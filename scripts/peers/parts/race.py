@@ -1,0 +1,115 @@
+"""Who comes to the same error when: partwise, scikit-learn and RcppML on the same simulated counts.
+
+Peers have the data in memory when their clock starts; partwise starts as a process on its store. The error to reach is
+the lowest that anybody found (partwise is run long for it, from two seeds) plus 0.1 and plus 1 %. Then the whole way:
+from a gzip h5ad file to a result written, both told how many passes or iterations come to the lowest + 0.1 %.
+"""
+
+import math
+import statistics
+
+from .. import clock
+
+SEEDS = (0, 1, 2)
+LONG = ("--tol", "1e-6", "--max-passes", 60)
+WITHIN = (0.001, 0.01)
+# Peers stop a little below what is asked for, so that the time to it lies between two points.
+FAR_ENOUGH = 1.0005
+
+
+def run(bench):
+    for programs in bench.options.programs:
+        name, packed, store = bench.counts(programs)
+        ours, low = partwise(bench, store, name, packed)
+        found = peers(bench, packed, low)
+        best = min([low, *(trace.best for trace in found.values())])
+        bench.best[name], bench.traces[name] = best, [ours[0], *found.values()]
+        bench.say(f"lowest error known: {best:.6f}")
+        for within in WITHIN:
+            compare(bench, name, ours, found, best, within)
+        whole(bench, name, packed, ours[0], found, best)
+        for trace in (ours[0], *found.values()):
+            bench.figure("race", name, f"peak memory of {trace.who}", trace.peak / 2**20, "MiB", note=trace.threads)
+
+
+def partwise(bench, store, name, packed):
+    """Traces of the default fit from three seeds, and the lowest error of these and of long runs."""
+    k = bench.options.k
+    ours = [bench.program.fit(store, k, "--seed", seed).trace("partwise") for seed in SEEDS]
+    check(bench, packed, "result.h5ad", ours[-1].points[-1][1])
+    for trace in ours:
+        bench.say(f"    partwise: {', '.join(f'{error:.6f} at {seconds:.2f} s' for seconds, error, _ in trace.points)}")
+    long = [bench.program.fit(store, k, "--seed", seed, *LONG).trace("partwise") for seed in SEEDS[:2]]
+    return ours, min(trace.best for trace in ours + long)
+
+
+def check(bench, packed, result, claimed):
+    """A result is as good as it says, by the function that judges everybody."""
+    job = {"path": str(bench.folder / packed), "scale": "none", "result": str(bench.folder / result)}
+    error = clock.python("judge", job)["error"]
+    if abs(error - claimed) > 1e-5:
+        raise clock.Failed(f"partwise says {claimed}, its result has {error}")
+
+
+def peers(bench, packed, low):
+    options = bench.options
+    common = dict(path=packed, scale="none", k=options.k, seed=0, stop_at=low * FAR_ENOUGH, limit=options.limit)
+    libraries = "1 thread, BLAS all"
+    found = {}
+    for who, module, job in (
+        ("scikit-learn CD", "scikit", dict(solver="cd", init="random")),
+        ("scikit-learn CD, its default start", "scikit", dict(solver="cd", init=None)),
+        ("scikit-learn MiniBatchNMF", "scikit", dict(solver="minibatch", init=None)),
+        ("RcppML", "rcppml", dict(folder=str(bench.folder))),
+    ):
+        if module == "rcppml" and not options.rcppml:
+            continue
+        threads = libraries if module == "scikit" else "OpenMP, all"
+        found[who] = bench.peer(who, module, threads=threads, **common, **job)
+    return found
+
+
+def compare(bench, name, ours, found, best, within):
+    """Ratios of the times to within so much of the best; of a peer that does not get there, what it spent without."""
+    wanted, targets = best * (1 + within), {"scikit-learn CD": 30, "RcppML": 20} if within == WITHIN[0] else {}
+    mine = statistics.median(trace.time_to(wanted, best) for trace in ours)
+    bench.figure("race", name, f"partwise to best + {within:.1%}", mine, "s", note="median of three seeds")
+    for who in ("scikit-learn CD", "scikit-learn MiniBatchNMF", "RcppML"):
+        traces = [trace for key, trace in found.items() if key.split(",")[0] == who]
+        if not traces:
+            continue
+        theirs = min(trace.time_to(wanted, best) for trace in traces)
+        note = f"{theirs:.1f} s"
+        if math.isinf(theirs):
+            theirs = max(trace.last for trace in traces)
+            note = f"at least: {theirs:.0f} s and still {min(t.best for t in traces) / best - 1:.2%} above"
+        ratio = theirs / mine if math.isfinite(mine) else 0.0
+        bench.figure("race", name, f"to best + {within:.1%}, faster than {who}", ratio,
+                     least=targets.get(who), note=note)
+
+
+def whole(bench, name, packed, ours, found, best):
+    wanted = best * (1 + WITHIN[0])
+    who = min((key for key in found if "CD" in key), key=lambda key: found[key].time_to(wanted, best))
+    reached = math.isfinite(found[who].time_to(wanted, best)), math.isfinite(ours.time_to(wanted, best))
+    bench.say(f"from gzip h5ad to a result: partwise, then anndata + {who}")
+    passes, runs = ours.steps_to(wanted), []
+    for _ in range(3):
+        fit = bench.program.fit(packed, bench.options.k, "--seed", SEEDS[0], "--max-passes", passes,
+                                "--store", "fresh.pw", name="whole")
+        runs.append(fit.ran)
+        clock.run(["rm", "-r", bench.folder / "fresh.pw"])
+    check(bench, packed, "whole.h5ad", fit.said["relative_error"])
+    job = {"path": str(bench.folder / packed), "result": str(bench.folder / "theirs.h5ad"), "k": bench.options.k,
+           "seed": 0, "init": "random" if "," not in who else None, "iterations": found[who].steps_to(wanted)}
+    theirs = clock.alone("whole", job)
+    error = clock.python("judge", {"path": str(bench.folder / packed), "scale": "none", "result": job["result"]})["error"]
+    mine = statistics.median(ran.wall for ran in runs)
+    note = f"{mine:.2f} s to {fit.said['relative_error']:.5f}, {who} {theirs.wall:.1f} s to {error:.5f}"
+    if not all(reached):
+        note += "; not to the same error: " + ("partwise" if reached[0] else "scikit-learn") + " does not get there"
+    bench.figure("race", name, "gzip h5ad to result, faster than anndata + scikit-learn", theirs.wall / mine, least=12,
+                 note=note)
+    peak = max(ran.peak for ran in runs)
+    bench.figure("race", name, "the same, peak memory", peak / theirs.peak, most=0.25,
+                 note=f"{peak >> 20} MiB, theirs {theirs.peak >> 20} MiB")

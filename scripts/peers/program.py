@@ -1,0 +1,68 @@
+"""partwise through its command line, with what the plan promised beside what was seen."""
+
+import csv
+import json
+import re
+from dataclasses import dataclass
+
+import records
+
+from . import clock
+from .trace import Trace
+
+PASS = re.compile(r"^pass +(\d+)\b")
+# Options that `plan` does not take or that change nothing in it.
+NOT_PLANNED = ("--store", "--seed")
+
+
+@dataclass
+class Fit:
+    """A fit: what it said, the trace it wrote, and the process it was."""
+
+    said: dict
+    rows: list
+    ran: clock.Ran
+
+    def trace(self, who):
+        """Error against the time since the process was started, as its lines came in: start, read and all."""
+        trace = Trace(who, peak=self.ran.peak, threads=f"{self.said['threads']} threads")
+        at = {int(found[1]): seconds for seconds, line in self.ran.lines if (found := PASS.match(line))}
+        for row in self.rows:
+            if int(row["pass"]) not in at:
+                raise clock.Failed(f"partwise wrote no line for pass {row['pass']}, so its time is not known")
+            trace.add(at[int(row["pass"])], float(row["relative_error"]), int(row["pass"]))
+        return trace
+
+    def pass_seconds(self):
+        """Seconds of each pass."""
+        return [float(row["seconds"]) for row in self.rows]
+
+
+class Program:
+    def __init__(self, folder):
+        self.binary = (records.target() / "release" / "partwise").resolve()
+        self.folder = folder
+        # (input, options, bytes predicted, bytes seen) of every fit.
+        self.predictions = []
+
+    def run(self, *arguments):
+        """What the verb says as JSON, and the process."""
+        ran = clock.run([self.binary, *arguments, "--json"], cwd=self.folder)
+        return json.loads(ran.out), ran
+
+    def fit(self, source, k, *options, name="result", planned=True):
+        """A fit into NAME.h5ad with its trace in NAME.csv; the plan for it is asked for first."""
+        if planned:
+            predicted = self.run("plan", source, "-k", k, *plannable(options))[0]["peak_bytes"]
+        said, ran = self.run("fit", source, "-k", k, *options, "-o", f"{name}.h5ad", "--trace",
+                             f"{name}.csv", "--force")
+        if planned:
+            self.predictions.append((str(source), ["-k", str(k), *plannable(options)], predicted, ran.peak))
+        with open(self.folder / f"{name}.csv", newline="") as file:
+            return Fit(said, list(csv.DictReader(file)), ran)
+
+
+def plannable(options):
+    """The options, all of which take a value, without those of `NOT_PLANNED`."""
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return [str(word) for option, value in pairs if option not in NOT_PLANNED for word in (option, value)]

@@ -1,0 +1,47 @@
+"""Error against time, of whoever it is."""
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Trace:
+    """Points (seconds since the fit began, start included; ‖X − WH‖/‖X‖; step), in the order they came."""
+
+    who: str
+    points: list = field(default_factory=list)
+    peak: int = 0
+    threads: str = ""
+
+    def add(self, seconds, error, step):
+        self.points.append((seconds, error, step))
+
+    @property
+    def best(self):
+        return min((error for _, error, _ in self.points), default=math.inf)
+
+    @property
+    def last(self):
+        return self.points[-1][0] if self.points else 0.0
+
+    def time_to(self, error, best):
+        """Seconds until the error is no larger than `error`, infinite where it never is.
+
+        Not every step of a peer is looked at, so between two points the excess over `best` is taken to fall
+        exponentially, which is in the peer's favour. partwise gives every pass: there the first point counts.
+        """
+        before = None
+        for seconds, reached, _ in self.points:
+            if reached <= error:
+                if before is None or self.who.startswith("partwise"):
+                    return seconds
+                there, here = (math.log(max(e - best, 1e-9)) for e in (before[1], reached))
+                wanted = math.log(max(error - best, 1e-9))
+                part = (there - wanted) / (there - here) if there > here else 1.0
+                return before[0] + min(max(part, 0.0), 1.0) * (seconds - before[0])
+            before = (seconds, reached)
+        return math.inf
+
+    def steps_to(self, error):
+        """The first step whose error is no larger, or the last one there is."""
+        return next((step for _, reached, step in self.points if reached <= error), self.points[-1][2])
