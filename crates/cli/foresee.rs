@@ -13,15 +13,15 @@ const BYTES_PER_ENTRY: u64 = 1;
 pub(crate) fn shape(source: &dyn Source) -> DataShape {
     let (cells, genes) = (source.cells(), source.genes());
     let values = cells as u64 * genes as u64;
-    let (layout, nonzeros, packed_bytes, max_tile_bytes) = match source.form() {
+    let (layout, nonzeros, packed_bytes, max_tile_bytes, max_tile_nonzeros) = match source.form() {
         Form::Sparse { entries, most_per_tile } => {
-            (Layout::Sparse, entries, BYTES_PER_ENTRY * entries, BYTES_PER_ENTRY * most_per_tile as u64)
+            (Layout::Sparse, entries, BYTES_PER_ENTRY * entries, BYTES_PER_ENTRY * most_per_tile as u64, most_per_tile)
         }
         Form::Dense => {
             let tile = 4 * (Layout::Dense.tile_rows(genes) * genes) as u64;
-            (Layout::Dense, values, 4 * values, tile)
+            (Layout::Dense, values, 4 * values, tile, 0)
         }
     };
     let (block_rows, tile_rows) = (default_block_rows(cells), layout.tile_rows(genes));
-    DataShape { cells, genes, nonzeros, layout, block_rows, tile_rows, packed_bytes, max_tile_bytes }
+    DataShape { cells, genes, nonzeros, layout, block_rows, tile_rows, packed_bytes, max_tile_bytes, max_tile_nonzeros }
 }

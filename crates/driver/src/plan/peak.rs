@@ -48,18 +48,19 @@ impl Sizes<'_> {
         let lanes = threads as u64 * LANE_BYTES;
 
         let usages = if usages_in_memory { 8 * (shape.cells * self.k) as u64 } else { 0 };
-        let passes = self.factorization(threads, shape.block_rows, shape.tile_rows) + usages;
+        let passes = self.factorization(threads, shape.block_rows, shape.tile_rows, shape.max_tile_nonzeros) + usages;
         let start = if self.sampled { self.start(threads) } else { 0 };
         BASE_BYTES + tables + reading + lanes + passes.max(start)
     }
 
     /// What a factorization holds besides W.
-    fn factorization(&self, threads: usize, block_rows: usize, tile_rows: usize) -> u64 {
+    fn factorization(&self, threads: usize, block_rows: usize, tile_rows: usize, tile_nonzeros: usize) -> u64 {
         let factor = 4 * (self.shape.genes * stride(self.k)) as u64;
         let factors = factor * if self.scaled { 4 } else { 3 };
         // A block without its padding, on its way from or to the disk.
         let block = 4 * (block_rows * self.k) as u64;
-        let local = Local::bytes(self.shape.genes, block_rows, tile_rows, self.k, stride(self.k)) + block;
+        let local =
+            Local::bytes(self.shape.genes, block_rows, tile_rows, tile_nonzeros, self.k, stride(self.k)) + block;
         // The update of H: cross products of a chunk in 64 and 32 bits, and the Gram matrix as the rules pack it.
         let step = (12 * GENE_CHUNK * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64;
         let grams = gram_bytes(self.shape.genes, self.k) + 48 * (self.k * self.k) as u64;
@@ -80,7 +81,10 @@ impl Sizes<'_> {
         let rows = (2.0 * entries as f64 * self.shape.cells as f64 / self.shape.entries().max(1) as f64) as usize;
         let rows = rows.min(caps.rows).min(self.shape.cells);
         let starts = STARTS as u64 * 4 * (self.shape.genes * stride(self.k)) as u64;
-        let fit = self.factorization(threads, BLOCK_ROWS, TILE_ROWS) + starts + 8 * (rows * self.k) as u64;
+        // A tile of the sample may be as much fuller as its rows are drawn by their norm; four times is ample.
+        let tile_nonzeros = (4 * self.shape.max_tile_nonzeros).min(entries as usize);
+        let fit =
+            self.factorization(threads, BLOCK_ROWS, TILE_ROWS, tile_nonzeros) + starts + 8 * (rows * self.k) as u64;
         packed + gathered.max(fit) + 64 * rows as u64
     }
 }

@@ -31,6 +31,8 @@ pub struct DataShape {
     pub packed_bytes: u64,
     /// Packed bytes of the largest tile.
     pub max_tile_bytes: u64,
+    /// Nonzeros of the fullest tile; 0 where tiles are dense.
+    pub max_tile_nonzeros: usize,
 }
 
 impl From<&Store> for DataShape {
@@ -44,6 +46,10 @@ impl From<&Store> for DataShape {
             tile_rows: store.tile_rows(),
             packed_bytes: (0..store.blocks()).map(|block| store.block(block).bytes as u64).sum(),
             max_tile_bytes: store.max_tile_bytes() as u64,
+            max_tile_nonzeros: match store.layout() {
+                Layout::Sparse => store.max_tile_nonzeros(),
+                Layout::Dense => 0,
+            },
         }
     }
 }

@@ -15,6 +15,7 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         tile_rows: 256,
         packed_bytes: nonzeros,
         max_tile_bytes: 300 * per_cell,
+        max_tile_nonzeros: 300 * per_cell as usize,
     }
 }
 
