@@ -17,12 +17,13 @@ use partwise::driver::simulate::{DEFAULT_DEPTH, SimulateConfig, SimulateKind, si
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::source;
 use partwise::storage::store::{Overwrite, Selection};
-use partwise::{DataShape, InitSpec, Machine, NmfConfig, Quiet, ScaleSpec, Store, fit};
+use partwise::{DataShape, InitSpec, Machine, NmfConfig, Plan, Quiet, ScaleSpec, SolverSpec, Store, fit};
 
 /// Name, kind, cells, genes, components.
-const SHAPES: [(&str, SimulateKind, usize, usize, usize); 5] = [
+const SHAPES: [(&str, SimulateKind, usize, usize, usize); 6] = [
     ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 10),
     ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 20),
+    ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 32),
     ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 64),
     ("shallow counts", SimulateKind::Counts { depth: 150.0 }, 100_000, 2_000, 20),
     ("dense", SimulateKind::Clusters, 20_000, 2_000, 20),
@@ -44,6 +45,9 @@ fn main() {
         let case = format!("{name} {cells}x{genes} k={k}");
         passes(&mut criterion, &case, &store, k);
         bare_read(&mut criterion, &case, &store);
+        if name == "counts" {
+            one_core(&mut criterion, &format!("{name} {cells}x{genes}"), &store, k);
+        }
         if matches!(kind, SimulateKind::Clusters) {
             plain_products(&mut criterion, &case, cells, genes, k);
         }
@@ -78,21 +82,34 @@ fn passes(criterion: &mut Criterion, case: &str, store: &Store, k: usize) {
             let plan = config.plan(&DataShape::from(store), &machine(threads)).expect("a plan");
             let id = BenchmarkId::new(format!("scale {scale:?}"), format!("{threads} threads"));
             group.bench_function(id, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    (0..iterations)
-                        .map(|_| {
-                            let fit = fit(store, &plan, &Quiet).expect("a fit");
-                            assert_eq!(fit.trace.len(), PASSES);
-                            assert!(fit.relative_error < 1.0, "the fit explains something");
-                            let seconds: f64 = fit.trace[1..].iter().map(|row| row.seconds).sum();
-                            Duration::from_secs_f64(seconds / (PASSES - 1) as f64)
-                        })
-                        .sum()
-                });
+                bencher.iter_custom(|iterations| (0..iterations).map(|_| pass_time(store, &plan)).sum());
             });
         }
     }
     group.finish();
+}
+
+/// Nonzeros a second from the packed store through both products and HALS with one sweep, on one core: what two products
+/// of a CSR library, which leave out the update and have the matrix unpacked in memory, are to be compared with.
+fn one_core(criterion: &mut Criterion, case: &str, store: &Store, k: usize) {
+    let config = NmfConfig::new(k).with_solver(SolverSpec::Hals).with_init(InitSpec::Random);
+    let config = config.with_tol(0.0).with_max_passes(PASSES);
+    let plan = config.plan(&DataShape::from(store), &machine(1)).expect("a plan");
+    let mut group = criterion.benchmark_group(format!("one core/{case}"));
+    group.throughput(Throughput::Elements(store.nonzeros()));
+    group.bench_function(format!("k={k}"), |bencher| {
+        bencher.iter_custom(|iterations| (0..iterations).map(|_| pass_time(store, &plan)).sum());
+    });
+    group.finish();
+}
+
+/// The time of a pass in a fit.
+fn pass_time(store: &Store, plan: &Plan) -> Duration {
+    let fit = fit(store, plan, &Quiet).expect("a fit");
+    assert_eq!(fit.trace.len(), PASSES);
+    assert!(fit.relative_error < 1.0, "the fit explains something");
+    let seconds: f64 = fit.trace[1..].iter().map(|row| row.seconds).sum();
+    Duration::from_secs_f64(seconds / (PASSES - 1) as f64)
 }
 
 /// The packed bytes read from the page cache, in the engine's pieces.

@@ -13,13 +13,13 @@ const BYTES_PER_ENTRY: u64 = 1;
 pub(crate) fn shape(source: &dyn Source) -> DataShape {
     let (cells, genes) = (source.cells(), source.genes());
     let values = cells as u64 * genes as u64;
-    let (layout, nonzeros, packed_bytes, max_tile_bytes) = match source.form() {
+    let (layout, nonzeros, packed_bytes, max_tile_bytes, max_tile_nonzeros) = match source.form() {
         Form::Sparse { entries, most_per_tile } => {
-            (Layout::Sparse, entries, BYTES_PER_ENTRY * entries, BYTES_PER_ENTRY * most_per_tile as u64)
+            (Layout::Sparse, entries, BYTES_PER_ENTRY * entries, BYTES_PER_ENTRY * most_per_tile as u64, most_per_tile)
         }
         Form::Dense => {
             let tile = 4 * (Layout::Dense.tile_rows(genes) * genes) as u64;
-            (Layout::Dense, values, 4 * values, tile)
+            (Layout::Dense, values, 4 * values, tile, 0)
         }
     };
     let (block_rows, tile_rows) = (default_block_rows(cells), layout.tile_rows(genes));
@@ -33,6 +33,7 @@ pub(crate) fn shape(source: &dyn Source) -> DataShape {
         tile_rows,
         packed_bytes,
         max_tile_bytes,
+        max_tile_nonzeros,
         max_block_bytes: tiles * max_tile_bytes,
         sample_row_entries: 2 * nonzeros / cells.max(1) as u64,
     }

@@ -46,7 +46,7 @@ impl Grid {
             for &threads in threads {
                 for &block_rows in heights {
                     let shape = DataShape { block_rows, ..DataShape::from(store) };
-                    let plan = match case::config(k).plan(&shape, &Machine { threads, memory }) {
+                    let plan = match case::config(k).plan(&shape, &Machine::new(threads, memory)) {
                         Ok(plan) => Ok(plan),
                         Err(ConfigError::Memory { needed, .. }) => Err(needed),
                         Err(error) => return Err(error.into()),

@@ -131,7 +131,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
             let child = Child {
                 store: copies.of_height(case.block_rows),
                 case,
-                machine: Machine { threads: case.threads, memory },
+                machine: Machine::new(case.threads, memory),
                 passes,
                 seed: common.seed,
                 scratch: copies.folder(),

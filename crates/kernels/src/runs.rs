@@ -10,7 +10,8 @@
 /// - every row is below `tile_rows`;
 /// - every gene is below `m`.
 ///
-/// Runs may be empty, and a gene may come more than once. Genes in ascending order are fastest.
+/// Runs may be empty, and a gene may come more than once. Runs sorted by length are fastest; the order of the runs is the
+/// order in which X·Hᵀ is summed.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs<'a> {
     genes: &'a [u32],

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use partwise_kernels::{Dead, FactorBuf, Runs, UpdateRule, dense, gram, sparse};
 use partwise_storage::store::BlockInfo;
-use partwise_storage::tile::{RunBatch, Tile, TileError};
+use partwise_storage::tile::{RunBatch, SHEET_NONZEROS, Tile, TileError};
 
 use crate::data::Blocks;
 use crate::engine::{Fold, TilePlace};
@@ -71,7 +71,8 @@ impl PassSums {
 /// One thread's share and scratch.
 #[derive(Debug)]
 pub(crate) struct Local {
-    batch: RunBatch,
+    /// The tile, decoded, or its last sheet.
+    sheet: RunBatch,
     /// (WᵀX)ᵀ of the block in hand, m × ks.
     wtx: FactorBuf,
     /// WᵀW of the block in hand, k × k.
@@ -89,7 +90,7 @@ pub(crate) struct Local {
 impl Local {
     pub(crate) fn new(data: &dyn Blocks, k: usize) -> Self {
         Local {
-            batch: RunBatch::new(),
+            sheet: RunBatch::new(),
             wtx: FactorBuf::zeros(data.genes(), k),
             wtw: vec![0.0; k * k],
             w: FactorBuf::zeros(data.block_rows(), k),
@@ -100,10 +101,17 @@ impl Local {
         }
     }
 
-    /// Bytes that `new` holds.
-    pub(crate) fn bytes(genes: usize, block_rows: usize, tile_rows: usize, k: usize, ks: usize) -> u64 {
-        let batch = 64 << 10;
-        4 * (ks * (genes + block_rows + 2 * tile_rows)) as u64 + 8 * (k * k) as u64 + batch
+    /// Bytes that it holds once it has seen a tile of `tile_nonzeros` (0 where tiles are dense), the most of any.
+    pub(crate) fn bytes(
+        genes: usize,
+        block_rows: usize,
+        tile_rows: usize,
+        tile_nonzeros: usize,
+        k: usize,
+        ks: usize,
+    ) -> u64 {
+        let sheet = RunBatch::sheet_bytes(genes, tile_nonzeros) as u64;
+        4 * (ks * (genes + block_rows + 2 * tile_rows)) as u64 + 8 * (k * k) as u64 + sheet
     }
 }
 
@@ -133,18 +141,25 @@ impl Fold for Factorize<'_> {
 
     fn tile(&self, local: &mut Local, tile: &Tile<'_>, place: &TilePlace) -> Result<(), TileError> {
         let (k, ks) = (self.k, self.ks);
-        let Local { batch, wtx, wtw, w, before, xht, change, nonzeros } = local;
+        let Local { sheet, wtx, wtw, w, before, xht, change, nonzeros } = local;
         let rows = place.rows.clone();
         let w = &mut w[rows.start * ks..rows.end * ks];
         let xht = &mut xht[..w.len()];
         let weights = self.data.row_weights(place.block).map(|weights| &weights[rows]);
 
+        let (height, genes) = (place.rows.len(), self.data.genes());
+        // What is in one sheet is decoded once and stays for the second product.
+        let one_sheet = matches!(tile, Tile::Sparse(tile) if tile.nonzeros() <= SHEET_NONZEROS);
+
         xht.fill(0.0);
         match tile {
             Tile::Sparse(tile) => {
                 let mut runs = tile.runs();
-                while runs.next_batch(batch)? {
-                    sparse::xht(xht, runs_of(batch, place.rows.len(), self.data.genes()), self.ht, ks);
+                while runs.next_sheet(sheet)? {
+                    sparse::xht(xht, runs_of(sheet, height, genes), self.ht, ks);
+                    if one_sheet {
+                        break;
+                    }
                 }
             }
             Tile::Dense(tile) => dense::xht(xht, tile.values, self.ht, tile.genes, k, ks),
@@ -171,10 +186,11 @@ impl Fold for Factorize<'_> {
             }
         };
         match tile {
+            Tile::Sparse(_) if one_sheet => sparse::wtx(wtx, runs_of(sheet, height, genes), left, ks),
             Tile::Sparse(tile) => {
                 let mut runs = tile.runs();
-                while runs.next_batch(batch)? {
-                    sparse::wtx(wtx, runs_of(batch, place.rows.len(), self.data.genes()), left, ks);
+                while runs.next_sheet(sheet)? {
+                    sparse::wtx(wtx, runs_of(sheet, height, genes), left, ks);
                 }
             }
             Tile::Dense(tile) => dense::wtx(wtx, tile.values, left, tile.genes, k, ks),
@@ -194,8 +210,8 @@ impl Fold for Factorize<'_> {
     }
 }
 
-fn runs_of(batch: &RunBatch, rows: usize, genes: usize) -> Runs<'_> {
-    Runs::new(&batch.genes, &batch.ends, &batch.rows, &batch.values, rows, genes)
+fn runs_of(sheet: &RunBatch, rows: usize, genes: usize) -> Runs<'_> {
+    Runs::new(&sheet.genes, &sheet.ends, &sheet.rows, &sheet.values, rows, genes)
 }
 
 /// Multiplies row i (of length ks) by `weights[i]`.

@@ -97,7 +97,12 @@ impl Sizes<'_> {
 
         let generations = self.passes.clamp(1, 2) as u64;
         let passes = buffers
-            + self.factorization(held.threads, shape.block_rows.min(shape.cells), shape.tile_rows)
+            + self.factorization(
+                held.threads,
+                shape.block_rows.min(shape.cells),
+                shape.tile_rows,
+                shape.max_tile_nonzeros,
+            )
             + generations * generation;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
         let peak = always + (mapped + lanes + passes.max(start)).max(generation + self.result());
@@ -105,12 +110,13 @@ impl Sizes<'_> {
     }
 
     /// What a factorization holds besides W.
-    fn factorization(&self, threads: usize, block_rows: usize, tile_rows: usize) -> u64 {
+    fn factorization(&self, threads: usize, block_rows: usize, tile_rows: usize, tile_nonzeros: usize) -> u64 {
         let factor = 4 * (self.shape.genes * stride(self.k)) as u64;
         let factors = factor * if self.scaled { 4 } else { 3 };
         // A block without its padding, on its way from or to the disk.
         let block = 4 * (block_rows * self.k) as u64;
-        let local = Local::bytes(self.shape.genes, block_rows, tile_rows, self.k, stride(self.k)) + block;
+        let local =
+            Local::bytes(self.shape.genes, block_rows, tile_rows, tile_nonzeros, self.k, stride(self.k)) + block;
         // The update of H: cross products of a chunk in 64 and 32 bits, and the Gram matrix as the rules pack it.
         let chunk = GENE_CHUNK.min(self.shape.genes);
         let step = (12 * chunk * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64;
@@ -137,7 +143,13 @@ impl Sizes<'_> {
         // Priorities, places and weights.
         let lists = 64 * rows as u64;
         let starts = STARTS as u64 * 4 * (shape.genes * stride(self.k)) as u64;
-        let fit = self.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS) + starts + 8 * (rows * self.k) as u64;
+        let tile_nonzeros = match shape.layout {
+            Layout::Sparse => (TILE_ROWS.min(rows) as u64 * of_row).min(entries) as usize,
+            Layout::Dense => 0,
+        };
+        let fit = self.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros)
+            + starts
+            + 8 * (rows * self.k) as u64;
         lists + (gathered + buffers).max(gathered + packed + packing).max(packed + fit)
     }
 

@@ -59,6 +59,8 @@ pub struct DataShape {
     pub max_block_bytes: u64,
     /// Stored entries of a row of a norm-weighted sample, on average.
     pub sample_row_entries: u64,
+    /// Nonzeros of the fullest tile; 0 where tiles are dense.
+    pub max_tile_nonzeros: usize,
 }
 
 impl From<&Store> for DataShape {
@@ -78,6 +80,10 @@ impl From<&Store> for DataShape {
             sample_row_entries: match store.layout() {
                 Layout::Sparse => sample_row_entries(store),
                 Layout::Dense => store.genes() as u64,
+            },
+            max_tile_nonzeros: match store.layout() {
+                Layout::Sparse => store.max_tile_nonzeros(),
+                Layout::Dense => 0,
             },
         }
     }

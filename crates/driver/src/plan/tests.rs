@@ -17,6 +17,7 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         max_tile_bytes: 300 * per_cell,
         max_block_bytes: 4200 * per_cell,
         sample_row_entries: 2 * per_cell,
+        max_tile_nonzeros: 300 * per_cell as usize,
     }
 }
 

@@ -4,60 +4,54 @@ use partwise_kernels::Runs;
 
 use crate::factors::Numbers;
 
-/// Most nonzeros decoded at a time.
-const BATCH: usize = 4096;
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 256;
 
-/// A few runs, as a decoder leaves them.
+/// Lengths up to this one are told apart when runs are sorted.
+const LISTED: usize = 32;
+
+/// One tile, as a decoder leaves it: short runs first.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Tile {
     genes: Vec<u32>,
     ends: Vec<u32>,
     rows: Vec<u8>,
     values: Vec<f32>,
-}
-
-/// One tile.
-pub(crate) struct Tile {
-    batches: Vec<Batch>,
-    genes: usize,
+    m: usize,
 }
 
 impl Tile {
     /// The frequencies of genes are log-normal, as in real data, in random order; `per_cell` nonzeros a cell on
     /// average; seven values of ten are 1.
     pub(crate) fn synthetic(genes: usize, per_cell: f64, seed: u64) -> Tile {
-        let rates = rates(genes, per_cell);
         let mut numbers = Numbers(seed);
-        let mut batches = vec![Batch::default()];
-        for (gene, rate) in rates.iter().enumerate() {
+        let mut runs: Vec<(u32, Vec<u8>)> = vec![];
+        for (gene, rate) in rates(genes, per_cell).iter().enumerate() {
             let chance = 1.0 - (-rate).exp();
             let rows: Vec<u8> = (0..=u8::MAX).filter(|_| numbers.unit() < chance).collect();
-            if rows.is_empty() {
-                continue;
+            if !rows.is_empty() {
+                runs.push((gene as u32, rows));
             }
-            let mut batch = batches.pop().unwrap_or_default();
-            if batch.rows.len() + rows.len() > BATCH {
-                batches.push(std::mem::take(&mut batch));
-            }
-            batch.genes.push(gene as u32);
-            batch.values.extend(rows.iter().map(|_| (1.0 - numbers.unit().ln() / 1.2).floor() as f32));
-            batch.rows.extend(rows);
-            batch.ends.push(batch.rows.len() as u32);
-            batches.push(batch);
         }
-        Tile { batches, genes }
+        runs.sort_by_key(|(_, rows)| rows.len().min(LISTED + 1));
+        let mut tile = Tile { m: genes, ..Tile::default() };
+        for (gene, rows) in runs {
+            tile.genes.push(gene);
+            tile.values.extend(rows.iter().map(|_| (1.0 - numbers.unit().ln() / 1.2).floor() as f32));
+            tile.rows.extend(rows);
+            tile.ends.push(tile.rows.len() as u32);
+        }
+        tile
     }
 
-    /// What a decoder gives, batch by batch.
-    pub(crate) fn batches(&self) -> impl Iterator<Item = Runs<'_>> {
-        self.batches.iter().map(|b| Runs::new(&b.genes, &b.ends, &b.rows, &b.values, ROWS, self.genes))
+    /// What a decoder gives.
+    pub(crate) fn runs(&self) -> Runs<'_> {
+        Runs::new(&self.genes, &self.ends, &self.rows, &self.values, ROWS, self.m)
     }
 
     /// Its nonzeros.
     pub(crate) fn nonzeros(&self) -> usize {
-        self.batches.iter().map(|b| b.rows.len()).sum()
+        self.rows.len()
     }
 }
 

@@ -33,10 +33,10 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                         for tile in &tiles {
                             if with_xht {
                                 xht.clear();
-                                tile.batches().for_each(|runs| sparse::xht(&mut xht, runs, black_box(&ht), ks));
+                                sparse::xht(&mut xht, tile.runs(), black_box(&ht), ks);
                             }
                             if with_wtx {
-                                tile.batches().for_each(|runs| sparse::wtx(&mut share, runs, black_box(&w), ks));
+                                sparse::wtx(&mut share, tile.runs(), black_box(&w), ks);
                             }
                         }
                     });
@@ -74,11 +74,10 @@ fn check(tile: &Tile, genes: usize, k: usize) {
     let (ht, w) = (factor(genes, k, 5), factor(ROWS, k, 6));
     let mut xht = [FactorBuf::zeros(ROWS, k), FactorBuf::zeros(ROWS, k)];
     let mut share = [FactorBuf::zeros(genes, k), FactorBuf::zeros(genes, k)];
-    for runs in tile.batches() {
-        sparse::xht(&mut xht[0], runs, &ht, ks);
-        naive::sparse::xht(&mut xht[1], runs, &ht, ks);
-        sparse::wtx(&mut share[0], runs, &w, ks);
-        naive::sparse::wtx(&mut share[1], runs, &w, ks);
-    }
+    let runs = tile.runs();
+    sparse::xht(&mut xht[0], runs, &ht, ks);
+    naive::sparse::xht(&mut xht[1], runs, &ht, ks);
+    sparse::wtx(&mut share[0], runs, &w, ks);
+    naive::sparse::wtx(&mut share[1], runs, &w, ks);
     assert!(*xht[0] == *xht[1] && *share[0] == *share[1], "the products of the benchmark are wrong");
 }

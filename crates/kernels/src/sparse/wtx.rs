@@ -1,6 +1,6 @@
 //! WᵀX of a tile.
 
-use super::panels;
+use super::{AHEAD, panels, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
 use crate::lanes::{Lanes, Plain};
@@ -83,9 +83,12 @@ unsafe fn avx2<L: Lanes>(share: *mut f32, runs: Runs<'_>, w: *const f32, ks: usi
 /// machine has the instructions of `L`.
 #[inline(always)]
 unsafe fn sweep<L: Lanes>(share: *mut f32, runs: Runs<'_>, w: *const f32, ks: usize) {
-    let (ends, rows, values) = (runs.ends(), runs.rows().as_ptr(), runs.values().as_ptr());
+    let (genes, ends) = (runs.genes(), runs.ends());
+    let (rows, values) = (runs.rows().as_ptr(), runs.values().as_ptr());
     let mut at = 0;
-    for (&gene, &end) in runs.genes().iter().zip(ends) {
+    for (run, (&gene, &end)) in genes.iter().zip(ends).enumerate() {
+        let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
+        prefetch::<L>(share.wrapping_add(ahead as usize * ks));
         let end = end as usize;
         // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
         // nonzeros; row < tile_rows.

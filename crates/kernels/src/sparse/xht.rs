@@ -2,7 +2,7 @@
 
 use std::arch::asm;
 
-use super::panels;
+use super::{AHEAD, panels, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
 use crate::lanes::{Lanes, Plain};
@@ -84,9 +84,12 @@ unsafe fn avx2<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usiz
 /// has the instructions of `L`.
 #[inline(always)]
 unsafe fn sweep<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
-    let (ends, rows, values) = (runs.ends(), runs.rows().as_ptr(), runs.values().as_ptr());
+    let (genes, ends) = (runs.genes(), runs.ends());
+    let (rows, values) = (runs.rows().as_ptr(), runs.values().as_ptr());
     let mut at = 0;
-    for (&gene, &end) in runs.genes().iter().zip(ends) {
+    for (run, (&gene, &end)) in genes.iter().zip(ends).enumerate() {
+        let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
+        prefetch::<L>(ht.wrapping_add(ahead as usize * ks));
         // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
         // nonzeros; row < tile_rows.
         unsafe {

@@ -168,6 +168,11 @@ impl Store {
         bytes.next_multiple_of(block::TILE_ALIGN) as usize
     }
 
+    /// The most nonzeros of a tile.
+    pub fn max_tile_nonzeros(&self) -> usize {
+        self.table.tiles.iter().map(|tile| tile.nonzeros).max().unwrap_or(0) as usize
+    }
+
     /// The sums of each gene.
     pub fn gene_moments(&self) -> &[GeneMoments] {
         &self.genes

@@ -1,5 +1,7 @@
 //! A few runs, decoded into memory that is used again and again.
 
+use super::sheet::{SHEET_NONZEROS, Source};
+
 /// Most nonzeros in a batch: with the rows they take 20 KiB, so that they are still in L1 when they are used.
 pub const BATCH_NONZEROS: usize = 4096;
 
@@ -8,8 +10,9 @@ pub(super) const SLACK: usize = 64;
 
 /// A few runs, decoded.
 ///
-/// Run i is gene `genes[i]` with the entries `ends[i - 1]..ends[i]` (from 0 for the first) of `rows` and `values`. Genes
-/// ascend; rows ascend within a run and count from the tile's first row.
+/// Run i is gene `genes[i]` with the entries `ends[i - 1]..ends[i]` (from 0 for the first) of `rows` and `values`. Rows
+/// ascend within a run and count from the tile's first row. Genes ascend in what [`Runs::next_batch`](super::Runs::next_batch)
+/// leaves; [`Runs::next_sheet`](super::Runs::next_sheet) has its own order.
 #[derive(Clone, Debug, Default)]
 pub struct RunBatch {
     /// The genes.
@@ -20,10 +23,13 @@ pub struct RunBatch {
     pub rows: Vec<u8>,
     /// The values of all runs.
     pub values: Vec<f32>,
+    /// Scratch of a sheet: where the runs lie in the tile, and those with a patch with its place.
+    pub(super) sources: Vec<Source>,
+    pub(super) patched: Vec<(u32, usize)>,
 }
 
 impl RunBatch {
-    /// An empty batch without memory yet; it grows to its final 50 KiB on first use.
+    /// An empty batch without memory yet; it grows to its final 50 KiB on first use, or to [`sheet_bytes`](Self::sheet_bytes).
     pub fn new() -> Self {
         Self::default()
     }
@@ -36,6 +42,31 @@ impl RunBatch {
     /// Whether there is no run.
     pub fn is_empty(&self) -> bool {
         self.genes.is_empty()
+    }
+
+    /// Bytes that a batch holds for sheets of tiles with up to `runs` runs and `nonzeros` nonzeros.
+    pub fn sheet_bytes(runs: usize, nonzeros: usize) -> usize {
+        let nonzeros = nonzeros.min(SHEET_NONZEROS);
+        let runs = runs.min(nonzeros);
+        let (gene, end, source, patched) = (4, 4, size_of::<Source>(), size_of::<(u32, usize)>());
+        runs * (gene + end + source + patched) + (nonzeros + SLACK) * 5
+    }
+
+    /// Forgets the runs and makes room for a sheet of `runs` runs and `nonzeros` nonzeros, whose sources are to be overwritten.
+    pub(super) fn prepare_sheet(&mut self, runs: usize, nonzeros: usize) {
+        self.rows.clear();
+        self.values.clear();
+        self.patched.clear();
+        self.genes.clear();
+        self.ends.clear();
+        self.sources.clear();
+        self.genes.reserve_exact(runs);
+        self.ends.reserve_exact(runs);
+        self.sources.reserve_exact(runs);
+        self.patched.reserve_exact(runs);
+        self.rows.reserve_exact(nonzeros + SLACK);
+        self.values.reserve_exact(nonzeros + SLACK);
+        self.sources.resize(runs, Source::default());
     }
 
     /// Forgets the runs and makes room for a full batch.

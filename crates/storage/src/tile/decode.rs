@@ -25,19 +25,42 @@ use super::{LISTED_ROWS, TILE_ROWS};
 /// Decodes the runs of a tile in gene order.
 #[derive(Clone, Debug)]
 pub struct Runs<'a> {
-    tile: SparseTile<'a>,
-    sections: Sections,
-    level: Level,
+    pub(super) tile: SparseTile<'a>,
+    pub(super) sections: Sections,
+    pub(super) level: Level,
     /// The next run.
-    run: usize,
-    /// Genes of the current word of the bitmap that are still to come, and where the next word lies.
-    word: u64,
-    word_at: usize,
+    pub(super) run: usize,
+    pub(super) genes: Genes,
     /// The next run's rows and patch, as places in the tile, and its codes, as a bit of the value section.
-    rows_at: usize,
-    patch_at: usize,
-    bit: usize,
-    dictionary: Option<Lookup<'a>>,
+    pub(super) rows_at: usize,
+    pub(super) patch_at: usize,
+    pub(super) bit: usize,
+    pub(super) dictionary: Option<Lookup<'a>>,
+}
+
+/// The genes of a bitmap that are still to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Genes {
+    /// Those of the current word, the gene of its lowest bit, and where in the tile the next word lies.
+    word: u64,
+    first: u32,
+    next_word_at: usize,
+}
+
+impl Genes {
+    /// The next one. Not to be called more often than there are runs: as many bits are set (checked when the tile was parsed).
+    #[inline(always)]
+    pub(super) fn next(&mut self, tile: &[u8]) -> u32 {
+        while self.word == 0 {
+            let bytes = tile[self.next_word_at..self.next_word_at + 8].try_into().expect("eight bytes");
+            self.word = u64::from_le_bytes(bytes);
+            self.next_word_at += 8;
+            self.first = self.first.wrapping_add(64);
+        }
+        let gene = self.first + self.word.trailing_zeros();
+        self.word &= self.word - 1;
+        gene
+    }
 }
 
 impl<'a> Runs<'a> {
@@ -55,8 +78,7 @@ impl<'a> Runs<'a> {
             tile: *tile,
             level,
             run: 0,
-            word: 0,
-            word_at: sections.genes.start,
+            genes: Genes { word: 0, first: 0u32.wrapping_sub(64), next_word_at: sections.genes.start },
             rows_at: sections.rows.start,
             patch_at: sections.patches.start,
             bit: 0,
@@ -107,7 +129,7 @@ impl<'a> Runs<'a> {
         let (genes_out, ends_out) = (batch.genes.as_mut_ptr(), batch.ends.as_mut_ptr());
         let (rows_out, values_out) = (batch.rows.as_mut_ptr(), batch.values.as_mut_ptr());
 
-        let (mut word, mut word_at) = (self.word, self.word_at);
+        let mut genes = self.genes;
         let (mut rows_at, mut bit) = (self.rows_at, self.bit);
         let (mut filled, mut runs) = (0, 0);
         let mut outcome = Ok(());
@@ -131,14 +153,7 @@ impl<'a> Runs<'a> {
                 break;
             }
 
-            // As many bits as runs (checked when the tile was parsed), so there is a word left.
-            while word == 0 {
-                let bytes = tile[word_at..word_at + 8].try_into().expect("eight bytes");
-                word = u64::from_le_bytes(bytes);
-                word_at += 8;
-            }
-            let gene = (word_at - 8 - self.sections.genes.start) * 8 + word.trailing_zeros() as usize;
-            word &= word - 1;
+            let gene = genes.next(tile);
 
             // SAFETY: `filled + count <= BATCH_NONZEROS`, and a batch has room for that many entries (and as many runs,
             // since each has one at least) plus `SLACK`, more than what a wide copy writes beyond `count`. Rows and codes
@@ -168,7 +183,7 @@ impl<'a> Runs<'a> {
                         }
                     }
                 }
-                *genes_out.add(runs) = gene as u32;
+                *genes_out.add(runs) = gene;
                 *ends_out.add(runs) = (filled + count) as u32;
             }
             rows_at += row_bytes;
@@ -177,7 +192,7 @@ impl<'a> Runs<'a> {
             runs += 1;
         }
         self.run += runs;
-        (self.word, self.word_at, self.rows_at, self.bit) = (word, word_at, rows_at, bit);
+        (self.genes, self.rows_at, self.bit) = (genes, rows_at, bit);
         // SAFETY: the first `runs` genes and ends and the first `filled` rows and values have been written above.
         unsafe {
             batch.genes.set_len(runs);
@@ -235,7 +250,7 @@ impl<'a> Runs<'a> {
     }
 
     /// After the last run every section must be used up.
-    fn check_end(&self) -> Result<(), TileError> {
+    pub(super) fn check_end(&self) -> Result<(), TileError> {
         let Sections { rows, patches, values, .. } = &self.sections;
         if self.rows_at != rows.end {
             return Err(mismatch("end of the row section", rows.end, self.rows_at as u64));

@@ -36,6 +36,7 @@ mod header;
 mod moments;
 mod pack;
 mod patch;
+mod sheet;
 mod simd;
 mod sparse;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use dense::{DenseTile, encode_dense};
 pub use encode::{CsrRows, TileEncoder};
 pub use error::TileError;
 pub use moments::{CellMoments, GeneShare, GeneSums, TileMoments};
+pub use sheet::SHEET_NONZEROS;
 pub use sparse::SparseTile;
 
 /// Rows of a sparse tile: as many as one byte tells apart.

@@ -6,9 +6,10 @@ use super::batch::{BATCH_NONZEROS, RunBatch};
 use super::decode::Runs;
 use super::encode::{CsrRows, TileEncoder};
 use super::header::Mode;
+use super::sheet::SHEET_NONZEROS;
 use super::simd::Level;
 use super::sparse::SparseTile;
-use super::{GeneSums, TileMoments};
+use super::{GeneSums, LISTED_ROWS, TileMoments};
 
 /// The naive twin of a tile: its nonzeros in gene order.
 type Triples = Vec<(u32, u8, u32)>;
@@ -62,6 +63,31 @@ fn decode(tile: &SparseTile<'_>, level: Level) -> Triples {
     triples
 }
 
+/// Decodes everything by sheets, checking what a sheet promises; gives it in gene order, and the number of sheets.
+fn decode_sheets(tile: &SparseTile<'_>, level: Level) -> (Triples, usize) {
+    let (mut triples, mut sheets) = (Triples::new(), 0);
+    let mut runs = Runs::with_level(tile, level);
+    let mut sheet = RunBatch::new();
+    while runs.next_sheet(&mut sheet).unwrap() {
+        assert!(sheet.rows.len() <= SHEET_NONZEROS && sheet.rows.len() == sheet.values.len());
+        assert_eq!(sheet.genes.len(), sheet.ends.len());
+        let (mut start, mut last) = (0, (0, 0));
+        for (i, (&gene, &end)) in sheet.genes.iter().zip(&sheet.ends).enumerate() {
+            let run = start..end as usize;
+            let order = (run.len().min(LISTED_ROWS + 1), gene);
+            assert!(!run.is_empty() && (i == 0 || last < order), "shorter runs first, then in gene order");
+            let entries = sheet.rows[run.clone()].iter().zip(&sheet.values[run]);
+            triples.extend(entries.map(|(&row, &value)| (gene, row, value.to_bits())));
+            (start, last) = (end as usize, order);
+        }
+        assert_eq!(start, sheet.rows.len());
+        sheets += 1;
+    }
+    assert!(sheet.is_empty());
+    triples.sort_by_key(|&(gene, row, _)| (gene, row));
+    (triples, sheets)
+}
+
 #[track_caller]
 fn assert_round_trip(rows: &Rows, genes: usize) -> Mode {
     let (bytes, moments) = encode(rows, genes);
@@ -69,6 +95,7 @@ fn assert_round_trip(rows: &Rows, genes: usize) -> Mode {
     let tile = SparseTile::parse(&bytes, rows.len(), genes, expected.len() as u64).unwrap();
     for &level in Level::all() {
         assert!(decode(&tile, level) == expected, "{level:?} differs");
+        assert!(decode_sheets(&tile, level).0 == expected, "sheets of {level:?} differ");
     }
     assert_moments(&moments, rows, &expected);
     tile.header.mode
@@ -129,6 +156,23 @@ fn runs_of_every_length_and_tiles_of_every_height() {
             .map(|row| (0..height as u32).filter(|&gene| gene as usize >= row).map(|gene| (gene, 1.0)).collect())
             .collect();
         assert_eq!(assert_round_trip(&rows, height), Mode::Counts);
+    }
+}
+
+#[test]
+fn full_tiles_take_several_sheets() {
+    let genes = 12_000;
+    let present = |row: usize| (0..genes as u32).filter(move |gene| row >= (gene % 251) as usize);
+    for unit in [1.0, 0.37] {
+        let rows: Rows = (0..256)
+            .map(|row| present(row).map(|gene| (gene, ((row as u32 + gene) % 5 + 1) as f32 * unit)).collect())
+            .collect();
+        let (bytes, _) = encode(&rows, genes);
+        let expected = naive(&rows);
+        let tile = SparseTile::parse(&bytes, rows.len(), genes, expected.len() as u64).unwrap();
+        for &level in Level::all() {
+            assert!(decode_sheets(&tile, level) == (expected.clone(), 2), "{level:?} differs");
+        }
     }
 }
 
@@ -221,6 +265,12 @@ proptest! {
                 let mut batch = RunBatch::new();
                 let mut seen = 0;
                 while let Ok(true) = runs.next_batch(&mut batch) {
+                    prop_assert!(batch.genes.iter().all(|&gene| (gene as usize) < genes));
+                    seen += batch.rows.len() as u64;
+                }
+                prop_assert!(seen <= nonzeros);
+                let (mut runs, mut seen) = (Runs::with_level(&tile, level), 0);
+                while let Ok(true) = runs.next_sheet(&mut batch) {
                     prop_assert!(batch.genes.iter().all(|&gene| (gene as usize) < genes));
                     seen += batch.rows.len() as u64;
                 }

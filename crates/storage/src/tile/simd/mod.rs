@@ -95,4 +95,17 @@ impl Level {
             }
         }
     }
+    /// [`Runs::fill_sheet`] with this level's instructions. `batch` has been prepared for the sheet.
+    pub(super) fn fill_sheet<const MODE: u8>(self, runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+        // SAFETY: a level other than `Plain` comes from `all`, which gives those that the CPU has.
+        unsafe {
+            match self {
+                Self::Plain => runs.fill_sheet::<_, MODE>(plain::Plain, batch),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => x86::fill_sheet_avx2::<MODE>(runs, batch),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => x86::fill_sheet_avx512::<MODE>(runs, batch),
+            }
+        }
+    }
 }

@@ -56,6 +56,26 @@ pub(super) unsafe fn fill_avx512<const MODE: u8>(runs: &mut Runs<'_>, batch: &mu
     unsafe { runs.fill::<_, MODE>(Avx512, batch) }
 }
 
+/// [`Runs::fill_sheet`] compiled for AVX2.
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+pub(super) unsafe fn fill_sheet_avx2<const MODE: u8>(
+    runs: &mut Runs<'_>,
+    batch: &mut RunBatch,
+) -> Result<(), TileError> {
+    // SAFETY: this function runs where these instructions are; the rest is the caller's.
+    unsafe { runs.fill_sheet::<_, MODE>(Avx2, batch) }
+}
+
+/// [`Runs::fill_sheet`] compiled for AVX-512.
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+pub(super) unsafe fn fill_sheet_avx512<const MODE: u8>(
+    runs: &mut Runs<'_>,
+    batch: &mut RunBatch,
+) -> Result<(), TileError> {
+    // SAFETY: this function runs where these instructions are; the rest is the caller's.
+    unsafe { runs.fill_sheet::<_, MODE>(Avx512, batch) }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx2;
 
