@@ -22,6 +22,6 @@ pub(crate) fn shape(source: &dyn Source) -> DataShape {
             (Layout::Dense, values, 4 * values, tile)
         }
     };
-    let (block_rows, tile_rows) = (default_block_rows(cells), layout.tile_rows(genes));
+    let (block_rows, tile_rows) = (default_block_rows(cells, genes, nonzeros), layout.tile_rows(genes));
     DataShape { cells, genes, nonzeros, layout, block_rows, tile_rows, packed_bytes, max_tile_bytes }
 }
