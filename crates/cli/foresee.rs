@@ -22,7 +22,7 @@ pub(crate) fn shape(source: &dyn Source) -> DataShape {
             (Layout::Dense, values, 4 * values, tile, 0)
         }
     };
-    let (block_rows, tile_rows) = (default_block_rows(cells), layout.tile_rows(genes));
+    let (block_rows, tile_rows) = (default_block_rows(cells, genes, nonzeros), layout.tile_rows(genes));
     let tiles = block_rows.div_ceil(tile_rows) as u64;
     DataShape {
         cells,

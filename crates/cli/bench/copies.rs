@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use partwise::driver::DataShape;
 use partwise::storage::{Overwrite, StorageError, Store, reblock};
 
 use crate::failure::{Code, Failure};
@@ -16,7 +17,13 @@ const SLACK_BYTES: u64 = 1 << 20;
 /// A store for every height; those that had to be made are removed when this is dropped.
 pub(super) struct Copies {
     folder: Folder,
-    stores: Vec<(usize, PathBuf)>,
+    stores: Vec<Cut>,
+}
+
+/// The store in blocks of one height.
+pub(super) struct Cut {
+    pub(super) path: PathBuf,
+    pub(super) shape: DataShape,
 }
 
 impl Copies {
@@ -39,11 +46,11 @@ impl Copies {
         let needed = missing.len() as u64 * (store.summary().bytes + SLACK_BYTES) + scratch_bytes;
         check_space(parent, needed, missing.len())?;
 
-        let mut copies = Copies { folder: Folder::make(path)?, stores: vec![(store.block_rows(), whole)] };
+        let mut copies = Copies { folder: Folder::make(path)?, stores: vec![Cut { path: whole, shape: store.into() }] };
         for rows in missing {
             let dest = copies.folder().join(format!("{rows}.pw"));
-            reblock(store, &dest, rows, Overwrite::Refuse, progress)?;
-            copies.stores.push((rows, dest));
+            let copy = reblock(store, &dest, rows, Overwrite::Refuse, progress)?;
+            copies.stores.push(Cut { path: dest, shape: (&copy).into() });
         }
         Ok(copies)
     }
@@ -54,9 +61,9 @@ impl Copies {
     }
 
     /// The store in blocks of `block_rows` rows, one of the heights that were asked for.
-    pub(super) fn of_height(&self, block_rows: usize) -> &Path {
-        let found = self.stores.iter().find(|(rows, _)| *rows == block_rows);
-        &found.expect("a store was made for every height").1
+    pub(super) fn of_height(&self, block_rows: usize) -> &Cut {
+        let found = self.stores.iter().find(|cut| cut.shape.block_rows == block_rows);
+        found.expect("a store was made for every height")
     }
 
     /// Removes the folder and says so if that fails.

@@ -22,31 +22,22 @@ pub(super) struct Case {
 /// All cases, by k, then threads, then height.
 pub(super) struct Grid {
     pub(super) cases: Vec<Case>,
-    cells: usize,
 }
 
 impl Grid {
-    /// Plans every case, so that what cannot be carried out is said before anything is copied.
+    /// Plans every case for a store of the shape that `shape` gives for its height.
     pub(super) fn plan(
-        store: &Store,
+        shape: impl Fn(usize) -> DataShape,
         heights: &[usize],
         threads: &[usize],
         ks: &[usize],
         memory: u64,
     ) -> Result<Self, Failure> {
-        if let Some(odd) = heights.iter().find(|rows| !rows.is_multiple_of(store.tile_rows())) {
-            let (path, tile) = (store.path().display(), store.tile_rows());
-            return Err(Failure::usage(format!(
-                "--block-rows {odd}: blocks of {path} have multiples of the {tile} rows of its tiles, such as {}",
-                odd.next_multiple_of(tile)
-            )));
-        }
         let mut cases = Vec::new();
         for &k in ks {
             for &threads in threads {
                 for &block_rows in heights {
-                    let shape = DataShape { block_rows, ..DataShape::from(store) };
-                    let plan = match case::config(k).plan(&shape, &Machine::new(threads, memory)) {
+                    let plan = match case::config(k).plan(&shape(block_rows), &Machine::new(threads, memory)) {
                         Ok(plan) => Ok(plan),
                         Err(ConfigError::Memory { needed, .. }) => Err(needed),
                         Err(error) => return Err(error.into()),
@@ -59,7 +50,7 @@ impl Grid {
             Some(&needed) if cases.iter().all(|case| case.plan.is_err()) => {
                 Err(ConfigError::Memory { budget: memory, needed }.into())
             }
-            _ => Ok(Grid { cases, cells: store.cells() }),
+            _ => Ok(Grid { cases }),
         }
     }
 
@@ -69,11 +60,30 @@ impl Grid {
     }
 
     /// Bytes that W takes on disk, in two generations, in the case that puts most there.
-    pub(super) fn scratch_bytes(&self) -> u64 {
+    pub(super) fn scratch_bytes(&self, cells: usize) -> u64 {
         let on_disk = |case: &Case| case.plan.as_ref().is_ok_and(|plan| plan.usages != UsagesPlace::Memory);
-        let bytes = |case: &Case| 8 * (self.cells * case.k) as u64;
+        let bytes = |case: &Case| 8 * (cells * case.k) as u64;
         self.cases.iter().filter(|case| on_disk(case)).map(bytes).max().unwrap_or(0)
     }
+}
+
+/// What the store would be like in blocks of `block_rows` rows, as far as that can be said before it is.
+pub(super) fn foreseen(store: &Store, block_rows: usize) -> DataShape {
+    let shape = DataShape::from(store);
+    let max_block_bytes = block_rows.div_ceil(shape.tile_rows) as u64 * shape.max_tile_bytes;
+    DataShape { block_rows, max_block_bytes, ..shape }
+}
+
+/// Refuses heights that no copy of `store` can have.
+pub(super) fn check_heights(store: &Store, heights: &[usize]) -> Result<(), Failure> {
+    let odd = heights.iter().find(|rows| !rows.is_multiple_of(store.tile_rows()));
+    odd.map_or(Ok(()), |odd| {
+        let (path, tile) = (store.path().display(), store.tile_rows());
+        Err(Failure::usage(format!(
+            "--block-rows {odd}: blocks of {path} have multiples of the {tile} rows of its tiles, such as {}",
+            odd.next_multiple_of(tile)
+        )))
+    })
 }
 
 /// Powers of two that cut the store into two blocks at least, and the height that it has.

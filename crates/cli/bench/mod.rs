@@ -119,9 +119,14 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let memory = common.memory.map_or_else(machine::default_memory, |size| size.0);
     let threads = sorted(&common.threads, || vec![1, machine::threads()]);
     let heights = sorted(&options.block_rows, || grid::default_heights(&store));
-    let grid = Grid::plan(&store, &heights, &threads, &sorted(&options.k, Vec::new), memory)?;
+    let ks = sorted(&options.k, Vec::new);
+    grid::check_heights(&store, &heights)?;
+    // What cannot be carried out is said before anything is copied; how the cases are carried out, once there are copies.
+    let foreseen = Grid::plan(|rows| grid::foreseen(&store, rows), &heights, &threads, &ks, memory)?;
+    let scratch = foreseen.scratch_bytes(store.cells());
+    let copies = Copies::make(&store, &heights, options.tmp.as_deref(), scratch, progress)?;
+    let grid = Grid::plan(|rows| copies.of_height(rows).shape, &heights, &threads, &ks, memory)?;
 
-    let copies = Copies::make(&store, &heights, options.tmp.as_deref(), grid.scratch_bytes(), progress)?;
     let passes = usize::from(options.passes) + 1;
     let runs = grid.fitting().count() * usize::from(options.rounds);
     let mut report = Report::new(&store, &grid, memory);
@@ -129,7 +134,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     for _ in 0..options.rounds {
         for (number, case) in grid.fitting() {
             let child = Child {
-                store: copies.of_height(case.block_rows),
+                store: &copies.of_height(case.block_rows).path,
                 case,
                 machine: Machine::new(case.threads, memory),
                 passes,

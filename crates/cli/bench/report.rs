@@ -14,6 +14,9 @@ use crate::machine;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, layout, thousands};
 
+/// Below this part of a processor for a thread alone, wall times are those of other work as well.
+const BUSY: f64 = 0.9;
+
 /// The keys of `bench --json`.
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -34,6 +37,9 @@ pub(super) struct Report {
     /// The height that would be chosen, and by how much it is slower than the fastest where it is worst.
     chosen_block_rows: Option<usize>,
     chosen_excess: Option<f64>,
+    /// How much of a processor a thread alone had, in the best passes of the cases with one thread: less than 1 where other
+    /// work ran. Null without such cases.
+    processor_share: Option<f64>,
     plot: Option<String>,
     seconds: f64,
     /// Values that a pass multiplies.
@@ -90,6 +96,7 @@ impl Report {
             cases: grid.cases.iter().map(|case| CaseReport::new(store, case)).collect(),
             chosen_block_rows: None,
             chosen_excess: None,
+            processor_share: None,
             plot: None,
             seconds: 0.0,
             entries: match store.layout() {
@@ -126,6 +133,7 @@ impl Report {
         let choice = choose(&self.cases.iter().map(timed).collect::<Vec<_>>());
         self.chosen_block_rows = choice.map(|choice| choice.block_rows);
         self.chosen_excess = choice.map(|choice| choice.excess);
+        self.processor_share = median(&self.cases.iter().filter_map(CaseReport::processor_share).collect::<Vec<_>>());
         self.plot = plot.map(|path| path.to_string_lossy().into_owned());
         self.seconds = took.as_secs_f64();
     }
@@ -179,6 +187,12 @@ impl CaseReport {
             pass_seconds: Vec::new(),
             waits: Vec::new(),
         }
+    }
+
+    /// The part of a pass in which its only thread ran or waited for the disk.
+    fn processor_share(&self) -> Option<f64> {
+        let running = self.cpu_seconds? + self.waiting_seconds?;
+        (self.threads_used == Some(1)).then_some(running / self.best_seconds?)
     }
 
     /// The cells of the table, in the order of [`HEADER`].
@@ -246,6 +260,13 @@ impl fmt::Display for Report {
         writeln!(f)?;
         if let Some(advice) = self.advice() {
             writeln!(f, "{advice}")?;
+        }
+        if let Some(share) = self.processor_share.filter(|&share| share < BUSY) {
+            let percent = 100.0 * share;
+            writeln!(
+                f,
+                "a single thread got {percent:.0} % of a processor: other work runs here, and the choice may be an accident"
+            )?;
         }
         write!(
             f,

@@ -39,11 +39,11 @@ impl StoreShape {
     /// - the leading rows cannot be read, or not within the budget
     pub(super) fn of(source: &mut dyn Source, spec: &ConvertSpec) -> Result<StoreShape, StorageError> {
         match source.form() {
-            Form::Sparse { .. } => StoreShape::cut(source, Layout::Sparse, 0, spec),
+            Form::Sparse { entries, .. } => StoreShape::cut(source, Layout::Sparse, entries, 0, spec),
             Form::Dense => {
                 plan::check_sampling(source, spec)?;
-                let (layout, entries) = sample(source)?;
-                StoreShape::cut(source, layout, entries, spec)
+                let Sampled { layout, entries, most_per_tile } = sample(source)?;
+                StoreShape::cut(source, layout, entries, most_per_tile, spec)
             }
         }
     }
@@ -51,18 +51,19 @@ impl StoreShape {
     fn cut(
         source: &dyn Source,
         layout: Layout,
-        entries: usize,
+        entries: u64,
+        sampled_entries_per_tile: usize,
         spec: &ConvertSpec,
     ) -> Result<StoreShape, StorageError> {
         let (cells, genes) = (source.cells(), source.genes());
         let tile_rows = layout.tile_rows(genes);
-        let block_rows = spec.block_rows.unwrap_or_else(|| default_block_rows(cells));
+        let block_rows = spec.block_rows.unwrap_or_else(|| default_block_rows(cells, genes, entries));
         if block_rows == 0 || !block_rows.is_multiple_of(tile_rows) {
             let message =
                 format!("{block_rows} rows a block are not a multiple of {tile_rows}; choose one with --block-rows");
             return Err(StorageError::Usage { message });
         }
-        Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile: entries })
+        Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile })
     }
 
     /// How many tiles there are.
@@ -77,7 +78,16 @@ impl StoreShape {
     }
 }
 
-fn sample(source: &mut dyn Source) -> Result<(Layout, usize), StorageError> {
+/// What the leading rows of a dense source tell of all of them.
+struct Sampled {
+    layout: Layout,
+    /// Values that a store of that layout is expected to hold.
+    entries: u64,
+    /// Entries that a sparse tile is expected to have at most.
+    most_per_tile: usize,
+}
+
+fn sample(source: &mut dyn Source) -> Result<Sampled, StorageError> {
     let genes = source.genes();
     let rows = (SAMPLE / genes.max(1)).max(16).min(source.cells());
     let step = (PIECE / genes.max(1)).max(1);
@@ -94,5 +104,10 @@ fn sample(source: &mut dyn Source) -> Result<(Layout, usize), StorageError> {
         }
     }
     let layout = if 8 * nonzeros < 4 * rows * genes { Layout::Sparse } else { Layout::Dense };
-    Ok((layout, densest * TILE_ROWS))
+    let a_row = match layout {
+        Layout::Sparse => nonzeros as f64 / rows.max(1) as f64,
+        Layout::Dense => genes as f64,
+    };
+    let entries = (a_row * source.cells() as f64) as u64;
+    Ok(Sampled { layout, entries, most_per_tile: densest * TILE_ROWS })
 }

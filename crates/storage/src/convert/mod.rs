@@ -30,7 +30,7 @@ use crate::{Axis, Monitor, StorageError, Unit, Warning};
 /// How to convert.
 #[derive(Debug, Clone)]
 pub struct ConvertSpec {
-    /// Rows of a block, a multiple of the tile's height; by default about a 32nd of the rows, 256 to 4096.
+    /// Rows of a block, a multiple of the tile's height; by default [`default_block_rows`](crate::store::default_block_rows).
     pub block_rows: Option<usize>,
     /// Peak resident bytes of the process.
     pub memory: u64,

@@ -39,10 +39,24 @@ impl Layout {
     }
 }
 
-/// The rows of a block for a matrix of `cells` rows: the power of two at or below cells / 32, from 256 to 4096. So even
-/// small matrices have work for many threads, and large ones blocks over which the sums of a block cost little.
-pub fn default_block_rows(cells: usize) -> usize {
-    (cells / 32).checked_ilog2().map_or(256, |log| 1 << log).clamp(256, 4096)
+/// Values of a gene that a block has on average: then clearing its share of the sums and turning it into integers costs a
+/// few per cent of a pass (`docs/blocks.md`).
+const VALUES_PER_GENE: u128 = 128;
+
+/// More blocks than this keep no more threads busy.
+const MOST_BLOCKS: usize = 512;
+
+/// Fewer blocks than this keep too few threads busy.
+const LEAST_BLOCKS: usize = 32;
+
+/// The rows of a block for a matrix of `cells` × `genes` with `entries` values (all, where it is dense): the smallest power of
+/// two with which a block has 128 values of a gene on average and there are at most 512 blocks. But there are to be 32 blocks at
+/// least, which comes first, and a block has 256 to 16384 rows.
+pub fn default_block_rows(cells: usize, genes: usize, entries: u64) -> usize {
+    let worth = VALUES_PER_GENE * genes as u128 * cells as u128 / u128::from(entries.max(1));
+    let worth = usize::try_from(worth).unwrap_or(usize::MAX).max(cells / MOST_BLOCKS);
+    let most = (cells / LEAST_BLOCKS).checked_ilog2().map_or(0, |log| 1 << log);
+    worth.checked_next_power_of_two().unwrap_or(usize::MAX).min(most).clamp(256, 16384)
 }
 
 /// Shape and cut of a matrix.
@@ -109,11 +123,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn block_height_follows_the_number_of_cells_alone() {
-        let cases =
-            [(0, 256), (2_700, 256), (16_383, 256), (16_384, 512), (50_000, 1024), (131_072, 4096), (1 << 40, 4096)];
-        for (cells, rows) in cases {
-            assert_eq!(default_block_rows(cells), rows, "{cells} cells");
+    fn block_height_follows_the_shape_alone() {
+        // Cells, genes, values a cell.
+        for (why, (cells, genes, values), rows) in [
+            ("nothing", (0, 0, 0), 256),
+            ("no value", (1 << 20, 1_000, 0), 16_384),
+            ("small", (2_700, 13_714, 850), 256),
+            ("32 blocks come first", (16_384, 20_000, 1_000), 512),
+            ("32 blocks come first", (50_000, 20_000, 1_000), 1_024),
+            ("128 values a gene", (250_000, 20_000, 1_000), 4_096),
+            ("128 values a gene", (200_000, 2_000, 66), 4_096),
+            ("few values a gene", (1_000_000, 60_000, 500), 16_384),
+            ("at most 512 blocks", (2_000_000, 20_000, 2_000), 4_096),
+            ("dense", (20_000, 2_000, 2_000), 256),
+            ("dense, at most 512 blocks", (1_000_000, 2_000, 2_000), 2_048),
+            ("not above 16384", (1 << 40, 20_000, 1_000), 16_384),
+        ] {
+            let entries = cells as u64 * values;
+            assert_eq!(default_block_rows(cells, genes, entries), rows, "{why}: {cells} x {genes}, {values} a cell");
         }
     }
 
