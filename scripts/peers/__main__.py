@@ -45,7 +45,7 @@ def options():
     add("--large", action="store_true", help="2,400,000 cells as well: half an hour and 26 GB of disk")
     add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 150]")
     add("--without-rcppml", action="store_true", help="leave RcppML out, which needs R")
-    add("--record", metavar="MACHINE", help="keep the figures in benches/record/MACHINE")
+    add("--record", metavar="MACHINE", help="keep the figures in benches/record/MACHINE, or in a folder given by its whole path")
     add("--work", type=pathlib.Path, metavar="FOLDER", help="for the data, kept and used again [default: a temporary one]")
     given = parser.parse_args()
     for name, (usual, quick) in SIZES.items():

@@ -31,11 +31,11 @@ def main():
     while True:
         r.stdin.write(f"{iterations}\n")
         r.stdin.flush()
-        seconds, cpu, kilobytes = map(float, r.stdout.readline().split())
+        seconds, kilobytes = map(float, r.stdout.readline().split())
         w = np.fromfile(folder / "usages").reshape(x.shape[0], k)
         h = np.fromfile(folder / "spectra").reshape(k, x.shape[1])
         reached, peak = error(w, h), int(kilobytes) << 10
-        say(step=iterations, seconds=seconds, cpu=cpu, error=reached)
+        say(step=iterations, seconds=seconds, error=reached)
         if reached <= work["stop_at"] or 2 * seconds > work["limit"]:
             break
         iterations *= 2

@@ -7,7 +7,7 @@ time; partwise the wall clock of a pass, in which it also reads, decodes and upd
 from .. import clock
 
 COMPONENTS = (20, 32, 64)
-ROUNDS = 3
+ROUNDS = 2
 PASSES = 5
 
 
