@@ -65,8 +65,9 @@ class Program:
         """A fit into NAME.h5ad with its trace in NAME.csv; the plan for it is asked for first."""
         if planned:
             predicted = self.run("plan", source, "-k", k, *plannable(options))[0]["peak_bytes"]
-        said, ran = self.run("fit", source, "-k", k, *options, "-o", f"{name}.h5ad", "--trace",
-                             f"{name}.csv", "--force")
+        said, ran = self.run(
+            "fit", source, "-k", k, *options, "-o", f"{name}.h5ad", "--trace", f"{name}.csv", "--force"
+        )
         if planned:
             self.predictions.append((str(source), ["-k", str(k), *plannable(options)], predicted, ran.peak))
         with open(self.folder / f"{name}.csv", newline="") as file:

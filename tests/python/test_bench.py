@@ -25,9 +25,13 @@ def bench(partwise):
     return run
 
 
+def table(folder, ending):
+    return list(csv.DictReader(next(folder.glob(f"*{ending}")).read_text().splitlines()))
+
+
 def test_the_race_is_run_and_kept(bench):
     folder = bench("--only", "products,threads,race")
-    rows, traces = (list(csv.DictReader(open(next(folder.glob(f"*-peers{end}.csv"))))) for end in ("", "-traces"))
+    rows, traces = (table(folder, ending) for ending in ("-peers.csv", "-peers-traces.csv"))
     assert {row["part"] for row in rows} == {"products", "threads", "race", "memory"}
     assert all(float(row["value"]) > 0 for row in rows if row["part"] == "products")
     # Everybody starts above the lowest error known and comes down; partwise and CD come near it.

@@ -24,8 +24,9 @@ def main():
     for name, array, kind in (("p", x.indptr, np.int32), ("i", x.indices, np.int32), ("x", x.data, np.float32)):
         array.astype(kind, copy=False).tofile(folder / name)
     arguments = (folder, *x.shape, k, work["seed"])
-    r = subprocess.Popen(["Rscript", SCRIPT, *map(str, arguments)],
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    r = subprocess.Popen(
+        ["Rscript", SCRIPT, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert r.stdout.readline() == "ready\n", "R did not start"
     iterations, peak = 1, 0
     while True:

@@ -24,7 +24,7 @@ def run(bench):
         found = peers(bench, packed, low)
         best = min([low, *(trace.best for trace in found.values())])
         bench.best[name], bench.traces[name] = best, [ours[0], *found.values()]
-        bench.say(f"lowest error known: {best:.6f}")
+        bench.figure("race", name, "lowest relative error known", best, "")
         for within in WITHIN:
             compare(bench, name, ours, found, best, within)
         whole(bench, name, packed, ours[0], found, best)
@@ -84,8 +84,9 @@ def compare(bench, name, ours, found, best, within):
             theirs = max(trace.last for trace in traces)
             note = f"at least: {theirs:.0f} s and still {min(t.best for t in traces) / best - 1:.2%} above"
         ratio = theirs / mine if math.isfinite(mine) else 0.0
-        bench.figure("race", name, f"to best + {within:.1%}, faster than {who}", ratio,
-                     least=targets.get(who), note=note)
+        bench.figure(
+            "race", name, f"to best + {within:.1%}, faster than {who}", ratio, least=targets.get(who), note=note
+        )
 
 
 def whole(bench, name, packed, ours, found, best):
@@ -95,21 +96,37 @@ def whole(bench, name, packed, ours, found, best):
     bench.say(f"from gzip h5ad to a result: partwise, then anndata + {who}")
     passes, runs = ours.steps_to(wanted), []
     for _ in range(3):
-        fit = bench.program.fit(packed, bench.options.k, "--seed", SEEDS[0], "--max-passes", passes,
-                                "--store", "fresh.pw", name="whole")
+        fit = bench.program.fit(
+            packed, bench.options.k, "--seed", SEEDS[0], "--max-passes", passes, "--store", "fresh.pw", name="whole"
+        )
         runs.append(fit.ran)
         clock.run(["rm", "-r", bench.folder / "fresh.pw"])
     check(bench, packed, "whole.h5ad", fit.said["relative_error"])
-    job = {"path": str(bench.folder / packed), "result": str(bench.folder / "theirs.h5ad"), "k": bench.options.k,
-           "seed": 0, "init": "random" if "," not in who else None, "iterations": found[who].steps_to(wanted)}
+    job = {
+        "path": str(bench.folder / packed),
+        "result": str(bench.folder / "theirs.h5ad"),
+        "k": bench.options.k,
+        "seed": 0,
+        "init": "random" if "," not in who else None,
+        "iterations": found[who].steps_to(wanted),
+    }
     theirs = clock.alone("whole", job)
-    error = clock.python("judge", {"path": str(bench.folder / packed), "scale": "none", "result": job["result"]})["error"]
+    error = clock.python("judge", {"path": str(bench.folder / packed), "scale": "none", "result": job["result"]})[
+        "error"
+    ]
     mine = statistics.median(ran.wall for ran in runs)
     note = f"{mine:.2f} s to {fit.said['relative_error']:.5f}, {who} {theirs.wall:.1f} s to {error:.5f}"
     if not all(reached):
         note += "; not to the same error: " + ("partwise" if reached[0] else "scikit-learn") + " does not get there"
-    bench.figure("race", name, "gzip h5ad to result, faster than anndata + scikit-learn", theirs.wall / mine, least=12,
-                 note=note)
+    bench.figure(
+        "race", name, "gzip h5ad to result, faster than anndata + scikit-learn", theirs.wall / mine, least=12, note=note
+    )
     peak = max(ran.peak for ran in runs)
-    bench.figure("race", name, "the same, peak memory", peak / theirs.peak, most=0.25,
-                 note=f"{peak >> 20} MiB, theirs {theirs.peak >> 20} MiB")
+    bench.figure(
+        "race",
+        name,
+        "the same, peak memory",
+        peak / theirs.peak,
+        most=0.25,
+        note=f"{peak >> 20} MiB, theirs {theirs.peak >> 20} MiB",
+    )
