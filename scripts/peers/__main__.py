@@ -33,20 +33,41 @@ SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limi
 
 
 def options():
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--quick", action="store_true", help="small data, to see that everything works: its figures say nothing")
     add("--cells", type=int, metavar="N")
     add("--genes", type=int, metavar="M")
     add("-k", type=int)
-    add("--programs", type=lambda text: [int(part) for part in text.split(",")], metavar="P,…", default=None,
-        help="planted programs; several numbers: several data sets, the first for everything but the race [default: 20,12]")
-    add("--only", type=lambda text: text.split(","), metavar="NAME,…", help=f"of {', '.join(PARTS)} [default: all but large]")
+    add(
+        "--programs",
+        type=lambda text: [int(part) for part in text.split(",")],
+        metavar="P,…",
+        default=None,
+        help="planted programs; several numbers: several data sets, the first for everything but the race [default: 20,12]",
+    )
+    add(
+        "--only",
+        type=lambda text: text.split(","),
+        metavar="NAME,…",
+        help=f"of {', '.join(PARTS)} [default: all but large]",
+    )
     add("--large", action="store_true", help="2,400,000 cells as well: half an hour and 26 GB of disk")
     add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 150]")
     add("--without-rcppml", action="store_true", help="leave RcppML out, which needs R")
-    add("--record", metavar="MACHINE", help="keep the figures in benches/record/MACHINE")
-    add("--work", type=pathlib.Path, metavar="FOLDER", help="for the data, kept and used again [default: a temporary one]")
+    add(
+        "--record",
+        metavar="MACHINE",
+        help="keep the figures in benches/record/MACHINE, or in a folder given by its whole path",
+    )
+    add(
+        "--work",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="for the data, kept and used again [default: a temporary one]",
+    )
     given = parser.parse_args()
     for name, (usual, quick) in SIZES.items():
         if getattr(given, name) is None:
@@ -93,8 +114,12 @@ def keep(bench, machine, about):
     ]
     name = records.keep(machine, "-peers", figures.COLUMNS, (figure.row() for figure in bench.figures), about)
     if bench.traces:
-        rows = ((data, trace.who, step, f"{seconds:.4f}", f"{error:.8f}")
-                for data, traces in bench.traces.items() for trace in traces for seconds, error, step in trace.points)
+        rows = (
+            (data, trace.who, step, f"{seconds:.4f}", f"{error:.8f}")
+            for data, traces in bench.traces.items()
+            for trace in traces
+            for seconds, error, step in trace.points
+        )
         records.table(f"{name}-traces.csv", ("data", "who", "step", "seconds", "relative_error"), rows)
         plot.draw(bench.traces, bench.best, f"{name}.svg")
     print(f"\nkept in {name}.csv, .txt and .svg")

@@ -39,8 +39,20 @@ class Bench:
         if not store.exists():
             self.say(f"simulating {name} into a gzip h5ad file")
             plain = self.folder / "plain.h5ad"
-            self.program.run("simulate", "--kind", "counts", "--cells", cells, "--genes", genes, "--programs", programs,
-                             "-o", plain, "--force")
+            self.program.run(
+                "simulate",
+                "--kind",
+                "counts",
+                "--cells",
+                cells,
+                "--genes",
+                genes,
+                "--programs",
+                programs,
+                "-o",
+                plain,
+                "--force",
+            )
             clock.python("repack", {"path": str(plain), "to": str(packed)})
             plain.unlink()
             said, ran = self.program.run("convert", packed, "-o", store, "--force")
@@ -53,8 +65,20 @@ class Bench:
         store, plain = self.folder / f"{stem}.pw", self.folder / f"{stem}.h5ad"
         if not store.exists():
             self.say(f"simulating {name}")
-            self.program.run("simulate", "--kind", "clusters", "--cells", cells, "--genes", genes, "--programs", 5,
-                             "-o", plain, "--force")
+            self.program.run(
+                "simulate",
+                "--kind",
+                "clusters",
+                "--cells",
+                cells,
+                "--genes",
+                genes,
+                "--programs",
+                5,
+                "-o",
+                plain,
+                "--force",
+            )
             self.program.run("convert", plain, "-o", store, "--force")
         return name, plain.name, store.name
 
@@ -69,7 +93,9 @@ class Bench:
             trace.add(words["seconds"], words["error"], words["step"])
             if time.monotonic() - shown[0] > INTERVAL or words["error"] <= job["stop_at"]:
                 shown[0] = time.monotonic()
-                self.say(f"    {who:<34} step {words['step']:>4}  {words['seconds']:8.2f} s  error {words['error']:.6f}")
+                self.say(
+                    f"    {who:<34} step {words['step']:>4}  {words['seconds']:8.2f} s  error {words['error']:.6f}"
+                )
 
         job["path"] = str(self.folder / job["path"])
         # The clock of a peer is held while errors are computed, so the whole takes longer than its limit.

@@ -21,7 +21,10 @@ class Figure:
 
     @property
     def target(self):
-        bounds = (f">= {self.least:g}" if self.least is not None else "", f"<= {self.most:g}" if self.most is not None else "")
+        bounds = (
+            f">= {self.least:g}" if self.least is not None else "",
+            f"<= {self.most:g}" if self.most is not None else "",
+        )
         return " and ".join(bound for bound in bounds if bound)
 
     @property

@@ -23,7 +23,9 @@ def draw(traces, best, path):
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     # Text stays text: it can be searched, and the file stays small. A fixed salt makes the same data the same file.
-    pyplot.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "partwise", "font.family": "sans-serif", "font.size": 10})
+    pyplot.rcParams.update(
+        {"svg.fonttype": "none", "svg.hashsalt": "partwise", "font.family": "sans-serif", "font.size": 10}
+    )
     figure, panels = pyplot.subplots(len(traces), 1, figsize=(8.6, 0.5 + 3.9 * len(traces)), squeeze=False)
     figure.patch.set_facecolor("white")
     for panel, (name, lines) in zip(panels[:, 0], traces.items(), strict=True):
@@ -33,12 +35,21 @@ def draw(traces, best, path):
             color, marker = STYLE[trace.who]
             seconds = [point[0] for point in trace.points]
             above = [max(point[1] / best[name] - 1, LOWEST) for point in trace.points]
-            panel.plot(seconds, above, color=color, marker=marker, markersize=3.5, linewidth=1.8, solid_capstyle="round")
+            panel.plot(
+                seconds, above, color=color, marker=marker, markersize=3.5, linewidth=1.8, solid_capstyle="round"
+            )
         for level, text in ((0.01, "+ 1 %"), (0.001, "+ 0.1 %")):
             panel.axhline(level, color="#888888", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-            panel.annotate(text, (0, level), xycoords=("axes fraction", "data"), xytext=(4, 3),
-                           textcoords="offset points", color="#555555", fontsize=9)
-        panel.set(xscale="log", yscale="log", ylim=(LOWEST * 0.8, HIGHEST))
+            panel.annotate(
+                text,
+                (0, level),
+                xycoords=("axes fraction", "data"),
+                xytext=(4, 3),
+                textcoords="offset points",
+                color="#555555",
+                fontsize=9,
+            )
+        panel.set(xscale="log", yscale="log", ylim=(LOWEST * 0.7, HIGHEST))
         low, high = panel.get_xlim()
         # Room on the right for the names.
         panel.set_xlim(low, high * (high / low) ** 0.42)
@@ -58,11 +69,22 @@ def draw(traces, best, path):
 
 def label(panel, lines, best):
     """Names at the ends of lines, moved apart where they would cover one another."""
-    ends = sorted((math.log(max(trace.points[-1][1] / best - 1, LOWEST)), trace) for trace in lines) if lines else []
+
+    def end(trace):
+        return max(trace.points[-1][1] / best - 1, LOWEST)
+
     spread, least = math.log(HIGHEST / LOWEST) * 0.062, -math.inf
-    for height, trace in ends:
-        least = max(height, least + spread)
-        panel.annotate(trace.who, (trace.points[-1][0], max(trace.points[-1][1] / best - 1, LOWEST)),
-                       xytext=(panel.get_xlim()[1], math.exp(least)), textcoords="data", ha="right", va="center",
-                       color=STYLE[trace.who][0], fontsize=9.5, fontweight="bold" if trace.who == "partwise" else None,
-                       arrowprops={"arrowstyle": "-", "color": STYLE[trace.who][0], "linewidth": 0.5, "alpha": 0.5})
+    for trace in sorted(lines, key=end):
+        least = max(math.log(end(trace)), least + spread)
+        panel.annotate(
+            trace.who,
+            (trace.points[-1][0], end(trace)),
+            xytext=(panel.get_xlim()[1], math.exp(least)),
+            textcoords="data",
+            ha="right",
+            va="center",
+            color=STYLE[trace.who][0],
+            fontsize=9.5,
+            fontweight="bold" if trace.who == "partwise" else None,
+            arrowprops={"arrowstyle": "-", "color": STYLE[trace.who][0], "linewidth": 0.5, "alpha": 0.5},
+        )

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import pathlib
 import re
 from dataclasses import dataclass
 
@@ -24,13 +26,22 @@ class Fit:
     ran: clock.Ran
 
     def trace(self, who):
-        """Error against the time since the process was started, as its lines came in: start, read and all."""
+        """Error against the time since the process was started, as its lines came in: start, read and all.
+
+        After the tenth pass only some have a line; the seconds of those between come from the table.
+        """
         trace = Trace(who, peak=self.ran.peak, threads=f"{self.said['threads']} threads")
         at = {int(found[1]): seconds for seconds, line in self.ran.lines if (found := PASS.match(line))}
+        now = None
         for row in self.rows:
-            if int(row["pass"]) not in at:
-                raise clock.Failed(f"partwise wrote no line for pass {row['pass']}, so its time is not known")
-            trace.add(at[int(row["pass"])], float(row["relative_error"]), int(row["pass"]))
+            number = int(row["pass"])
+            if number in at:
+                now = at[number]
+            elif now is not None:
+                now += float(row["seconds"])
+            else:
+                raise clock.Failed(f"partwise wrote no line for pass {number}, so when it ended is not known")
+            trace.add(now, float(row["relative_error"]), number)
         return trace
 
     def pass_seconds(self):
@@ -40,7 +51,7 @@ class Fit:
 
 class Program:
     def __init__(self, folder):
-        self.binary = (records.target() / "release" / "partwise").resolve()
+        self.binary = pathlib.Path(os.environ.get("PARTWISE_BIN", records.target() / "release" / "partwise")).resolve()
         self.folder = folder
         # (input, options, bytes predicted, bytes seen) of every fit.
         self.predictions = []
@@ -54,8 +65,9 @@ class Program:
         """A fit into NAME.h5ad with its trace in NAME.csv; the plan for it is asked for first."""
         if planned:
             predicted = self.run("plan", source, "-k", k, *plannable(options))[0]["peak_bytes"]
-        said, ran = self.run("fit", source, "-k", k, *options, "-o", f"{name}.h5ad", "--trace",
-                             f"{name}.csv", "--force")
+        said, ran = self.run(
+            "fit", source, "-k", k, *options, "-o", f"{name}.h5ad", "--trace", f"{name}.csv", "--force"
+        )
         if planned:
             self.predictions.append((str(source), ["-k", str(k), *plannable(options)], predicted, ran.peak))
         with open(self.folder / f"{name}.csv", newline="") as file:

@@ -20,18 +20,17 @@ def peak():
 
 
 class Watch:
-    """A stopwatch of wall and processor seconds that can be held while something else is done."""
+    """A stopwatch that can be held while something else is done."""
 
     def __init__(self):
-        self.wall = self.cpu = 0.0
+        self.wall = 0.0
         self.go()
 
     def go(self):
-        self.since = time.perf_counter(), time.process_time()
+        self.since = time.perf_counter()
 
     def hold(self):
-        self.wall += time.perf_counter() - self.since[0]
-        self.cpu += time.process_time() - self.since[1]
+        self.wall += time.perf_counter() - self.since
 
 
 def worth_a_look(step):

@@ -18,5 +18,5 @@ while (length(line <- readLines(questions, 1)) > 0) {
   writeBin(as.vector(fit$h), file.path(folder, "usages"))                      # k x cells, by columns
   status <- readLines("/proc/self/status")
   peak <- gsub("[^0-9]", "", status[startsWith(status, "VmHWM")])
-  cat(sprintf("%.6f %.6f %s\n", took[["elapsed"]], took[["user.self"]] + took[["sys.self"]], peak)); flush(stdout())
+  cat(sprintf("%.6f %s\n", took[["elapsed"]], peak)); flush(stdout())
 }

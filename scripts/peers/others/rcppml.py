@@ -24,18 +24,19 @@ def main():
     for name, array, kind in (("p", x.indptr, np.int32), ("i", x.indices, np.int32), ("x", x.data, np.float32)):
         array.astype(kind, copy=False).tofile(folder / name)
     arguments = (folder, *x.shape, k, work["seed"])
-    r = subprocess.Popen(["Rscript", SCRIPT, *map(str, arguments)],
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    r = subprocess.Popen(
+        ["Rscript", SCRIPT, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert r.stdout.readline() == "ready\n", "R did not start"
     iterations, peak = 1, 0
     while True:
         r.stdin.write(f"{iterations}\n")
         r.stdin.flush()
-        seconds, cpu, kilobytes = map(float, r.stdout.readline().split())
+        seconds, kilobytes = map(float, r.stdout.readline().split())
         w = np.fromfile(folder / "usages").reshape(x.shape[0], k)
         h = np.fromfile(folder / "spectra").reshape(k, x.shape[1])
         reached, peak = error(w, h), int(kilobytes) << 10
-        say(step=iterations, seconds=seconds, cpu=cpu, error=reached)
+        say(step=iterations, seconds=seconds, error=reached)
         if reached <= work["stop_at"] or 2 * seconds > work["limit"]:
             break
         iterations *= 2

@@ -12,7 +12,9 @@ from .job import job
 def main():
     work = job()
     data = anndata.read_h5ad(work["path"])
-    model = NMF(work["k"], solver="cd", init=work["init"], random_state=work["seed"], tol=0, max_iter=work["iterations"])
+    model = NMF(
+        work["k"], solver="cd", init=work["init"], random_state=work["seed"], tol=0, max_iter=work["iterations"]
+    )
     w = model.fit_transform(data.X)
     spectra = {"spectra": model.components_.T}
     anndata.AnnData(obs=data.obs, var=data.var, obsm={"X_nmf": w}, varm=spectra).write_h5ad(work["result"])

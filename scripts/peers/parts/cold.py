@@ -27,8 +27,9 @@ def run(bench):
                 warm.append(first_pass(bench, store))
         limit = max(min(bare), min(warm))
         note = f"cold {min(cold):.3f} s, warm {min(warm):.3f} s, bare read {min(bare):.3f} s"
-        bench.figure("cold", name, "cold pass, of the larger of bare read and warm pass", min(cold) / limit, most=1.15,
-                     note=note)
+        bench.figure(
+            "cold", name, "cold pass, of the larger of bare read and warm pass", min(cold) / limit, most=1.15, note=note
+        )
 
 
 def first_pass(bench, store):

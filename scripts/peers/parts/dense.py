@@ -21,5 +21,11 @@ def run(bench):
         found = re.fullmatch(rf"pass/({CASE} .*)/scale None/(\d+) threads", case)
         if found:
             plain = median[f"plain faer products/{found[1]}/{found[2]} threads"]
-            bench.figure("dense", found[1], f"pass, {found[2]} threads, of two plain faer products", plain / pass_time,
-                         least=0.7, note=f"{pass_time / 1e6:.1f} ms, products {plain / 1e6:.1f} ms")
+            bench.figure(
+                "dense",
+                found[1],
+                f"pass, {found[2]} threads, of two plain faer products",
+                plain / pass_time,
+                least=0.7,
+                note=f"{pass_time / 1e6:.1f} ms, products {plain / 1e6:.1f} ms",
+            )

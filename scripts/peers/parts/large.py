@@ -15,13 +15,29 @@ DISK = 26 << 30
 def run(bench):
     free = shutil.disk_usage(bench.folder).free
     if free < DISK:
-        raise clock.Failed(f"{bench.folder} has {free >> 30} GiB free and {DISK >> 30} are needed: TMPDIR or --work names another place")
+        raise clock.Failed(
+            f"{bench.folder} has {free >> 30} GiB free and {DISK >> 30} are needed: TMPDIR or --work names another place"
+        )
     name, store = f"counts {CELLS}x{GENES}", bench.folder / "large.pw"
     if not store.exists():
         plain = bench.folder / "large.h5ad"
         bench.say(f"simulating {name}")
-        said, ran = bench.program.run("simulate", "--kind", "counts", "--cells", CELLS, "--genes", GENES, "--programs",
-                                      PROGRAMS, "--memory", "1G", "-o", plain, "--force")
+        said, ran = bench.program.run(
+            "simulate",
+            "--kind",
+            "counts",
+            "--cells",
+            CELLS,
+            "--genes",
+            GENES,
+            "--programs",
+            PROGRAMS,
+            "--memory",
+            "1G",
+            "-o",
+            plain,
+            "--force",
+        )
         about(bench, name, "simulation", ran, plain.stat().st_size)
         said, ran = bench.program.run("convert", plain, "-o", store, "--memory", "1G", "--force")
         plain.unlink()
@@ -34,11 +50,25 @@ def run(bench):
     fit = bench.program.fit(store.name, K, "--memory", "1G", name="large")
     about(bench, name, "fit", fit.ran, sum(int(row["bytes"]) for row in fit.rows))
     bench.figure("large", name, "fit, peak memory", fit.ran.peak / BUDGET, "GiB", most=1)
-    bench.figure("large", name, "fit, passes over all of X", fit.said["passes"], "passes", most=4,
-                 note=f"{fit.said['sample_passes']:.2f} more on a sample; error {fit.said['relative_error']:.5f}, {fit.said['stop']}")
+    bench.figure(
+        "large",
+        name,
+        "fit, passes over all of X",
+        fit.said["passes"],
+        "passes",
+        most=4,
+        note=f"{fit.said['sample_passes']:.2f} more on a sample; error {fit.said['relative_error']:.5f}, {fit.said['stop']}",
+    )
     passes = fit.pass_seconds()
     bench.figure("large", name, "a pass", sum(passes) / len(passes), "s")
 
 
 def about(bench, name, what, ran, size):
-    bench.figure("large", name, what, ran.wall, "s", note=f"{size / 1e9:.2f} GB, {ran.cpu:.0f} s of processors, {ran.peak >> 20} MiB")
+    bench.figure(
+        "large",
+        name,
+        what,
+        ran.wall,
+        "s",
+        note=f"{size / 1e9:.2f} GB, {ran.cpu:.0f} s of processors, {ran.peak >> 20} MiB",
+    )

@@ -10,5 +10,12 @@ def run(bench):
         seen[case] = max(seen.get(case, 0), bytes_seen)
     for case, most in seen.items():
         note = f"{predicted[case] / 2**20:.0f} MiB, seen {most / 2**20:.0f} MiB; fit {case[1]}"
-        bench.figure("memory", case[0], "memory that `plan` predicts, of the peak seen", predicted[case] / most,
-                     least=1.0, most=1.3, note=note)
+        bench.figure(
+            "memory",
+            case[0],
+            "memory that `plan` predicts, of the peak seen",
+            predicted[case] / most,
+            least=1.0,
+            most=1.3,
+            note=note,
+        )

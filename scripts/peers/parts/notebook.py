@@ -27,9 +27,16 @@ def run(bench):
     kind = min(theirs, key=theirs.get)
     note = f"{ours:.3f} s, numpy in {kind} {theirs[kind]:.3f} s (f64 {theirs['f64']:.3f} s)"
     note += f"; errors {fit.said['relative_error']:.4f} and {said['error']:.4f}"
-    bench.figure("notebook", name, f"{PASSES} MU passes, faster than the numpy loop", theirs[kind] / ours, least=3, note=note)
-    bench.figure("notebook", name, "the same, whole process counted for partwise only", theirs[kind] / total,
-                 note=f"{total:.3f} s from start to result written")
+    bench.figure(
+        "notebook", name, f"{PASSES} MU passes, faster than the numpy loop", theirs[kind] / ours, least=3, note=note
+    )
+    bench.figure(
+        "notebook",
+        name,
+        "the same, whole process counted for partwise only",
+        theirs[kind] / total,
+        note=f"{total:.3f} s from start to result written",
+    )
     against_scikit(bench, name, plain, store)
 
 
@@ -47,6 +54,11 @@ def against_scikit(bench, name, plain, store):
     if math.isinf(theirs):
         theirs = max(trace.last for trace in found)
     started = min(ours.points[0][0], mine)
-    bench.figure("notebook", name, "to best + 0.1%, faster than scikit-learn CD",
-                 theirs / mine if math.isfinite(mine) else 0.0, least=1,
-                 note=f"{mine:.3f} s from the start of the process (first pass done at {started:.3f} s), scikit-learn {theirs:.3f} s")
+    bench.figure(
+        "notebook",
+        name,
+        "to best + 0.1%, faster than scikit-learn CD",
+        theirs / mine if math.isfinite(mine) else 0.0,
+        least=1,
+        note=f"{mine:.3f} s from the start of the process (first pass done at {started:.3f} s), scikit-learn {theirs:.3f} s",
+    )

@@ -7,7 +7,7 @@ time; partwise the wall clock of a pass, in which it also reads, decodes and upd
 from .. import clock
 
 COMPONENTS = (20, 32, 64)
-ROUNDS = 3
+ROUNDS = 2
 PASSES = 5
 
 
@@ -16,8 +16,9 @@ def run(bench):
     ours, theirs = {}, {}
     for _ in range(1 if bench.options.quick else ROUNDS):
         for k in COMPONENTS:
-            fit = bench.program.fit(store, k, "--solver", "hals", "--init", "random", "--tol", 0, "--threads", 1,
-                                    "--max-passes", PASSES)
+            fit = bench.program.fit(
+                store, k, "--solver", "hals", "--init", "random", "--tol", 0, "--threads", 1, "--max-passes", PASSES
+            )
             # The first pass finds cold buffers.
             ours[k] = min(ours.get(k, 1e9), *fit.pass_seconds()[1:])
         job = {"path": str(bench.folder / packed), "components": COMPONENTS}
@@ -25,5 +26,11 @@ def run(bench):
         for k, seconds in zip(COMPONENTS, said["seconds"], strict=True):
             theirs[k] = min(theirs.get(k, 1e9), seconds)
     for k in COMPONENTS:
-        bench.figure("products", name, f"pass of HALS, k = {k}, 1 thread, against scipy's products",
-                     theirs[k] / ours[k], least=2, note=f"{ours[k]:.3f} s, scipy {theirs[k]:.3f} s")
+        bench.figure(
+            "products",
+            name,
+            f"pass of HALS, k = {k}, 1 thread, against scipy's products",
+            theirs[k] / ours[k],
+            least=2,
+            note=f"{ours[k]:.3f} s, scipy {theirs[k]:.3f} s",
+        )

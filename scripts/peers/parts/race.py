@@ -1,8 +1,9 @@
 """Who comes to the same error when: partwise, scikit-learn and RcppML on the same simulated counts.
 
 Peers have the data in memory when their clock starts; partwise starts as a process on its store. The error to reach is
-the lowest that anybody found (partwise is run long for it, from two seeds) plus 0.1 and plus 1 %. Then the whole way:
-from a gzip h5ad file to a result written, both told how many passes or iterations come to the lowest + 0.1 %.
+the lowest that anybody found plus 0.1 and plus 1 %. Nobody's own rule to stop is used, neither partwise's nor a peer's;
+where partwise stops by itself is said beside. Then the whole way, from a gzip h5ad file to a result written, both told
+how many passes or iterations come to the lowest + 0.1 %. Of partwise's three seeds the one in the middle counts.
 """
 
 import math
@@ -10,7 +11,7 @@ import statistics
 
 from .. import clock
 
-SEEDS = (0, 1, 2)
+SEEDS = range(3)
 LONG = ("--tol", "1e-6", "--max-passes", 60)
 WITHIN = (0.001, 0.01)
 # Peers stop a little below what is asked for, so that the time to it lies between two points.
@@ -20,35 +21,50 @@ FAR_ENOUGH = 1.0005
 def run(bench):
     for programs in bench.options.programs:
         name, packed, store = bench.counts(programs)
-        ours, low = partwise(bench, store, name, packed)
-        found = peers(bench, packed, low)
-        best = min([low, *(trace.best for trace in found.values())])
-        bench.best[name], bench.traces[name] = best, [ours[0], *found.values()]
-        bench.say(f"lowest error known: {best:.6f}")
+        ours = partwise(bench, store, packed)
+        found = peers(bench, packed, min(trace.best for trace in ours))
+        best = min(trace.best for trace in (*ours, *found.values()))
+        middle = sorted(SEEDS, key=lambda seed: ours[seed].time_to(best * (1 + WITHIN[0]), best))[len(SEEDS) // 2]
+        bench.best[name], bench.traces[name] = best, [ours[middle], *found.values()]
+        bench.figure("race", name, "lowest relative error known", best, "")
+        usual(bench, name, store, best)
         for within in WITHIN:
             compare(bench, name, ours, found, best, within)
-        whole(bench, name, packed, ours[0], found, best)
-        for trace in (ours[0], *found.values()):
+        whole(bench, name, packed, (middle, ours[middle]), found, best)
+        for trace in bench.traces[name]:
             bench.figure("race", name, f"peak memory of {trace.who}", trace.peak / 2**20, "MiB", note=trace.threads)
 
 
-def partwise(bench, store, name, packed):
-    """Traces of the default fit from three seeds, and the lowest error of these and of long runs."""
-    k = bench.options.k
-    ours = [bench.program.fit(store, k, "--seed", seed).trace("partwise") for seed in SEEDS]
-    check(bench, packed, "result.h5ad", ours[-1].points[-1][1])
-    for trace in ours:
-        bench.say(f"    partwise: {', '.join(f'{error:.6f} at {seconds:.2f} s' for seconds, error, _ in trace.points)}")
-    long = [bench.program.fit(store, k, "--seed", seed, *LONG).trace("partwise") for seed in SEEDS[:2]]
-    return ours, min(trace.best for trace in ours + long)
+def partwise(bench, store, packed):
+    """Traces from three seeds."""
+    ours = []
+    for seed in SEEDS:
+        fit = bench.program.fit(store, bench.options.k, "--seed", seed, *LONG)
+        check(bench, packed, "result.h5ad", fit.said["relative_error"])
+        ours.append(fit.trace("partwise"))
+        first, last = ours[-1].points[0], ours[-1].points[-1]
+        bench.say(f"    partwise {first[1]:.6f} at {first[0]:.2f} s, {last[1]:.6f} at {last[0]:.2f} s (pass {last[2]})")
+    return ours
+
+
+def usual(bench, name, store, best):
+    """Where the default settings stop."""
+    trace = bench.program.fit(store, bench.options.k, "--seed", SEEDS[0]).trace("partwise")
+    seconds, error, passes = trace.points[-1]
+    note = f"after {passes} passes, {seconds:.2f} s"
+    bench.figure("race", name, "partwise by itself stops above best by", 100 * (error / best - 1), "%", note=note)
 
 
 def check(bench, packed, result, claimed):
     """A result is as good as it says, by the function that judges everybody."""
-    job = {"path": str(bench.folder / packed), "scale": "none", "result": str(bench.folder / result)}
-    error = clock.python("judge", job)["error"]
+    error = judge(bench, packed, result)
     if abs(error - claimed) > 1e-5:
         raise clock.Failed(f"partwise says {claimed}, its result has {error}")
+
+
+def judge(bench, packed, result):
+    job = {"path": str(bench.folder / packed), "scale": "none", "result": str(bench.folder / result)}
+    return clock.python("judge", job)["error"]
 
 
 def peers(bench, packed, low):
@@ -84,32 +100,47 @@ def compare(bench, name, ours, found, best, within):
             theirs = max(trace.last for trace in traces)
             note = f"at least: {theirs:.0f} s and still {min(t.best for t in traces) / best - 1:.2%} above"
         ratio = theirs / mine if math.isfinite(mine) else 0.0
-        bench.figure("race", name, f"to best + {within:.1%}, faster than {who}", ratio,
-                     least=targets.get(who), note=note)
+        bench.figure(
+            "race", name, f"to best + {within:.1%}, faster than {who}", ratio, least=targets.get(who), note=note
+        )
 
 
-def whole(bench, name, packed, ours, found, best):
+def whole(bench, name, packed, seed_and_trace, found, best):
+    seed, ours = seed_and_trace
     wanted = best * (1 + WITHIN[0])
     who = min((key for key in found if "CD" in key), key=lambda key: found[key].time_to(wanted, best))
     reached = math.isfinite(found[who].time_to(wanted, best)), math.isfinite(ours.time_to(wanted, best))
     bench.say(f"from gzip h5ad to a result: partwise, then anndata + {who}")
     passes, runs = ours.steps_to(wanted), []
     for _ in range(3):
-        fit = bench.program.fit(packed, bench.options.k, "--seed", SEEDS[0], "--max-passes", passes,
-                                "--store", "fresh.pw", name="whole")
+        options = ("--seed", seed, "--tol", 0, "--max-passes", passes, "--store", "fresh.pw")
+        fit = bench.program.fit(packed, bench.options.k, *options, name="whole")
         runs.append(fit.ran)
         clock.run(["rm", "-r", bench.folder / "fresh.pw"])
     check(bench, packed, "whole.h5ad", fit.said["relative_error"])
-    job = {"path": str(bench.folder / packed), "result": str(bench.folder / "theirs.h5ad"), "k": bench.options.k,
-           "seed": 0, "init": "random" if "," not in who else None, "iterations": found[who].steps_to(wanted)}
+    job = {
+        "path": str(bench.folder / packed),
+        "result": str(bench.folder / "theirs.h5ad"),
+        "k": bench.options.k,
+        "seed": 0,
+        "init": "random" if "," not in who else None,
+        "iterations": found[who].steps_to(wanted),
+    }
     theirs = clock.alone("whole", job)
-    error = clock.python("judge", {"path": str(bench.folder / packed), "scale": "none", "result": job["result"]})["error"]
+    error = judge(bench, packed, "theirs.h5ad")
     mine = statistics.median(ran.wall for ran in runs)
     note = f"{mine:.2f} s to {fit.said['relative_error']:.5f}, {who} {theirs.wall:.1f} s to {error:.5f}"
     if not all(reached):
         note += "; not to the same error: " + ("partwise" if reached[0] else "scikit-learn") + " does not get there"
-    bench.figure("race", name, "gzip h5ad to result, faster than anndata + scikit-learn", theirs.wall / mine, least=12,
-                 note=note)
+    bench.figure(
+        "race", name, "gzip h5ad to result, faster than anndata + scikit-learn", theirs.wall / mine, least=12, note=note
+    )
     peak = max(ran.peak for ran in runs)
-    bench.figure("race", name, "the same, peak memory", peak / theirs.peak, most=0.25,
-                 note=f"{peak >> 20} MiB, theirs {theirs.peak >> 20} MiB")
+    bench.figure(
+        "race",
+        name,
+        "the same, peak memory",
+        peak / theirs.peak,
+        most=0.25,
+        note=f"{peak >> 20} MiB, theirs {theirs.peak >> 20} MiB",
+    )
