@@ -13,19 +13,21 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
-use partwise::driver::simulate::{DEFAULT_DEPTH, SimulateConfig, SimulateKind, simulate};
+use partwise::driver::simulate::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, SimulateConfig, SimulateKind, simulate};
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::source;
 use partwise::storage::store::{Overwrite, Selection};
 use partwise::{DataShape, InitSpec, Machine, NmfConfig, Plan, Quiet, ScaleSpec, SolverSpec, Store, fit};
 
+const COUNTS: SimulateKind = SimulateKind::Counts { depth: DEFAULT_DEPTH, dominance: DEFAULT_DOMINANCE };
+
 /// Name, kind, cells, genes, components.
 const SHAPES: [(&str, SimulateKind, usize, usize, usize); 6] = [
-    ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 10),
-    ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 20),
-    ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 32),
-    ("counts", SimulateKind::Counts { depth: DEFAULT_DEPTH }, 20_000, 20_000, 64),
-    ("shallow counts", SimulateKind::Counts { depth: 150.0 }, 100_000, 2_000, 20),
+    ("counts", COUNTS, 20_000, 20_000, 10),
+    ("counts", COUNTS, 20_000, 20_000, 20),
+    ("counts", COUNTS, 20_000, 20_000, 32),
+    ("counts", COUNTS, 20_000, 20_000, 64),
+    ("shallow counts", SimulateKind::Counts { depth: 150.0, dominance: DEFAULT_DOMINANCE }, 100_000, 2_000, 20),
     ("dense", SimulateKind::Clusters, 20_000, 2_000, 20),
 ];
 const THREADS: [usize; 2] = [1, 2];

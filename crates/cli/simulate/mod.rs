@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use partwise::driver::simulate::{DEFAULT_DEPTH, SimulateConfig, SimulateKind, simulate};
+use partwise::driver::simulate::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, SimulateConfig, SimulateKind, simulate};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -40,6 +40,10 @@ pub(crate) struct Options {
     /// Molecules a cell holds on average (counts) [default: 2500]
     #[arg(long, value_name = "UMI")]
     depth: Option<f64>,
+    /// Part of a cell that one of its programs has on average (counts), 0 to 1; 0: no cell types, a continuum, which takes a
+    /// factorization many more passes [default: 0.75]
+    #[arg(long, value_name = "PART")]
+    dominance: Option<f64>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -66,12 +70,18 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
-    let kind = match (options.kind, options.depth) {
-        (Kind::Clusters, None) => SimulateKind::Clusters,
-        (Kind::Clusters, Some(_)) => {
+    let kind = match options.kind {
+        Kind::Clusters if options.depth.is_some() => {
             return Err(Failure::usage("--depth is about molecules: it belongs to --kind counts"));
         }
-        (Kind::Counts, depth) => SimulateKind::Counts { depth: depth.unwrap_or(DEFAULT_DEPTH) },
+        Kind::Clusters if options.dominance.is_some() => {
+            return Err(Failure::usage("--dominance is about mixtures of programs: it belongs to --kind counts"));
+        }
+        Kind::Clusters => SimulateKind::Clusters,
+        Kind::Counts => SimulateKind::Counts {
+            depth: options.depth.unwrap_or(DEFAULT_DEPTH),
+            dominance: options.dominance.unwrap_or(DEFAULT_DOMINANCE),
+        },
     };
     let common = &options.common;
     output::check_file(&options.output, common.force)?;

@@ -2,8 +2,9 @@
 //!
 //! - A **program** is a gene profile that sums to 1: a part shared by all programs (housekeeping genes, log-normal, so
 //!   that few genes carry most molecules) and a sparse part of its own (gamma).
-//! - A **cell** has one dominant program: its usages are Dirichlet with about three quarters of the weight there. Its
-//!   library size is log-normal around the depth.
+//! - A **cell** mixes programs: its usages are Dirichlet, with a part of the weight, the **dominance**, on one program and
+//!   the rest spread over the others. Without dominance there are no cell types, only a continuum, and a factorization
+//!   converges far more slowly. Its library size is log-normal around the depth.
 //! - A **count** is gamma-Poisson (negative binomial) around μ_j = size · (usages · profiles)_j with variance
 //!   (1 + [`BURST`])·μ_j: a Poisson number of bursts of transcription, each of a logarithmic number of molecules, which
 //!   is the same distribution.
@@ -37,9 +38,10 @@ const SHARED_SPREAD: f64 = 2.2;
 /// With these, at the default depth, 57 % of the nonzeros are ones and 2 % are above 15; blood cells have 70 % and 3 %.
 const OWN_GENES: f64 = 0.05;
 const OWN_SHAPE: f64 = 0.1;
-/// Dirichlet parameters: of the dominant program, and of all others together.
-const DOMINANT: f64 = 6.0;
-const OTHERS: f64 = 2.0;
+/// Part of a cell that its dominant program has on average, unless the user says otherwise.
+pub const DEFAULT_DOMINANCE: f64 = 0.75;
+/// Dirichlet parameters of a cell's usages, together.
+const WEIGHT: f64 = 8.0;
 
 /// The generator; see the module's page.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(super) struct Counts {
     genes: usize,
     programs: usize,
     depth: f64,
+    dominance: f64,
     seed: u64,
     /// m × p row-major, columns sum to 1.
     profiles: Vec<f32>,
@@ -57,6 +60,7 @@ pub(super) struct Counts {
 
 /// A cell before the noise.
 struct Cell {
+    /// The program of largest usage.
     dominant: u32,
     library_size: f64,
     usages: Vec<f64>,
@@ -64,7 +68,7 @@ struct Cell {
 
 impl Counts {
     /// Draws the programs. Costs O(m·p) time and 12·m·p bytes.
-    pub(super) fn new(genes: usize, programs: usize, depth: f64, seed: u64) -> Self {
+    pub(super) fn new(genes: usize, programs: usize, depth: f64, dominance: f64, seed: u64) -> Self {
         let mut rng = stream(seed, Purpose::Programs);
         let level = LogNormal::new(0.0, SHARED_SPREAD).expect("the spread is finite");
         let shared = normalised((0..genes).map(|_| level.sample(&mut rng)).collect());
@@ -79,7 +83,7 @@ impl Counts {
             }
             pickers.push(WeightedAliasIndex::new(profile).expect("weights are positive, finite and sum to about 1"));
         }
-        Counts { genes, programs, depth, seed, profiles, pickers, bursts: BurstSize::new(BURST) }
+        Counts { genes, programs, depth, dominance, seed, profiles, pickers, bursts: BurstSize::new(BURST) }
     }
 
     fn cells(&self, tile: usize, rows: usize) -> impl Iterator<Item = Cell> {
@@ -87,11 +91,16 @@ impl Counts {
         let library = LogNormal::new(self.depth.ln() - LIBRARY_SPREAD * LIBRARY_SPREAD / 2.0, LIBRARY_SPREAD)
             .expect("the spread is finite");
         (0..rows).map(move |_| {
-            let dominant = rng.random_range(0..self.programs);
-            let other = OTHERS / (self.programs - 1).max(1) as f64;
-            let usages = (0..self.programs).map(|p| gamma(if p == dominant { DOMINANT } else { other }, &mut rng));
+            let favoured = rng.random_range(0..self.programs);
+            let spread = WEIGHT * (1.0 - self.dominance) / self.programs as f64;
+            let usages = (0..self.programs).map(|p| {
+                let own = if p == favoured { WEIGHT * self.dominance } else { 0.0 };
+                gamma(own + spread, &mut rng)
+            });
             let usages = normalised(usages.collect());
-            Cell { dominant: dominant as u32, library_size: library.sample(&mut rng), usages }
+            let largest = usages.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+            let dominant = largest.map_or(0, |(program, _)| program as u32);
+            Cell { dominant, library_size: library.sample(&mut rng), usages }
         })
     }
 }
@@ -241,7 +250,7 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_positive_integers() {
-        let (rows, _) = tiles(&Counts::new(1_000, 4, 300.0, 1), 1);
+        let (rows, _) = tiles(&Counts::new(1_000, 4, 300.0, DEFAULT_DOMINANCE, 1), 1);
         for row in rows {
             assert!(row.is_sorted_by(|a, b| a.0 < b.0));
             assert!(row.iter().all(|&(gene, value)| gene < 1_000 && value >= 1.0 && value.fract() == 0.0));
@@ -250,7 +259,7 @@ mod tests {
 
     #[test]
     fn counts_have_the_planted_mean_and_variance() {
-        let counts = Counts::new(50, 3, 400.0, 2);
+        let counts = Counts::new(50, 3, 400.0, DEFAULT_DOMINANCE, 2);
         let (rows, cells) = tiles(&counts, 40);
         let (mut seen, mut planted, mut squares) = (0.0, 0.0, 0.0);
         for (row, cell) in rows.iter().zip(&cells) {
@@ -272,7 +281,7 @@ mod tests {
 
     #[test]
     fn twenty_thousand_genes_at_the_default_depth_are_one_twentieth_full() {
-        let (rows, _) = tiles(&Counts::new(20_000, 10, DEFAULT_DEPTH, 3), 2);
+        let (rows, _) = tiles(&Counts::new(20_000, 10, DEFAULT_DEPTH, DEFAULT_DOMINANCE, 3), 2);
         let nonzeros: usize = rows.iter().map(Vec::len).sum();
         let ones = rows.iter().flatten().filter(|&&(_, value)| value == 1.0).count();
         let density = nonzeros as f64 / (rows.len() * 20_000) as f64;
@@ -282,15 +291,17 @@ mod tests {
     }
 
     #[test]
-    fn the_dominant_program_has_most_of_a_cell() {
-        let (_, cells) = tiles(&Counts::new(100, 8, 100.0, 4), 1);
-        let mean: f64 = cells.iter().map(|cell| cell.usages[cell.dominant as usize]).sum::<f64>() / 256.0;
-        assert!((mean - DOMINANT / (DOMINANT + OTHERS)).abs() < 0.05, "{mean}");
+    fn the_dominant_program_has_its_part_of_a_cell() {
+        for (dominance, least, most) in [(0.9, 0.85, 0.95), (DEFAULT_DOMINANCE, 0.7, 0.85), (0.0, 0.2, 0.45)] {
+            let (_, cells) = tiles(&Counts::new(100, 8, 100.0, dominance, 4), 1);
+            let mean: f64 = cells.iter().map(|cell| cell.usages[cell.dominant as usize]).sum::<f64>() / 256.0;
+            assert!((least..most).contains(&mean), "dominance {dominance}: {mean}");
+        }
     }
 
     #[test]
     fn a_single_program_and_a_single_gene_work() {
-        let (rows, cells) = tiles(&Counts::new(1, 1, 20.0, 5), 1);
+        let (rows, cells) = tiles(&Counts::new(1, 1, 20.0, DEFAULT_DOMINANCE, 5), 1);
         assert!(cells.iter().all(|cell| cell.usages == [1.0]));
         assert!(rows.iter().filter(|row| row.len() == 1).count() > 250);
     }

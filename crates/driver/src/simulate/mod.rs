@@ -24,7 +24,7 @@ use partwise_storage::{Monitor, StorageError};
 
 use clusters::Clusters;
 use counts::Counts;
-pub use counts::DEFAULT_DEPTH;
+pub use counts::{DEFAULT_DEPTH, DEFAULT_DOMINANCE};
 use planted::Planted;
 
 use crate::Machine;
@@ -35,11 +35,14 @@ pub enum SimulateKind {
     /// Every cell is one of p programs (m values uniform in 0 to 1) plus Gaussian noise whose standard deviation is the
     /// program itself, cut at zero. Dense; separates cleanly. Choose it to see that clusters are found.
     Clusters,
-    /// Single-cell counts: programs that share housekeeping genes, a mixture of them in every cell with one dominant,
+    /// Single-cell counts: programs that share housekeeping genes, a mixture of them in every cell,
     /// log-normal library sizes, negative-binomial noise. Sparse integers. Choose it for anything about size and speed.
     Counts {
         /// Molecules a cell holds on average; [`DEFAULT_DEPTH`] makes 5 % of 20,000 genes nonzero.
         depth: f64,
+        /// Part of a cell that one of its programs has on average, 0 to 1; at 0 there are no cell types but a continuum, which
+        /// is hard to factorize. [`DEFAULT_DOMINANCE`] gives types that are easy to tell apart.
+        dominance: f64,
     },
 }
 
@@ -152,7 +155,9 @@ pub fn simulate(
     let (genes, programs) = (config.genes, config.programs);
     let planted: Box<dyn Planted> = match config.kind {
         SimulateKind::Clusters => Box::new(Clusters::new(genes, programs, config.seed)),
-        SimulateKind::Counts { depth } => Box::new(Counts::new(genes, programs, depth, config.seed)),
+        SimulateKind::Counts { depth, dominance } => {
+            Box::new(Counts::new(genes, programs, depth, dominance, config.seed))
+        }
     };
     write::write(&*planted, config, dest, overwrite, (machine.threads, tiles), monitor)
 }
@@ -170,11 +175,14 @@ fn check(config: &SimulateConfig) -> Result<(), SimulateError> {
         }
     }
     match config.kind {
-        SimulateKind::Counts { depth } if !(depth > 0.0 && depth <= 1e9) => Err(SimulateError::Setting {
+        SimulateKind::Counts { depth, .. } if !(depth > 0.0 && depth <= 1e9) => Err(SimulateError::Setting {
             name: "depth",
             value: depth,
             range: "a number of molecules above 0 up to 1e9",
         }),
+        SimulateKind::Counts { dominance, .. } if !(0.0..=1.0).contains(&dominance) => {
+            Err(SimulateError::Setting { name: "dominance", value: dominance, range: "a number from 0 to 1" })
+        }
         _ => Ok(()),
     }
 }

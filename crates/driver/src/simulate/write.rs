@@ -27,7 +27,7 @@ pub(super) fn tiles_at_once(config: &SimulateConfig, machine: &Machine) -> Resul
     // Two windows, and buffers that may be twice as large as what is in them.
     let tile = 4 * match config.kind {
         SimulateKind::Clusters => clusters::tile_bytes(genes),
-        SimulateKind::Counts { depth } => counts::tile_bytes(genes, depth),
+        SimulateKind::Counts { depth, .. } => counts::tile_bytes(genes, depth),
     };
     match memory.checked_sub(fixed).map_or(0, |free| free / tile.max(1)) {
         0 => {
@@ -90,7 +90,11 @@ fn write_names(file: &mut AnnDataWriter, planted: &dyn Planted, config: &Simulat
 fn settings(config: &SimulateConfig) -> Value {
     let kind = match config.kind {
         SimulateKind::Clusters => vec![("kind".into(), "clusters".into())],
-        SimulateKind::Counts { depth } => vec![("kind".into(), "counts".into()), ("depth".into(), depth.into())],
+        SimulateKind::Counts { depth, dominance } => vec![
+            ("kind".into(), "counts".into()),
+            ("depth".into(), depth.into()),
+            ("dominance".into(), dominance.into()),
+        ],
     };
     // Seeds are unsigned, which AnnData readers of every language take most easily as text.
     let rest = [("programs".into(), (config.programs as i64).into()), ("seed".into(), config.seed.to_string().into())];
@@ -184,7 +188,7 @@ mod tests {
     use partwise_storage::source;
     use partwise_storage::store::Selection;
 
-    use super::super::{DEFAULT_DEPTH, simulate};
+    use super::super::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, simulate};
     use super::*;
 
     /// All rows of the file that is made, and its length.
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn any_number_of_threads_and_any_budget_give_one_file() {
-        for kind in [SimulateKind::Clusters, SimulateKind::Counts { depth: 50.0 }] {
+        for kind in [SimulateKind::Clusters, SimulateKind::Counts { depth: 50.0, dominance: 0.75 }] {
             let config = SimulateConfig::new(kind, 1_500, 300, 4).with_seed(3);
             let one = made(&config, 1, 1 << 30);
             assert!(one == made(&config, 3, 26 << 20), "{kind:?}");
@@ -213,7 +217,12 @@ mod tests {
 
     #[test]
     fn a_budget_that_is_too_small_says_what_would_do() {
-        let config = SimulateConfig::new(SimulateKind::Counts { depth: DEFAULT_DEPTH }, 1_000, 20_000, 10);
+        let config = SimulateConfig::new(
+            SimulateKind::Counts { depth: DEFAULT_DEPTH, dominance: DEFAULT_DOMINANCE },
+            1_000,
+            20_000,
+            10,
+        );
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("made.h5ad");
         let error = simulate(&config, &dest, Overwrite::Refuse, &Machine::new(1, 16 << 20), &Quiet).unwrap_err();
@@ -227,8 +236,10 @@ mod tests {
             (SimulateKind::Clusters, 0, 1, 1),
             (SimulateKind::Clusters, 1, 0, 1),
             (SimulateKind::Clusters, 1, 1, 0),
-            (SimulateKind::Counts { depth: 0.0 }, 1, 1, 1),
-            (SimulateKind::Counts { depth: f64::NAN }, 1, 1, 1),
+            (SimulateKind::Counts { depth: 0.0, dominance: 0.5 }, 1, 1, 1),
+            (SimulateKind::Counts { depth: 9.0, dominance: 1.1 }, 1, 1, 1),
+            (SimulateKind::Counts { depth: 9.0, dominance: f64::NAN }, 1, 1, 1),
+            (SimulateKind::Counts { depth: f64::NAN, dominance: 0.5 }, 1, 1, 1),
         ] {
             let config = SimulateConfig::new(kind, cells, genes, programs);
             let error = simulate(&config, Path::new("never"), Overwrite::Refuse, &Machine::new(1, 1 << 30), &Quiet)
