@@ -60,7 +60,7 @@ pub(super) enum Level {
     /// AVX2 with BMI: unpacks eight codes at a time.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// The same, and AVX-512 VBMI2 spells out 64 rows at a time.
+    /// The same, and AVX-512 VBMI and VBMI2 unpack sixteen codes and spell out 64 rows at a time.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }

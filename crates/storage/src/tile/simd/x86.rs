@@ -8,14 +8,18 @@
 //! Seven instructions for eight values, the same for every width: no branch on it. (`pdep` needs a case of its own for
 //! w = 8, stops there, and is microcode on some CPUs.)
 //!
+//! **Unpack, AVX-512.** The same with sixteen codes, which take 2·w bytes: `vpermb` shuffles across the whole vector, so one load
+//! serves all lanes.
+//!
 //! **Spell out, AVX-512.** `vpcompressb` of 0, 1, …, 63 under a word of the map, four times. Without it, a table gives for
 //! each byte of the map the places of its ones, eight bytes at a time.
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castps_si256, _mm256_cvtepi32_ps,
     _mm256_load_si256, _mm256_set_m128i, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_srlv_epi32,
-    _mm256_storeu_si256, _mm512_add_epi8, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_set1_epi8,
-    _mm512_storeu_si512,
+    _mm256_storeu_si256, _mm512_add_epi8, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_cvtepi32_ps,
+    _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_srlv_epi32, _mm512_storeu_si512,
 };
 
 use super::plain::Plain;
@@ -39,6 +43,7 @@ pub(super) fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("avx512vbmi2")
 }
 
@@ -50,7 +55,7 @@ pub(super) unsafe fn fill_avx2<const MODE: u8>(runs: &mut Runs<'_>, batch: &mut 
 }
 
 /// [`Runs::fill`] compiled for AVX-512.
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
 pub(super) unsafe fn fill_avx512<const MODE: u8>(runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
     // SAFETY: this function runs where these instructions are.
     unsafe { runs.fill::<_, MODE>(Avx512, batch) }
@@ -67,7 +72,7 @@ pub(super) unsafe fn fill_sheet_avx2<const MODE: u8>(
 }
 
 /// [`Runs::fill_sheet`] compiled for AVX-512.
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
 pub(super) unsafe fn fill_sheet_avx512<const MODE: u8>(
     runs: &mut Runs<'_>,
     batch: &mut RunBatch,
@@ -100,7 +105,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn unpack<const MODE: u8>(self, codes: Codes, out: *mut f32) {
         // SAFETY: the contract is the same.
-        unsafe { unpack::<MODE>(codes, out) }
+        unsafe { unpack_sixteen::<MODE>(codes, out) }
     }
 
     #[inline(always)]
@@ -190,6 +195,79 @@ unsafe fn unpack<const MODE: u8>(codes: Codes, out: *mut f32) {
             };
             _mm256_storeu_si256(out.add(place).cast::<__m256i>(), result);
             place += 8;
+            if place >= codes.count {
+                break;
+            }
+            source = source.add(step);
+        }
+    }
+}
+
+/// How lanes 0–15 find their codes.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Sixteen {
+    shuffle: [u8; 64],
+    shift: [u32; 16],
+    mask: u32,
+}
+
+static SIXTEEN: [Sixteen; LAST_BY_LANES + 1] = {
+    let mut table = [Sixteen { shuffle: [0; 64], shift: [0; 16], mask: 0 }; LAST_BY_LANES + 1];
+    let mut index = 0;
+    while index <= LAST_BY_LANES {
+        let width = WIDTHS[index] as usize;
+        let entry = &mut table[index];
+        let mut lane = 0;
+        while lane < 16 {
+            let bit = lane * width;
+            let mut byte = 0;
+            while byte < 4 {
+                // At most 15 · 16 / 8 + 3.
+                entry.shuffle[lane * 4 + byte] = (bit / 8 + byte) as u8;
+                byte += 1;
+            }
+            entry.shift[lane] = (bit % 8) as u32;
+            lane += 1;
+        }
+        entry.mask = (1 << width) - 1;
+        index += 1;
+    }
+    table
+};
+
+/// # Safety
+///
+/// As for [`Simd::unpack`].
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vbmi")]
+unsafe fn unpack_sixteen<const MODE: u8>(codes: Codes, out: *mut f32) {
+    if codes.index > LAST_BY_LANES {
+        // SAFETY: the contract is the same.
+        return unsafe { Plain.unpack::<MODE>(codes, out) };
+    }
+    let lanes = &SIXTEEN[codes.index];
+    // SAFETY: the arrays are 64 bytes each.
+    let (shuffle, shift) =
+        unsafe { (_mm512_loadu_si512(lanes.shuffle.as_ptr().cast()), _mm512_loadu_si512(lanes.shift.as_ptr().cast())) };
+    let shift = _mm512_add_epi32(shift, _mm512_set1_epi32((codes.bit % 8) as i32));
+    let mask = _mm512_set1_epi32(lanes.mask as i32);
+    let step = 2 * usize::from(WIDTHS[codes.index]);
+    let mut place = 0;
+    // SAFETY: each sixteen starts at a code of the section (of width 0: at most at its end), so a load of 64 bytes ends inside
+    // the 64 readable bytes after it. Stores end at most 15 values beyond the last one.
+    unsafe {
+        let mut source = codes.tile.add(codes.bit / 8);
+        loop {
+            let bytes = _mm512_permutexvar_epi8(shuffle, _mm512_loadu_si512(source.cast()));
+            let codes_here = _mm512_and_si512(_mm512_srlv_epi32(bytes, shift), mask);
+            let result = if MODE == COUNTS {
+                _mm512_castps_si512(_mm512_cvtepi32_ps(_mm512_add_epi32(codes_here, _mm512_set1_epi32(1))))
+            } else {
+                codes_here
+            };
+            _mm512_storeu_si512(out.add(place).cast(), result);
+            place += 16;
             if place >= codes.count {
                 break;
             }
