@@ -3,6 +3,7 @@
 
 mod bits;
 mod command_line;
+mod foresight;
 mod leaves_nothing;
 mod memory;
 mod outputs;
