@@ -1,4 +1,4 @@
-//! What the store of a file will be like, as far as its header tells: for `plan`, and so that settings which no data of
+//! What the store of a file will be like, as far as its header tells: so that settings which no data of
 //! this shape can carry are refused before a conversion.
 
 use partwise::driver::DataShape;

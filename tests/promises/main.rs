@@ -4,6 +4,7 @@
 mod bench;
 mod bits;
 mod command_line;
+mod foresight;
 mod leaves_nothing;
 mod memory;
 mod outputs;

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use partwise::driver::usages::UsagesPlace;
-use partwise::driver::{DataShape, Plan};
+use partwise::driver::{DataShape, PassTime, Plan, Probe};
+use partwise::storage::Overwrite;
+use partwise::storage::convert::{ConvertSpec, excerpt};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -13,18 +16,18 @@ use crate::input::{self, Input, Select};
 use crate::options::Common;
 use crate::settings::Settings;
 use crate::size::ByteSize;
-use crate::wording::{cells_by_genes, layout, thousands};
-use crate::{foresee, machine, print};
+use crate::wording::{cells_by_genes, duration, layout, thousands};
+use crate::{machine, print};
 
-/// Say what a fit would take before it starts: blocks, threads, bytes per pass, peak memory
+/// Say what a fit would take before it starts: blocks, threads, time and bytes of a pass, peak memory
 ///
-/// Nothing but headers is read. Where the memory does not suffice, exit code 2 and the smallest that would do.
+/// A few tiles are read and computed on; nothing is written. Where the memory does not suffice, exit code 2 and the smallest that would do.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise plan atlas.pw -k 50 --memory 4G\n  \
     partwise plan pbmc3k.h5ad -k 10 --threads 8 --json")]
 pub(crate) struct Options {
-    /// A store (NAME.pw) or a file (.h5ad, .npy); bytes are estimates where it is not a store yet
+    /// A store (NAME.pw) or a file (.h5ad, .npy); a few of its rows tell what its store will be like
     #[arg(value_name = "INPUT")]
     input: PathBuf,
     #[command(flatten)]
@@ -49,9 +52,20 @@ struct Report {
     threads_wanted: usize,
     segment_bytes: u64,
     bytes_per_pass: u64,
+    /// Of these, what is read anew in each pass after the first.
+    read_bytes_per_pass: u64,
+    /// The larger of folding and reading, and the update of H.
+    pass_seconds: f64,
+    folding_seconds: f64,
+    reading_seconds: f64,
+    update_seconds: f64,
     store_mapped: bool,
     usages_in_memory: bool,
     usages_bytes: u64,
+    /// Of the conversion, where there has to be one.
+    converting_peak_bytes: Option<u64>,
+    fitting_peak_bytes: u64,
+    /// The larger of the two: the most that `fit` of this input takes.
     peak_bytes: u64,
     memory_bytes: u64,
     /// Whether the sizes of the data are estimates, since they are not converted yet.
@@ -60,20 +74,36 @@ struct Report {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     input::check(&options.input)?;
-    let (shape, estimated) = match Input::open(&options.input, &options.select)? {
-        Input::Store(store) => (DataShape::from(&*store), false),
-        Input::Source(source) => (foresee::shape(source.as_ref()), true),
+    let config = options.settings.config(options.common.seed)?;
+    let machine = options.common.machine();
+    let report = match Input::open(&options.input, &options.select)? {
+        Input::Store(store) => {
+            let shape = DataShape::from(&*store);
+            let plan = config.plan(&shape, &machine.with_resident(machine::resident()))?;
+            let time = Probe::of_store(&store, &plan)?.pass_time(&plan, &shape)?;
+            Report::new(&shape, &plan, time, None)
+        }
+        Input::Source(mut source) => {
+            let spec = ConvertSpec {
+                block_rows: None,
+                memory: machine.memory,
+                threads: machine.threads,
+                overwrite: Overwrite::Refuse,
+            };
+            let opened = machine::resident();
+            let excerpt = excerpt(source.as_mut(), &spec)?;
+            let converting = opened + excerpt.converting_bytes;
+            let shape = DataShape::from(&excerpt);
+            let plan = config.plan(&shape, &machine.with_conversion(opened))?;
+            let time = Probe::of_excerpt(excerpt, &plan)?.pass_time(&plan, &shape)?;
+            Report::new(&shape, &plan, time, Some(converting))
+        }
     };
-    let plan = options
-        .settings
-        .config(options.common.seed)?
-        .plan(&shape, &options.common.machine().with_resident(machine::resident()))?;
-    let report = Report::new(&shape, &plan, estimated);
     if options.common.json { print::json(&report) } else { print::text(&report.to_string()) }
 }
 
 impl Report {
-    fn new(shape: &DataShape, plan: &Plan, estimated: bool) -> Self {
+    fn new(shape: &DataShape, plan: &Plan, time: PassTime, converting: Option<u64>) -> Self {
         Report {
             cells: shape.cells,
             genes: shape.genes,
@@ -87,12 +117,19 @@ impl Report {
             threads_wanted: plan.threads_wanted,
             segment_bytes: plan.segment_bytes,
             bytes_per_pass: plan.pass_bytes,
+            read_bytes_per_pass: plan.read_bytes(),
+            pass_seconds: time.seconds,
+            folding_seconds: time.folding,
+            reading_seconds: time.reading,
+            update_seconds: time.update,
             store_mapped: plan.map_store,
             usages_in_memory: plan.usages == UsagesPlace::Memory,
             usages_bytes: 4 * (shape.cells * plan.k) as u64,
-            peak_bytes: plan.peak_bytes,
+            converting_peak_bytes: converting,
+            fitting_peak_bytes: plan.peak_bytes,
+            peak_bytes: plan.peak_bytes.max(converting.unwrap_or(0)),
             memory_bytes: plan.memory,
-            estimated,
+            estimated: converting.is_some(),
         }
     }
 }
@@ -105,9 +142,14 @@ impl fmt::Display for Report {
         writeln!(f, "blocks   {} of {} rows, tiles of {} rows", self.blocks, self.block_rows, self.tile_rows)?;
         writeln!(f, "threads  {} of {}", self.threads, self.threads_wanted)?;
         let how = if self.store_mapped { "mapped into memory" } else { "streamed from disk" };
-        writeln!(f, "a pass   {about}{}, {how}", ByteSize(self.bytes_per_pass))?;
+        let time = duration(Duration::from_secs_f64(self.pass_seconds));
+        writeln!(f, "a pass   about {time}, {about}{}, {how}", ByteSize(self.bytes_per_pass))?;
         let place = if self.usages_in_memory { "in memory" } else { "on disk, beside the result" };
         writeln!(f, "W        {} {place}", ByteSize(self.usages_bytes))?;
-        write!(f, "memory   {about}{} of {}", ByteSize(self.peak_bytes), ByteSize(self.memory_bytes))
+        write!(f, "memory   {about}{} of {}", ByteSize(self.peak_bytes), ByteSize(self.memory_bytes))?;
+        match self.converting_peak_bytes {
+            Some(converting) => write!(f, " ({} while it is converted)", ByteSize(converting)),
+            None => Ok(()),
+        }
     }
 }

@@ -33,6 +33,6 @@ pub mod usages;
 pub use config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 pub use error::{ConfigError, DriverError};
 pub use fit::{Fit, FitMonitor, fit};
-pub use plan::{DataShape, Init, Machine, Plan};
+pub use plan::{DataShape, Init, Machine, PassTime, Plan, Probe};
 pub use solve::Rules;
 pub use trace::{StopReason, TraceRow};

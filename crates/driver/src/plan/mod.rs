@@ -5,9 +5,11 @@
 //! | `shape` | what is a plan made for?                         |
 //! | `caps`  | how large may the sample of the start be?        |
 //! | `peak`  | how much memory does a fit take?                 |
+//! | `probe` | how long does a pass take?                       |
 
 mod caps;
 mod peak;
+mod probe;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use crate::usages::UsagesPlace;
 use caps::sample_caps;
 use peak::{Held, Sizes};
 
+pub use probe::{PassTime, Probe};
 pub use shape::{DataShape, Machine};
 
 /// Bytes of a segment where the budget is ample; smaller reads cost more system calls, larger ones leave the cache.
@@ -76,6 +79,13 @@ pub struct Plan {
     pub peak_bytes: u64,
     /// The budget.
     pub memory: u64,
+}
+
+impl Plan {
+    /// Bytes that each pass after the first has to read because they are not kept in memory.
+    pub fn read_bytes(&self) -> u64 {
+        if self.map_store { 0 } else { self.pass_bytes }
+    }
 }
 
 impl NmfConfig {

@@ -18,7 +18,7 @@ use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
 
 use super::caps::sample_caps;
-use super::shape::{DataShape, Machine};
+use super::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::compute::factorize::Local;
 use crate::engine::SEGMENTS;
 use crate::exact::ExactSum;
@@ -38,8 +38,8 @@ const MARGIN: u64 = 50;
 const TABLE_BYTES_PER_TILE: u64 = 32;
 /// Moments and squared norms of one gene.
 const BYTES_PER_GENE: u64 = 56;
-/// Code of the HDF5 library and its buffers while it writes a small result.
-const RESULT_BYTES: u64 = 13 << 19;
+/// What it takes to write a small result.
+const RESULT_BYTES: u64 = 5 << 19;
 /// Its chunk caches and buffers grow with the columns copied, up to so much.
 const COLUMNS_BYTES: u64 = 6 << 20;
 const COLUMNS_BYTES_PER_CELL: u64 = 128;
@@ -81,7 +81,7 @@ impl Sizes<'_> {
         let shape = self.shape;
         let tables =
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;
-        let always = self.machine.resident + LATER_BYTES + tables;
+        let resident = self.machine.resident;
         // A segment does not reach beyond its block.
         let segment = held.segment.min(shape.max_block_bytes);
         let lane = match shape.layout {
@@ -105,7 +105,10 @@ impl Sizes<'_> {
             )
             + generations * generation;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
-        let peak = always + (mapped + lanes + passes.max(start)).max(generation + self.result());
+        let fit = resident + mapped + lanes + passes.max(start);
+        // A process that has read with the library has its code already.
+        let result = resident.max(RESIDENT + HDF5_BYTES) + generation + self.result();
+        let peak = LATER_BYTES + tables + fit.max(result);
         peak + peak / MARGIN
     }
 

@@ -1,11 +1,18 @@
 //! What a plan is made for: a matrix and a machine.
 
 use partwise_storage::Store;
+use partwise_storage::convert::Excerpt;
 use partwise_storage::store::Layout;
 
 /// Resident bytes of a program with this library that has opened a store: code, libraries, allocator. Measured on the
 /// program `partwise` (Debian 12, x86-64): 11.2 to 11.6 MiB.
-const RESIDENT: u64 = 23 << 19;
+pub(super) const RESIDENT: u64 = 23 << 19;
+
+/// Code of the HDF5 library and its buffers once it has opened a file.
+pub(super) const HDF5_BYTES: u64 = 4 << 20;
+
+/// What stays resident of a conversion: pieces of the heap, and code.
+const AFTER_CONVERSION: u64 = 1 << 20;
 
 /// Cells whose sums are looked at to learn what the rows of a sample will hold, spread over the store.
 const PROBED_CELLS: usize = 1 << 18;
@@ -33,6 +40,11 @@ impl Machine {
     /// For a process that has `resident` bytes in memory already.
     pub fn with_resident(self, resident: u64) -> Self {
         Machine { resident, ..self }
+    }
+
+    /// For a process that has `resident` bytes in memory, and will have converted a file before it fits.
+    pub fn with_conversion(self, resident: u64) -> Self {
+        Machine { resident: resident.max(RESIDENT + HDF5_BYTES) + AFTER_CONVERSION, ..self }
     }
 }
 
@@ -107,7 +119,40 @@ fn sample_row_entries(store: &Store) -> u64 {
     if norms > 0.0 { (weighted / norms).ceil() as u64 } else { 1 }
 }
 
+impl From<&Excerpt> for DataShape {
+    /// The shape of the store that a file will become, as far as an excerpt of it tells.
+    fn from(excerpt: &Excerpt) -> Self {
+        let tiles = excerpt.block_rows.min(excerpt.cells).div_ceil(excerpt.tile_rows) as u64;
+        let all_tiles = excerpt.cells.div_ceil(excerpt.tile_rows).max(1) as u64;
+        // Between blocks of average tiles and blocks of largest ones.
+        let block = tiles * excerpt.packed_bytes.div_ceil(all_tiles).midpoint(excerpt.max_tile_bytes);
+        DataShape {
+            cells: excerpt.cells,
+            genes: excerpt.genes,
+            nonzeros: excerpt.nonzeros,
+            layout: excerpt.layout,
+            block_rows: excerpt.block_rows,
+            tile_rows: excerpt.tile_rows,
+            packed_bytes: excerpt.packed_bytes,
+            max_tile_bytes: excerpt.max_tile_bytes,
+            max_block_bytes: block.min(excerpt.packed_bytes),
+            sample_row_entries: match excerpt.layout {
+                Layout::Sparse => excerpt.sample_row_nonzeros,
+                Layout::Dense => excerpt.genes as u64,
+            },
+            max_tile_nonzeros: match excerpt.layout {
+                Layout::Sparse => excerpt.max_tile_nonzeros as usize,
+                Layout::Dense => 0,
+            },
+        }
+    }
+}
+
 impl DataShape {
+    pub(super) fn tiles(&self) -> u64 {
+        self.cells.div_ceil(self.tile_rows) as u64
+    }
+
     pub(super) fn blocks(&self) -> usize {
         self.cells.div_ceil(self.block_rows)
     }

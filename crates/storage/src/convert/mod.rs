@@ -10,9 +10,11 @@
 //! | `plan`     | how many threads and tiles in flight fit into the budget?              |
 //! | `pipeline` | how do reader, encoders and writer work together?                      |
 //! | `reader`   | what is read when, into which slot?                                  |
+//! | `excerpt`  | what will the store be like, before it is written?                   |
 //! | `tidy`     | how are rows sorted, merged and freed of zeros?                        |
 //! | `names`    | which names occur twice?                                              |
 
+mod excerpt;
 mod layout;
 mod names;
 mod pipeline;
@@ -22,6 +24,7 @@ mod tidy;
 
 use std::path::Path;
 
+pub use self::excerpt::{Excerpt, ExcerptTile, excerpt};
 use self::layout::StoreShape;
 use crate::source::{Rounding, Source};
 use crate::store::{Overwrite, Store, StoreHeader, StoreWriter};
@@ -106,6 +109,16 @@ fn check_shape(source: &dyn Source) -> Result<(), StorageError> {
         problem: format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes"),
         remedy: "choose a matrix with values".into(),
     })
+}
+
+/// The error of duplicates that add up beyond f32 at `row`, `column` of a source.
+fn beyond(path: &Path, dataset: &str, row: usize, column: u32) -> StorageError {
+    StorageError::InvalidDataset {
+        path: path.into(),
+        dataset: dataset.into(),
+        problem: format!("has entries at row {row}, column {column} that add up beyond 32-bit floats"),
+        remedy: "scale the values down".into(),
+    }
 }
 
 /// Tells how many values were rounded since `before`.

@@ -52,14 +52,9 @@ pub(super) fn run(
     let (free_to, free) = bounded(plan.tiles);
     let (read_to, read) = bounded(plan.tiles);
     let (packed_to, packed) = bounded(plan.tiles + 1);
-    let place = source.path().to_owned();
-    let dataset = source.dataset().to_owned();
-    let beyond = |row: usize, column: u32| StorageError::InvalidDataset {
-        path: place.clone(),
-        dataset: dataset.clone(),
-        problem: format!("has entries at row {row}, column {column} that add up beyond 32-bit floats"),
-        remedy: "scale the values down".into(),
-    };
+    // As of a source that has been moved into its thread.
+    let (place, dataset) = (source.path().to_owned(), source.dataset().to_owned());
+    let beyond = |row, column| super::beyond(&place, &dataset, row, column);
     std::thread::scope(|scope| {
         let reader = Reader {
             source,

@@ -15,6 +15,20 @@ const PROCESS: u64 = 32 << 20;
 /// written yet, and their share of [`PROCESS`] is free.
 const SAMPLING: u64 = 16 << 20;
 
+/// What encoding takes whatever its size, measured: code, threads.
+const ENCODING: u64 = 1 << 20;
+
+/// What writing names takes whatever their number, measured: code of the HDF5 library that opening a file does not touch,
+/// and its buffers.
+const WRITING: u64 = 4 << 20;
+
+/// What writing and looking through names and columns takes, measured: up to so much.
+const NAMES: u64 = 12 << 20;
+const NAMES_PER_CELL: u64 = 240;
+
+/// Stack and allocator of an encoding thread, measured.
+const ENCODER: u64 = 128 << 10;
+
 /// Stack, allocator and small buffers of a thread.
 const THREAD: u64 = 512 << 10;
 
@@ -64,6 +78,40 @@ pub(super) fn plan(
         smallest,
         condition: String::new(),
     })
+}
+
+/// The memory that a conversion will take beside what the process has, about: the largest tile seen has `most` entries (a
+/// sparse source tells it for all), which take `packed` bytes each. What is resident in the end, not what is set aside: [`needs`] allows every buffer twice its content.
+///
+/// # Errors
+///
+/// - the budget is too small; the error has the smallest that will do
+pub(super) fn foresee(
+    source: &dyn Source,
+    shape: &StoreShape,
+    spec: &ConvertSpec,
+    (most, packed): (u64, f64),
+) -> Result<u64, StorageError> {
+    let entries = expected_entries(shape, source.form());
+    let Plan { threads, tiles } = plan(source, shape, entries, spec)?;
+    let entries = match source.form() {
+        Form::Sparse { most_per_tile, .. } => most_per_tile,
+        Form::Dense => most as usize,
+    };
+    let (threads, tiles) = (threads as u64, tiles.min(shape.tiles()) as u64);
+    let threads = threads.min(tiles);
+    let (genes, entries) = (shape.genes as u64, entries as u64);
+    let (tile, thread) = match shape.layout {
+        Layout::Sparse => {
+            let packed = (packed * entries as f64) as u64;
+            (8 * entries + packed, 17 * entries + packed + 8 * genes)
+        }
+        Layout::Dense => (8 * shape.tile_rows as u64 * genes, 4 * shape.tile_rows as u64 * genes),
+    };
+    let encoding = source.resident_bytes() + 64 * genes + tiles * tile + threads * (thread + ENCODER);
+    let naming = (NAMES_PER_CELL * shape.cells as u64).min(NAMES);
+    let all = (ENCODING + encoding).max(WRITING + naming);
+    Ok(all + all / 8)
 }
 
 /// Whether the leading rows of a dense source can be read within the budget.

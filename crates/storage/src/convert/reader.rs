@@ -50,7 +50,7 @@ impl Reader<'_> {
             let Some(mut chunk) = self.slot() else { return Ok(()) };
             let rows = self.shape.rows_of(tile);
             let entries = match self.shape.layout {
-                Layout::Sparse if self.form == Form::Dense => self.read_sparsely(rows, &mut dense, &mut chunk)?,
+                Layout::Sparse if self.form == Form::Dense => read_sparsely(self.source, rows, &mut dense, &mut chunk)?,
                 _ => {
                     self.source.read_rows(rows, &mut chunk)?;
                     0
@@ -67,31 +67,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Reads rows of a dense source as sparse ones; returns their entries.
-    fn read_sparsely(
-        &mut self,
-        rows: Range<usize>,
-        dense: &mut RowChunk,
-        chunk: &mut RowChunk,
-    ) -> Result<usize, StorageError> {
-        let genes = self.shape.genes;
-        let (indptr, indices, values) = chunk.sparse();
-        indptr.push(0);
-        let step = (PIECE / genes).max(1);
-        for first in rows.clone().step_by(step) {
-            self.source.read_rows(first..rows.end.min(first + step), dense)?;
-            let RowChunk::Dense { values: table } = &*dense else { continue };
-            for row in table.chunks_exact(genes) {
-                for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
-                    indices.push(column as u32);
-                    values.push(value);
-                }
-                indptr.push(values.len());
-            }
-        }
-        Ok(values.len())
     }
 
     fn send(&self, read: Read) -> bool {
@@ -111,4 +86,29 @@ impl Reader<'_> {
         self.spare.resize_with(self.plan.tiles, RowChunk::default);
         Ok(alone)
     }
+}
+
+/// Reads rows of a dense source as sparse ones into `chunk`, with `dense` for scratch; returns their entries.
+pub(super) fn read_sparsely(
+    source: &mut dyn Source,
+    rows: Range<usize>,
+    dense: &mut RowChunk,
+    chunk: &mut RowChunk,
+) -> Result<usize, StorageError> {
+    let genes = source.genes();
+    let (indptr, indices, values) = chunk.sparse();
+    indptr.push(0);
+    let step = (PIECE / genes).max(1);
+    for first in rows.clone().step_by(step) {
+        source.read_rows(first..rows.end.min(first + step), dense)?;
+        let RowChunk::Dense { values: table } = &*dense else { continue };
+        for row in table.chunks_exact(genes) {
+            for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+                indices.push(column as u32);
+                values.push(value);
+            }
+            indptr.push(values.len());
+        }
+    }
+    Ok(values.len())
 }

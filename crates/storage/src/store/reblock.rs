@@ -59,7 +59,7 @@ pub fn reblock(
             let segment = store.read(block, tile..tile + 1, &mut buf)?;
             segment.tile(tile)?;
             let record = store.tile_record(block, tile);
-            writer.append(segment.packed(tile), record.nonzeros, record.crc)?;
+            writer.append(segment.packed(tile).0, record.nonzeros, record.crc)?;
             copied += record.bytes;
             monitor.advance(record.bytes);
         }

@@ -29,9 +29,20 @@ impl SegmentBuf {
         Self { bytes: AVec::new(TILE_ALIGN as usize), holds: None }
     }
 
-    /// A buffer with memory for segments of up to `bytes`.
+    /// A buffer with memory for segments of up to `bytes`, which is touched here and not in the first read.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: AVec::with_capacity(TILE_ALIGN as usize, bytes), holds: None }
+        let mut buf = Self::new();
+        buf.hold(bytes);
+        buf
+    }
+
+    /// Makes room for `length` bytes, exactly: what a vector adds when it grows by itself is not in a plan. Never shrinks,
+    /// so that what is read is not filled with zeros first.
+    fn hold(&mut self, length: usize) {
+        if length > self.bytes.len() {
+            self.bytes.reserve_exact(length - self.bytes.len());
+            self.bytes.resize(length, 0);
+        }
     }
 }
 
@@ -77,9 +88,9 @@ impl Store {
         let place = self.segment_place(block, &tiles);
         let length = (place.end - place.start) as usize;
         buf.holds = None;
-        buf.bytes.resize(length, 0);
+        buf.hold(length);
         let shard = self.shard_of(block);
-        files::read_at(&shard.file, &shard.path, place.start, &mut buf.bytes)?;
+        files::read_at(&shard.file, &shard.path, place.start, &mut buf.bytes[..length])?;
         buf.holds = Some((block, tiles));
         Ok(())
     }
@@ -92,7 +103,8 @@ impl Store {
     #[track_caller]
     pub fn segment<'a>(&'a self, block: usize, tiles: Range<usize>, buf: &'a SegmentBuf) -> Segment<'a> {
         assert_eq!(buf.holds.as_ref(), Some(&(block, tiles.clone())), "the buffer holds the block and tiles asked for");
-        Segment { store: self, block, tiles, bytes: &buf.bytes }
+        let place = self.segment_place(block, &tiles);
+        Segment { store: self, block, tiles, bytes: &buf.bytes[..(place.end - place.start) as usize] }
     }
 
     /// The tiles `tiles` of block `block`: from the map if the store is mapped ([`map`](Self::map)), else read into `buf`.
@@ -171,23 +183,30 @@ impl<'a> Segment<'a> {
         self.parse(tile).map_err(|source| self.store.damaged_tile(self.block, tile, source))
     }
 
-    /// The packed bytes of a tile that the segment holds.
-    pub(super) fn packed(&self, tile: usize) -> &'a [u8] {
+    /// The packed bytes of the tile `tile`, its rows and its nonzeros; the checksum is not verified.
+    ///
+    /// # Panics
+    ///
+    /// When the segment does not hold the tile.
+    #[track_caller]
+    pub fn packed(&self, tile: usize) -> (&'a [u8], usize, u64) {
+        assert!(self.tiles.contains(&tile), "tile {tile} is one of {:?}", self.tiles);
         let start = self.store.tile_place(self.block, self.tiles.start).start;
         let place = self.store.tile_place(self.block, tile);
-        &self.bytes[(place.start - start) as usize..(place.end - start) as usize]
+        let bytes = &self.bytes[(place.start - start) as usize..(place.end - start) as usize];
+        (bytes, self.store.tile_rows_of(self.block, tile).len(), self.store.tile_record(self.block, tile).nonzeros)
     }
 
     fn parse(&self, tile: usize) -> Result<Tile<'a>, TileError> {
-        let bytes = self.packed(tile);
+        let (bytes, rows, nonzeros) = self.packed(tile);
         let record = self.store.tile_record(self.block, tile);
         let found = crc32c::crc32c(bytes);
         if found != record.crc {
             return Err(TileError::Checksum { expected: record.crc, found });
         }
-        let (rows, genes) = (self.store.tile_rows_of(self.block, tile).len(), self.store.genes());
+        let genes = self.store.genes();
         Ok(match self.store.layout() {
-            Layout::Sparse => Tile::Sparse(SparseTile::parse(bytes, rows, genes, record.nonzeros)?),
+            Layout::Sparse => Tile::Sparse(SparseTile::parse(bytes, rows, genes, nonzeros)?),
             Layout::Dense => Tile::Dense(DenseTile::parse(bytes, rows, genes)?),
         })
     }

@@ -1,0 +1,156 @@
+//! A few tiles of a source, packed as a conversion would pack them: what its store will be like, and something to try the
+//! arithmetic on, before anything is written.
+
+use aligned_vec::{AVec, ConstAlign};
+
+use super::layout::StoreShape;
+use super::tidy::Tidier;
+use super::{ConvertSpec, check_shape, plan, reader};
+use crate::StorageError;
+use crate::source::{Form, RowChunk, Source};
+use crate::store::Layout;
+use crate::tile::{CellMoments, CsrRows, TileEncoder, encode_dense};
+
+/// Tiles that are looked at, spread over the rows.
+const TILES: usize = 8;
+
+/// Stored entries (values, if dense) after which no further tile is read.
+const ENTRIES: usize = 2_000_000;
+
+/// One tile, packed, in memory.
+#[derive(Debug, Clone)]
+pub struct ExcerptTile {
+    /// Its bytes, aligned like those of a store.
+    pub bytes: AVec<u8, ConstAlign<64>>,
+    /// Its rows.
+    pub rows: usize,
+    /// Its values above zero.
+    pub nonzeros: u64,
+}
+
+/// What is known of a store before it is written.
+#[derive(Debug, Clone)]
+pub struct Excerpt {
+    /// Rows of the matrix.
+    pub cells: usize,
+    /// Columns of the matrix.
+    pub genes: usize,
+    /// Sparse or dense tiles.
+    pub layout: Layout,
+    /// Rows of a block.
+    pub block_rows: usize,
+    /// Rows of a tile.
+    pub tile_rows: usize,
+    /// Values above zero, about.
+    pub nonzeros: u64,
+    /// Bytes of all tiles, about.
+    pub packed_bytes: u64,
+    /// Bytes of the largest tile, about.
+    pub max_tile_bytes: u64,
+    /// Nonzeros of the fullest tile, about.
+    pub max_tile_nonzeros: u64,
+    /// Nonzeros of a row drawn by its squared norm, on average.
+    pub sample_row_nonzeros: u64,
+    /// Memory that the conversion will take beside what the process has already, about.
+    pub converting_bytes: u64,
+    /// The tiles looked at, in the order of their rows.
+    pub tiles: Vec<ExcerptTile>,
+}
+
+/// Looks at a few tiles of `source`: whole where it is small, eight tiles or two million entries of it otherwise.
+///
+/// Costs reading, decompressing and packing these. Nothing is written.
+///
+/// # Errors
+///
+/// - as for [`convert`](super::convert()), as far as the rows looked at tell
+pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, StorageError> {
+    check_shape(source)?;
+    let shape = StoreShape::of(source, spec)?;
+    let form = source.form();
+    let mut packer = Packer::default();
+    let (mut tiles, mut cells) = (Vec::new(), Vec::new());
+    let (mut rows, mut entries) = (0, 0);
+    let step = shape.tiles().div_ceil(TILES).max(1);
+    for tile in (0..shape.tiles()).step_by(step) {
+        let (packed, moments) = packer.pack(source, &shape, form, tile)?;
+        rows += packed.rows;
+        entries += match shape.layout {
+            Layout::Sparse => packed.nonzeros as usize,
+            Layout::Dense => packed.rows * shape.genes,
+        };
+        tiles.push(packed);
+        cells.extend(moments);
+        if entries >= ENTRIES {
+            break;
+        }
+    }
+
+    let scale = shape.cells as f64 / rows.max(1) as f64;
+    let scaled = |sum: u64| (sum as f64 * scale) as u64;
+    let nonzeros = tiles.iter().map(|tile| tile.nonzeros).sum();
+    let largest = tiles.iter().map(|tile| tile.bytes.len() as u64).max().unwrap_or(0);
+    let most = tiles.iter().map(|tile| tile.nonzeros).max().unwrap_or(0).max(1);
+    let (nonzeros, max_tile_nonzeros) = match form {
+        // The row pointers tell both; what they count as entries may be zeros.
+        Form::Sparse { entries, most_per_tile } => (scaled(nonzeros).min(entries), most.max(most_per_tile as u64)),
+        Form::Dense => (scaled(nonzeros), most),
+    };
+    let max_tile_bytes = (largest as f64 * (max_tile_nonzeros as f64 / most as f64)) as u64;
+    let weighted: f64 = cells.iter().map(|cell| f64::from(cell.nonzeros) * cell.sum_sq).sum();
+    let norms: f64 = cells.iter().map(|cell| cell.sum_sq).sum();
+    Ok(Excerpt {
+        cells: shape.cells,
+        genes: shape.genes,
+        layout: shape.layout,
+        block_rows: shape.block_rows,
+        tile_rows: shape.tile_rows,
+        nonzeros,
+        packed_bytes: scaled(tiles.iter().map(|tile| tile.bytes.len() as u64).sum()),
+        max_tile_bytes,
+        max_tile_nonzeros,
+        sample_row_nonzeros: if norms > 0.0 { (weighted / norms).ceil() as u64 } else { 1 },
+        converting_bytes: plan::foresee(source, &shape, spec, (most, largest as f64 / most as f64))?,
+        tiles,
+    })
+}
+
+/// Packs tiles; keeps its buffers.
+#[derive(Default)]
+struct Packer {
+    dense: RowChunk,
+    chunk: RowChunk,
+    tidier: Tidier,
+    encoder: TileEncoder,
+    bytes: Vec<u8>,
+}
+
+impl Packer {
+    fn pack(
+        &mut self,
+        source: &mut dyn Source,
+        shape: &StoreShape,
+        form: Form,
+        tile: usize,
+    ) -> Result<(ExcerptTile, Vec<CellMoments>), StorageError> {
+        let rows = shape.rows_of(tile);
+        if shape.layout == Layout::Sparse && form == Form::Dense {
+            reader::read_sparsely(source, rows.clone(), &mut self.dense, &mut self.chunk)?;
+        } else {
+            source.read_rows(rows.clone(), &mut self.chunk)?;
+        }
+        let moments = match &mut self.chunk {
+            RowChunk::Sparse { indptr, indices, values } => {
+                self.tidier.tidy(indptr, indices, values).map_err(|(row, column)| {
+                    super::beyond(source.path(), source.dataset(), rows.start + row, column)
+                })?;
+                self.encoder.encode(CsrRows { indptr, indices, values }, shape.genes, &mut self.bytes)
+            }
+            RowChunk::Dense { values } => encode_dense(values, shape.genes, &mut self.bytes),
+        };
+        let nonzeros = moments.cells.iter().map(|cell| u64::from(cell.nonzeros)).sum();
+        let mut bytes = AVec::with_capacity(64, self.bytes.len());
+        bytes.extend_from_slice(&self.bytes);
+        Ok((ExcerptTile { bytes, rows: rows.len(), nonzeros }, moments.cells))
+    }
+}
