@@ -16,6 +16,9 @@ use crate::progress::Progress;
 /// Time between two looks at a child; a case takes a hundred times longer where times are worth comparing.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// The program that runs, even where its file has been replaced since it was started.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// A run of a case.
 pub(super) struct Child<'a> {
     pub(super) store: &'a Path,
@@ -30,8 +33,7 @@ pub(super) struct Child<'a> {
 impl Child<'_> {
     /// Runs the case in a process of its own.
     pub(super) fn run(&self, progress: &Progress) -> Result<Measured, Failure> {
-        let program = std::env::current_exe().map_err(|error| cannot("find", &error))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(THIS_PROGRAM);
         command.arg("bench-case").arg(self.store).arg("--scratch").arg(self.scratch);
         for (option, value) in [
             ("-k", self.case.k as u64),
