@@ -171,15 +171,10 @@ impl<'a> Segment<'a> {
         self.parse(tile).map_err(|source| self.store.damaged_tile(self.block, tile, source))
     }
 
-    /// The packed bytes of a tile that the segment holds.
-    pub(super) fn packed(&self, tile: usize) -> &'a [u8] {
+    fn parse(&self, tile: usize) -> Result<Tile<'a>, TileError> {
         let start = self.store.tile_place(self.block, self.tiles.start).start;
         let place = self.store.tile_place(self.block, tile);
-        &self.bytes[(place.start - start) as usize..(place.end - start) as usize]
-    }
-
-    fn parse(&self, tile: usize) -> Result<Tile<'a>, TileError> {
-        let bytes = self.packed(tile);
+        let bytes = &self.bytes[(place.start - start) as usize..(place.end - start) as usize];
         let record = self.store.tile_record(self.block, tile);
         let found = crc32c::crc32c(bytes);
         if found != record.crc {
