@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use partwise::driver::Machine;
 use partwise::storage::{Monitor, StorageError};
 
 use super::case::Measured;
@@ -23,7 +22,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 pub(super) struct Child<'a> {
     pub(super) store: &'a Path,
     pub(super) case: &'a Case,
-    pub(super) machine: Machine,
+    pub(super) memory: u64,
     pub(super) passes: usize,
     pub(super) seed: u64,
     /// Where W goes if the memory does not hold it.
@@ -37,8 +36,8 @@ impl Child<'_> {
         command.arg("bench-case").arg(self.store).arg("--scratch").arg(self.scratch);
         for (option, value) in [
             ("-k", self.case.k as u64),
-            ("--threads", self.machine.threads as u64),
-            ("--memory", self.machine.memory),
+            ("--threads", self.case.threads as u64),
+            ("--memory", self.memory),
             ("--passes", self.passes as u64),
             ("--seed", self.seed),
         ] {
