@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use partwise::driver::Machine;
 use partwise::storage::{Monitor, StorageError};
 
 use super::case::Measured;
@@ -16,11 +15,14 @@ use crate::progress::Progress;
 /// Time between two looks at a child; a case takes a hundred times longer where times are worth comparing.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// The program that runs, even where its file has been replaced since it was started.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// A run of a case.
 pub(super) struct Child<'a> {
     pub(super) store: &'a Path,
     pub(super) case: &'a Case,
-    pub(super) machine: Machine,
+    pub(super) memory: u64,
     pub(super) passes: usize,
     pub(super) seed: u64,
     /// Where W goes if the memory does not hold it.
@@ -30,13 +32,12 @@ pub(super) struct Child<'a> {
 impl Child<'_> {
     /// Runs the case in a process of its own.
     pub(super) fn run(&self, progress: &Progress) -> Result<Measured, Failure> {
-        let program = std::env::current_exe().map_err(|error| cannot("find", &error))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(THIS_PROGRAM);
         command.arg("bench-case").arg(self.store).arg("--scratch").arg(self.scratch);
         for (option, value) in [
             ("-k", self.case.k as u64),
-            ("--threads", self.machine.threads as u64),
-            ("--memory", self.machine.memory),
+            ("--threads", self.case.threads as u64),
+            ("--memory", self.memory),
             ("--passes", self.passes as u64),
             ("--seed", self.seed),
         ] {

@@ -26,7 +26,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use partwise::driver::Machine;
 use partwise::storage::{Monitor, StorageError, Store, Unit};
 
 use crate::failure::{Code, Failure};
@@ -136,7 +135,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
             let child = Child {
                 store: &copies.of_height(case.block_rows).path,
                 case,
-                machine: Machine::new(case.threads, memory),
+                memory,
                 passes,
                 seed: common.seed,
                 scratch: copies.folder(),

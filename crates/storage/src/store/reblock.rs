@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::Path;
 
-use super::segment::SegmentBuf;
 use super::stamp::Overwrite;
 use super::writer::{StoreHeader, StoreWriter};
-use super::{Store, names};
+use super::{Store, files, names};
 use crate::error::StorageError;
 use crate::monitor::{Monitor, Unit};
+use crate::tile::TileError;
 
 /// Cells whose moments are copied at a time.
 const CELLS_AT_A_TIME: usize = 1 << 16;
@@ -50,16 +50,15 @@ pub fn reblock(
     let mut writer = StoreWriter::create(dest, header, overwrite)?;
     monitor.start("copy", store.bytes, Unit::Bytes);
     let mut copied = 0;
-    let mut buf = SegmentBuf::new();
+    let mut bytes = Vec::new();
     for block in 0..store.blocks() {
         for tile in 0..store.block(block).tiles {
             if monitor.cancelled() {
                 return Err(StorageError::Cancelled);
             }
-            let segment = store.read(block, tile..tile + 1, &mut buf)?;
-            segment.tile(tile)?;
             let record = store.tile_record(block, tile);
-            writer.append(segment.packed(tile).0, record.nonzeros, record.crc)?;
+            read_tile(store, block, tile, &mut bytes)?;
+            writer.append(&bytes, record.nonzeros, record.crc)?;
             copied += record.bytes;
             monitor.advance(record.bytes);
         }
@@ -75,6 +74,17 @@ pub fn reblock(
         return Err(StorageError::Cancelled);
     }
     writer.finish_with(&store.genes, &store.totals)
+}
+
+/// Reads the packed bytes of a tile and checks them against their checksum.
+fn read_tile(store: &Store, block: usize, tile: usize, bytes: &mut Vec<u8>) -> Result<(), StorageError> {
+    let place = store.tile_place(block, tile);
+    bytes.resize((place.end - place.start) as usize, 0);
+    let shard = store.shard_of(block);
+    files::read_at(&shard.file, &shard.path, place.start, bytes)?;
+    let (expected, found) = (store.tile_record(block, tile).crc, crc32c::crc32c(bytes));
+    let sound = expected == found;
+    if sound { Ok(()) } else { Err(store.damaged_tile(block, tile, TileError::Checksum { expected, found })) }
 }
 
 /// Copies the annotations, if there are any. A link would be cheaper, and would let a change of one file damage two stores.
