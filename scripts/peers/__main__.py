@@ -28,8 +28,16 @@ PARTS = {
     "dense": dense,
     "large": large,
 }
+# A continuum of cells, where every method is slow; clear types, as many as components; and fewer types than components.
+DATA = ("20:0", "20", "12")
 # Sizes unless they are given, and with --quick.
 SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (150, 10)}
+
+
+def planted(text):
+    """Programs and dominance from P or P:D."""
+    programs, _, dominance = text.partition(":")
+    return int(programs), float(dominance or 0.75)
 
 
 def options():
@@ -42,11 +50,12 @@ def options():
     add("--genes", type=int, metavar="M")
     add("-k", type=int)
     add(
-        "--programs",
-        type=lambda text: [int(part) for part in text.split(",")],
-        metavar="P,…",
+        "--data",
+        type=lambda text: [planted(part) for part in text.split(",")],
+        metavar="P[:D],…",
         default=None,
-        help="planted programs; several numbers: several data sets, the first for everything but the race [default: 20,12]",
+        help="planted programs and their dominance in a cell (0: a continuum, 0.75: clear types); the first data are those "
+        "of all parts, the others of the race only [default: 20:0,20,12]",
     )
     add(
         "--only",
@@ -72,7 +81,7 @@ def options():
     for name, (usual, quick) in SIZES.items():
         if getattr(given, name) is None:
             setattr(given, name, quick if given.quick else usual)
-    given.programs = given.programs or ([given.k] if given.quick else [20, 12])
+    given.data = given.data or [planted(part) for part in ([str(given.k)] if given.quick else DATA)]
     given.only = given.only or [name for name in PARTS if name != "large"] + ["large"] * given.large
     for name in given.only:
         if name not in PARTS:

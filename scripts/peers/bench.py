@@ -30,11 +30,12 @@ class Bench:
         self.figures.append(figure)
         self.say(f"    {figure.line()}")
 
-    def counts(self, programs):
+    def counts(self, planted):
         """Simulated counts, as (name, gzip h5ad, store): made once, kept where the folder is kept."""
-        cells, genes = self.options.cells, self.options.genes
-        name = f"counts {cells}x{genes}, {programs} programs"
-        stem = f"counts-{cells}-{genes}-{programs}"
+        (cells, genes), (programs, dominance) = (self.options.cells, self.options.genes), planted
+        kind = "a continuum of" if dominance == 0 else "cells of"
+        name = f"counts {cells}x{genes}, {kind} {programs} programs"
+        stem = f"counts-{cells}-{genes}-{programs}-{dominance}"
         store, packed = self.folder / f"{stem}.pw", self.folder / f"{stem}.h5ad"
         if not store.exists():
             self.say(f"simulating {name} into a gzip h5ad file")
@@ -49,6 +50,8 @@ class Bench:
                 genes,
                 "--programs",
                 programs,
+                "--dominance",
+                dominance,
                 "-o",
                 plain,
                 "--force",

@@ -13,7 +13,7 @@ PIECE = 4 << 20
 
 def run(bench):
     quick = bench.options.quick
-    for name, _, store in (bench.counts(bench.options.programs[0]), bench.clusters(4000 if quick else 20_000, 2000)):
+    for name, _, store in (bench.counts(bench.options.data[0]), bench.clusters(4000 if quick else 20_000, 2000)):
         files = sorted(file for file in (bench.folder / store).iterdir() if file.is_file())
         blocks = [file for file in files if file.suffix == ".bin"]
         bare, warm, cold = ([] for _ in range(3))

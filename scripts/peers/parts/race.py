@@ -19,8 +19,8 @@ FAR_ENOUGH = 1.0005
 
 
 def run(bench):
-    for programs in bench.options.programs:
-        name, packed, store = bench.counts(programs)
+    for planted in bench.options.data:
+        name, packed, store = bench.counts(planted)
         ours = partwise(bench, store, packed)
         found = peers(bench, packed, min(trace.best for trace in ours))
         best = min(trace.best for trace in (*ours, *found.values()))
