@@ -9,7 +9,7 @@ use super::shape::DataShape;
 use crate::compute::factorize::Local;
 use crate::engine::SEGMENTS;
 use crate::exact::ExactSum;
-use crate::init::STARTS;
+use crate::init::widest;
 use crate::sample::BLOCK_ROWS;
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
@@ -79,8 +79,8 @@ impl Sizes<'_> {
         // Rows of a sample hold more than the average row, since they are drawn by their norm; twice as many is ample.
         let rows = (2.0 * entries as f64 * self.shape.cells as f64 / self.shape.entries().max(1) as f64) as usize;
         let rows = rows.min(caps.rows).min(self.shape.cells);
-        let starts = STARTS as u64 * 4 * (self.shape.genes * stride(self.k)) as u64;
-        let fit = self.factorization(threads, BLOCK_ROWS, TILE_ROWS) + starts + 8 * (rows * self.k) as u64;
+        let wide = Sizes { k: widest(self.k, self.shape.genes), ..*self };
+        let fit = wide.factorization(threads, BLOCK_ROWS, TILE_ROWS) + 8 * (rows * wide.k) as u64;
         packed + gathered.max(fit) + 64 * rows as u64
     }
 }
