@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     /// Divide genes by something first; the result is in the units of the input all the same
     #[arg(long, value_enum, default_value_t = Scale::None)]
     pub(crate) scale: Scale,
-    /// Start: `sample` (a fit of a random sample, several seeds competing), `random`, or the path of an earlier result
+    /// Start: `sample` (a fit of a random sample, components to spare at first), `random`, or the path of an earlier result
     /// [default: sample; random for --solver mu]
     #[arg(long, value_name = "sample|random|PATH")]
     pub(crate) init: Option<String>,

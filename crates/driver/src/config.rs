@@ -24,8 +24,8 @@ pub enum InitSpec {
     /// updates, as published.
     #[default]
     Auto,
-    /// A fit of a random sample of rows, in memory, several starts competing. Costs one pass for reading the sample
-    /// and at most as much work as five more; inputs that are their own sample (2.5 million entries at most) may take
+    /// A fit of a random sample of rows, in memory: more components than wanted at first, those most alike merged. Costs
+    /// one pass for reading the sample and at most as much work as five more; inputs that are their own sample (2.5 million entries at most) may take
     /// 40 million entries' worth, a fraction of a second. The sample is fitted by HALS whatever the solver; for
     /// multiplicative updates, zeros of H are lifted a little.
     Sample,

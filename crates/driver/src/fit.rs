@@ -183,7 +183,7 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
 
     monitor.freed();
     let mut factorization = Factorization::new(&data, &scale, plan.rules, spectra, usages, plan.threads);
-    let limits = Limits { passes: plan.max_passes.saturating_sub(passes).max(1), tol: plan.tol };
+    let limits = Limits { passes: plan.max_passes.saturating_sub(passes).max(1), tol: plan.tol, residual: true };
     let mut trace: Vec<TraceRow> = Vec::new();
     let stop = factorization.run(&engine, limits, passes + 1, &mut |row| {
         monitor.pass(row);

@@ -22,7 +22,7 @@ use super::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::compute::factorize::Local;
 use crate::engine::SEGMENTS;
 use crate::exact::ExactSum;
-use crate::init::STARTS;
+use crate::init::widest;
 use crate::sample::BLOCK_ROWS;
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
@@ -145,14 +145,13 @@ impl Sizes<'_> {
         };
         // Priorities, places and weights.
         let lists = 64 * rows as u64;
-        let starts = STARTS as u64 * 4 * (shape.genes * stride(self.k)) as u64;
         let tile_nonzeros = match shape.layout {
             Layout::Sparse => (TILE_ROWS.min(rows) as u64 * of_row).min(entries) as usize,
             Layout::Dense => 0,
         };
-        let fit = self.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros)
-            + starts
-            + 8 * (rows * self.k) as u64;
+        let wide = Sizes { k: widest(self.k, shape.genes), ..*self };
+        let fit =
+            wide.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros) + 8 * (rows * wide.k) as u64;
         lists + (gathered + buffers).max(gathered + packed + packing).max(packed + fit)
     }
 

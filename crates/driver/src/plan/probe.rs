@@ -211,7 +211,7 @@ impl Probe {
         let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);
         let began = Instant::now();
         for pass in 0.. {
-            fit.run(&engine, Limits { passes: 1, tol: 0.0 }, pass, &mut |row| {
+            fit.run(&engine, Limits { passes: 1, tol: 0.0, residual: true }, pass, &mut |row| {
                 // The first one finds cold buffers.
                 if pass > 0 {
                     folding += watch.last().as_secs_f64();

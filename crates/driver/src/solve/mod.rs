@@ -66,6 +66,8 @@ pub(crate) struct Limits {
     pub(crate) passes: usize,
     /// Relative decrease that counts as none; 0: go on.
     pub(crate) tol: f64,
+    /// Whether to compute the KKT residual, and to stop where there is none.
+    pub(crate) residual: bool,
 }
 
 /// W and H of one matrix, improved pass by pass.
@@ -85,6 +87,8 @@ pub(crate) struct Factorization<'d> {
     sums: PassSums,
     locals: Vec<Local>,
     momentum: Momentum,
+    /// WᵀW of the last accepted pass, in the scale of `spectra`.
+    wtw: Vec<f64>,
     loss: Option<f64>,
     direction: Direction,
 }
@@ -114,14 +118,10 @@ impl<'d> Factorization<'d> {
             sums: PassSums::new(genes, k, ks),
             locals: (0..threads.min(data.blocks()).max(1)).map(|_| Local::new(data, k)).collect(),
             momentum: Momentum::new(rules.extrapolate),
+            wtw: vec![0.0; k * k],
             loss: None,
             direction: Direction::Forward,
         }
-    }
-
-    /// ½‖X−WH‖² of the last accepted pass.
-    pub(crate) fn loss(&self) -> Option<f64> {
-        self.loss
     }
 
     /// W and H of the last accepted pass.
@@ -129,9 +129,9 @@ impl<'d> Factorization<'d> {
         (self.usages, self.spectra)
     }
 
-    /// H of the last accepted pass.
-    pub(crate) fn into_spectra(self) -> Spectra {
-        self.spectra
+    /// H of the last accepted pass and WᵀW (k × k) of the W that it was made with.
+    pub(crate) fn into_spectra(self) -> (Spectra, Vec<f64>) {
+        (self.spectra, self.wtw)
     }
 
     /// Passes until `limits` say stop; `first` is the number of the first one, `seen` is shown each.
@@ -144,7 +144,7 @@ impl<'d> Factorization<'d> {
     ) -> Result<StopReason, DriverError> {
         let mut still = 0;
         for pass in (first..).take(limits.passes) {
-            let row = self.pass(engine, pass)?;
+            let row = self.pass(engine, pass, limits.residual)?;
             seen(&row);
             if limits.tol > 0.0 && row.accepted {
                 still = if row.relative_decrease < limits.tol { still + 1 } else { 0 };
@@ -160,7 +160,7 @@ impl<'d> Factorization<'d> {
     }
 
     /// One pass over the data; the state is that of the last accepted pass, whatever this one brings.
-    fn pass(&mut self, engine: &Engine<'_>, number: usize) -> Result<TraceRow, DriverError> {
+    fn pass(&mut self, engine: &Engine<'_>, number: usize, residual: bool) -> Result<TraceRow, DriverError> {
         let start = Instant::now();
         let (k, ks) = (self.spectra.k(), self.spectra.ks());
         let extrapolation = self.momentum.weight();
@@ -186,7 +186,8 @@ impl<'d> Factorization<'d> {
         engine.monitor().finish();
         self.direction = self.direction.reversed();
 
-        let step = spectra_step::update(&mut self.trial, &self.spectra, &self.sums, self.scale, self.rules.spectra);
+        let rule = self.rules.spectra;
+        let step = spectra_step::update(&mut self.trial, &self.spectra, &self.sums, self.scale, rule, residual);
         let terms = LossTerms { x_sq_norm: self.sq_norm, cross: step.cross, model: step.model };
         let loss = terms.loss();
         if !loss.is_finite() {
@@ -214,6 +215,7 @@ impl<'d> Factorization<'d> {
             std::mem::swap(&mut self.previous, &mut self.spectra);
             std::mem::swap(&mut self.spectra, &mut self.trial);
             self.usages.accept();
+            self.sums.wtw.read(0..k, &mut self.wtw);
             self.loss = Some(loss);
         }
         self.momentum.after(accepted);
@@ -243,6 +245,9 @@ impl<'d> Factorization<'d> {
                 spectra.scale_components(&powers);
             }
             self.usages.rescale(&powers.iter().map(|power| power.recip()).collect::<Vec<_>>());
+            for (row, p) in self.wtw.chunks_exact_mut(powers.len()).zip(&powers) {
+                row.iter_mut().zip(&powers).for_each(|(value, q)| *value /= f64::from(*p) * f64::from(*q));
+            }
         }
         hht.into_iter().map(|value| value as f32).collect()
     }

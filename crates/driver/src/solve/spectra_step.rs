@@ -32,7 +32,8 @@ pub(super) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spe
         return;
     }
     trial.ht_mut().par_iter_mut().zip(spectra.ht()).zip(previous.ht()).for_each(|((trial, h), before)| {
-        *trial = beta.mul_add(h - before, *h).max(0.0);
+        // Not fused: without the instructions for it a fused step is a call of a function.
+        *trial = (h + beta * (h - before)).max(0.0);
     });
 }
 
@@ -43,13 +44,15 @@ pub(super) fn scale_genes(scaled: &mut [f32], ht: &[f32], factors: &[f32], ks: u
     });
 }
 
-/// Updates `trial` from the sums of a pass; `spectra` is H of the last accepted pass.
+/// Updates `trial` from the sums of a pass; `spectra` is H of the last accepted pass. The KKT residual, NaN unless
+/// `residual` asks for it, costs as much as a sweep in f64.
 pub(super) fn update(
     trial: &mut Spectra,
     spectra: &Spectra,
     sums: &PassSums,
     scale: &GeneScale,
     rule: UpdateRule,
+    residual: bool,
 ) -> Step {
     let (k, ks) = (trial.k(), trial.ks());
     let mut wtw = vec![0.0; k * k];
@@ -75,7 +78,7 @@ pub(super) fn update(
             }
             let cross_f32: Vec<f32> = cross.iter().map(|&value| (value * factor) as f32).collect();
             // Before the update, where W is as good as it gets for this H: afterwards H would be, and tell nothing.
-            let kkt = kkt(ht, &cross, &wtw, k, ks);
+            let kkt = residual.then(|| kkt(ht, &cross, &wtw, k, ks));
             rule.apply(ht, &cross_f32, &wtw_f32, k, ks, Dead::Keep);
             ChunkStep::of(ht, old, &cross, kkt)
         })
@@ -87,23 +90,23 @@ pub(super) fn update(
         step.cross += chunk.cross;
         step.change = step.change.max(chunk.change);
         step.nonzeros += chunk.nonzeros;
-        maxima = maxima.merge(chunk.kkt);
+        maxima = maxima.merge(chunk.kkt.unwrap_or_default());
     }
     step.model = loss::model_term(&wtw, &trial.gram());
-    step.kkt_residual = maxima.residual();
+    step.kkt_residual = if residual { maxima.residual() } else { f64::NAN };
     step
 }
 
 /// The share of one chunk of genes.
 struct ChunkStep {
     cross: f64,
-    kkt: Kkt,
+    kkt: Option<Kkt>,
     change: f64,
     nonzeros: u64,
 }
 
 impl ChunkStep {
-    fn of(ht: &[f32], old: &[f32], cross: &[f64], kkt: Kkt) -> Self {
+    fn of(ht: &[f32], old: &[f32], cross: &[f64], kkt: Option<Kkt>) -> Self {
         ChunkStep {
             cross: loss::cross_term(cross, ht),
             kkt,

@@ -4,6 +4,7 @@
 mod bits;
 mod loss;
 mod planted;
+mod rare;
 mod refusals;
 mod starts;
 mod trajectory;

@@ -1,5 +1,6 @@
 //! Small matrices with planted components, and stores of them.
 
+use std::ops::Range;
 use std::path::Path;
 
 use partwise_driver::{DataShape, Fit, Machine, NmfConfig, Plan, fit};
@@ -62,27 +63,33 @@ pub(crate) fn store(folder: &Path, matrix: &Matrix, layout: Layout, block_rows: 
         Layout::Sparse => 256,
         Layout::Dense => 64,
     };
-    let header = StoreHeader {
-        cells: matrix.cells,
-        genes: matrix.genes,
-        layout,
-        block_rows,
-        tile_rows,
-        source: SourceStamp::default(),
-    };
+    let shape = (matrix.cells, matrix.genes);
+    store_of_tiles(folder, shape, layout, (block_rows, tile_rows), &mut |rows| {
+        let values = &matrix.values[rows.start * matrix.genes..rows.end * matrix.genes];
+        encode(values, rows.len(), matrix.genes, layout)
+    })
+}
+
+/// A store of cells × genes in `folder` whose tiles `tile` makes, asked in order.
+pub(crate) fn store_of_tiles(
+    folder: &Path,
+    (cells, genes): (usize, usize),
+    layout: Layout,
+    (block_rows, tile_rows): (usize, usize),
+    tile: &mut dyn FnMut(Range<usize>) -> EncodedTile,
+) -> Store {
+    let header = StoreHeader { cells, genes, layout, block_rows, tile_rows, source: SourceStamp::default() };
     let path = folder.join(format!("{layout:?}-{block_rows}.pw"));
     let mut writer = StoreWriter::create(&path, header, Overwrite::Refuse).unwrap();
     // Blocks start where a tile starts, so tiles are cut anew in each.
-    for block in 0..matrix.cells.div_ceil(block_rows) {
-        let end = ((block + 1) * block_rows).min(matrix.cells);
+    for block in 0..cells.div_ceil(block_rows) {
+        let end = ((block + 1) * block_rows).min(cells);
         for first in (block * block_rows..end).step_by(tile_rows) {
-            let rows = first..(first + tile_rows).min(end);
-            let values = &matrix.values[rows.start * matrix.genes..rows.end * matrix.genes];
-            writer.push_tile(encode(values, rows.len(), matrix.genes, layout)).unwrap();
+            writer.push_tile(tile(first..(first + tile_rows).min(end))).unwrap();
         }
     }
     let mut annotations = AnnDataWriter::create(&writer.annotations_path(), Overwrite::Refuse).unwrap();
-    for (axis, n) in [(partwise_storage::Axis::Cells, matrix.cells), (partwise_storage::Axis::Genes, matrix.genes)] {
+    for (axis, n) in [(partwise_storage::Axis::Cells, cells), (partwise_storage::Axis::Genes, genes)] {
         let mut frame = annotations.dataframe(axis, n).unwrap();
         frame.names((0..n).map(|i| i.to_string())).unwrap();
         frame.finish().unwrap();
@@ -107,11 +114,17 @@ fn encode(values: &[f32], rows: usize, genes: usize, layout: Layout) -> EncodedT
                 }
                 indptr.push(kept.len());
             }
-            let rows = CsrRows { indptr: &indptr, indices: &indices, values: &kept };
-            (TileEncoder::new().encode(rows, genes, &mut bytes), kept.len())
+            return encode_sparse(CsrRows { indptr: &indptr, indices: &indices, values: &kept }, genes);
         }
     };
     EncodedTile { bytes, rows, nonzeros: nonzeros as u64, moments }
+}
+
+/// Sparse rows as a tile.
+pub(crate) fn encode_sparse(rows: CsrRows<'_>, genes: usize) -> EncodedTile {
+    let mut bytes = Vec::new();
+    let moments = TileEncoder::new().encode(rows, genes, &mut bytes);
+    EncodedTile { bytes, rows: rows.indptr.len() - 1, nonzeros: rows.values.len() as u64, moments }
 }
 
 pub(crate) fn plan(store: &Store, config: &NmfConfig, threads: usize) -> Plan {
