@@ -29,10 +29,19 @@ impl Rows {
     }
 }
 
+/// A row to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// Row of the matrix.
+    pub(crate) cell: usize,
+    /// Its stored entries.
+    pub(crate) entries: usize,
+}
+
 /// Takes the rows listed out of every block; each block has a slot of its own, so the order of blocks does not show.
 pub(crate) struct Gather<'p> {
     /// Rows of the matrix, ascending.
-    chosen: &'p [usize],
+    chosen: &'p [Chosen],
     slots: Vec<Mutex<Rows>>,
 }
 
@@ -43,11 +52,13 @@ pub(crate) struct Local {
     rows: Rows,
     /// Where the next entry of each chosen row of the tile goes.
     next: Vec<usize>,
+    /// Which nonzeros of the batch are in chosen rows.
+    found: Vec<u32>,
 }
 
 impl<'p> Gather<'p> {
     /// Will take `chosen` (ascending) out of a matrix of `blocks` blocks.
-    pub(crate) fn new(chosen: &'p [usize], blocks: usize) -> Self {
+    pub(crate) fn new(chosen: &'p [Chosen], blocks: usize) -> Self {
         Gather { chosen, slots: (0..blocks).map(|_| Mutex::default()).collect() }
     }
 
@@ -57,58 +68,68 @@ impl<'p> Gather<'p> {
     }
 
     /// The chosen among these cells.
-    fn among(&self, cells: &Range<usize>) -> &'p [usize] {
-        let first = self.chosen.partition_point(|&cell| cell < cells.start);
-        let end = self.chosen.partition_point(|&cell| cell < cells.end);
+    fn among(&self, cells: &Range<usize>) -> &'p [Chosen] {
+        let first = self.chosen.partition_point(|row| row.cell < cells.start);
+        let end = self.chosen.partition_point(|row| row.cell < cells.end);
         &self.chosen[first..end]
     }
 }
 
 impl Local {
-    /// Two sweeps over the tile: one counts the entries of the chosen rows, one puts them where they belong.
-    fn take_sparse(&mut self, tile: &SparseTile<'_>, chosen: &[usize], first_cell: usize) -> Result<(), TileError> {
-        const NOT_CHOSEN: usize = usize::MAX;
-        let Local { batch, rows, next } = self;
-        let mut slot_of = [NOT_CHOSEN; TILE_ROWS];
-        for (slot, cell) in chosen.iter().enumerate() {
-            slot_of[cell - first_cell] = slot;
-        }
+    /// Puts the entries of the chosen rows where they belong, gene by gene.
+    ///
+    /// Of a tile's nonzeros few are in chosen rows, and which ones cannot be predicted: so a loop without branches lists
+    /// them first.
+    fn take_sparse(&mut self, tile: &SparseTile<'_>, chosen: &[Chosen], first_cell: usize) -> Result<(), TileError> {
+        let Local { batch, rows, next, found } = self;
+        let (mut is_chosen, mut slot_of) = ([false; TILE_ROWS], [0; TILE_ROWS]);
+        let mut end = rows.values.len();
         next.clear();
-        next.resize(chosen.len(), 0);
-        let mut runs = tile.runs();
-        while runs.next_batch(batch)? {
-            for &row in &batch.rows {
-                if let Some(count) = next.get_mut(slot_of[usize::from(row)]) {
-                    *count += 1;
-                }
-            }
-        }
-        let mut at = rows.values.len();
-        for (next, &cell) in next.iter_mut().zip(chosen) {
-            at += std::mem::replace(next, at);
-            rows.cells.push(cell);
-            rows.ends.push(at);
+        for (slot, row) in chosen.iter().enumerate() {
+            is_chosen[row.cell - first_cell] = true;
+            slot_of[row.cell - first_cell] = slot;
+            next.push(end);
+            end += row.entries;
+            rows.cells.push(row.cell);
+            rows.ends.push(end);
         }
         // Exactly: what a Vec adds when it grows by itself is not in the plan.
-        rows.genes.reserve_exact(at - rows.genes.len());
-        rows.genes.resize(at, 0);
-        rows.values.reserve_exact(at - rows.values.len());
-        rows.values.resize(at, 0.0);
+        rows.genes.reserve_exact(end - rows.genes.len());
+        rows.genes.resize(end, 0);
+        rows.values.reserve_exact(end - rows.values.len());
+        rows.values.resize(end, 0.0);
+
         let mut runs = tile.runs();
         while runs.next_batch(batch)? {
-            let mut start = 0;
-            for (&gene, &end) in batch.genes.iter().zip(&batch.ends) {
-                for i in start..end as usize {
-                    if let Some(at) = next.get_mut(slot_of[usize::from(batch.rows[i])]) {
-                        rows.genes[*at] = gene;
-                        rows.values[*at] = batch.values[i];
-                        *at += 1;
-                    }
+            found.resize(found.len().max(batch.rows.len() + 1), 0);
+            let mut count = 0;
+            for (i, &row) in batch.rows.iter().enumerate() {
+                found[count] = i as u32;
+                count += usize::from(is_chosen[usize::from(row)]);
+            }
+            let mut run = 0;
+            for &i in &found[..count] {
+                while batch.ends[run] <= i {
+                    run += 1;
                 }
-                start = end as usize;
+                let slot = slot_of[usize::from(batch.rows[i as usize])];
+                let at = next[slot];
+                if at < end {
+                    rows.genes[at] = batch.genes[run];
+                    rows.values[at] = batch.values[i as usize];
+                }
+                next[slot] += 1;
             }
         }
-        Ok(())
+        // The sums of a cell and its tile are written together; only a store that somebody else made could differ.
+        let ends = &rows.ends[rows.ends.len() - chosen.len()..];
+        match next.iter().zip(ends).find(|(next, end)| next != end) {
+            Some((&found, &expected)) => {
+                let what = "entries of a row, as its sums tell";
+                Err(TileError::Mismatch { what, expected: expected as u64, found: found as u64 })
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -130,7 +151,7 @@ impl Fold for Gather<'_> {
             Tile::Sparse(tile) => local.take_sparse(tile, chosen, place.cells.start)?,
             Tile::Dense(tile) => {
                 let rows = &mut local.rows;
-                for &cell in chosen {
+                for &Chosen { cell, .. } in chosen {
                     let row = cell - place.cells.start;
                     rows.cells.push(cell);
                     rows.values.extend_from_slice(&tile.values[row * tile.genes..(row + 1) * tile.genes]);

@@ -29,7 +29,7 @@ use partwise_storage::store::{Layout, Store};
 
 use super::merge::merge;
 use super::random::means_of_rows;
-use crate::compute::gather::{Gather, Local};
+use crate::compute::gather::{Chosen, Gather, Local};
 use crate::data::{Blocks, StoreBlocks};
 use crate::engine::{Direction, Engine, Hushed};
 use crate::error::DriverError;
@@ -151,8 +151,9 @@ fn read(start: &SampleStart<'_>, engine: &Engine<'_>) -> Result<Sample, DriverEr
             Layout::Dense => genes as u64,
         },
     )?;
-    let mut chosen: Vec<usize> = drawn.iter().map(|row| row.cell).collect();
-    chosen.sort_unstable();
+    let mut chosen: Vec<Chosen> =
+        drawn.iter().map(|row| Chosen { cell: row.cell, entries: row.entries as usize }).collect();
+    chosen.sort_unstable_by_key(|row| row.cell);
     let data = StoreBlocks::new(store);
     let gather = Gather::new(&chosen, data.blocks());
     let mut locals: Vec<Local> = (0..start.threads).map(|_| Local::default()).collect();

@@ -152,7 +152,7 @@ impl Sizes<'_> {
         let wide = Sizes { k: widest(self.k, shape.genes), ..*self };
         let fit =
             wide.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros) + 8 * (rows * wide.k) as u64;
-        lists + (gathered + buffers).max(gathered + packed + packing).max(packed + fit)
+        lists + (gathered + buffers).max(gathered + packed + threads as u64 * packing).max(packed + fit)
     }
 
     /// What writing the result takes besides W.

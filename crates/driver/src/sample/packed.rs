@@ -3,6 +3,7 @@
 use aligned_vec::{AVec, avec};
 use partwise_storage::store::Layout;
 use partwise_storage::tile::{CsrRows, TILE_ROWS, TileEncoder};
+use rayon::prelude::*;
 
 use super::draw::Drawn;
 use crate::compute::gather::Rows;
@@ -53,11 +54,10 @@ impl Sample {
             (if rows.genes.is_empty() { &[][..] } else { &rows.genes[range.clone()] }, &rows.values[range])
         };
 
-        let mut encoder = TileEncoder::new();
         let tiles = drawn
-            .chunks(Self::tile_rows_of(layout))
-            .map(|tile| match layout {
-                Layout::Sparse => pack_sparse(&mut encoder, genes, tile.iter().map(entries)),
+            .par_chunks(Self::tile_rows_of(layout))
+            .map_init(TileEncoder::new, |encoder, tile| match layout {
+                Layout::Sparse => pack_sparse(encoder, genes, tile.iter().map(entries)),
                 Layout::Dense => {
                     let mut dense = avec![0.0; tile.len() * genes];
                     for (into, row) in dense.chunks_exact_mut(genes).zip(tile) {
