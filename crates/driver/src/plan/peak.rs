@@ -80,7 +80,8 @@ impl Sizes<'_> {
         let rows = (2.0 * entries as f64 * self.shape.cells as f64 / self.shape.entries().max(1) as f64) as usize;
         let rows = rows.min(caps.rows).min(self.shape.cells);
         let wide = Sizes { k: widest(self.k, self.shape.genes), ..*self };
-        let fit = wide.factorization(threads, BLOCK_ROWS, TILE_ROWS) + 8 * (rows * wide.k) as u64;
+        let best = 4 * (self.shape.genes * stride(self.k)) as u64;
+        let fit = wide.factorization(threads, BLOCK_ROWS, TILE_ROWS) + 8 * (rows * wide.k) as u64 + best;
         packed + gathered.max(fit) + 64 * rows as u64
     }
 }

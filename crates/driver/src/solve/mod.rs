@@ -129,9 +129,10 @@ impl<'d> Factorization<'d> {
         (self.usages, self.spectra)
     }
 
-    /// H of the last accepted pass and WᵀW (k × k) of the W that it was made with.
-    pub(crate) fn into_spectra(self) -> (Spectra, Vec<f64>) {
-        (self.spectra, self.wtw)
+    /// H of the last accepted pass, WᵀW (k × k) of the W that it was made with, and their loss (infinite before the first
+    /// pass).
+    pub(crate) fn into_spectra(self) -> (Spectra, Vec<f64>, f64) {
+        (self.spectra, self.wtw, self.loss.unwrap_or(f64::INFINITY))
     }
 
     /// Passes until `limits` say stop; `first` is the number of the first one, `seen` is shown each.
