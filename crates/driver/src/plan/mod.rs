@@ -161,6 +161,7 @@ impl NmfConfig {
             SolverSpec::Auto => Rules::EXTRAPOLATED,
             SolverSpec::Hals => Rules::PLAIN,
             SolverSpec::Mu => Rules::MULTIPLICATIVE,
+            SolverSpec::Bpp => Rules::EXACT,
         };
         let caps = sample_caps(self.k, shape);
         let sample = Init::Sample { entries: caps.entries, rows: caps.rows };

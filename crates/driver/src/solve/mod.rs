@@ -55,6 +55,8 @@ impl Rules {
     /// One sweep over W and one over H a pass.
     pub const PLAIN: Rules =
         Rules { usages: UpdateRule::Hals { sweeps: 1 }, spectra: UpdateRule::Hals { sweeps: 1 }, extrapolate: false };
+    /// W the best for H, then H the best for W.
+    pub const EXACT: Rules = Rules { usages: UpdateRule::Bpp, spectra: UpdateRule::Bpp, extrapolate: false };
     /// Lee and Seung's.
     pub const MULTIPLICATIVE: Rules = Rules { usages: UpdateRule::Mu, spectra: UpdateRule::Mu, extrapolate: false };
 }

@@ -3,6 +3,7 @@
 mod dense;
 mod gram;
 mod loss;
+mod pivoting;
 mod shapes;
 mod sparse;
 mod update;
