@@ -42,6 +42,8 @@ pub(crate) enum Solver {
     Hals,
     /// Lee and Seung's multiplicative updates as published
     Mu,
+    /// Alternating exact least squares, by block principal pivoting
+    Bpp,
 }
 
 /// `--scale`.
@@ -60,6 +62,7 @@ impl Settings {
             Solver::Auto => SolverSpec::Auto,
             Solver::Hals => SolverSpec::Hals,
             Solver::Mu => SolverSpec::Mu,
+            Solver::Bpp => SolverSpec::Bpp,
         };
         let scale = match self.scale {
             Scale::None => ScaleSpec::None,

@@ -3,6 +3,7 @@
 import anndata
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 from sklearn.decomposition import NMF
 
 from conftest import relative_error
@@ -55,6 +56,25 @@ def test_plain_hals_follows_numpy(partwise, counts):
     w, h = plain_hals(x, *start(partwise, x, 4), passes=10)
     said, _ = partwise.fit(counts, 4, "--solver", "hals", "--init", "start.h5ad", "--max-passes", 10, "--tol", 0)
     assert said["relative_error"] == pytest.approx(relative_error(x, w, h), rel=1e-4)
+
+
+def test_pivoting_gives_every_row_and_gene_its_exact_solution(partwise, counts):
+    x = matrix_of(counts)
+    _, h = start(partwise, x, 4)
+    # W comes with rows of H of norms in [1, 2), scaled by powers of two.
+    h /= 2.0 ** np.floor(np.log2(np.linalg.norm(h, axis=1, keepdims=True)))
+    _, result = partwise.fit(counts, 4, "--solver", "bpp", "--init", "start.h5ad", "--max-passes", 1)
+    for i in range(0, x.shape[0], 50):
+        row = np.asarray(x[i].todense()).ravel()
+        np.testing.assert_allclose(result.w[i], nnls(h.T, row)[0], rtol=1e-4, atol=1e-5 * np.abs(row).max())
+    for j in range(0, x.shape[1], 20):
+        column = np.asarray(x[:, [j]].todense()).ravel()
+        np.testing.assert_allclose(result.h[:, j], nnls(result.w, column)[0], rtol=1e-4, atol=1e-5 * result.h.max())
+
+
+def test_pivoting_ends_as_low_as_the_default(partwise, counts):
+    error = lambda *options: partwise.fit(counts, 5, *options)[0]["relative_error"]
+    assert error("--solver", "bpp") <= error() * 1.001
 
 
 def as_good_as_scikit_learn(partwise, path, k):

@@ -151,7 +151,7 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
     // Multiplicative updates cannot leave zero, the others do not care where they come from.
     let usages_start = match plan.rules.usages {
         UpdateRule::Mu => UsagesStart::Uniform { scale: uniform, seed: plan.seed },
-        UpdateRule::Hals { .. } => UsagesStart::Zero,
+        UpdateRule::Hals { .. } | UpdateRule::Bpp => UsagesStart::Zero,
     };
 
     let mut passes = 0;

@@ -51,6 +51,7 @@ pub fn write(
 fn settings(plan: &Plan) -> Vec<(String, Value)> {
     let rule = |rule: UpdateRule| match rule {
         UpdateRule::Mu => ("mu", 1),
+        UpdateRule::Bpp => ("bpp", 1),
         UpdateRule::Hals { sweeps } => ("hals", sweeps as i64),
     };
     let (name, usages_sweeps) = rule(plan.rules.usages);

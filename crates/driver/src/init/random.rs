@@ -37,11 +37,12 @@ pub(crate) fn means_of_rows(
     scale: &GeneScale,
     k: usize,
     seed: u64,
+    stream: u64,
 ) -> Result<Spectra, TileError> {
     let (rows, genes) = (view.cells(), view.genes());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Not the stream of the sample's own luck.
-    rng.set_stream(1);
+    rng.set_stream(1 + stream);
     let mut components_of_row = vec![Vec::new(); rows];
     for c in 0..k {
         for row in index::sample(&mut rng, rows, ROWS_OF_A_MEAN.min(rows)) {

@@ -22,7 +22,7 @@
 //!
 //! All of it together may cost at most the work of [`WORK_PASSES`] passes over X, counted in stored entries times
 //! components. Inputs so small that the sample is all of X may use [`SMALL_WORK`] entries, a fraction of a second, because
-//! there a better start costs nobody anything.
+//! there a better start costs nobody anything; what one start leaves of that goes into more, and the best is taken.
 
 use partwise_storage::Unit;
 use partwise_storage::store::{Layout, Store};
@@ -52,6 +52,8 @@ const FEWEST_ROWS: usize = 256;
 /// decrease that ends it; and where the sample is all of X.
 const WIDE: (usize, f64, f64) = (2, 0.4, 1e-3);
 const WIDE_SMALL: (usize, f64, f64) = (3, 0.2, 3e-3);
+/// Starts at most where the sample is all of X, as long as the work lasts for one more like the last.
+const STARTS: u64 = 8;
 /// A fit of a sample ends when two passes in a row decrease its loss by less than this. What is merged, or grown to a
 /// larger sample, changes by more; the last one goes on for longer, since passes over a sample are cheaper than those
 /// over X that they save.
@@ -87,17 +89,27 @@ pub(crate) fn sample(start: &SampleStart<'_>, engine: &Engine<'_>) -> Result<(Sp
 
     let rows = quarter(&sample);
     let part = SampleView::new(&sample, rows).map_err(DriverError::Sample)?;
-    let whole = rows == sample.rows();
+    let all = SampleView::new(&sample, sample.rows()).map_err(DriverError::Sample)?;
     let (factor, share, tol) = if small { WIDE_SMALL } else { WIDE };
     let wide = (factor * start.k).min(start.store.genes()).min(rows).max(start.k);
-    let spectra = means_of_rows(&part, start.scale, wide, start.seed).map_err(DriverError::Sample)?;
-    let (spectra, wtw) = work.fit(start, &engine, &part, spectra, share, tol)?;
-    let mut spectra = merge(&spectra, &wtw, start.k);
-    if !whole {
-        (spectra, _) = work.fit(start, &engine, &part, spectra, QUARTER_PART, QUARTER_TOL)?;
+    let mut best: Option<(f64, Spectra)> = None;
+    for stream in 0..STARTS {
+        let before = work.spent;
+        let spectra = means_of_rows(&part, start.scale, wide, start.seed, stream).map_err(DriverError::Sample)?;
+        let (spectra, wtw, _) = work.fit(start, &engine, &part, spectra, share, tol)?;
+        let mut spectra = merge(&spectra, &wtw, start.k);
+        if rows < sample.rows() {
+            (spectra, ..) = work.fit(start, &engine, &part, spectra, QUARTER_PART, QUARTER_TOL)?;
+        }
+        let (spectra, _, loss) = work.fit(start, &engine, &all, spectra, 1.0, SAMPLE_TOL)?;
+        if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+            best = Some((loss, spectra));
+        }
+        if !small || work.left < work.spent - before {
+            break;
+        }
     }
-    let all = SampleView::new(&sample, sample.rows()).map_err(DriverError::Sample)?;
-    (spectra, _) = work.fit(start, &engine, &all, spectra, 1.0, SAMPLE_TOL)?;
+    let (_, spectra) = best.expect("there is a first start");
     Ok((spectra, work.spent / total))
 }
 
@@ -109,7 +121,7 @@ struct Work {
 
 impl Work {
     /// Passes over `view` until its loss falls by less than `tol`, for at most this part of the work that is left;
-    /// the new H and WᵀW. Without work for a pass H comes back as it was.
+    /// the new H, WᵀW and the loss.
     fn fit(
         &mut self,
         start: &SampleStart<'_>,
@@ -118,7 +130,7 @@ impl Work {
         spectra: Spectra,
         part: f64,
         tol: f64,
-    ) -> Result<(Spectra, Vec<f64>), DriverError> {
+    ) -> Result<(Spectra, Vec<f64>, f64), DriverError> {
         let k = spectra.k();
         let cost = view.entries() as f64 * k as f64 / start.k as f64;
         // One at least: a merger needs WᵀW, and the least input may be its own sample.

@@ -177,6 +177,7 @@ impl NmfConfig {
             SolverSpec::Auto => Rules::EXTRAPOLATED,
             SolverSpec::Hals => Rules::PLAIN,
             SolverSpec::Mu => Rules::MULTIPLICATIVE,
+            SolverSpec::Bpp => Rules::EXACT,
         };
         let caps = sample_caps(self.k, shape);
         let sample = Init::Sample { entries: caps.entries, rows: caps.rows };

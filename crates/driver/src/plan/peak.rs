@@ -150,8 +150,10 @@ impl Sizes<'_> {
             Layout::Dense => 0,
         };
         let wide = Sizes { k: widest(self.k, shape.genes), ..*self };
-        let fit =
-            wide.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros) + 8 * (rows * wide.k) as u64;
+        let best = 4 * (shape.genes * stride(self.k)) as u64;
+        let fit = wide.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros)
+            + 8 * (rows * wide.k) as u64
+            + best;
         lists + (gathered + buffers).max(gathered + packed + threads as u64 * packing).max(packed + fit)
     }
 

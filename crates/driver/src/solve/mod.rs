@@ -55,6 +55,8 @@ impl Rules {
     /// One sweep over W and one over H a pass.
     pub const PLAIN: Rules =
         Rules { usages: UpdateRule::Hals { sweeps: 1 }, spectra: UpdateRule::Hals { sweeps: 1 }, extrapolate: false };
+    /// W the best for H, then H the best for W.
+    pub const EXACT: Rules = Rules { usages: UpdateRule::Bpp, spectra: UpdateRule::Bpp, extrapolate: false };
     /// Lee and Seung's.
     pub const MULTIPLICATIVE: Rules = Rules { usages: UpdateRule::Mu, spectra: UpdateRule::Mu, extrapolate: false };
 }
@@ -129,9 +131,10 @@ impl<'d> Factorization<'d> {
         (self.usages, self.spectra)
     }
 
-    /// H of the last accepted pass and WᵀW (k × k) of the W that it was made with.
-    pub(crate) fn into_spectra(self) -> (Spectra, Vec<f64>) {
-        (self.spectra, self.wtw)
+    /// H of the last accepted pass, WᵀW (k × k) of the W that it was made with, and their loss (infinite before the first
+    /// pass).
+    pub(crate) fn into_spectra(self) -> (Spectra, Vec<f64>, f64) {
+        (self.spectra, self.wtw, self.loss.unwrap_or(f64::INFINITY))
     }
 
     /// Passes until `limits` say stop; `first` is the number of the first one, `seen` is shown each.

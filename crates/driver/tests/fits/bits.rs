@@ -12,7 +12,7 @@ fn threads_segments_maps_and_scratch_files_do_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     for (layout, matrix) in [(Layout::Sparse, counts(1500, 90, 4, 1)), (Layout::Dense, dense(1500, 90, 4, 2))] {
         let mut store = store(folder.path(), &matrix, layout, 256);
-        for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu] {
+        for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu, SolverSpec::Bpp] {
             let config = NmfConfig::new(5).with_solver(solver).with_seed(3).with_max_passes(6);
             let mut digests = Vec::new();
             for threads in [1, 2, 7] {

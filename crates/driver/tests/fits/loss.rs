@@ -1,9 +1,11 @@
 //! The loss printed is true, and accepted passes never raise it.
 
-use partwise_driver::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
+use partwise_driver::{InitSpec, NmfConfig, ScaleSpec, SolverSpec, TraceRow};
 use partwise_storage::store::Layout;
 
 use crate::planted::{Matrix, counts, dense, run, sq_residual, store, usages};
+
+const SOLVERS: [SolverSpec; 4] = [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu, SolverSpec::Bpp];
 
 fn standard_deviations(x: &Matrix) -> Vec<f64> {
     let n = x.cells as f64;
@@ -27,7 +29,7 @@ fn the_reported_error_is_that_of_the_factors() {
             (ScaleSpec::None, Box::new(|_| 1.0) as Box<dyn Fn(usize) -> f64>),
             (ScaleSpec::Std, Box::new(|j: usize| 1.0 / std[j])),
         ] {
-            for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu] {
+            for solver in SOLVERS {
                 let fit = run(&store, &NmfConfig::new(3).with_solver(solver).with_scale(scale).with_max_passes(8));
                 let sq_norm: f64 = x
                     .values
@@ -46,18 +48,57 @@ fn the_reported_error_is_that_of_the_factors() {
     }
 }
 
+/// Over accepted passes the loss rises by no more than both losses may be off.
+fn assert_nonincreasing(trace: &[TraceRow], sq_norm: f64, what: &str) {
+    let accepted: Vec<&TraceRow> = trace.iter().filter(|row| row.accepted).collect();
+    assert!(accepted.len() > 1, "{what}: {} accepted passes", accepted.len());
+    for pair in accepted.windows(2) {
+        let (old, new) = (pair[0].loss, pair[1].loss);
+        assert!(new <= old + 1e-6 * sq_norm, "{what}: pass {} rose from {old} to {new}", pair[1].pass);
+    }
+}
+
+/// Nothing but single nonzeros: every row and every gene has one at most.
+fn scattered(cells: usize, genes: usize) -> Matrix {
+    let mut values = vec![0.0; cells * genes];
+    for i in (0..cells.min(genes)).filter(|i| i % 3 > 0) {
+        values[i * genes + (i * 7) % genes] = (1 + i % 5) as f32;
+    }
+    Matrix { cells, genes, values }
+}
+
+/// The same row over and over, so that components become copies of one another.
+fn repeated(cells: usize, genes: usize) -> Matrix {
+    let values =
+        (0..cells * genes).map(|i| if (i % genes).is_multiple_of(4) { (1 + i % genes) as f32 } else { 0.0 }).collect();
+    Matrix { cells, genes, values }
+}
+
 #[test]
 fn accepted_passes_never_raise_the_loss() {
-    let folder = tempfile::tempdir().unwrap();
-    for (layout, x) in [(Layout::Sparse, counts(900, 60, 5, 7)), (Layout::Dense, dense(900, 60, 5, 8))] {
+    let cases = [
+        ("sparse, with empty rows and genes and single nonzeros", Layout::Sparse, counts(900, 60, 5, 7)),
+        ("dense", Layout::Dense, dense(900, 60, 5, 8)),
+        ("single nonzeros only", Layout::Sparse, scattered(300, 80)),
+        ("one row repeated", Layout::Sparse, repeated(300, 40)),
+    ];
+    for (name, layout, x) in cases {
+        let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), &x, layout, 256);
-        for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu] {
+        for solver in SOLVERS {
             for init in [InitSpec::Random, InitSpec::Sample] {
-                let config = NmfConfig::new(6).with_solver(solver).with_init(init).with_tol(0.0).with_max_passes(60);
-                let accepted: Vec<f64> =
-                    run(&store, &config).trace.iter().filter(|row| row.accepted).map(|row| row.loss).collect();
-                for pair in accepted.windows(2) {
-                    assert!(pair[1] <= pair[0] + 1e-6 * x.sq_norm(), "{layout:?} {solver:?}: {pair:?}");
+                for scale in [ScaleSpec::None, ScaleSpec::Std] {
+                    let what = format!("{name}, {solver:?}, {init:?}, {scale:?}");
+                    let config = NmfConfig::new(6).with_solver(solver).with_init(init.clone()).with_scale(scale);
+                    let fit = run(&store, &config.with_tol(0.0).with_max_passes(40));
+                    let sq_norm = match scale {
+                        ScaleSpec::None => x.sq_norm(),
+                        ScaleSpec::Std => {
+                            let std = standard_deviations(&x);
+                            x.values.iter().enumerate().map(|(i, &v)| (f64::from(v) / std[i % x.genes]).powi(2)).sum()
+                        }
+                    };
+                    assert_nonincreasing(&fit.trace, sq_norm, &what);
                 }
             }
         }

@@ -132,7 +132,7 @@ pub(crate) fn plan(store: &Store, config: &NmfConfig, threads: usize) -> Plan {
 }
 
 pub(crate) fn run(store: &Store, config: &NmfConfig) -> Fit {
-    fit(store, &plan(store, config, 2), &Quiet).unwrap()
+    fit(store, &plan(store, config, 2), &Quiet).unwrap_or_else(|error| panic!("{config:?}: {error}"))
 }
 
 /// W of a fit, n × k.

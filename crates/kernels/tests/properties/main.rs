@@ -4,6 +4,7 @@ mod dense;
 mod fixed;
 mod gram;
 mod loss;
+mod pivoting;
 mod shapes;
 mod sparse;
 mod update;
