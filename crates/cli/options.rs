@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand};
 use partwise::driver::Machine;
 
+use crate::failure::say;
 use crate::machine;
 use crate::size::ByteSize;
 use crate::{convert, export, fit, info, plan, simulate, verify};
@@ -81,10 +82,17 @@ pub(crate) struct Common {
 impl Common {
     /// The threads and the memory that were asked for, or what the machine gives.
     pub(crate) fn machine(&self) -> Machine {
-        Machine::new(
-            self.threads.map_or_else(machine::threads, NonZeroUsize::get),
-            self.memory.map_or_else(machine::default_memory, |size| size.0),
-        )
+        let memory = self.memory.map_or_else(machine::default_memory, |size| size.0);
+        Machine::new(self.threads.map_or_else(machine::threads, NonZeroUsize::get), memory)
+            .with_cache(machine::page_cache(memory))
+    }
+
+    /// More threads than cores are allowed, and said.
+    pub(crate) fn remark(&self) {
+        let cores = machine::threads();
+        if let Some(threads) = self.threads.filter(|threads| threads.get() > cores) {
+            say(&format!("{threads} threads on {cores} cores: no faster than {cores}, and more memory"));
+        }
     }
 }
 
