@@ -26,6 +26,17 @@ pub(crate) fn default_memory() -> u64 {
     limit.min(system.total_memory()) / 2
 }
 
+/// What the page cache may hold beside a process of `memory` bytes: half of what the machine has to give beyond that, for
+/// others want some of it as well. Everything on a system that does not tell.
+pub(crate) fn page_cache(memory: u64) -> u64 {
+    let Ok(mut system) = System::new() else { return u64::MAX };
+    system.refresh_memory();
+    match system.available_memory() {
+        0 => u64::MAX,
+        available => available.saturating_sub(memory) / 2,
+    }
+}
+
 /// The kind of CPU, as its maker calls it; empty on a system that does not tell.
 pub(crate) fn cpu() -> String {
     let Ok(mut system) = System::new() else { return String::new() };

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 
 fn run(verb: &Verb) -> Result<(), Failure> {
     let cancel = interrupt::arm().map_err(|error| Failure::new(Code::Io, format!("cannot handle Ctrl-C: {error}")))?;
+    verb.remark();
     let progress = Progress::new(verb.quiet(), cancel);
     match verb {
         Verb::Fit(options) => fit::run(options, &progress),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use clap::{Args, Parser, Subcommand};
 use partwise::driver::Machine;
 
+use crate::failure::say;
 use crate::machine;
 use crate::size::ByteSize;
 use crate::{bench, convert, export, fit, info, plan, simulate, verify};
@@ -44,20 +45,38 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// The options that verbs have in common; `bench` has its own.
+    fn common(&self) -> Option<&Common> {
+        match self {
+            Verb::Fit(options) => Some(&options.common),
+            Verb::Convert(options) => Some(&options.common),
+            Verb::Info(options) => Some(&options.common),
+            Verb::Verify(options) => Some(&options.common),
+            Verb::Export(options) => Some(&options.common),
+            Verb::Plan(options) => Some(&options.common),
+            Verb::Simulate(options) => Some(&options.common),
+            Verb::Bench(_) | Verb::BenchCase(_) => None,
+        }
+    }
+
     /// Whether no progress is wanted.
     pub(crate) fn quiet(&self) -> bool {
-        let common = match self {
-            Verb::Fit(options) => &options.common,
-            Verb::Convert(options) => &options.common,
-            Verb::Info(options) => &options.common,
-            Verb::Verify(options) => &options.common,
-            Verb::Export(options) => &options.common,
-            Verb::Plan(options) => &options.common,
-            Verb::Simulate(options) => &options.common,
-            Verb::Bench(options) => return options.quiet(),
-            Verb::BenchCase(options) => &options.common,
+        match self {
+            Verb::Bench(options) => options.quiet(),
+            verb => verb.common().is_none_or(|common| common.quiet),
+        }
+    }
+
+    /// Says once what is allowed and yet odd. A case of `bench` stays silent: `bench` has said it.
+    pub(crate) fn remark(&self) {
+        let most = match self {
+            Verb::Bench(options) => options.most_threads(),
+            verb => verb.common().and_then(|common| common.threads),
         };
-        common.quiet
+        let cores = machine::threads();
+        if let Some(threads) = most.filter(|threads| threads.get() > cores) {
+            say(&format!("{threads} threads on {cores} cores: no faster than {cores}, and more memory"));
+        }
     }
 }
 
@@ -88,10 +107,9 @@ pub(crate) struct Common {
 impl Common {
     /// The threads and the memory that were asked for, or what the machine gives.
     pub(crate) fn machine(&self) -> Machine {
-        Machine::new(
-            self.threads.map_or_else(machine::threads, NonZeroUsize::get),
-            self.memory.map_or_else(machine::default_memory, |size| size.0),
-        )
+        let memory = self.memory.map_or_else(machine::default_memory, |size| size.0);
+        Machine::new(self.threads.map_or_else(machine::threads, NonZeroUsize::get), memory)
+            .with_cache(machine::page_cache(memory))
     }
 }
 

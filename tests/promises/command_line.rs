@@ -97,3 +97,14 @@ fn passes_are_told_as_they_end_unless_silenced_and_the_trace_has_them_all() {
     assert!(trace.starts_with("pass,loss,relative_error,"));
     assert!(folder.ok(&format!("{fit} --quiet")).stderr.is_empty());
 }
+
+#[test]
+fn more_threads_than_cores_are_allowed_and_said_once() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 600 --genes 60 --depth 40 -o x.h5ad");
+    let one = folder.json("fit x.h5ad -k 3 -o a.h5ad --threads 1");
+    let ran = folder.ok("fit x.h5ad -k 3 -o b.h5ad --threads 4096 --json");
+    assert_eq!(ran.stderr.matches("4096 threads on").count(), 1, "{}", ran.stderr);
+    assert!(ran.stdout.contains(one["digest"].as_str().expect("a digest")), "{}", ran.stdout);
+    assert!(!folder.ok("info x.h5ad --threads 1").stderr.contains("threads on"));
+}

@@ -48,7 +48,7 @@ impl Grid {
         }
         match cases.iter().filter_map(|case| case.plan.as_ref().err()).min() {
             Some(&needed) if cases.iter().all(|case| case.plan.is_err()) => {
-                Err(ConfigError::Memory { budget: memory, needed }.into())
+                Err(ConfigError::Memory { budget: memory, needed, lower_blocks: None }.into())
             }
             _ => Ok(Grid { cases }),
         }

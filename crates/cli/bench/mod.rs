@@ -105,6 +105,11 @@ impl Options {
     pub(crate) fn quiet(&self) -> bool {
         self.common.quiet
     }
+
+    /// The largest number of threads that was typed.
+    pub(crate) fn most_threads(&self) -> Option<NonZeroUsize> {
+        self.common.threads.iter().max().copied()
+    }
 }
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {

@@ -60,6 +60,8 @@ struct Report {
     reading_seconds: f64,
     update_seconds: f64,
     store_mapped: bool,
+    /// Of the blocks, what stays in memory from the first pass on.
+    pinned_bytes: u64,
     usages_in_memory: bool,
     usages_bytes: u64,
     /// Of the conversion, where there has to be one.
@@ -123,6 +125,7 @@ impl Report {
             reading_seconds: time.reading,
             update_seconds: time.update,
             store_mapped: plan.map_store,
+            pinned_bytes: plan.pinned_bytes,
             usages_in_memory: plan.usages == UsagesPlace::Memory,
             usages_bytes: 4 * (shape.cells * plan.k) as u64,
             converting_peak_bytes: converting,
@@ -141,7 +144,13 @@ impl fmt::Display for Report {
         writeln!(f, "data     {shape}, {about}{} nonzeros, {}", thousands(self.nonzeros), self.layout)?;
         writeln!(f, "blocks   {} of {} rows, tiles of {} rows", self.blocks, self.block_rows, self.tile_rows)?;
         writeln!(f, "threads  {} of {}", self.threads, self.threads_wanted)?;
-        let how = if self.store_mapped { "mapped into memory" } else { "streamed from disk" };
+        let how = match (self.store_mapped, self.pinned_bytes) {
+            (true, _) => "mapped into memory".to_owned(),
+            (false, 0) => "streamed from disk".to_owned(),
+            (false, _) => {
+                format!("{} of it read from disk, the rest stays in memory", ByteSize(self.read_bytes_per_pass))
+            }
+        };
         let time = duration(Duration::from_secs_f64(self.pass_seconds));
         writeln!(f, "a pass   about {time}, {about}{}, {how}", ByteSize(self.bytes_per_pass))?;
         let place = if self.usages_in_memory { "in memory" } else { "on disk, beside the result" };

@@ -1,6 +1,8 @@
 //! What the engine folds over: row blocks, whether they lie in a store on disk or in memory.
 
 use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use partwise_storage::store::{BlockInfo, Layout, SegmentBuf, Store};
 use partwise_storage::tile::{Tile, TileError};
@@ -59,16 +61,64 @@ pub trait Blocks: Sync {
 }
 
 /// A store as the engine sees it.
+///
+/// Where it is not mapped, its first blocks may stay in memory once they are read, the next ones are left to the system's
+/// page cache, and those beyond are dropped from it behind the reader. A cyclic scan through a cache that holds a part of
+/// what is scanned finds nothing there when it comes round again; a part that stays is found in every pass, whichever
+/// direction it goes.
 #[derive(Debug)]
 pub struct StoreBlocks<'s> {
     store: &'s Store,
     gene_sq_norms: Vec<f64>,
+    /// The blocks that stay, each filled when it is first read.
+    pinned: Vec<OnceLock<SegmentBuf>>,
+    /// First block that is dropped from the page cache.
+    dropped_from: usize,
+    /// Bytes read so far.
+    read: AtomicU64,
 }
 
 impl<'s> StoreBlocks<'s> {
-    /// All blocks of `store`.
+    /// All blocks of `store`; none stays in memory, the page cache is left alone.
     pub fn new(store: &'s Store) -> Self {
-        StoreBlocks { store, gene_sq_norms: store.gene_moments().iter().map(|gene| gene.sum_sq).collect() }
+        let gene_sq_norms = store.gene_moments().iter().map(|gene| gene.sum_sq).collect();
+        let dropped_from = store.blocks();
+        StoreBlocks { store, gene_sq_norms, pinned: Vec::new(), dropped_from, read: AtomicU64::new(0) }
+    }
+
+    /// Keeps as many of the first blocks as fit into `pinned` bytes, and leaves as many of the next ones to the page cache
+    /// as fit into `cached` bytes.
+    pub fn keeping(mut self, pinned: u64, cached: u64) -> Self {
+        // The next multiple of a page is what a buffer takes.
+        let take = |from: usize, bytes: u64| {
+            let mut left = bytes;
+            let fits = |&block: &usize| {
+                let needed = (self.store.block(block).bytes as u64).next_multiple_of(4096) + 64;
+                left.checked_sub(needed).is_some_and(|rest| {
+                    left = rest;
+                    true
+                })
+            };
+            from + (from..self.store.blocks()).take_while(fits).count()
+        };
+        let kept = if self.store.is_mapped() { 0 } else { take(0, pinned) };
+        self.dropped_from = take(kept, cached);
+        self.pinned = (0..kept).map(|_| OnceLock::new()).collect();
+        self
+    }
+
+    /// Bytes read from the store so far; what is mapped is not read.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    fn read(&self, block: usize, tiles: Range<usize>, buf: &mut SegmentBuf) -> Result<(), DriverError> {
+        self.store.read_into(block, tiles.clone(), buf)?;
+        self.read.fetch_add(buf.filled() as u64, Ordering::Relaxed);
+        if block >= self.dropped_from {
+            self.store.forget(block, tiles);
+        }
+        Ok(())
     }
 }
 
@@ -113,7 +163,14 @@ impl Blocks for StoreBlocks<'_> {
         self.store.is_mapped()
     }
     fn fetch(&self, block: usize, tiles: Range<usize>, buf: &mut SegmentBuf) -> Result<(), DriverError> {
-        Ok(self.store.read_into(block, tiles, buf)?)
+        let Some(slot) = self.pinned.get(block) else { return self.read(block, tiles, buf) };
+        if slot.get().is_none() {
+            let mut kept = SegmentBuf::new();
+            self.read(block, 0..self.store.block(block).tiles, &mut kept)?;
+            // A block has one reader at a time; were there two, they would have read the same.
+            let _ = slot.set(kept);
+        }
+        Ok(())
     }
     fn tile<'a>(
         &'a self,
@@ -122,9 +179,10 @@ impl Blocks for StoreBlocks<'_> {
         tile: usize,
         buf: &'a SegmentBuf,
     ) -> Result<Tile<'a>, DriverError> {
-        let segment = match self.store.mapped(block, tiles.clone()) {
-            Some(segment) => segment,
-            None => self.store.segment(block, tiles, buf),
+        let segment = match (self.store.mapped(block, tiles.clone()), self.pinned.get(block).and_then(OnceLock::get)) {
+            (Some(segment), _) => segment,
+            (None, Some(kept)) => self.store.segment(block, 0..self.store.block(block).tiles, kept),
+            (None, None) => self.store.segment(block, tiles, buf),
         };
         Ok(segment.tile(tile)?)
     }

@@ -4,6 +4,24 @@ use std::path::PathBuf;
 
 use partwise_storage::StorageError;
 
+/// Blocks of fewer rows, which a fit needs less memory for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowerBlocks {
+    /// Rows of a block.
+    pub block_rows: usize,
+    /// The smallest budget that would do with them, bytes.
+    pub needed: u64,
+}
+
+impl LowerBlocks {
+    fn advice(lower: Option<&Self>) -> String {
+        lower.map_or_else(String::new, |LowerBlocks { block_rows, needed }| {
+            let memory = needed.div_ceil(1 << 20);
+            format!("; a store converted with --block-rows {block_rows} needs less (--memory {memory}M)")
+        })
+    }
+}
+
 /// A setting that cannot be carried out, found before any block is read.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
@@ -31,13 +49,15 @@ pub enum ConfigError {
     /// The memory budget is too small for one block in flight.
     #[error(
         "a memory budget of {budget} bytes is too small for this fit; the smallest that would do is {needed} bytes \
-         (--memory {}M)", needed.div_ceil(1 << 20)
+         (--memory {}M){}", needed.div_ceil(1 << 20), LowerBlocks::advice(lower_blocks.as_ref())
     )]
     Memory {
         /// The budget given, bytes.
         budget: u64,
         /// The smallest budget that would do, bytes.
         needed: u64,
+        /// Blocks of which rows would need less.
+        lower_blocks: Option<LowerBlocks>,
     },
     /// Reading a sample is a pass, and there has to be one more.
     #[error("a start from a sample takes one pass and needs at least one more: --max-passes 2, or --init random")]

@@ -41,6 +41,8 @@ pub struct Fit {
     pub passes: usize,
     /// Work on the sample, in passes over X.
     pub sample_passes: f64,
+    /// Bytes of blocks that the full passes read; those that stayed in memory are read once, those mapped not at all.
+    pub bytes_read: u64,
     /// ‖X−WH‖ / ‖X‖ of the matrix factorized (after scaling of genes).
     pub relative_error: f64,
     /// SHA-256 over the bits of W (n × k) and H (k × m), row-major, little-endian f32, as in the result; hexadecimal.
@@ -133,7 +135,7 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 }
 
 fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
-    let data = StoreBlocks::new(store);
+    let data = StoreBlocks::new(store).keeping(plan.pinned_bytes, plan.cached_bytes);
     let scale = GeneScale::new(plan.scale, store.gene_moments(), store.cells());
     let engine = Engine::new(plan.segment_bytes as usize, monitor);
     let (genes, k) = (store.genes(), plan.k);
@@ -200,7 +202,17 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
     usages.settle();
     monitor.freed();
     to_input_units(&mut spectra, &scale);
-    let mut fit = Fit { usages, spectra, trace, stop, passes, sample_passes, relative_error, digest: String::new() };
+    let mut fit = Fit {
+        usages,
+        spectra,
+        trace,
+        stop,
+        passes,
+        sample_passes,
+        bytes_read: data.bytes_read(),
+        relative_error,
+        digest: String::new(),
+    };
     fit.digest = fit.compute_digest()?;
     Ok(fit)
 }

@@ -31,7 +31,7 @@ pub mod trace;
 pub mod usages;
 
 pub use config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
-pub use error::{ConfigError, DriverError};
+pub use error::{ConfigError, DriverError, LowerBlocks};
 pub use fit::{Fit, FitMonitor, fit};
 pub use plan::{DataShape, Init, Machine, PassTime, Plan, Probe};
 pub use solve::Rules;

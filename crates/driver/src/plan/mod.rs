@@ -71,6 +71,12 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// Whether the store is small enough to be mapped into memory as a whole.
     pub map_store: bool,
+    /// Bytes of packed blocks, the first ones of the store, that are read in the first pass and stay in memory; the rest is
+    /// read in every pass.
+    pub pinned_bytes: u64,
+    /// Bytes of packed blocks after these that are left to the system's page cache; what is beyond is dropped from there
+    /// once it is read, so that it does not push them out.
+    pub cached_bytes: u64,
     /// Where W lies.
     pub usages: UsagesPlace,
     /// Packed bytes that a pass reads.
@@ -84,14 +90,15 @@ pub struct Plan {
 impl Plan {
     /// Bytes that each pass after the first has to read because they are not kept in memory.
     pub fn read_bytes(&self) -> u64 {
-        if self.map_store { 0 } else { self.pass_bytes }
+        if self.map_store { 0 } else { self.pass_bytes - self.pinned_bytes }
     }
 }
 
 impl NmfConfig {
     /// Decides how to carry out these settings on a matrix of this shape with this machine. Pure: reads nothing.
     ///
-    /// Takes scratch files for W, smaller segments and fewer threads, in that order, before it gives up.
+    /// Takes scratch files for W, smaller segments and fewer threads, in that order, before it gives up. What then remains of
+    /// the budget holds the whole store, mapped, or as many of its blocks as fit.
     ///
     /// # Errors
     ///
@@ -110,7 +117,7 @@ impl NmfConfig {
             sampled: matches!(init, Init::Sample { .. }),
             passes: self.max_passes - usize::from(matches!(init, Init::Sample { .. })),
         };
-        let streamed = |threads, segment| Held { threads, segment, usages: false, mapped: false };
+        let streamed = |threads, segment| Held { threads, segment, usages: false, mapped: false, pinned: 0 };
         let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let wanted = machine.threads.min(shape.blocks().max(1));
 
@@ -122,13 +129,16 @@ impl NmfConfig {
             .find(|&(threads, segment)| sizes.peak(streamed(threads, segment)) <= machine.memory)
             .ok_or_else(|| ConfigError::Memory {
                 budget: machine.memory,
-                needed: sizes.peak(streamed(1, sizes.smallest_segment())),
+                needed: sizes.smallest(),
+                lower_blocks: sizes.lower_blocks(),
             })?;
         let held = streamed(threads, segment_bytes);
         let in_memory = sizes.peak(Held { usages: true, ..held }) <= machine.memory;
         let held = Held { usages: in_memory, ..held };
         let map_store = sizes.peak(Held { mapped: true, ..held }) <= machine.memory;
         let held = Held { mapped: map_store, ..held };
+        let pinned = if map_store { 0 } else { sizes.room(held) };
+        let held = Held { pinned, ..held };
 
         Ok(Plan {
             k: self.k,
@@ -142,6 +152,8 @@ impl NmfConfig {
             threads_wanted: machine.threads,
             segment_bytes,
             map_store,
+            pinned_bytes: pinned,
+            cached_bytes: machine.cache,
             usages: if in_memory { UsagesPlace::Memory } else { UsagesPlace::Disk(scratch) },
             pass_bytes: shape.packed_bytes,
             peak_bytes: sizes.peak(held),

@@ -7,7 +7,7 @@
 //! always   what the process had when the plan was made, code that it touches later, tables, lanes, the mapped store
 //! start    gather the sample (buffers of the lanes, rows)  |  pack it (rows, packed tiles, an encoder)
 //!          |  fit it (packed tiles, starts, a factorization)
-//! passes   buffers of the lanes, a factorization, W in two generations
+//! passes   buffers of the lanes, a factorization, W in two generations, the blocks that stay in memory
 //! result   W, H, and what the HDF5 library takes to write them; the store is mapped no more
 //! ```
 //!
@@ -21,6 +21,7 @@ use super::caps::sample_caps;
 use super::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::compute::factorize::Local;
 use crate::engine::SEGMENTS;
+use crate::error::LowerBlocks;
 use crate::exact::ExactSum;
 use crate::init::widest;
 use crate::sample::BLOCK_ROWS;
@@ -47,6 +48,7 @@ const COLUMNS_BYTES_PER_CELL: u64 = 128;
 const PACKING_BYTES: u64 = 22;
 
 /// Sizes from which the peak is added up.
+#[derive(Clone, Copy)]
 pub(super) struct Sizes<'p> {
     pub(super) shape: &'p DataShape,
     pub(super) machine: &'p Machine,
@@ -68,12 +70,35 @@ pub(super) struct Held {
     pub(super) segment: u64,
     pub(super) usages: bool,
     pub(super) mapped: bool,
+    /// Bytes of packed blocks that stay in memory from the first pass on.
+    pub(super) pinned: u64,
 }
 
 impl Sizes<'_> {
     /// The smallest piece that can be read at once: a tile.
     pub(super) fn smallest_segment(&self) -> u64 {
         self.shape.max_tile_bytes
+    }
+
+    /// The smallest peak: one thread, one tile at a time, W on disk.
+    pub(super) fn smallest(&self) -> u64 {
+        let segment = self.smallest_segment();
+        self.peak(Held { threads: 1, segment, usages: false, mapped: false, pinned: 0 })
+    }
+
+    /// The tallest blocks with which the smallest peak would be lower by a twentieth, or the lowest ones there can be, and
+    /// that peak: the rows of W in hand are those of a block. `None` where that changes nothing.
+    pub(super) fn lower_blocks(&self) -> Option<LowerBlocks> {
+        let now = self.smallest();
+        let tile = self.shape.tile_rows;
+        let heights =
+            std::iter::successors(Some(self.shape.block_rows / 2 / tile * tile), |rows| Some(rows / 2 / tile * tile));
+        let lower = heights.take_while(|&rows| rows >= tile).map(|block_rows| {
+            let shape = DataShape { block_rows, ..*self.shape };
+            LowerBlocks { block_rows, needed: Sizes { shape: &shape, ..*self }.smallest() }
+        });
+        let lower: Vec<_> = lower.filter(|lower| lower.needed < now).collect();
+        lower.iter().find(|lower| lower.needed <= now - now / 20).or(lower.last()).copied()
     }
 
     /// Peak resident bytes: what is always there, and the largest of start, passes and result.
@@ -103,13 +128,22 @@ impl Sizes<'_> {
                 shape.tile_rows,
                 shape.max_tile_nonzeros,
             )
-            + generations * generation;
+            + generations * generation
+            + held.pinned;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
         let fit = resident + mapped + lanes + passes.max(start);
         // A process that has read with the library has its code already.
         let result = resident.max(RESIDENT + HDF5_BYTES) + generation + self.result();
         let peak = LATER_BYTES + tables + fit.max(result);
         peak + peak / MARGIN
+    }
+
+    /// Bytes of blocks that can stay in memory beside what is `held`: what the passes leave of the budget.
+    pub(super) fn room(&self, held: Held) -> u64 {
+        let without = Sizes { sampled: false, ..*self }.peak(held);
+        let free = self.machine.memory.saturating_sub(without);
+        // With the margin that they add, and the rounding of two divisions.
+        (free - free / MARGIN).saturating_sub(1 << 10).min(self.shape.packed_bytes)
     }
 
     /// What a factorization holds besides W.

@@ -29,12 +29,19 @@ pub struct Machine {
     pub memory: u64,
     /// Bytes of it that are resident when the plan is made.
     pub resident: u64,
+    /// Bytes of files that the system's page cache will keep beside this process.
+    pub cache: u64,
 }
 
 impl Machine {
-    /// A machine for a process that has done nothing yet but open a store.
+    /// A machine for a process that has done nothing yet but open a store, with a page cache that holds whatever is read.
     pub fn new(threads: usize, memory: u64) -> Self {
-        Machine { threads, memory, resident: RESIDENT }
+        Machine { threads, memory, resident: RESIDENT, cache: u64::MAX }
+    }
+
+    /// With a page cache of about `cache` bytes.
+    pub fn with_cache(self, cache: u64) -> Self {
+        Machine { cache, ..self }
     }
 
     /// For a process that has `resident` bytes in memory already.

@@ -51,6 +51,34 @@ fn a_budget_too_small_is_told_what_would_do_and_that_does() {
 }
 
 #[test]
+fn what_the_budget_has_left_holds_blocks() {
+    let shape = shape(2_400_000, 20_000, 1000);
+    let config = NmfConfig::new(20);
+    let plan = |mebibytes| config.plan(&shape, &machine(2, mebibytes)).unwrap();
+    let (small, large, all) = (plan(80), plan(1024), plan(4096));
+    assert!(large.pinned_bytes > 300 << 20 && large.peak_bytes <= large.memory, "{large:?}");
+    assert!(large.memory - large.peak_bytes < 1 << 20, "next to nothing is left over: {large:?}");
+    assert_eq!(large.read_bytes(), shape.packed_bytes - large.pinned_bytes);
+    assert!(small.pinned_bytes < 64 << 20 && small.peak_bytes <= small.memory, "{small:?}");
+    assert_eq!((all.map_store, all.pinned_bytes, all.read_bytes()), (true, 0, 0));
+}
+
+#[test]
+fn lower_blocks_are_advised_where_they_need_less_and_they_do() {
+    let tall = DataShape { block_rows: 16_384, ..shape(1_000_000, 2_000, 100) };
+    let config = NmfConfig::new(64).with_init(InitSpec::Random);
+    let error = config.plan(&tall, &machine(1, 8)).unwrap_err();
+    let ConfigError::Memory { needed, lower_blocks: Some(lower), .. } = error else { panic!("{error}") };
+    assert!(lower.needed < needed && lower.block_rows < 16_384 && lower.block_rows % 256 == 0, "{lower:?}");
+    assert!(error.to_string().contains(&format!("--block-rows {} needs less", lower.block_rows)), "{error}");
+    let shape = DataShape { block_rows: lower.block_rows, ..tall };
+    assert!(config.plan(&shape, &Machine::new(1, lower.needed)).is_ok());
+    let lowest = DataShape { block_rows: 256, ..tall };
+    let error = config.plan(&lowest, &machine(1, 8)).unwrap_err();
+    assert!(matches!(error, ConfigError::Memory { lower_blocks: None, .. }), "{error}");
+}
+
+#[test]
 fn what_shapes_the_result_does_not_depend_on_the_machine() {
     let shape = shape(1_000_000, 20_000, 1000);
     let config = NmfConfig::new(20);

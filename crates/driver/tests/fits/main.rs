@@ -3,6 +3,7 @@
 
 mod bits;
 mod loss;
+mod pinned;
 mod planted;
 mod rare;
 mod refusals;

@@ -54,6 +54,17 @@ pub(super) fn read_at(file: &File, path: &Path, offset: u64, bytes: &mut [u8]) -
     Ok(())
 }
 
+/// Tells the system that `length` bytes from `offset` of `file` on will not be read again soon.
+pub(super) fn forget(file: &File, offset: u64, length: u64) {
+    #[cfg(target_os = "linux")]
+    if let Some(length) = std::num::NonZeroU64::new(length) {
+        // Refused by some file systems: then the pages stay, as they would without this.
+        let _ = rustix::fs::fadvise(file, offset, Some(length), rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset, length);
+}
+
 /// Writes all of `bytes` to `offset` of `file`.
 pub(super) fn write_at(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
     file.write_all_at(bytes, offset).map_err(|error| StorageError::io("write", path, error))

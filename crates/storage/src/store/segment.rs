@@ -19,6 +19,8 @@ use crate::tile::{DenseTile, SparseTile, Tile, TileError};
 #[derive(Clone)]
 pub struct SegmentBuf {
     bytes: AVec<u8, ConstAlign<{ TILE_ALIGN as usize }>>,
+    /// Bytes of the segment read last.
+    filled: usize,
     /// Block and tiles that it holds.
     holds: Option<(usize, Range<usize>)>,
 }
@@ -26,7 +28,7 @@ pub struct SegmentBuf {
 impl SegmentBuf {
     /// An empty buffer without memory yet.
     pub fn new() -> Self {
-        Self { bytes: AVec::new(TILE_ALIGN as usize), holds: None }
+        Self { bytes: AVec::new(TILE_ALIGN as usize), filled: 0, holds: None }
     }
 
     /// A buffer with memory for segments of up to `bytes`, which is touched here and not in the first read.
@@ -34,6 +36,11 @@ impl SegmentBuf {
         let mut buf = Self::new();
         buf.hold(bytes);
         buf
+    }
+
+    /// Bytes of the segment that it holds; 0 if it holds none.
+    pub fn filled(&self) -> usize {
+        if self.holds.is_some() { self.filled } else { 0 }
     }
 
     /// Makes room for `length` bytes, exactly: what a vector adds when it grows by itself is not in a plan. Never shrinks,
@@ -89,10 +96,23 @@ impl Store {
         let length = (place.end - place.start) as usize;
         buf.holds = None;
         buf.hold(length);
+        buf.filled = length;
         let shard = self.shard_of(block);
         files::read_at(&shard.file, &shard.path, place.start, &mut buf.bytes[..length])?;
         buf.holds = Some((block, tiles));
         Ok(())
+    }
+
+    /// Drops the tiles `tiles` of block `block` from the system's page cache, as far as they fill whole pages. A hint: nothing
+    /// is said where the system does not take it.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such block or tile.
+    #[track_caller]
+    pub fn forget(&self, block: usize, tiles: Range<usize>) {
+        let place = self.segment_place(block, &tiles);
+        files::forget(&self.shard_of(block).file, place.start, place.end - place.start);
     }
 
     /// The segment that [`read_into`](Self::read_into) has put into `buf`.
@@ -103,8 +123,7 @@ impl Store {
     #[track_caller]
     pub fn segment<'a>(&'a self, block: usize, tiles: Range<usize>, buf: &'a SegmentBuf) -> Segment<'a> {
         assert_eq!(buf.holds.as_ref(), Some(&(block, tiles.clone())), "the buffer holds the block and tiles asked for");
-        let place = self.segment_place(block, &tiles);
-        Segment { store: self, block, tiles, bytes: &buf.bytes[..(place.end - place.start) as usize] }
+        Segment { store: self, block, tiles, bytes: &buf.bytes[..buf.filled] }
     }
 
     /// The tiles `tiles` of block `block`: from the map if the store is mapped ([`map`](Self::map)), else read into `buf`.
