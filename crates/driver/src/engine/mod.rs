@@ -5,6 +5,12 @@
 //! a ring of [`SEGMENTS`] buffers, and the compute thread folds them. So blocks are balanced over lanes as they come,
 //! memory in flight is lanes × segments whatever the height of a block, and a lane reads its next block while it still
 //! computes on the last. Which lane gets which block never shows in the result: a fold hands on its shares exactly.
+//!
+//! Tried for stores that are not in the page cache, and given up (1 GB dense, disk of 2 to 3 GB/s, two lanes, on a machine
+//! with other work: to be tried again on a quiet one): readers
+//! that ask for the blocks to come by `POSIX_FADV_WILLNEED` (cold passes a third longer, warm ones a fifth: the call waits
+//! where the disk's queue is full, and leaves small pages), and one thread that reads ahead of the lanes of a mapped store
+//! (cold passes the same, warm first ones longer by what the reading costs).
 
 mod fold;
 mod lane;

@@ -1,5 +1,6 @@
+use partwise_storage::convert::excerpt;
 use partwise_storage::source::{self, RowChunk, Source};
-use partwise_storage::store::{Layout, Selection};
+use partwise_storage::store::{Layout, SegmentBuf, Selection};
 use partwise_storage::{Axis, ErrorKind, Overwrite, Quiet, StorageError, Store, Warning, convert, export};
 
 use super::inputs::{Table, Watcher, contents, spec};
@@ -46,6 +47,38 @@ fn threads_and_budget_do_not_change_a_byte() {
                 None => seen = Some(found),
             }
         }
+    }
+}
+
+#[test]
+fn an_excerpt_tells_what_the_store_will_be() {
+    for (table, layout, whole) in [
+        (Table::counts(1_700, 97, 4, true), Layout::Sparse, true),
+        (Table::counts(1_700, 97, 4, false), Layout::Sparse, true),
+        (Table { untidy: true, ..Table::counts(9_000, 97, 4, true) }, Layout::Sparse, false),
+        (Table::counts(1_500, 600, 1, false), Layout::Dense, true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let excerpt = excerpt(&mut table.clone(), &spec(PLENTY, 2)).unwrap();
+        let store = convert(&mut table.clone(), &folder.path().join("x.pw"), &spec(PLENTY, 2), &Quiet).unwrap();
+        let found = (excerpt.cells, excerpt.genes, excerpt.layout, excerpt.block_rows, excerpt.tile_rows);
+        assert_eq!(found, (store.cells(), store.genes(), layout, store.block_rows(), store.tile_rows()));
+        let packed: u64 = (0..store.blocks())
+            .flat_map(|block| (0..store.block(block).tiles).map(move |tile| (block, tile)))
+            .map(|(block, tile)| store.tile_bytes(block, tile) as u64)
+            .sum();
+        let told = [(excerpt.nonzeros, store.nonzeros()), (excerpt.packed_bytes, packed)];
+        for (told, is) in told {
+            // A few tiles tell what all are like; all of them tell it exactly, but for the padding between them.
+            let off = (told as f64 / is as f64 - 1.0).abs();
+            assert!(off < if whole { 0.01 } else { 0.05 }, "{told} and {is}");
+        }
+        assert!(excerpt.tiles.len() <= 8 && excerpt.max_tile_bytes <= store.max_tile_bytes() as u64 * 11 / 10);
+        let mut buf = SegmentBuf::new();
+        let segment = store.read(0, 0..1, &mut buf).unwrap();
+        let (bytes, rows, nonzeros) = segment.packed(0);
+        let first = &excerpt.tiles[0];
+        assert_eq!((&first.bytes[..], first.rows, first.nonzeros), (bytes, rows, nonzeros));
     }
 }
 
