@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use partwise_storage::store::{BlockInfo, Layout, SegmentBuf, Store};
 use partwise_storage::tile::{Tile, TileError};
@@ -62,7 +62,8 @@ pub trait Blocks: Sync {
 
 /// A store as the engine sees it.
 ///
-/// Where it is not mapped, its first blocks may stay in memory once they are read, the next ones are left to the system's
+/// Where it is mapped, its pages are brought into memory ahead of the first pass that touches all of them; later passes find
+/// them there. Where it is not, its first blocks may stay in memory once they are read, the next ones are left to the system's
 /// page cache, and those beyond are dropped from it behind the reader. A cyclic scan through a cache that holds a part of
 /// what is scanned finds nothing there when it comes round again; a part that stays is found in every pass, whichever
 /// direction it goes.
@@ -76,14 +77,24 @@ pub struct StoreBlocks<'s> {
     dropped_from: usize,
     /// Bytes read so far.
     read: AtomicU64,
+    /// Tiles of a mapped store that have been brought into memory.
+    populated: AtomicUsize,
+    tiles: usize,
 }
 
 impl<'s> StoreBlocks<'s> {
     /// All blocks of `store`; none stays in memory, the page cache is left alone.
     pub fn new(store: &'s Store) -> Self {
         let gene_sq_norms = store.gene_moments().iter().map(|gene| gene.sum_sq).collect();
-        let dropped_from = store.blocks();
-        StoreBlocks { store, gene_sq_norms, pinned: Vec::new(), dropped_from, read: AtomicU64::new(0) }
+        StoreBlocks {
+            store,
+            gene_sq_norms,
+            pinned: Vec::new(),
+            dropped_from: store.blocks(),
+            read: AtomicU64::new(0),
+            populated: AtomicUsize::new(0),
+            tiles: (0..store.blocks()).map(|block| store.block(block).tiles).sum(),
+        }
     }
 
     /// Keeps as many of the first blocks as fit into `pinned` bytes, and leaves as many of the next ones to the page cache
@@ -160,9 +171,14 @@ impl Blocks for StoreBlocks<'_> {
         None
     }
     fn resident(&self) -> bool {
-        self.store.is_mapped()
+        self.store.is_mapped() && self.populated.load(Ordering::Relaxed) >= self.tiles
     }
     fn fetch(&self, block: usize, tiles: Range<usize>, buf: &mut SegmentBuf) -> Result<(), DriverError> {
+        if self.store.is_mapped() {
+            self.populated.fetch_add(tiles.len(), Ordering::Relaxed);
+            self.store.populate(block, tiles);
+            return Ok(());
+        }
         let Some(slot) = self.pinned.get(block) else { return self.read(block, tiles, buf) };
         if slot.get().is_none() {
             let mut kept = SegmentBuf::new();

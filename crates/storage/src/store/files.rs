@@ -65,6 +65,15 @@ pub(super) fn forget(file: &File, offset: u64, length: u64) {
     let _ = (file, offset, length);
 }
 
+/// Reads `length` bytes of a mapped file from `offset` on and enters their pages into the table of the process.
+pub(super) fn populate(map: &memmap2::Mmap, offset: usize, length: usize) {
+    // Kernels before 5.14 refuse: then each page is brought when it is touched.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise_range(memmap2::Advice::PopulateRead, offset, length);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (map, offset, length);
+}
+
 /// Writes all of `bytes` to `offset` of `file`.
 pub(super) fn write_at(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
     file.write_all_at(bytes, offset).map_err(|error| StorageError::io("write", path, error))

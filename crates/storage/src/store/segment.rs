@@ -115,6 +115,21 @@ impl Store {
         files::forget(&self.shard_of(block).file, place.start, place.end - place.start);
     }
 
+    /// Brings the tiles `tiles` of block `block` of a mapped store into memory, many pages at once: whoever touches them later
+    /// does not wait for the disk, nor for the system at each page. A hint: nothing is said where the system does not take it,
+    /// and nothing happens where the store is not mapped.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such block or tile.
+    #[track_caller]
+    pub fn populate(&self, block: usize, tiles: Range<usize>) {
+        let place = self.segment_place(block, &tiles);
+        if let Some(map) = &self.shard_of(block).map {
+            files::populate(map, place.start as usize, (place.end - place.start) as usize);
+        }
+    }
+
     /// The segment that [`read_into`](Self::read_into) has put into `buf`.
     ///
     /// # Panics
