@@ -29,7 +29,7 @@ PARTS = {
     "large": large,
 }
 # Sizes unless they are given, and with --quick.
-SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (150, 10)}
+SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (100, 10)}
 
 
 def options():
@@ -55,7 +55,7 @@ def options():
         help=f"of {', '.join(PARTS)} [default: all but large]",
     )
     add("--large", action="store_true", help="2,400,000 cells as well: half an hour and 26 GB of disk")
-    add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 150]")
+    add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 100]")
     add("--without-rcppml", action="store_true", help="leave RcppML out, which needs R")
     add(
         "--record",
