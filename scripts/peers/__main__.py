@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import traceback
 
 import records
 
@@ -97,19 +98,24 @@ def main():
             except clock.Failed as failure:
                 failed.append(name)
                 bench.say(f"{name} FAILED: {failure}")
+            except Exception:
+                # A defect in one part must not cost what the others have measured.
+                failed.append(name)
+                bench.say(f"{name} FAILED: {traceback.format_exc()}")
     print(f"\nload {about[-1].split()[1]} when it began, {os.getloadavg()[0]:.2f} at the end\n")
     for figure in bench.figures:
         print(figure.line())
     if given.record:
-        keep(bench, given.record, about)
+        keep(bench, given.record, about, failed)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def keep(bench, machine, about):
+def keep(bench, machine, about, failed):
     about += [
         f"peers     {versions()}",
         f"load      {os.getloadavg()[0]:.2f} at the end",
+        *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note says otherwise; scripts/peers says what is compared and how",
     ]
     name = records.keep(machine, "-peers", figures.COLUMNS, (figure.row() for figure in bench.figures), about)
