@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import traceback
 
 import records
 
@@ -31,7 +32,7 @@ PARTS = {
 # A continuum of cells, where every method is slow; clear types, as many as components; and fewer types than components.
 DATA = ("20:0", "20", "12")
 # Sizes unless they are given, and with --quick.
-SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (150, 10)}
+SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (100, 10)}
 
 
 def planted(text):
@@ -64,7 +65,7 @@ def options():
         help=f"of {', '.join(PARTS)} [default: all but large]",
     )
     add("--large", action="store_true", help="2,400,000 cells as well: half an hour and 26 GB of disk")
-    add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 150]")
+    add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 100]")
     add("--without-rcppml", action="store_true", help="leave RcppML out, which needs R")
     add(
         "--record",
@@ -106,19 +107,24 @@ def main():
             except clock.Failed as failure:
                 failed.append(name)
                 bench.say(f"{name} FAILED: {failure}")
+            except Exception:
+                # A defect in one part must not cost what the others have measured.
+                failed.append(name)
+                bench.say(f"{name} FAILED: {traceback.format_exc()}")
     print(f"\nload {about[-1].split()[1]} when it began, {os.getloadavg()[0]:.2f} at the end\n")
     for figure in bench.figures:
         print(figure.line())
     if given.record:
-        keep(bench, given.record, about)
+        keep(bench, given.record, about, failed)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def keep(bench, machine, about):
+def keep(bench, machine, about, failed):
     about += [
         f"peers     {versions()}",
         f"load      {os.getloadavg()[0]:.2f} at the end",
+        *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note says otherwise; scripts/peers says what is compared and how",
     ]
     name = records.keep(machine, "-peers", figures.COLUMNS, (figure.row() for figure in bench.figures), about)

@@ -6,6 +6,8 @@ import subprocess
 
 import records
 
+from .. import clock
+
 CASE = "dense"
 
 
@@ -15,7 +17,7 @@ def run(bench):
     command = ["cargo", "bench", "--locked", "--bench", "passes", "--", f"/{CASE} "]
     ran = subprocess.run(command, cwd=records.ROOT, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed\n{ran.stderr[-3000:]}")
+        raise clock.Failed(f"{' '.join(command)} failed\n{ran.stderr[-3000:]}")
     median = {case: nanoseconds for case, nanoseconds, *_ in records.criterion()}
     for case, pass_time in median.items():
         found = re.fullmatch(rf"pass/({CASE} .*)/scale None/(\d+) threads", case)
