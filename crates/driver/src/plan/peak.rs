@@ -79,7 +79,7 @@ impl Sizes<'_> {
         // Rows of a sample hold more than the average row, since they are drawn by their norm; twice as many is ample.
         let rows = (2.0 * entries as f64 * self.shape.cells as f64 / self.shape.entries().max(1) as f64) as usize;
         let rows = rows.min(caps.rows).min(self.shape.cells);
-        let wide = Sizes { k: widest(self.k, self.shape.genes), ..*self };
+        let wide = Sizes { k: widest(self.k, self.shape.genes, entries == self.shape.entries()), ..*self };
         let best = 4 * (self.shape.genes * stride(self.k)) as u64;
         let fit = wide.factorization(threads, BLOCK_ROWS, TILE_ROWS) + 8 * (rows * wide.k) as u64 + best;
         packed + gathered.max(fit) + 64 * rows as u64
