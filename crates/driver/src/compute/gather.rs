@@ -43,6 +43,7 @@ pub(crate) struct Local {
     rows: Rows,
     /// Where the next entry of each chosen row of the tile goes.
     next: Vec<usize>,
+    found: Vec<Found>,
 }
 
 impl<'p> Gather<'p> {
@@ -64,25 +65,35 @@ impl<'p> Gather<'p> {
     }
 }
 
+/// Up to so many chosen rows of a tile are put aside as they are met and sorted afterwards, which decodes the tile once; the
+/// entries of more would take memory that the plan does not count, so they are counted first and placed in a second
+/// sweep.
+const FEW: usize = 32;
+
+/// An entry put aside: which of the chosen rows, gene, value.
+type Found = (u32, u32, f32);
+
 impl Local {
-    /// Two sweeps over the tile: one counts the entries of the chosen rows, one puts them where they belong.
+    /// Appends the entries of the chosen rows to `rows`, row by row.
     fn take_sparse(&mut self, tile: &SparseTile<'_>, chosen: &[usize], first_cell: usize) -> Result<(), TileError> {
         const NOT_CHOSEN: usize = usize::MAX;
-        let Local { batch, rows, next } = self;
         let mut slot_of = [NOT_CHOSEN; TILE_ROWS];
         for (slot, cell) in chosen.iter().enumerate() {
             slot_of[cell - first_cell] = slot;
         }
+        let Local { batch, rows, next, found } = self;
         next.clear();
         next.resize(chosen.len(), 0);
-        let mut runs = tile.runs();
-        while runs.next_batch(batch)? {
-            for &row in &batch.rows {
-                if let Some(count) = next.get_mut(slot_of[usize::from(row)]) {
-                    *count += 1;
+        found.clear();
+        let few = chosen.len() <= FEW;
+        for_each(tile, batch, |row, gene, value| {
+            if let Some(count) = next.get_mut(slot_of[row]) {
+                *count += 1;
+                if few {
+                    found.push((slot_of[row] as u32, gene, value));
                 }
             }
-        }
+        })?;
         let mut at = rows.values.len();
         for (next, &cell) in next.iter_mut().zip(chosen) {
             at += std::mem::replace(next, at);
@@ -94,22 +105,39 @@ impl Local {
         rows.genes.resize(at, 0);
         rows.values.reserve_exact(at - rows.values.len());
         rows.values.resize(at, 0.0);
-        let mut runs = tile.runs();
-        while runs.next_batch(batch)? {
-            let mut start = 0;
-            for (&gene, &end) in batch.genes.iter().zip(&batch.ends) {
-                for i in start..end as usize {
-                    if let Some(at) = next.get_mut(slot_of[usize::from(batch.rows[i])]) {
-                        rows.genes[*at] = gene;
-                        rows.values[*at] = batch.values[i];
-                        *at += 1;
-                    }
-                }
-                start = end as usize;
+        let mut place = |slot: usize, gene, value| {
+            if let Some(at) = next.get_mut(slot) {
+                rows.genes[*at] = gene;
+                rows.values[*at] = value;
+                *at += 1;
             }
+        };
+        if few {
+            found.iter().for_each(|&(slot, gene, value)| place(slot as usize, gene, value));
+            return Ok(());
         }
-        Ok(())
+        for_each(tile, batch, |row, gene, value| place(slot_of[row], gene, value))
     }
+}
+
+/// Shows every entry of a tile as (row of the tile, gene, value), gene by gene.
+fn for_each(
+    tile: &SparseTile<'_>,
+    batch: &mut RunBatch,
+    mut see: impl FnMut(usize, u32, f32),
+) -> Result<(), TileError> {
+    let mut runs = tile.runs();
+    while runs.next_batch(batch)? {
+        let mut start = 0;
+        for (&gene, &end) in batch.genes.iter().zip(&batch.ends) {
+            let run = start..end as usize;
+            for (&row, &value) in batch.rows[run.clone()].iter().zip(&batch.values[run]) {
+                see(usize::from(row), gene, value);
+            }
+            start = end as usize;
+        }
+    }
+    Ok(())
 }
 
 impl Fold for Gather<'_> {
