@@ -70,9 +70,9 @@ pub(crate) struct SampleStart<'s> {
     pub(crate) threads: usize,
 }
 
-/// The most components that are fitted for k wanted.
-pub(crate) fn widest(k: usize, genes: usize) -> usize {
-    (WIDE_SMALL.0 * k).min(genes)
+/// The most components that are fitted for k wanted, where the sample is all of X or not.
+pub(crate) fn widest(k: usize, genes: usize, whole: bool) -> usize {
+    (if whole { WIDE_SMALL.0 } else { WIDE.0 } * k).min(genes)
 }
 
 /// H from a fit of a sample, and the work on it in passes over X. Always by the rules that need the fewest passes,
@@ -136,7 +136,7 @@ impl Work {
         // One at least: a merger needs WᵀW, and the least input may be its own sample.
         let passes = ((self.left * part / cost) as usize).max(1);
         let usages = Usages::new(view.cells(), k, view.block_rows(), &UsagesPlace::Memory, UsagesStart::Zero)?;
-        let mut fit = Factorization::new(view, start.scale, Rules::EXTRAPOLATED, spectra, usages, start.threads);
+        let mut fit = Factorization::new(view, start.scale, Rules::SAMPLED, spectra, usages, start.threads);
         let mut made = 0;
         fit.run(engine, Limits { passes, tol, residual: false }, 1, &mut |_| made += 1)?;
         self.left -= cost * f64::from(made);

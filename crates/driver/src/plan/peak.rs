@@ -183,7 +183,8 @@ impl Sizes<'_> {
             Layout::Sparse => (TILE_ROWS.min(rows) as u64 * of_row).min(entries) as usize,
             Layout::Dense => 0,
         };
-        let wide = Sizes { k: widest(self.k, shape.genes), ..*self };
+        let whole = caps.entries >= shape.entries() && caps.rows >= shape.cells;
+        let wide = Sizes { k: widest(self.k, shape.genes, whole), ..*self };
         let best = 4 * (shape.genes * stride(self.k)) as u64;
         let fit = wide.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros)
             + 8 * (rows * wide.k) as u64
