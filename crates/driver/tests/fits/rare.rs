@@ -152,7 +152,7 @@ fn a_program_of_one_cell_in_a_thousand_is_found() {
 }
 
 #[test]
-#[ignore = "200,000 cells: a minute; cargo test --release -p partwise-driver -- --ignored"]
+#[ignore = "200,000 cells, ten seconds: cargo test --release -p partwise-driver -- --ignored"]
 fn a_program_of_200_cells_in_200_000_is_found() {
     rare_programs_are_found(200_000, 5_000);
 }
