@@ -2,7 +2,7 @@
 
 Each figure is printed as it is measured, beside what it should be. With --record MACHINE they are kept in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time), DATE-peers.txt (how they
-came to be) and DATE-peers.svg (the picture). Run it on a machine that does nothing else.
+came to be) and DATE-peers.svg (the picture); with --only large, DATE-large.csv and .txt. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -127,7 +127,8 @@ def keep(bench, machine, about, failed):
         *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note says otherwise; scripts/peers says what is compared and how",
     ]
-    name = records.keep(machine, "-peers", figures.COLUMNS, (figure.row() for figure in bench.figures), about)
+    ending = "-large" if bench.options.only == ["large"] else "-peers"
+    name = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
     if bench.traces:
         rows = (
             (data, trace.who, step, f"{seconds:.4f}", f"{error:.8f}")
@@ -137,7 +138,7 @@ def keep(bench, machine, about, failed):
         )
         records.table(f"{name}-traces.csv", ("data", "who", "step", "seconds", "relative_error"), rows)
         plot.draw(bench.traces, bench.best, f"{name}.svg")
-    print(f"\nkept in {name}.csv, .txt and .svg")
+    print(f"\nkept in {name}.csv and what lies beside it")
 
 
 def versions():
