@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use partwise_storage::StorageError;
 
+use crate::comm::CommError;
+
 /// Blocks of fewer rows, which a fit needs less memory for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LowerBlocks {
@@ -132,6 +134,9 @@ pub enum DriverError {
     /// A packed tile of the sample in memory does not decode: a defect of this crate.
     #[error("the sample in memory is damaged: {0}")]
     Sample(partwise_storage::tile::TileError),
+    /// Another process is lost.
+    #[error(transparent)]
+    Comm(#[from] CommError),
     /// The user asked to stop.
     #[error("interrupted")]
     Cancelled,

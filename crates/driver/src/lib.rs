@@ -12,6 +12,7 @@
 //! it adds to a sum. Sums are exact ([`exact`]), so threads never show in a result.
 #![forbid(unsafe_code)]
 
+pub mod comm;
 mod compute;
 pub mod config;
 pub mod data;
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod result;
 mod sample;
 mod scale;
+pub mod shard;
 pub mod simulate;
 mod solve;
 pub mod spectra;

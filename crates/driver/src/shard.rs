@@ -1,0 +1,39 @@
+//! Which row blocks each process has: consecutive ones, with about equally many stored entries.
+
+use std::ops::Range;
+
+use crate::data::Blocks;
+
+/// The blocks of each of `size` processes, in order. Where there are fewer blocks than processes some have none.
+///
+/// Every process cuts at the block boundary nearest to its even part of the work, so no process has more than its part and
+/// one block. Costs O(blocks).
+pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
+    // A row costs something even where it is empty.
+    let work = |block: usize| {
+        let info = data.block(block);
+        info.nonzeros + info.rows as u64
+    };
+    let blocks = data.blocks();
+    let total: u128 = (0..blocks).map(|block| u128::from(work(block))).sum();
+    let mut cuts = Vec::with_capacity(size + 1);
+    cuts.push(0);
+    let (mut block, mut done) = (0, 0u128);
+    for rank in 1..size {
+        let part = total * rank as u128 / size as u128;
+        // Every process has a block as long as there are enough of them.
+        let last = blocks.saturating_sub(size - rank).max(block);
+        let least = (cuts[rank - 1] + 1).min(last);
+        while block < last {
+            let next = u128::from(work(block));
+            if block >= least && done + next / 2 > part {
+                break;
+            }
+            done += next;
+            block += 1;
+        }
+        cuts.push(block);
+    }
+    cuts.push(blocks);
+    cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+}
