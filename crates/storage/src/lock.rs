@@ -45,6 +45,15 @@ impl Lock {
             }
         }
     }
+
+    /// Whether the file beside `dest` is there: a run holds it, or a killed one has left it.
+    ///
+    /// # Errors
+    ///
+    /// - the folder cannot be read
+    pub(crate) fn is_left(dest: &Path) -> Result<bool, StorageError> {
+        Ok(stat(&beside(dest, ".lock"))?.is_some())
+    }
 }
 
 /// Whether `file` is the one at `path`.

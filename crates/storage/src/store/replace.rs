@@ -141,7 +141,7 @@ impl Partial {
 /// When it cannot be removed.
 pub fn sweep(dest: &Path) -> Result<(), StorageError> {
     let folder = beside(dest, ".partial")?;
-    if stat(&folder)?.is_none() {
+    if stat(&folder)?.is_none() && !Lock::is_left(dest)? {
         return Ok(());
     }
     match Lock::take(dest) {
@@ -280,8 +280,10 @@ mod tests {
         let left = root.path().join("a.pw.partial");
         fs::create_dir(&left).unwrap();
         fs::write(left.join(names::TABLE), "old").unwrap();
+        fs::write(root.path().join(".a.pw.lock"), "").unwrap();
         sweep(&dest).unwrap();
-        assert!(!left.exists() && dest.exists());
+        assert!(dest.exists());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
     #[test]
