@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use partwise::driver::Machine;
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::source::Source;
+use partwise::storage::store::sweep;
 use partwise::storage::{ErrorKind, Overwrite, StorageError, Store};
 
 use crate::failure::{Code, Failure};
@@ -40,6 +41,7 @@ impl Stored {
         match look(source, path, force)? {
             Found::Current(store) => {
                 progress.note(&format!("{shown}: made from this input earlier and used again"));
+                sweep(path)?;
                 return Ok(Stored { store: *store, converting: Duration::ZERO });
             }
             Found::Outdated => progress.note(&format!("{shown}: the input has changed since; converting it again")),

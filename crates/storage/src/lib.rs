@@ -14,6 +14,7 @@ pub mod anndata;
 pub mod convert;
 pub mod error;
 mod hdf;
+mod lock;
 pub mod monitor;
 pub mod source;
 pub mod store;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bits;
+mod endings;
 mod loss;
 mod pinned;
 mod planted;
@@ -9,6 +10,7 @@ mod processes;
 mod rare;
 mod refusals;
 mod starts;
+mod sums;
 mod threads_comm;
 mod trajectory;
 mod waiting;

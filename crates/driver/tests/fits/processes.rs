@@ -1,130 +1,150 @@
-//! Several processes are one: what they exchange, and the fits that they make together.
+//! Several processes make the fit that one makes, and write the file that one writes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::path::Path;
 
-use partwise_driver::comm::{Comm, CommError, Solo, broadcast, gather, meet};
-use proptest::prelude::*;
+use partwise_driver::comm::Comm;
+use partwise_driver::fit::{Run, fit_with};
+use partwise_driver::usages::UsagesPlace;
+use partwise_driver::{DriverError, Fit, Init, InitSpec, NmfConfig, Plan, ScaleSpec, SolverSpec, TraceRow, result};
+use partwise_storage::Quiet;
+use partwise_storage::store::{Layout, Overwrite, Store};
 
-use crate::threads_comm::{ThreadComm, together};
+use crate::planted::{counts, dense, plan, run, store, usages};
+use crate::threads_comm::together;
 
-#[test]
-fn a_sum_has_the_shares_of_all_whoever_comes_first() {
-    for late in 0..3 {
-        let sums = together(3, |comm| {
-            if comm.rank() == late {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            let (mut ones, mut none, mut powers) = ([1; 4], [], [1 << comm.rank(), -(1 << (61 + comm.rank() % 2))]);
-            comm.all_reduce_sum(&mut [&mut ones, &mut none, &mut powers]).unwrap();
-            (ones, powers)
-        });
-        // −2⁶¹ − 2⁶² − 2⁶¹ is the smallest integer there is.
-        assert_eq!(sums, vec![([3; 4], [7, i64::MIN]); 3]);
+const SIZES: [usize; 4] = [1, 2, 3, 5];
+
+/// A row without what differs from run to run: times.
+fn timeless(row: &TraceRow) -> String {
+    let row = TraceRow { seconds: 0.0, waiting_seconds: 0.0, joining_seconds: 0.0, summing_seconds: 0.0, ..*row };
+    // As text: the first row has a NaN.
+    format!("{row:?}")
+}
+
+fn trace(fit: &Fit) -> Vec<String> {
+    fit.trace.iter().map(timeless).collect()
+}
+
+/// Holds what each process has, by rank, against the fit of one alone.
+#[track_caller]
+fn assert_one(fits: &[Fit], alone: &Fit, what: &str) {
+    let mut w = Vec::new();
+    for fit in fits {
+        assert_eq!(fit.digest, alone.digest, "{what}");
+        assert_eq!(trace(fit), trace(alone), "{what}");
+        assert_eq!(
+            (fit.passes, fit.stop, fit.sample_passes, fit.relative_error),
+            (alone.passes, alone.stop, alone.sample_passes, alone.relative_error)
+        );
+        assert_eq!(fit.spectra(), alone.spectra(), "{what}");
+        fit.for_each_usages::<DriverError>(|first, rows| {
+            assert_eq!(first * fit.k(), w.len(), "{what}: rows of W by rank");
+            w.extend_from_slice(rows);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fit.rows_per_rank.len(), fits.len());
+        assert_eq!(fit.rows_per_rank.iter().sum::<usize>(), fit.cells());
     }
+    assert!(w == usages(alone), "{what}: W differs");
+}
+
+/// The fits of `size` processes; odd ones keep W on disk, read by the tile and hold a block in memory.
+fn fit_among(folder: &Path, store: &Store, config: &NmfConfig, size: usize, threads: usize) -> Vec<Fit> {
+    together(size, |comm| {
+        let mut plan = plan(store, config, threads);
+        if comm.rank() % 2 == 1 {
+            plan.usages = UsagesPlace::Disk(folder.to_path_buf());
+            plan.segment_bytes = 1;
+            plan.pinned_bytes = 8 + (1 << 16);
+        }
+        fit_with(store, &plan, &Run { comm }, &Quiet).unwrap()
+    })
 }
 
 #[test]
-fn who_hangs_up_is_missed_by_all_but_not_in_sums_that_are_done() {
-    for absent in 0..3 {
-        let ended = together(3, |comm| {
-            let first = gather(comm, 1);
-            let then = if comm.rank() == absent { Ok(()) } else { meet(comm) };
-            (first, then)
-        });
-        for (rank, (first, then)) in ended.into_iter().enumerate() {
-            assert_eq!(first, Ok(vec![1, 1, 1]));
-            assert_eq!(then.is_ok(), rank == absent, "{then:?}");
-            if let Err(CommError { message }) = then {
-                // Of the two who miss it, one may leave before the other looks.
-                assert!(message.contains("has hung up before sum 1"), "{message}");
+fn processes_do_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    for (layout, matrix) in [(Layout::Sparse, counts(1500, 90, 4, 1)), (Layout::Dense, dense(1500, 90, 4, 2))] {
+        let store = store(folder.path(), &matrix, layout, 256);
+        for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu, SolverSpec::Bpp] {
+            let config = NmfConfig::new(5).with_solver(solver).with_seed(3).with_max_passes(5);
+            let given = folder.path().join("given.h5ad");
+            let first = plan(&store, &config, 1);
+            result::write(&run(&store, &config), &store, &first, Vec::new(), &given, Overwrite::Replace).unwrap();
+            for (init, scale) in [
+                (InitSpec::Random, ScaleSpec::Std),
+                (InitSpec::Sample, ScaleSpec::None),
+                (InitSpec::Given(given.clone()), ScaleSpec::Std),
+            ] {
+                let config = config.clone().with_init(init).with_scale(scale);
+                let alone = run(&store, &config);
+                for size in SIZES {
+                    for threads in [1, 2] {
+                        let fits = fit_among(folder.path(), &store, &config, size, threads);
+                        let what = format!("{layout:?} {config:?}: {size} processes of {threads} threads");
+                        assert_one(&fits, &alone, &what);
+                    }
+                }
             }
         }
     }
 }
 
 #[test]
-fn a_panic_ends_all_and_is_the_one_that_is_told() {
-    for guilty in 0..3 {
-        let missed = AtomicUsize::new(0);
-        let panic = catch_unwind(AssertUnwindSafe(|| {
-            together(3, |comm| {
-                assert!(comm.rank() != guilty, "process {guilty} it was");
-                missed.fetch_add(usize::from(meet(comm).is_err()), Ordering::Relaxed);
-            })
-        }));
-        let said = *panic.unwrap_err().downcast::<String>().unwrap();
-        assert_eq!((said, missed.into_inner()), (format!("process {guilty} it was"), 2));
+fn processes_without_a_block_take_part() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two blocks, of the sample one: three of five processes have nothing to do.
+    let store = store(folder.path(), &counts(400, 60, 3, 4), Layout::Sparse, 256);
+    for solver in [SolverSpec::Auto, SolverSpec::Mu] {
+        for init in [InitSpec::Sample, InitSpec::Random] {
+            let config = NmfConfig::new(3).with_solver(solver).with_init(init).with_max_passes(4);
+            let fits = fit_among(folder.path(), &store, &config, 5, 2);
+            assert_eq!(fits[0].rows_per_rank.iter().filter(|&&rows| rows == 0).count(), 3);
+            assert_one(&fits, &run(&store, &config), &format!("{config:?}"));
+        }
     }
 }
 
 #[test]
-fn processes_that_disagree_about_a_sum_are_told_so() {
-    let panic = catch_unwind(AssertUnwindSafe(|| {
-        together(2, |comm| comm.all_reduce_sum(&mut [&mut vec![0; 1 + comm.rank()]]).is_ok())
-    }));
-    let said = *panic.unwrap_err().downcast::<String>().unwrap();
-    assert!(said.contains("makes another sum than the first one here"), "{said}");
+fn a_sample_that_is_not_all_of_the_matrix_is_shared_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), &counts(6000, 120, 5, 21), Layout::Sparse, 512);
+    let config = NmfConfig::new(5).with_max_passes(3);
+    let mut plans = [1, 3].map(|threads| plan(&store, &config, threads));
+    for plan in &mut plans {
+        plan.init = Init::Sample { entries: 40_000, rows: 2_500 };
+    }
+    let alone = fit_with(&store, &plans[0], &Run::default(), &Quiet).unwrap();
+    for size in SIZES {
+        let fits = together(size, |comm| fit_with(&store, &plans[comm.rank() % 2], &Run { comm }, &Quiet).unwrap());
+        assert_one(&fits, &alone, &format!("{size} processes"));
+    }
+}
+
+/// What `size` processes write: the bytes of the file, times aside.
+fn written(store: &Store, plan: &Plan, size: usize, dest: &Path) -> Vec<u8> {
+    together(size, |comm| {
+        let mut fit = fit_with(store, plan, &Run { comm }, &Quiet).unwrap();
+        for row in &mut fit.trace {
+            (row.seconds, row.waiting_seconds, row.joining_seconds, row.summing_seconds) = (0.0, 0.0, 0.0, 0.0);
+        }
+        let notes = vec![("solver".into(), "auto".into())];
+        result::write_among(&fit, store, plan, notes, dest, Overwrite::Replace, comm).unwrap();
+    });
+    std::fs::read(dest).unwrap()
 }
 
 #[test]
-fn one_alone_waits_for_nobody() {
-    let alone = |comm: &dyn Comm| {
-        meet(comm).unwrap();
-        (gather(comm, -7).unwrap(), broadcast(comm, b"seven").unwrap())
-    };
-    assert_eq!(alone(&Solo), (vec![-7], b"seven".to_vec()));
-    assert_eq!(together(1, |comm| alone(comm)), [alone(&Solo)]);
-    assert!(ThreadComm::line(0).is_empty());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn everybody_knows_what_each_said(said in prop::collection::vec(any::<i64>(), 1..=5)) {
-        let heard = together(said.len(), |comm| {
-            meet(comm).unwrap();
-            gather(comm, said[comm.rank()]).unwrap()
-        });
-        prop_assert_eq!(heard, vec![said.clone(); said.len()]);
-    }
-
-    #[test]
-    fn everybody_has_the_bytes_of_the_first(
-        bytes in prop::collection::vec(any::<u8>(), 0..40),
-        size in 1usize..=5,
-        others in prop::collection::vec(any::<u8>(), 0..40),
-    ) {
-        let heard = together(size, |comm| {
-            let mine = if comm.rank() == 0 { &bytes } else { &others };
-            (broadcast(comm, mine).unwrap(), gather(comm, comm.rank() as i64).unwrap())
-        });
-        let ranks: Vec<i64> = (0..size as i64).collect();
-        prop_assert_eq!(heard, vec![(bytes, ranks); size]);
-    }
-
-    #[test]
-    fn sums_in_a_row_do_not_mix(
-        shares in prop::collection::vec(prop::collection::vec(any::<i32>(), 3), 1..=20),
-        size in 1usize..=5,
-    ) {
-        let share = |rank: usize, values: &[i32]| -> Vec<i64> {
-            values.iter().map(|&value| i64::from(value) * (rank as i64 + 1)).collect()
-        };
-        let heard = together(size, |comm| {
-            let sums = shares.iter().map(|values| {
-                let mut mine = share(comm.rank(), values);
-                let (front, back) = mine.split_at_mut(1);
-                comm.all_reduce_sum(&mut [front, back]).unwrap();
-                mine
-            });
-            sums.collect::<Vec<_>>()
-        });
-        let triangle = size as i64 * (size as i64 + 1) / 2;
-        let expected: Vec<Vec<i64>> =
-            shares.iter().map(|values| values.iter().map(|&value| i64::from(value) * triangle).collect()).collect();
-        prop_assert_eq!(heard, vec![expected; size]);
+fn the_file_of_several_processes_is_that_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let dest = folder.path().join("r.h5ad");
+    for (layout, matrix) in [(Layout::Sparse, counts(1500, 90, 4, 1)), (Layout::Dense, dense(1500, 90, 4, 2))] {
+        let store = store(folder.path(), &matrix, layout, 256);
+        let plan = plan(&store, &NmfConfig::new(5).with_max_passes(3), 1);
+        let alone = written(&store, &plan, 1, &dest);
+        for size in [2, 3, 5, 9] {
+            assert!(written(&store, &plan, size, &dest) == alone, "{layout:?}: {size} processes");
+        }
     }
 }

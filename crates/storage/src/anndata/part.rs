@@ -3,21 +3,17 @@
 //! `NAME` is written as `.NAME.part` while `.NAME.lock` is held locked. Both are gone when the file is in its place or given up.
 //! A killed process leaves them unlocked; the next run that writes `NAME` takes them over.
 //!
-//! The lock has a file of its own because the HDF5 library locks the files that it writes itself, or does not, as its version and
-//! the environment will have it.
+//! The [lock](crate::lock) has a file of its own because the HDF5 library locks the files that it writes itself, or does not, as
+//! its version and the environment will have it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
 use crate::StorageError;
-
-/// Bytes that file systems allow in a name.
-const LONGEST: usize = 255;
+use crate::lock::{Lock, beside, foreign, stat};
 
 /// A file on its way to its destination; dropped before it is placed, it is removed.
 pub(super) struct Part {
@@ -34,7 +30,7 @@ impl Part {
     /// - another run is writing `dest`
     /// - the folder cannot be written to, or something that is not ours has the names
     pub(super) fn claim(dest: &Path) -> Result<Part, StorageError> {
-        let lock = Lock::take(beside(dest, ".lock"), dest)?;
+        let lock = Lock::take(dest)?;
         let data = path_of(dest);
         if let Some(meta) = stat(&data)? {
             if !meta.is_file() {
@@ -58,74 +54,9 @@ impl Part {
     }
 }
 
-/// An empty file that is held locked, and removed in the end.
-struct Lock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Lock {
-    fn take(path: PathBuf, dest: &Path) -> Result<Lock, StorageError> {
-        loop {
-            if stat(&path)?.is_some_and(|meta| !meta.is_file() || meta.len() > 0) {
-                return Err(foreign(&path, "it is no lock of partwise"));
-            }
-            let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-            let file = opened.map_err(|e| StorageError::io("create", &path, e))?;
-            // On file systems without locks two runs at once are not noticed.
-            if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                return Err(StorageError::Busy { path: dest.into() });
-            }
-            // Whoever held it may have removed it between our opening and our locking.
-            if is_in_place(&file, &path)? {
-                return Ok(Lock { path, _file: file });
-            }
-        }
-    }
-}
-
-/// Whether `file` is the one at `path`.
-fn is_in_place(file: &File, path: &Path) -> Result<bool, StorageError> {
-    let own = file.metadata().map_err(|e| StorageError::io("read", path, e))?;
-    Ok(stat(path)?.is_some_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Nobody is left to tell; what stays is taken over by the next run.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// What is at `path`, if anything.
-pub(super) fn stat(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) => Ok(Some(meta)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StorageError::io("create", path, error)),
-    }
-}
-
-fn foreign(path: &Path, reason: &str) -> StorageError {
-    StorageError::NotReplaceable { path: path.into(), reason: reason.into() }
-}
-
 /// Where what is to be at `dest` is written.
 pub(super) fn path_of(dest: &Path) -> PathBuf {
     beside(dest, ".part")
-}
-
-/// The hidden name beside `dest` with `suffix`; a name that would be too long is cut and told apart by its checksum.
-fn beside(dest: &Path, suffix: &str) -> PathBuf {
-    let name = dest.file_name().unwrap_or_default();
-    let text = name.to_string_lossy();
-    let plain = format!(".{text}{suffix}");
-    if plain.len() <= LONGEST && name.to_str().is_some() {
-        return dest.with_file_name(plain);
-    }
-    let sum = crc32c::crc32c(name.as_bytes());
-    let kept = text.floor_char_boundary(LONGEST - suffix.len() - 10);
-    dest.with_file_name(format!(".{}-{sum:08x}{suffix}", &text[..kept]))
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use hdf5::File;
 
-use super::part::{self, Part};
+use super::part::Part;
 use super::{ArrayWriter, CsrWriter, FrameWriter, Value, value};
 use crate::hdf::{self, attribute};
 use crate::store::Overwrite;
-use crate::{Axis, StorageError};
+use crate::{Axis, StorageError, lock};
 
 /// Writes one AnnData file.
 ///
@@ -154,7 +154,7 @@ pub(crate) fn frame_name(axis: Axis) -> &'static str {
 
 /// Whether a file may be put at `dest`.
 fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
-    let Some(meta) = part::stat(dest)? else { return Ok(()) };
+    let Some(meta) = lock::stat(dest)? else { return Ok(()) };
     if overwrite == Overwrite::Refuse {
         return Err(StorageError::Exists { path: dest.into() });
     }

@@ -42,6 +42,7 @@ use block::TileRecord;
 pub use genes::GeneMoments;
 pub use layout::{Layout, default_block_rows};
 pub use reblock::reblock;
+pub use replace::sweep;
 pub use segment::{Segment, SegmentBuf};
 pub use stamp::{Overwrite, Selection, SourceStamp};
 pub use summary::{BlockInfo, Summary};

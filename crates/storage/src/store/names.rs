@@ -9,9 +9,6 @@ pub(super) const ANNOTATIONS: &str = "annotations.h5ad";
 /// The manifest before it is whole; becomes [`MANIFEST`] by renaming.
 pub(super) const MANIFEST_DRAFT: &str = "manifest.json.draft";
 
-/// Held locked while a store is being written.
-pub(super) const LOCK: &str = "writing.lock";
-
 /// The block file number `shard`.
 pub(super) fn shard(shard: usize) -> String {
     format!("blocks-{shard:05}.bin")
@@ -20,7 +17,7 @@ pub(super) fn shard(shard: usize) -> String {
 /// Whether a store, whole or unfinished, has a file of this name. (The annotations may lie under a longer name, with a dot
 /// before it, while they are being written.)
 pub(super) fn is_ours(name: &str) -> bool {
-    let fixed = [MANIFEST, TABLE, GENES, CELLS, ANNOTATIONS, MANIFEST_DRAFT, LOCK];
+    let fixed = [MANIFEST, TABLE, GENES, CELLS, ANNOTATIONS, MANIFEST_DRAFT];
     let number = name.strip_prefix("blocks-").and_then(|rest| rest.strip_suffix(".bin"));
     fixed.contains(&name)
         || number.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -33,7 +30,7 @@ mod tests {
 
     #[test]
     fn only_names_of_the_format_are_ours() {
-        for name in [MANIFEST, LOCK, "blocks-00000.bin", "blocks-123456.bin", ".annotations.h5ad.tmp"] {
+        for name in [MANIFEST, MANIFEST_DRAFT, "blocks-00000.bin", "blocks-123456.bin", ".annotations.h5ad.tmp"] {
             assert!(is_ours(name), "{name}");
         }
         for name in ["blocks-1.bin", "blocks-0000x.bin", "notes.txt", "my annotations.h5ad", ""] {

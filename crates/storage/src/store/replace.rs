@@ -8,16 +8,21 @@
 //!
 //! Anything else stays: files, and folders that hold anything that no store has.
 //!
-//! The partial folder is locked while it is written. One that a killed process left behind is not locked any more; the next
-//! conversion to the same destination takes it over and empties it.
+//! Replacing exchanges the two folders in one step, so that a store is there at every moment, the old one or the new one. What
+//! was there is then removed under the partial name. Some network file systems cannot exchange: there the old store gets the name
+//! `NAME.pw.replaced` in between, and the next conversion puts it back if the new one never took its place.
+//!
+//! A [lock](crate::lock) beside the destination is held meanwhile. What a killed process left behind is not locked any more;
+//! the next conversion to the same destination takes the partial folder over and empties it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files;
 use super::names;
 use super::stamp::Overwrite;
 use crate::error::StorageError;
+use crate::lock::{Lock, stat};
 
 /// What is at a path where a store shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,47 +73,26 @@ pub(super) struct Partial {
     folder: PathBuf,
     dest: PathBuf,
     overwrite: Overwrite,
-    lock: File,
     placed: bool,
+    /// Last, so that who gets it next finds nothing.
+    _lock: Lock,
 }
 
 impl Partial {
     /// Makes, or takes over, the partial folder of `dest`.
     pub(super) fn create(dest: &Path, overwrite: Overwrite) -> Result<Self, StorageError> {
-        check(dest, overwrite)?;
         let folder = beside(dest, ".partial")?;
-        match fs::create_dir(&folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => match occupant(&folder)? {
-                Occupant::Nothing | Occupant::Unfinished | Occupant::Store => {}
-                Occupant::Other(reason) => return Err(StorageError::NotReplaceable { path: folder, reason }),
-            },
+        if stat(parent(dest))?.is_none() {
             // The folder that shall hold the store is missing, not the store.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(StorageError::NotFound { path: parent(dest).into() });
-            }
-            Err(error) => return Err(StorageError::io("create", &folder, error)),
+            return Err(StorageError::NotFound { path: parent(dest).into() });
         }
-        let path = folder.join(names::LOCK);
-        let lock = File::create(&path).map_err(|error| StorageError::io("create", &path, error))?;
-        // File systems without locks: two conversions at once would be noticed by the checksums.
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(StorageError::Busy { path: folder });
-        }
-        let partial = Self { folder, dest: dest.into(), overwrite, lock, placed: false };
-        partial.empty()?;
-        Ok(partial)
-    }
-
-    /// Removes what an earlier process left, but for the lock.
-    fn empty(&self) -> Result<(), StorageError> {
-        for entry in fs::read_dir(&self.folder).map_err(|error| StorageError::io("read", &self.folder, error))? {
-            let path = entry.map_err(|error| StorageError::io("read", &self.folder, error))?.path();
-            if path.file_name().is_some_and(|name| name != names::LOCK) {
-                fs::remove_file(&path).map_err(|error| StorageError::io("remove", &path, error))?;
-            }
-        }
-        Ok(())
+        check(dest, overwrite)?;
+        let lock = Lock::take(dest)?;
+        put_back(dest)?;
+        check(dest, overwrite)?;
+        remove(&folder)?;
+        fs::create_dir(&folder).map_err(|error| StorageError::io("create", &folder, error))?;
+        Ok(Self { folder, dest: dest.into(), overwrite, placed: false, _lock: lock })
     }
 
     /// The folder to write to.
@@ -118,32 +102,94 @@ impl Partial {
 
     /// Renames the folder, which is whole and on the disk, to its destination, and removes what was there.
     pub(super) fn place(mut self) -> Result<PathBuf, StorageError> {
-        let lock = self.folder.join(names::LOCK);
-        fs::remove_file(&lock).map_err(|error| StorageError::io("remove", &lock, error))?;
         check(&self.dest, self.overwrite)?;
         let old = match occupant(&self.dest)? {
-            Occupant::Nothing => None,
-            _ => {
-                let old = beside(&self.dest, &format!(".replaced-{}", std::process::id()))?;
-                files::rename(&self.dest, &old)?;
-                Some(old)
+            Occupant::Nothing => {
+                files::rename(&self.folder, &self.dest)?;
+                None
             }
+            _ => Some(self.exchange()?),
         };
-        if let Err(error) = files::rename(&self.folder, &self.dest) {
-            if let Some(old) = old {
-                // Back to where it was: if that fails too, it is still whole under its other name.
-                let _ = fs::rename(old, &self.dest);
-            }
-            return Err(error);
-        }
         self.placed = true;
         files::sync_folder(parent(&self.dest))?;
         if let Some(old) = old {
             fs::remove_dir_all(&old).map_err(|error| StorageError::io("remove", &old, error))?;
         }
-        let _ = self.lock.unlock();
         Ok(self.dest.clone())
     }
+
+    /// Puts the folder in the place of what is at the destination; says where that is then.
+    fn exchange(&self) -> Result<PathBuf, StorageError> {
+        if exchange(&self.folder, &self.dest)? {
+            return Ok(self.folder.clone());
+        }
+        let old = beside(&self.dest, REPLACED)?;
+        files::rename(&self.dest, &old)?;
+        if let Err(error) = files::rename(&self.folder, &self.dest) {
+            // Back to where it was: if that fails too, it is still whole under its other name.
+            let _ = fs::rename(old, &self.dest);
+            return Err(error);
+        }
+        Ok(old)
+    }
+}
+
+/// Removes what a killed conversion to `dest` left beside it, unless one is under way.
+///
+/// # Errors
+///
+/// When it cannot be removed.
+pub fn sweep(dest: &Path) -> Result<(), StorageError> {
+    let folder = beside(dest, ".partial")?;
+    if stat(&folder)?.is_none() && !Lock::is_left(dest)? {
+        return Ok(());
+    }
+    match Lock::take(dest) {
+        Ok(_lock) => remove(&folder),
+        Err(StorageError::Busy { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// After the name of a store that could not be exchanged with the new one in one step.
+const REPLACED: &str = ".replaced";
+
+/// Ends a replacement that a kill has cut in two: the old store is put back, or removed where the new one has its place.
+fn put_back(dest: &Path) -> Result<(), StorageError> {
+    let old = beside(dest, REPLACED)?;
+    match (occupant(&old)?, occupant(dest)?) {
+        (Occupant::Store, Occupant::Nothing) => files::rename(&old, dest),
+        (Occupant::Store | Occupant::Unfinished, Occupant::Store) => remove(&old),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the folder of a store, whole or not, if it is there.
+fn remove(folder: &Path) -> Result<(), StorageError> {
+    match occupant(folder)? {
+        Occupant::Nothing => Ok(()),
+        Occupant::Unfinished | Occupant::Store => {
+            fs::remove_dir_all(folder).map_err(|error| StorageError::io("remove", folder, error))
+        }
+        Occupant::Other(reason) => Err(StorageError::NotReplaceable { path: folder.into(), reason }),
+    }
+}
+
+/// Gives each of two folders the other's name in one step; false where the file system or the system cannot.
+#[cfg(target_os = "linux")]
+fn exchange(new: &Path, dest: &Path) -> Result<bool, StorageError> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, new, CWD, dest, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(StorageError::io("rename to", dest, error.into())),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_new: &Path, _dest: &Path) -> Result<bool, StorageError> {
+    Ok(false)
 }
 
 impl Drop for Partial {
@@ -215,8 +261,45 @@ mod tests {
         let partial = Partial::create(&dest, Overwrite::Refuse).unwrap();
         assert!(!left.join(names::TABLE).exists());
         assert!(matches!(Partial::create(&dest, Overwrite::Refuse), Err(StorageError::Busy { .. })));
+        sweep(&dest).unwrap();
+        assert!(left.exists());
         drop(partial);
-        assert!(!left.exists() && !dest.exists());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_replaced_is_gone_afterwards_and_what_a_kill_left_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let dest = folder_with(root.path(), &[names::MANIFEST, names::TABLE]);
+        let partial = Partial::create(&dest, Overwrite::Replace).unwrap();
+        fs::write(partial.folder().join(names::MANIFEST), "new").unwrap();
+        partial.place().unwrap();
+        assert_eq!(fs::read(dest.join(names::MANIFEST)).unwrap(), b"new");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+
+        let left = root.path().join("a.pw.partial");
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join(names::TABLE), "old").unwrap();
+        fs::write(root.path().join(".a.pw.lock"), "").unwrap();
+        sweep(&dest).unwrap();
+        assert!(dest.exists());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_store_whose_place_nobody_took_is_put_back() {
+        let root = tempfile::tempdir().unwrap();
+        let dest = folder_with(root.path(), &[names::MANIFEST]);
+        let old = root.path().join("a.pw.replaced");
+        fs::rename(&dest, &old).unwrap();
+        assert!(matches!(Partial::create(&dest, Overwrite::Refuse), Err(StorageError::Exists { .. })));
+        assert!(dest.join(names::MANIFEST).exists() && !old.exists());
+
+        // Where the new one took it, the old one goes.
+        fs::create_dir(&old).unwrap();
+        fs::write(old.join(names::MANIFEST), "old").unwrap();
+        drop(Partial::create(&dest, Overwrite::Replace).unwrap());
+        assert!(dest.exists() && !old.exists());
     }
 
     #[test]
