@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use partwise_storage::StorageError;
 
+use crate::checkpoint::CheckpointError;
 use crate::comm::CommError;
 
 /// Blocks of fewer rows, which a fit needs less memory for.
@@ -134,6 +135,9 @@ pub enum DriverError {
     /// A packed tile of the sample in memory does not decode: a defect of this crate.
     #[error("the sample in memory is damaged: {0}")]
     Sample(partwise_storage::tile::TileError),
+    /// There can be no checkpoints here, or the fit cannot go on from those that are there.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// Another process has failed, and says why.
     #[error("process {rank} has failed; it says why")]
     Elsewhere {

@@ -7,6 +7,7 @@ use partwise_storage::Monitor;
 use partwise_storage::store::Store;
 use sha2::{Digest, Sha256};
 
+use crate::checkpoint::{CheckpointEvent, CheckpointSpec, Checkpoints, Course, Expected, Identity, Moment};
 use crate::comm::{Comm, Solo, gather};
 use crate::data::StoreBlocks;
 use crate::engine::Engine;
@@ -16,7 +17,7 @@ use crate::plan::{Init, Plan};
 use crate::sample::Caps;
 use crate::scale::{GeneScale, scaled_sq_norm};
 use crate::shard::shards;
-use crate::solve::{Factorization, Limits};
+use crate::solve::{Factorization, Limits, Standing};
 use crate::spectra::Spectra;
 use crate::trace::{StopReason, TraceRow};
 use crate::usages::{Usages, UsagesStart};
@@ -31,6 +32,9 @@ const DIGEST_WORDS: usize = 4;
 pub trait FitMonitor: Monitor {
     /// A full pass has ended.
     fn pass(&self, _row: &TraceRow) {}
+
+    /// Something has happened with a checkpoint.
+    fn checkpoint(&self, _event: &CheckpointEvent<'_>) {}
 }
 
 impl FitMonitor for partwise_storage::Quiet {}
@@ -48,6 +52,8 @@ pub struct Fit {
     pub passes: usize,
     /// Work on the sample, in passes over X.
     pub sample_passes: f64,
+    /// Reads of all of X that the checkpoint had behind it that the fit went on from; 0 where it started at the beginning.
+    pub resumed_from_pass: usize,
     /// Bytes of blocks that the full passes of all processes read; those that stayed in memory are read once, those mapped not at all.
     pub bytes_read: u64,
     /// ‖X−WH‖ / ‖X‖ of the matrix factorized (after scaling of genes).
@@ -137,12 +143,14 @@ pub struct Run<'r> {
     /// The processes that work on it. All of them have the same store and a plan of the same settings; threads and memory may
     /// differ.
     pub comm: &'r dyn Comm,
+    /// Where its state is kept, if it is; the same in all processes.
+    pub checkpoint: Option<&'r CheckpointSpec>,
 }
 
 impl Default for Run<'_> {
-    /// One process.
+    /// One process, no checkpoints.
     fn default() -> Self {
-        Run { comm: &Solo }
+        Run { comm: &Solo, checkpoint: None }
     }
 }
 
@@ -166,6 +174,10 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 /// The result depends on the data, the settings and the seed; not on threads, processes, memory or the order of blocks. Each
 /// process keeps the rows of W that it has worked on.
 ///
+/// With checkpoints, what a fit was when it was stopped does not show either: going on gives the bits of a fit that was left
+/// alone. `max_passes` and `tol` of the plan may be others then, and decide as if they had been so from the beginning. A fit that is
+/// cancelled leaves the state of its last pass's end; one that ends leaves what checkpoints it has written.
+///
 /// # Errors
 ///
 /// - [`DriverError::Storage`]: a block is damaged or cannot be read (path, block and rows in the message).
@@ -173,6 +185,8 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 /// - [`DriverError::Start`]: the earlier result to start from has another shape.
 /// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit products.
 /// - [`DriverError::Threads`]: the system gives no threads.
+/// - [`DriverError::Checkpoint`]: the checkpoint folder is not one, or its checkpoints are of another fit.
+/// - [`DriverError::Elsewhere`]: another process cannot read or write its part of a checkpoint.
 /// - [`DriverError::Comm`]: a process is lost.
 /// - [`DriverError::Cancelled`]: the monitor of this process, or of another, said so.
 pub fn fit_with(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
@@ -191,60 +205,48 @@ fn fit_on_pool(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonit
     let data = StoreBlocks::new(store).keeping(own.clone(), plan.pinned_bytes, plan.cached_bytes);
     let scale = GeneScale::new(plan.scale, store.gene_moments(), store.cells());
     let engine = Engine::new(plan.segment_bytes as usize, monitor).among(run.comm);
-    let (genes, k) = (store.genes(), plan.k);
-    let usages = |start| Usages::new(store.cells(), k, store.block_rows(), &plan.usages, start);
+    let usages = |start| Usages::new(store.cells(), plan.k, store.block_rows(), &plan.usages, start);
 
     let size = (scaled_sq_norm(&data, &scale) / store.nonzeros() as f64).sqrt();
     if !MAGNITUDES.contains(&size) {
         return Err(DriverError::Magnitude { size });
     }
 
-    let mean: f64 =
-        store.gene_moments().iter().enumerate().map(|(j, gene)| gene.sum * f64::from(scale.factor(j))).sum::<f64>()
-            / (store.cells() as f64 * genes as f64);
-    let uniform = init::uniform_scale(mean, k);
-    // Multiplicative updates cannot leave zero, the others do not care where they come from.
-    let usages_start = match plan.rules.usages {
-        UpdateRule::Mu => UsagesStart::Uniform { scale: uniform, seed: plan.seed },
-        UpdateRule::Hals { .. } | UpdateRule::Bpp => UsagesStart::Zero,
-    };
-
-    let mut passes = 0;
-    let mut sample_passes = 0.0;
-    let (spectra, usages) = match &plan.init {
-        Init::Random => (init::random(genes, k, uniform, plan.seed), usages(usages_start)?),
-        Init::Given(path) => {
-            let mut usages = usages(UsagesStart::Zero)?;
-            (init::given(path, store, &scale, own.clone(), &mut usages)?, usages)
-        }
-        &Init::Sample { entries, rows } => {
-            let start = SampleStart {
-                store,
-                scale: &scale,
-                k,
-                seed: plan.seed,
-                caps: Caps { entries, rows },
-                threads: plan.threads.max(1),
-            };
-            let (mut spectra, work) = init::sample(&start, &engine)?;
-            if plan.rules.usages == UpdateRule::Mu {
-                spectra.lift_zeros();
-            }
-            passes += 1;
-            sample_passes = work;
-            (spectra, usages(usages_start)?)
-        }
+    let mut checkpoints = run
+        .checkpoint
+        .map(|spec| {
+            let identity = Identity::new(store, plan, &spec.cpu);
+            Checkpoints::open(spec, run.comm, monitor, identity, own.clone())
+        })
+        .transpose()?;
+    let expected = Expected { genes: store.genes(), k: plan.k, extrapolate: plan.rules.extrapolate, usages: &usages };
+    let resumed = checkpoints.as_mut().map_or(Ok(None), |checkpoints| checkpoints.resume(&expected))?;
+    let resumed_from_pass = resumed.as_ref().map_or(0, |resumed| resumed.passes);
+    let Course { passes, sample_passes, mut trace, standing, usages } = match resumed {
+        Some(resumed) => resumed,
+        None => begin(store, plan, &scale, &engine, own.clone(), &usages)?,
     };
 
     monitor.freed();
-    let mut factorization = Factorization::new(&data, &scale, plan.rules, spectra, usages, plan.threads);
-    let limits = Limits { passes: plan.max_passes.saturating_sub(passes).max(1), tol: plan.tol, residual: true };
-    let mut trace: Vec<TraceRow> = Vec::new();
-    let stop = factorization.run(&engine, limits, passes + 1, &mut |row| {
-        monitor.pass(row);
-        trace.push(*row);
-    })?;
-    passes += trace.len();
+    // Reads of X before the first full pass.
+    let before = passes - trace.len();
+    let mut factorization = Factorization::new(&data, &scale, plan.rules, standing, usages, plan.threads);
+    if let Some(checkpoints) = &mut checkpoints {
+        checkpoints.consider(&Moment::of(&factorization, before, sample_passes, &trace))?;
+    }
+    let limits = Limits { passes: plan.max_passes.saturating_sub(before).max(1), tol: plan.tol, residual: true };
+    let stopped = factorization.run(&engine, limits, before + 1, &mut trace, &mut |fit, trace| {
+        trace.last().into_iter().for_each(|row| monitor.pass(row));
+        match &mut checkpoints {
+            Some(checkpoints) => checkpoints.consider(&Moment::of(fit, before, sample_passes, trace)),
+            None => Ok(()),
+        }
+    });
+    if let (Err(DriverError::Cancelled), Some(checkpoints)) = (&stopped, &mut checkpoints) {
+        checkpoints.leave(&Moment::of(&factorization, before, sample_passes, &trace))?;
+    }
+    let stop = stopped?;
+    let passes = before + trace.len();
     let relative_error = trace
         .iter()
         .rfind(|row| row.accepted)
@@ -262,6 +264,7 @@ fn fit_on_pool(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonit
         stop,
         passes,
         sample_passes,
+        resumed_from_pass,
         bytes_read: gather(run.comm, data.bytes_read() as i64)?.into_iter().sum::<i64>() as u64,
         relative_error,
         digest: String::new(),
@@ -270,6 +273,54 @@ fn fit_on_pool(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonit
     };
     fit.digest = fit.compute_digest(run.comm)?;
     Ok(fit)
+}
+
+/// The start that `plan` says, before any full pass.
+fn begin(
+    store: &Store,
+    plan: &Plan,
+    scale: &GeneScale,
+    engine: &Engine<'_>,
+    own: Range<usize>,
+    usages: &dyn Fn(UsagesStart) -> Result<Usages, DriverError>,
+) -> Result<Course, DriverError> {
+    let (genes, k) = (store.genes(), plan.k);
+    let mean: f64 =
+        store.gene_moments().iter().enumerate().map(|(j, gene)| gene.sum * f64::from(scale.factor(j))).sum::<f64>()
+            / (store.cells() as f64 * genes as f64);
+    let uniform = init::uniform_scale(mean, k);
+    // Multiplicative updates cannot leave zero, the others do not care where they come from.
+    let usages_start = match plan.rules.usages {
+        UpdateRule::Mu => UsagesStart::Uniform { scale: uniform, seed: plan.seed },
+        UpdateRule::Hals { .. } | UpdateRule::Bpp => UsagesStart::Zero,
+    };
+
+    let (mut passes, mut sample_passes) = (0, 0.0);
+    let (spectra, usages) = match &plan.init {
+        Init::Random => (init::random(genes, k, uniform, plan.seed), usages(usages_start)?),
+        Init::Given(path) => {
+            let mut usages = usages(UsagesStart::Zero)?;
+            (init::given(path, store, scale, own, &mut usages)?, usages)
+        }
+        &Init::Sample { entries, rows } => {
+            let start = SampleStart {
+                store,
+                scale,
+                k,
+                seed: plan.seed,
+                caps: Caps { entries, rows },
+                threads: plan.threads.max(1),
+            };
+            let (mut spectra, work) = init::sample(&start, engine)?;
+            if plan.rules.usages == UpdateRule::Mu {
+                spectra.lift_zeros();
+            }
+            (passes, sample_passes) = (1, work);
+            (spectra, usages(usages_start)?)
+        }
+    };
+    let standing = Standing::start(spectra, plan.rules.extrapolate);
+    Ok(Course { passes, sample_passes, trace: Vec::new(), standing, usages })
 }
 
 /// X̂ = X·D ≈ W·Ĥ, so X ≈ W·(Ĥ·D⁻¹).

@@ -12,6 +12,7 @@
 //! it adds to a sum. Sums are exact ([`exact`]), so threads never show in a result.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod comm;
 mod compute;
 pub mod config;
@@ -32,6 +33,7 @@ pub mod spectra;
 pub mod trace;
 pub mod usages;
 
+pub use checkpoint::{CheckpointError, CheckpointEvent, CheckpointSpec};
 pub use config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 pub use error::{ConfigError, DriverError, LowerBlocks};
 pub use fit::{Fit, FitMonitor, Run, fit, fit_with};

@@ -97,6 +97,11 @@ impl Usages {
         self.k
     }
 
+    /// Rows of every block but the last.
+    pub fn block_rows(&self) -> usize {
+        self.block_rows
+    }
+
     /// Row blocks.
     pub fn blocks(&self) -> usize {
         self.cells.div_ceil(self.block_rows)
@@ -122,6 +127,17 @@ impl Usages {
     ///
     /// When `rows` has another shape.
     pub fn load(&self, block: usize, rows: &mut [f32], ks: usize) -> Result<(), DriverError> {
+        self.load_scaled(block, rows, ks, &self.rescale)
+    }
+
+    /// The same, multiplied by `powers`, one a component, in place of what [`rescale`](Self::rescale) has collected.
+    pub(crate) fn load_scaled(
+        &self,
+        block: usize,
+        rows: &mut [f32],
+        ks: usize,
+        powers: &[f32],
+    ) -> Result<(), DriverError> {
         let count = self.rows_of(block);
         assert_eq!(rows.len(), count * ks, "rows has the shape of the block");
         match self.start {
@@ -129,8 +145,38 @@ impl Usages {
             Some(UsagesStart::Uniform { scale, seed }) => self.draw(block, rows, ks, scale, seed),
             None => self.generation(block, self.current, |kept| spread(kept, rows, self.k, ks))?,
         }
-        scale_columns(rows, ks, &self.rescale);
+        scale_columns(rows, ks, powers);
         Ok(())
+    }
+
+    /// Shows a block of the current generation as it is kept (b × k), without what [`rescale`](Self::rescale) has collected.
+    ///
+    /// # Errors
+    ///
+    /// When the scratch file cannot be read, or `then` fails.
+    pub(crate) fn show_kept(
+        &self,
+        block: usize,
+        then: impl FnOnce(&[f32]) -> Result<(), DriverError>,
+    ) -> Result<(), DriverError> {
+        let mut shown = Ok(());
+        self.generation(block, self.current, |kept| shown = then(kept))?;
+        shown
+    }
+
+    /// What W is while no pass has been accepted.
+    pub(crate) fn start(&self) -> Option<UsagesStart> {
+        self.start
+    }
+
+    /// What [`rescale`](Self::rescale) has collected, one power of two a component.
+    pub(crate) fn pending(&self) -> &[f32] {
+        &self.rescale
+    }
+
+    /// What it would be after `rescale(powers)`.
+    pub(crate) fn rescaled(&self, powers: &[f32]) -> Vec<f32> {
+        self.rescale.iter().zip(powers).map(|(have, power)| have * power).collect()
     }
 
     /// Writes a block (b × ks) of the next generation.
@@ -182,9 +228,7 @@ impl Usages {
     /// H's row `c` was multiplied by `1 / powers[c]`: from now on the current generation reads multiplied by
     /// `powers[c]`. Powers of two, so that nothing is rounded.
     pub fn rescale(&mut self, powers: &[f32]) {
-        for (have, power) in self.rescale.iter_mut().zip(powers) {
-            *have *= power;
-        }
+        self.rescale = self.rescaled(powers);
     }
 
     fn offset(&self, block: usize) -> u64 {

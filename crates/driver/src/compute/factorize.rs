@@ -135,6 +135,8 @@ impl Local {
 pub(crate) struct Factorize<'p> {
     pub(crate) data: &'p dyn Blocks,
     pub(crate) usages: &'p Usages,
+    /// What brings W to the scale of H, one power of two a component.
+    pub(crate) rescale: &'p [f32],
     pub(crate) sums: &'p PassSums,
     pub(crate) rule: UpdateRule,
     /// D·Hᵀ, m × ks.
@@ -149,7 +151,7 @@ impl Fold for Factorize<'_> {
     type Local = Local;
 
     fn begin(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
-        self.usages.load(block, &mut local.w[..info.rows * self.ks], self.ks)?;
+        self.usages.load_scaled(block, &mut local.w[..info.rows * self.ks], self.ks, self.rescale)?;
         local.change = 0.0;
         local.nonzeros = 0;
         Ok(())

@@ -34,7 +34,7 @@ use crate::engine::{Direction, Engine, Hushed};
 use crate::error::DriverError;
 use crate::sample::{Caps, Sample, SampleView, Share, draw};
 use crate::scale::GeneScale;
-use crate::solve::{Factorization, Limits, Rules};
+use crate::solve::{Factorization, Limits, Rules, Standing};
 use crate::spectra::Spectra;
 use crate::usages::{Usages, UsagesPlace, UsagesStart};
 
@@ -135,11 +135,13 @@ impl Work {
         // One at least: a merger needs WᵀW, and the least input may be its own sample.
         let passes = ((self.left * part / cost) as usize).max(1);
         let usages = Usages::new(view.cells(), k, view.block_rows(), &UsagesPlace::Memory, UsagesStart::Zero)?;
-        let mut fit = Factorization::new(view, start.scale, Rules::SAMPLED, spectra, usages, start.threads);
-        let mut made = 0;
-        fit.run(engine, Limits { passes, tol, residual: false }, 1, &mut |_| made += 1)?;
-        self.left -= cost * f64::from(made);
-        self.spent += cost * f64::from(made);
+        let standing = Standing::start(spectra, Rules::SAMPLED.extrapolate);
+        let mut fit = Factorization::new(view, start.scale, Rules::SAMPLED, standing, usages, start.threads);
+        let mut trace = Vec::new();
+        fit.run(engine, Limits { passes, tol, residual: false }, 1, &mut trace, &mut |_, _| Ok(()))?;
+        let made = trace.len() as f64;
+        self.left -= cost * made;
+        self.spent += cost * made;
         Ok(fit.into_spectra())
     }
 }

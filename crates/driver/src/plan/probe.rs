@@ -26,7 +26,7 @@ use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::init;
 use crate::scale::GeneScale;
-use crate::solve::{Factorization, Limits};
+use crate::solve::{Factorization, Limits, Standing};
 use crate::usages::{Usages, UsagesPlace, UsagesStart};
 
 /// Entries of a probe for each thread, times k: so many take about 20 ms.
@@ -207,17 +207,20 @@ impl Probe {
         let spectra = init::random(self.genes, plan.k, 1.0, plan.seed);
         let start = UsagesStart::Uniform { scale: 1.0, seed: plan.seed };
         let usages = Usages::new(self.cells(), plan.k, self.block_rows(), &UsagesPlace::Memory, start)?;
-        let mut fit = Factorization::new(self, &scale, plan.rules, spectra, usages, plan.threads);
+        let standing = Standing::start(spectra, plan.rules.extrapolate);
+        let mut fit = Factorization::new(self, &scale, plan.rules, standing, usages, plan.threads);
         let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);
         let began = Instant::now();
-        for pass in 0.. {
-            fit.run(&engine, Limits { passes: 1, tol: 0.0, residual: true }, pass, &mut |row| {
+        let mut trace = Vec::new();
+        for passes in 1.. {
+            fit.run(&engine, Limits { passes, tol: 0.0, residual: true }, 0, &mut trace, &mut |_, trace| {
                 // The first one finds cold buffers.
-                if pass > 0 {
+                if let [_, .., row] = trace {
                     folding += watch.last().as_secs_f64();
                     all += row.seconds;
                     timed += 1;
                 }
+                Ok(())
             })?;
             if timed >= PASSES && began.elapsed() >= TIMED {
                 break;

@@ -11,9 +11,13 @@
 //!
 //! Where L₊ rises above the loss of the last accepted pass, (W₊, H₊) is dropped and the next pass starts from (W, H)
 //! without extrapolation; from there every rule is known not to raise the loss. That is why W has two generations.
+//!
+//! What a pass starts from follows from where the factorization [stands](Standing) and from W alone, and neither changes
+//! before all blocks have gone through: a pass that is dropped half-way leaves no trace.
 
 mod momentum;
 mod spectra_step;
+mod standing;
 
 use std::time::Instant;
 
@@ -22,13 +26,14 @@ use partwise_kernels::{FactorBuf, UpdateRule};
 
 use crate::compute::factorize::{Factorize, Local, PassSums};
 use crate::data::Blocks;
-use crate::engine::{Direction, Engine};
+use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::scale::{GeneScale, scaled_sq_norm};
 use crate::spectra::{Spectra, unit_norm_powers};
 use crate::trace::{StopReason, TraceRow};
 use crate::usages::Usages;
-use momentum::Momentum;
+pub(crate) use momentum::Momentum;
+pub(crate) use standing::Standing;
 
 /// Differences of the loss below this fraction of ‖X‖² are rounding of the 32-bit products (`docs/numerics.md`).
 const LOSS_PRECISION: f64 = 1e-6;
@@ -66,13 +71,33 @@ impl Rules {
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Passes at most.
+    /// Passes at most, those seen before included.
     pub(crate) passes: usize,
     /// Relative decrease that counts as none; 0: go on.
     pub(crate) tol: f64,
     /// Whether to compute the KKT residual, and to stop where there is none.
     pub(crate) residual: bool,
 }
+
+impl Limits {
+    /// Why to stop after these passes, if there is a reason. A pass that was not accepted counts for nothing.
+    fn reached(&self, trace: &[TraceRow]) -> Option<StopReason> {
+        let mut accepted = trace.iter().rev().filter(|row| row.accepted);
+        if self.tol > 0.0 && trace.last().is_some_and(|row| row.accepted) {
+            let still = accepted.clone().take(2).filter(|row| row.relative_decrease < self.tol).count();
+            if still == 2 {
+                return Some(StopReason::Converged);
+            }
+            if accepted.next().is_some_and(|row| row.kkt_residual < STATIONARY && row.relative_decrease.is_finite()) {
+                return Some(StopReason::Stationary);
+            }
+        }
+        (trace.len() >= self.passes).then_some(StopReason::MaxPasses)
+    }
+}
+
+/// Who is shown where a factorization stands after each pass, and all passes so far.
+pub(crate) type Ended<'a> = dyn FnMut(&Factorization<'_>, &[TraceRow]) -> Result<(), DriverError> + 'a;
 
 /// W and H of one matrix, improved pass by pass.
 pub(crate) struct Factorization<'d> {
@@ -81,32 +106,37 @@ pub(crate) struct Factorization<'d> {
     rules: Rules,
     /// ‖X̂‖² after scaling and weighting.
     sq_norm: f64,
-    /// H of the last accepted pass, of the one before, and of the pass under way.
-    spectra: Spectra,
-    previous: Spectra,
+    standing: Standing,
+    /// H of the pass under way.
     trial: Spectra,
     /// D·Hᵀ where genes are scaled.
     scaled_ht: Option<FactorBuf>,
     usages: Usages,
     sums: PassSums,
     locals: Vec<Local>,
-    momentum: Momentum,
-    /// WᵀW of the last accepted pass, in the scale of `spectra`.
-    wtw: Vec<f64>,
-    loss: Option<f64>,
-    direction: Direction,
+}
+
+/// What a pass starts from besides W and its trial H.
+struct Start {
+    /// Weight of the extrapolation.
+    extrapolation: f64,
+    /// Powers of two that bring H of the last accepted pass to the scale of the trial.
+    powers: Vec<f32>,
+    /// H·Hᵀ of the trial.
+    hht: Vec<f32>,
 }
 
 impl<'d> Factorization<'d> {
-    /// Starts from `spectra` and `usages`, to be computed on `threads` lanes.
+    /// Goes on from `standing` and `usages`, to be computed on `threads` lanes.
     pub(crate) fn new(
         data: &'d dyn Blocks,
         scale: &'d GeneScale,
         rules: Rules,
-        spectra: Spectra,
+        standing: Standing,
         usages: Usages,
         threads: usize,
     ) -> Self {
+        let spectra = &standing.spectra;
         let (genes, k, ks) = (spectra.genes(), spectra.k(), spectra.ks());
         let sq_norm = scaled_sq_norm(data, scale);
         Factorization {
@@ -114,71 +144,74 @@ impl<'d> Factorization<'d> {
             scale,
             rules,
             sq_norm,
-            previous: spectra.clone(),
             trial: spectra.clone(),
             scaled_ht: scale.factors().map(|_| FactorBuf::zeros(genes, k)),
-            spectra,
+            standing,
             usages,
             sums: PassSums::new(genes, k, ks),
             locals: (0..threads.min(data.blocks()).max(1)).map(|_| Local::new(data, k)).collect(),
-            momentum: Momentum::new(rules.extrapolate),
-            wtw: vec![0.0; k * k],
-            loss: None,
-            direction: Direction::Forward,
         }
+    }
+
+    /// Where the factorization stands, between passes.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// W of the last accepted pass.
+    pub(crate) fn usages(&self) -> &Usages {
+        &self.usages
     }
 
     /// W and H of the last accepted pass.
     pub(crate) fn into_factors(self) -> (Usages, Spectra) {
-        (self.usages, self.spectra)
+        (self.usages, self.standing.spectra)
     }
 
     /// H of the last accepted pass, WᵀW (k × k) of the W that it was made with, and their loss (infinite before the first
     /// pass).
     pub(crate) fn into_spectra(self) -> (Spectra, Vec<f64>, f64) {
-        (self.spectra, self.wtw, self.loss.unwrap_or(f64::INFINITY))
+        (self.standing.spectra, self.standing.wtw, self.standing.loss.unwrap_or(f64::INFINITY))
     }
 
-    /// Passes until `limits` say stop; `first` is the number of the first one, `seen` is shown each.
+    /// Passes until `limits` say stop; `first` is the number of the first of them all. Each adds a row to `trace`, which
+    /// holds those made before, and is shown to `ended` with where the factorization then stands.
+    ///
+    /// # Errors
+    ///
+    /// Those of a pass, which is then dropped, and those of `ended`.
     pub(crate) fn run(
         &mut self,
         engine: &Engine<'_>,
         limits: Limits,
         first: usize,
-        seen: &mut dyn FnMut(&TraceRow),
+        trace: &mut Vec<TraceRow>,
+        ended: &mut Ended<'_>,
     ) -> Result<StopReason, DriverError> {
-        let mut still = 0;
-        for pass in (first..).take(limits.passes) {
-            let row = self.pass(engine, pass, limits.residual)?;
-            seen(&row);
-            if limits.tol > 0.0 && row.accepted {
-                still = if row.relative_decrease < limits.tol { still + 1 } else { 0 };
-                if still == 2 {
-                    return Ok(StopReason::Converged);
-                }
-                if row.kkt_residual < STATIONARY && row.relative_decrease.is_finite() {
-                    return Ok(StopReason::Stationary);
-                }
+        loop {
+            if let Some(reason) = limits.reached(trace) {
+                return Ok(reason);
             }
+            trace.push(self.pass(engine, first + trace.len(), limits.residual)?);
+            ended(self, trace)?;
         }
-        Ok(StopReason::MaxPasses)
     }
 
     /// One pass over the data; the state is that of the last accepted pass, whatever this one brings.
     fn pass(&mut self, engine: &Engine<'_>, number: usize, residual: bool) -> Result<TraceRow, DriverError> {
-        let start = Instant::now();
-        let (k, ks) = (self.spectra.k(), self.spectra.ks());
-        let extrapolation = self.momentum.weight();
-        spectra_step::extrapolate(&mut self.trial, &self.spectra, &self.previous, extrapolation as f32);
-        let hht = self.bring_to_unit_norm();
+        let began = Instant::now();
+        let (k, ks) = (self.trial.k(), self.trial.ks());
+        let Start { extrapolation, powers, hht } = self.prepare();
         if let (Some(scaled), Some(factors)) = (&mut self.scaled_ht, self.scale.factors()) {
             spectra_step::scale_genes(scaled, self.trial.ht(), factors, ks);
         }
 
         self.sums.reset(self.data.gene_sq_norms(), self.sq_norm);
+        let inverse: Vec<f32> = powers.iter().map(|power| power.recip()).collect();
         let fold = Factorize {
             data: self.data,
             usages: &self.usages,
+            rescale: &self.usages.rescaled(&inverse),
             sums: &self.sums,
             rule: self.rules.usages,
             ht: self.scaled_ht.as_deref().unwrap_or(self.trial.ht()),
@@ -187,19 +220,22 @@ impl<'d> Factorization<'d> {
             ks,
         };
         engine.announce(&format!("pass {number}"), self.data);
-        let spent = engine.pass(self.data, &fold, &mut self.locals, self.direction)?;
+        let spent = engine.pass(self.data, &fold, &mut self.locals, self.standing.direction)?;
         engine.monitor().finish();
-        self.direction = self.direction.reversed();
+        self.standing.direction = self.standing.direction.reversed();
+        self.standing.scale_components(&powers);
+        self.usages.rescale(&inverse);
 
-        let rule = self.rules.spectra;
-        let step = spectra_step::update(&mut self.trial, &self.spectra, &self.sums, self.scale, rule, residual);
+        let (rule, standing) = (self.rules.spectra, &self.standing);
+        let step = spectra_step::update(&mut self.trial, &standing.spectra, &self.sums, self.scale, rule, residual);
         let terms = LossTerms { x_sq_norm: self.sq_norm, cross: step.cross, model: step.model };
         let loss = terms.loss();
         if !loss.is_finite() {
             return Err(DriverError::Range { first_row: 0, last_row: self.data.cells() - 1 });
         }
         let accepted = self.judge(loss, extrapolation);
-        let relative_decrease = self.loss.map_or(f64::NAN, |old| (old - loss) / old.max(LOSS_PRECISION * self.sq_norm));
+        let relative_decrease =
+            standing.loss.map_or(f64::NAN, |old| (old - loss) / old.max(LOSS_PRECISION * self.sq_norm));
         let row = TraceRow {
             pass: number,
             loss,
@@ -213,49 +249,49 @@ impl<'d> Factorization<'d> {
             usages_nonzero: self.sums.usages_nonzeros() as f64 / (self.data.cells() * k) as f64,
             spectra_nonzero: step.nonzeros as f64 / (self.data.genes() * k) as f64,
             bytes: (0..self.data.blocks()).map(|block| self.data.block(block).bytes as u64).sum(),
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: began.elapsed().as_secs_f64(),
             waiting_seconds: spent.waiting.as_secs_f64(),
             joining_seconds: spent.joining.as_secs_f64(),
             summing_seconds: spent.summing.as_secs_f64(),
         };
         if accepted {
-            std::mem::swap(&mut self.previous, &mut self.spectra);
-            std::mem::swap(&mut self.spectra, &mut self.trial);
+            let standing = &mut self.standing;
+            std::mem::swap(&mut standing.previous, &mut standing.spectra);
+            std::mem::swap(&mut standing.spectra, &mut self.trial);
             self.usages.accept();
-            self.sums.wtw.read(0..k, &mut self.wtw);
-            self.loss = Some(loss);
+            self.sums.wtw.read(0..k, &mut standing.wtw);
+            standing.loss = Some(loss);
         }
-        self.momentum.after(accepted);
+        self.standing.momentum.after(accepted);
         Ok(row)
     }
 
     /// Without extrapolation a rise is rounding, and kept, so that the same pass is not repeated for ever.
     fn judge(&self, loss: f64, extrapolation: f64) -> bool {
-        match self.loss {
+        match self.standing.loss {
             None => true,
             Some(old) => loss <= old || extrapolation == 0.0,
         }
     }
 
-    /// Scales the components so that ‖h_c‖ of the trial is in [1, 2), by powers of two, everywhere; returns H·Hᵀ.
-    fn bring_to_unit_norm(&mut self) -> Vec<f32> {
+    /// Makes the trial: H of the last accepted pass, extrapolated, its components scaled so that ‖h_c‖ is in [1, 2), by powers
+    /// of two. Changes nothing else.
+    fn prepare(&mut self) -> Start {
+        let Standing { spectra, previous, momentum, .. } = &self.standing;
+        let extrapolation = momentum.weight();
+        spectra_step::extrapolate(&mut self.trial, spectra, previous, extrapolation as f32);
+        let k = self.trial.k();
         let mut hht = self.trial.gram();
         // A component that extrapolation has driven to zero would stay there, and its usages with it.
-        let lost: Vec<usize> = (0..self.trial.k()).filter(|&c| hht[c * self.trial.k() + c] == 0.0).collect();
+        let lost: Vec<usize> = (0..k).filter(|&c| hht[c * k + c] == 0.0).collect();
         if !lost.is_empty() {
-            lost.into_iter().for_each(|c| self.trial.copy_component(&self.spectra, c));
+            lost.into_iter().for_each(|c| self.trial.copy_component(spectra, c));
             hht = self.trial.gram();
         }
-        let powers = unit_norm_powers(&mut hht, self.trial.k());
+        let powers = unit_norm_powers(&mut hht, k);
         if powers.iter().any(|&power| power != 1.0) {
-            for spectra in [&mut self.trial, &mut self.spectra, &mut self.previous] {
-                spectra.scale_components(&powers);
-            }
-            self.usages.rescale(&powers.iter().map(|power| power.recip()).collect::<Vec<_>>());
-            for (row, p) in self.wtw.chunks_exact_mut(powers.len()).zip(&powers) {
-                row.iter_mut().zip(&powers).for_each(|(value, q)| *value /= f64::from(*p) * f64::from(*q));
-            }
+            self.trial.scale_components(&powers);
         }
-        hht.into_iter().map(|value| value as f32).collect()
+        Start { extrapolation, powers, hht: hht.into_iter().map(|value| value as f32).collect() }
     }
 }

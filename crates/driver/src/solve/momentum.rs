@@ -5,7 +5,7 @@
 
 /// The weight β of the next extrapolation.
 #[derive(Debug, Clone)]
-pub(super) struct Momentum {
+pub(crate) struct Momentum {
     on: bool,
     t: f64,
 }
@@ -13,6 +13,16 @@ pub(super) struct Momentum {
 impl Momentum {
     pub(super) fn new(on: bool) -> Self {
         Momentum { on, t: 1.0 }
+    }
+
+    /// Goes on where another one [was](Self::t).
+    pub(crate) fn at(on: bool, t: f64) -> Self {
+        Momentum { on, t }
+    }
+
+    /// Where in the sequence it is.
+    pub(crate) fn t(&self) -> f64 {
+        self.t
     }
 
     /// β for the coming pass.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bits;
+mod checkpoints;
 mod endings;
 mod loss;
 mod pinned;

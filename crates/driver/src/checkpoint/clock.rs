@@ -1,0 +1,58 @@
+//! When the next checkpoint is due.
+
+use std::time::{Duration, Instant};
+
+/// The work between two checkpoints is at least so many times what one costs: below a fiftieth, two parts in a hundred.
+const WORTH: f64 = 50.0;
+/// What a checkpoint is taken to cost at least, and its bytes before one was written (a slow disk).
+const LEAST: Duration = Duration::from_millis(20);
+const BYTES_PER_SECOND: f64 = 200e6;
+
+/// Weighs the work since the last checkpoint against what one costs.
+#[derive(Debug)]
+pub(super) struct Clock {
+    /// End of the last checkpoint, or the start of the fit.
+    since: Instant,
+    /// What the last one cost, for each of its bytes.
+    per_byte: f64,
+}
+
+impl Clock {
+    /// Starts now.
+    pub(super) fn start() -> Self {
+        Clock { since: Instant::now(), per_byte: 1.0 / BYTES_PER_SECOND }
+    }
+
+    /// Whether there has been work enough for a checkpoint of `bytes` bytes.
+    pub(super) fn due(&self, bytes: u64) -> bool {
+        due(self.since.elapsed().as_secs_f64(), LEAST.as_secs_f64() + self.per_byte * bytes as f64)
+    }
+
+    /// A checkpoint of `bytes` bytes has been written in `cost` seconds.
+    pub(super) fn wrote(&mut self, bytes: u64, cost: f64) {
+        *self = Clock { since: Instant::now(), per_byte: cost / bytes.max(1) as f64 };
+    }
+}
+
+fn due(work: f64, cost: f64) -> bool {
+    work >= cost * WORTH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_costs_at_most_a_fiftieth_of_the_work() {
+        assert!(!due(4.999, 0.1) && due(5.0, 0.1));
+        let mut clock = Clock::start();
+        assert!(!clock.due(1 << 40));
+        // A second for each byte, and then none: the start of the clock is the same moment.
+        clock.wrote(10, 10.0);
+        assert!(!clock.due(10));
+        clock.since -= Duration::from_secs(499);
+        assert!(!clock.due(10));
+        clock.since -= Duration::from_secs(3);
+        assert!(clock.due(10));
+    }
+}

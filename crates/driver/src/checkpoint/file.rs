@@ -1,0 +1,111 @@
+//! Files with a size and a checksum, written to the disk and read back as they were.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use partwise_storage::StorageError;
+use serde::{Deserialize, Serialize};
+
+/// Bytes on their way; larger pieces go straight to the file.
+const BUFFER: usize = 64 << 10;
+
+/// Size and checksum (CRC-32C) of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seal {
+    pub(super) bytes: u64,
+    pub(super) crc32c: u32,
+}
+
+/// A file that is being written.
+pub(super) struct Draft {
+    path: PathBuf,
+    file: BufWriter<File>,
+    seal: Seal,
+}
+
+impl Draft {
+    /// A new file, or an old one emptied.
+    pub(super) fn create(path: &Path) -> Result<Self, StorageError> {
+        let file = File::create(path).map_err(|error| StorageError::io("create", path, error))?;
+        let seal = Seal { bytes: 0, crc32c: 0 };
+        Ok(Draft { path: path.into(), file: BufWriter::with_capacity(BUFFER, file), seal })
+    }
+
+    /// Adds bytes at the end.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file.write_all(bytes).map_err(|error| StorageError::io("write", &self.path, error))?;
+        self.seal.bytes += bytes.len() as u64;
+        self.seal.crc32c = crc32c::crc32c_append(self.seal.crc32c, bytes);
+        Ok(())
+    }
+
+    /// Brings everything to the disk.
+    pub(super) fn finish(self) -> Result<Seal, StorageError> {
+        let path = &self.path;
+        let file = self.file.into_inner().map_err(|error| StorageError::io("write", path, error.into_error()))?;
+        file.sync_all().map_err(|error| StorageError::io("sync", path, error))?;
+        // Nobody reads it soon, and the page cache is for the data. Some file systems refuse: then the pages stay.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(self.seal)
+    }
+}
+
+/// A file that is being read, from its first byte to its last.
+pub(super) struct Sealed {
+    path: PathBuf,
+    file: BufReader<File>,
+    crc: u32,
+}
+
+impl Sealed {
+    /// Opens a file that is to have `bytes` bytes.
+    pub(super) fn open(path: &Path, bytes: u64) -> Result<Self, StorageError> {
+        check_size(path, bytes)?;
+        let file = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
+        Ok(Sealed { path: path.into(), file: BufReader::with_capacity(BUFFER, file), crc: 0 })
+    }
+
+    /// Fills `bytes` with what comes next.
+    pub(super) fn take(&mut self, bytes: &mut [u8]) -> Result<(), StorageError> {
+        self.file.read_exact(bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => StorageError::damaged(&self.path, "its end", "later", "here"),
+            _ => StorageError::io("read", &self.path, error),
+        })?;
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        Ok(())
+    }
+
+    /// Compares the checksum of everything taken.
+    pub(super) fn finish(self, crc: u32) -> Result<(), StorageError> {
+        check_crc(&self.path, "its checksum", crc, self.crc)
+    }
+}
+
+/// Whether there is a regular file of so many bytes; one that is missing is damage.
+pub(super) fn check_size(path: &Path, bytes: u64) -> Result<(), StorageError> {
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => Err(StorageError::damaged(path, "it", "a regular file", "something else")),
+        Ok(meta) if meta.len() == bytes => Ok(()),
+        Ok(meta) => Err(StorageError::damaged(path, "the number of bytes", bytes, meta.len())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(StorageError::damaged(path, "the file", "there", "nothing"))
+        }
+        Err(error) => Err(StorageError::io("read", path, error)),
+    }
+}
+
+/// Compares checksums.
+pub(super) fn check_crc(path: &Path, what: &str, expected: u32, found: u32) -> Result<(), StorageError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(StorageError::damaged(path, what, format!("{expected:08x}"), format!("{found:08x}")))
+}
+
+/// Brings the entries of a folder to the disk.
+pub(super) fn sync_folder(path: &Path) -> Result<(), StorageError> {
+    let folder = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
+    folder.sync_all().map_err(|error| StorageError::io("sync", path, error))
+}

@@ -1,0 +1,187 @@
+//! The folder of the checkpoints: what may be in it, and what is removed from it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use partwise_storage::StorageError;
+
+use super::error::CheckpointError;
+use super::file::sync_folder;
+use super::manifest::{DRAFT, MANIFEST, Manifest, VERSION};
+use crate::error::DriverError;
+
+/// What is in a folder that checkpoints may be written to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Contents {
+    /// Nothing of ours: no folder, an empty one, or what a first checkpoint that was not finished has left.
+    Nothing,
+    /// Checkpoints.
+    Checkpoints(Manifest),
+    /// Checkpoints whose list is damaged, and why.
+    Damaged(String),
+}
+
+/// Name of the file of all but W.
+pub(super) fn state_name(passes: usize) -> String {
+    format!("state-{passes:06}.bin")
+}
+
+/// Name of one process's file of W.
+pub(super) fn usages_name(passes: usize, rank: usize) -> String {
+    format!("usages-{passes:06}-{rank:05}.bin")
+}
+
+/// Whether checkpoints have files of this name.
+fn is_ours(name: &str) -> bool {
+    let numbers = |name: &str, count: usize| {
+        let parts: Vec<&str> = name.split('-').collect();
+        parts.len() == count && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let middle = |prefix: &str| name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".bin"));
+    middle("state-").is_some_and(|rest| numbers(rest, 1))
+        || middle("usages-").is_some_and(|rest| numbers(rest, 2))
+        || name == DRAFT
+}
+
+/// Names in the folder; `None` where there is no folder.
+fn names(folder: &Path) -> Result<Option<Vec<String>>, DriverError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(CheckpointError::Foreign { folder: folder.into(), found: "it is a file".into() }.into());
+        }
+        Err(error) => return Err(StorageError::io("read", folder, error).into()),
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let names = names.collect::<Result<_, _>>().map_err(|error| StorageError::io("read", folder, error))?;
+    Ok(Some(names))
+}
+
+/// Looks at `folder`, and refuses what is not for checkpoints: a folder that has something in it and none of our files, or a
+/// list of another version.
+pub(super) fn look(folder: &Path) -> Result<Contents, DriverError> {
+    let Some(names) = names(folder)? else { return Ok(Contents::Nothing) };
+    let ours = names.iter().any(|name| is_ours(name));
+    let foreign = |found: String| Err(CheckpointError::Foreign { folder: folder.into(), found }.into());
+    match Manifest::read(folder) {
+        Ok(Some(manifest)) if manifest.version != VERSION => {
+            let found = manifest.version;
+            Err(CheckpointError::Version { folder: folder.into(), found, supported: VERSION }.into())
+        }
+        Ok(Some(manifest)) => Ok(Contents::Checkpoints(manifest)),
+        Err(StorageError::Damaged { .. }) if !ours => foreign(format!("its {MANIFEST} is of something else")),
+        Err(error @ StorageError::Damaged { .. }) => Ok(Contents::Damaged(error.to_string())),
+        Err(error) => Err(error.into()),
+        Ok(None) => match names.first() {
+            Some(name) if !ours => foreign(format!("it holds {name}")),
+            _ => Ok(Contents::Nothing),
+        },
+    }
+}
+
+/// Makes the folder if it is not there; the one that it lies in has to be.
+pub(super) fn make(folder: &Path) -> Result<(), StorageError> {
+    match fs::create_dir(folder) {
+        Ok(()) => sync_folder(parent(folder)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(StorageError::NotFound { path: parent(folder).into() })
+        }
+        Err(error) => Err(StorageError::io("create", folder, error)),
+    }
+}
+
+/// Removes all checkpoints, the list first. What is not ours stays.
+pub(super) fn clear(folder: &Path) -> Result<(), DriverError> {
+    let list = folder.join(MANIFEST);
+    match fs::remove_file(&list) {
+        Ok(()) => sync_folder(folder)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => (),
+        Err(error) => return Err(StorageError::io("remove", &list, error).into()),
+    }
+    sweep(folder, |_| false);
+    Ok(())
+}
+
+/// Removes the files of checkpoints that `keep` does not want. One that cannot be removed is tried again by the next checkpoint.
+pub(super) fn sweep(folder: &Path, keep: impl Fn(&str) -> bool) {
+    for name in names(folder).ok().flatten().unwrap_or_default() {
+        if is_ours(&name) && !keep(&name) {
+            let _ = fs::remove_file(folder.join(name));
+        }
+    }
+}
+
+fn parent(folder: &Path) -> &Path {
+    folder.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Paths of files of a checkpoint that is not to be: removed when dropped, for a full disk should not stay full of them.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished(pub(super) Vec<PathBuf>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, content)| fs::write(folder.path().join(name), content).unwrap());
+        folder
+    }
+
+    #[test]
+    fn names_of_ours_are_known_and_no_others() {
+        assert!(is_ours(&state_name(7)) && is_ours(&usages_name(1_234_567, 3)) && is_ours(DRAFT));
+        for name in ["state-.bin", "state-1.txt", "usages-1.bin", "usages-1-2-3.bin", "state-1a.bin", MANIFEST, "x"] {
+            assert!(!is_ours(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn folders_of_others_are_refused_and_left_alone() {
+        for files in [&[("thesis.tex", "")][..], &[(MANIFEST, "{}"), ("table.bin", "")], &[(MANIFEST, "")]] {
+            let folder = folder_with(files);
+            let error = look(folder.path()).unwrap_err();
+            assert!(error.to_string().contains("is not a checkpoint folder"), "{error}");
+        }
+        let folder = folder_with(&[("a", "")]);
+        let error = look(&folder.path().join("a")).unwrap_err();
+        assert!(error.to_string().contains("it is a file"), "{error}");
+    }
+
+    #[test]
+    fn what_an_unfinished_checkpoint_leaves_is_nothing() {
+        let state = state_name(1);
+        let folder = folder_with(&[(&state, ""), (DRAFT, "")]);
+        assert_eq!(look(folder.path()).unwrap(), Contents::Nothing);
+        assert_eq!(look(&folder.path().join("none")).unwrap(), Contents::Nothing);
+        fs::write(folder.path().join(MANIFEST), "{").unwrap();
+        assert!(matches!(look(folder.path()).unwrap(), Contents::Damaged(_)));
+    }
+
+    #[test]
+    fn clearing_leaves_what_is_not_ours() {
+        let (state, usages) = (state_name(1), usages_name(1, 0));
+        let folder = folder_with(&[(&state, ""), (&usages, ""), (MANIFEST, ""), ("notes", "mine")]);
+        clear(folder.path()).unwrap();
+        assert_eq!(names(folder.path()).unwrap().unwrap(), ["notes"]);
+    }
+
+    #[test]
+    fn a_folder_is_made_where_there_is_one_to_make_it_in() {
+        let folder = tempfile::tempdir().unwrap();
+        make(&folder.path().join("a")).unwrap();
+        make(&folder.path().join("a")).unwrap();
+        let error = make(&folder.path().join("b/c")).unwrap_err();
+        assert!(error.to_string().ends_with("b: no such file or folder"), "{error}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Going on from a checkpoint.
+
+use partwise_storage::{ErrorKind, Unit};
+
+use super::error::CheckpointError;
+use super::folder::Contents;
+use super::manifest::{Entry, Manifest};
+use super::state::{self, State};
+use super::{CheckpointEvent, Checkpoints, Course, rows};
+use crate::comm::{agree, broadcast, gather};
+use crate::error::DriverError;
+use crate::usages::{Usages, UsagesStart};
+
+/// What a fit that goes on has to know of the checkpoint's.
+pub(crate) struct Expected<'e> {
+    pub(crate) genes: usize,
+    pub(crate) k: usize,
+    pub(crate) extrapolate: bool,
+    /// Makes the usages, before they are filled.
+    pub(crate) usages: &'e dyn Fn(UsagesStart) -> Result<Usages, DriverError>,
+}
+
+impl Checkpoints<'_> {
+    /// The newest checkpoint that is whole in the eyes of every process; `None` where there is none, or where none is asked for.
+    pub(crate) fn resume(&mut self, expected: &Expected<'_>) -> Result<Option<Course>, DriverError> {
+        if !self.spec.resume {
+            return Ok(None);
+        }
+        let entries = self.entries_of_all()?;
+        for (at, entry) in entries.iter().enumerate() {
+            let mine = self.read(entry, expected);
+            let Some(resumed) = self.whole_everywhere(mine)? else { continue };
+            self.saved = resumed.passes;
+            self.entries = entries[at..].to_vec();
+            self.monitor.checkpoint(&CheckpointEvent::Resumed { passes: resumed.passes, trace: &resumed.trace });
+            return Ok(Some(resumed));
+        }
+        self.monitor.checkpoint(&CheckpointEvent::Nothing);
+        Ok(None)
+    }
+
+    /// The checkpoints that process 0 sees in the folder, if they are of this fit.
+    fn entries_of_all(&self) -> Result<Vec<Entry>, DriverError> {
+        let found = agree(self.comm, if self.comm.rank() == 0 { self.spec.look() } else { Ok(Contents::Nothing) })?;
+        if let Contents::Damaged(reason) = &found {
+            self.monitor.checkpoint(&CheckpointEvent::Damaged { reason });
+        }
+        let mine = match &found {
+            Contents::Checkpoints(manifest) => serde_json::to_vec(manifest).expect("numbers and strings only"),
+            Contents::Nothing | Contents::Damaged(_) => Vec::new(),
+        };
+        let bytes = broadcast(self.comm, &mine)?;
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let manifest: Manifest = serde_json::from_slice(&bytes).expect("what process 0 has made");
+        // Each compares its own: another process may run on another kind of CPU.
+        let differences = manifest.fit.differences(&self.identity);
+        let same = match differences.is_empty() {
+            true => Ok(()),
+            false => Err(CheckpointError::Different { folder: self.folder().into(), differences }.into()),
+        };
+        agree(self.comm, same)?;
+        Ok(manifest.checkpoints)
+    }
+
+    /// What this process needs of a checkpoint; process 0 also looks whether all files are there.
+    fn read(&self, entry: &Entry, expected: &Expected<'_>) -> Result<Course, DriverError> {
+        let folder = self.folder();
+        if self.comm.rank() == 0 {
+            entry.check_sizes(folder)?;
+        }
+        let path = folder.join(&entry.state.name);
+        let State { passes, sample_passes, trace, standing, start, pending } =
+            state::read(&path, entry.state.seal, expected.genes, expected.k, expected.extrapolate)?;
+        let mut usages = (expected.usages)(start.unwrap_or(UsagesStart::Zero))?;
+        if start.is_none() {
+            self.monitor.start("resume", rows::bytes(&usages, self.own.clone()), Unit::Bytes);
+            rows::read(folder, &entry.usages, &mut usages, self.own.clone(), self.monitor)?;
+            self.monitor.finish();
+        }
+        usages.rescale(&pending);
+        Ok(Course { passes, sample_passes, trace, standing, usages })
+    }
+
+    /// What this process has read, if all have; `None` where the checkpoint is damaged for one of them. Any other failure is
+    /// an error: a disk that does not answer is no reason to go on from something older.
+    fn whole_everywhere(&self, mine: Result<Course, DriverError>) -> Result<Option<Course>, DriverError> {
+        let (resumed, reason) = match mine {
+            Ok(resumed) => (Some(resumed), None),
+            Err(DriverError::Storage(error)) if error.kind() == ErrorKind::BadData => (None, Some(error.to_string())),
+            Err(error) => return agree(self.comm, Err(error)),
+        };
+        agree(self.comm, Ok(()))?;
+        let damaged = gather(self.comm, i64::from(reason.is_some()))?;
+        let elsewhere = damaged.iter().position(|&damaged| damaged > 0);
+        match (reason, elsewhere) {
+            (None, None) => Ok(resumed),
+            (Some(reason), _) => {
+                self.monitor.checkpoint(&CheckpointEvent::Damaged { reason: &reason });
+                Ok(None)
+            }
+            (None, Some(rank)) => {
+                let reason = format!("process {rank} finds its part of a checkpoint damaged");
+                self.monitor.checkpoint(&CheckpointEvent::Damaged { reason: &reason });
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The files of W, one a process: the rows of its blocks, each block with a checksum, so that whoever goes on reads no more
+//! than the blocks that are its own. `docs/format.md` has their bytes.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use partwise_storage::{Monitor, StorageError};
+use serde::{Deserialize, Serialize};
+
+use super::file::{Draft, Seal, check_crc, check_size};
+use crate::error::DriverError;
+use crate::usages::Usages;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"PWUSAGE1");
+/// Words of the header: what the file is, its first block and how many, rows of a block, cells, k, and zeros.
+const HEADER: usize = 8;
+const HEADER_BYTES: u64 = 8 * HEADER as u64;
+
+/// One of the files, as the manifest tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) first_block: u64,
+    pub(super) blocks: u64,
+    #[serde(flatten)]
+    pub(super) seal: Seal,
+}
+
+impl Part {
+    fn holds(&self, block: usize) -> bool {
+        (self.first_block..self.first_block.saturating_add(self.blocks)).contains(&(block as u64))
+    }
+}
+
+/// Bytes of the file of these blocks.
+pub(super) fn bytes(usages: &Usages, blocks: Range<usize>) -> u64 {
+    HEADER_BYTES + blocks.map(|block| record_bytes(usages, block)).sum::<u64>()
+}
+
+/// Bytes of a block: its rows and their checksum.
+fn record_bytes(usages: &Usages, block: usize) -> u64 {
+    4 * (usages.rows_of(block) * usages.k()) as u64 + 4
+}
+
+fn header(usages: &Usages, blocks: Range<usize>) -> [u64; HEADER] {
+    let words = [blocks.start, blocks.len(), usages.block_rows(), usages.cells(), usages.k(), 0, 0];
+    let mut header = [MAGIC; HEADER];
+    header[1..].iter_mut().zip(words).for_each(|(word, value)| *word = value as u64);
+    header
+}
+
+/// Writes the rows of `blocks` as they are kept, block by block, and brings them to the disk.
+pub(super) fn write(
+    path: &Path,
+    usages: &Usages,
+    blocks: Range<usize>,
+    monitor: &dyn Monitor,
+) -> Result<Seal, DriverError> {
+    let mut file = Draft::create(path)?;
+    file.put(bytemuck::cast_slice(&header(usages, blocks.clone())))?;
+    for block in blocks {
+        usages.show_kept(block, |rows| {
+            let rows: &[u8] = bytemuck::cast_slice(rows);
+            file.put(rows)?;
+            Ok(file.put(&crc32c::crc32c(rows).to_le_bytes())?)
+        })?;
+        monitor.advance(record_bytes(usages, block));
+    }
+    Ok(file.finish()?)
+}
+
+/// Fills the rows of `blocks` from whichever of the `parts` hold them, and makes them the current generation.
+pub(super) fn read(
+    folder: &Path,
+    parts: &[Part],
+    usages: &mut Usages,
+    blocks: Range<usize>,
+    monitor: &dyn Monitor,
+) -> Result<(), DriverError> {
+    let mut open: Option<Open> = None;
+    let mut rows = Vec::new();
+    for block in blocks {
+        let part = parts.iter().find(|part| part.holds(block)).ok_or_else(|| {
+            StorageError::damaged(folder, "the files of W", format!("block {block}"), "files without it")
+        })?;
+        let file = match open.take() {
+            Some(file) if file.first_block == part.first_block as usize => file,
+            _ => Open::new(folder, part, usages)?,
+        };
+        file.read(block, usages, &mut rows)?;
+        usages.store(block, &rows, usages.k())?;
+        monitor.advance(record_bytes(usages, block));
+        open = Some(file);
+    }
+    usages.accept();
+    Ok(())
+}
+
+/// A file whose size and header are right.
+struct Open {
+    path: PathBuf,
+    file: File,
+    first_block: usize,
+}
+
+impl Open {
+    fn new(folder: &Path, part: &Part, usages: &Usages) -> Result<Self, StorageError> {
+        let path = folder.join(&part.name);
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let (first_block, end) = (number(part.first_block), number(part.first_block.saturating_add(part.blocks)));
+        if end > usages.blocks() || bytes(usages, first_block..end) != part.seal.bytes {
+            return Err(StorageError::damaged(&path, "the blocks", "those of its bytes", "others"));
+        }
+        check_size(&path, part.seal.bytes)?;
+        let file = File::open(&path).map_err(|error| StorageError::io("open", &path, error))?;
+        let open = Open { path, file, first_block };
+        let mut found = [0u64; HEADER];
+        open.fill(0, bytemuck::cast_slice_mut(&mut found))?;
+        if found != header(usages, first_block..end) {
+            return Err(StorageError::damaged(&open.path, "the header", "that of these blocks", "another"));
+        }
+        Ok(open)
+    }
+
+    fn read(&self, block: usize, usages: &Usages, rows: &mut Vec<f32>) -> Result<(), StorageError> {
+        // Every block before the last has as many rows as the first.
+        let offset = HEADER_BYTES + (block - self.first_block) as u64 * record_bytes(usages, self.first_block);
+        rows.resize(usages.rows_of(block) * usages.k(), 0.0);
+        self.fill(offset, bytemuck::cast_slice_mut(rows))?;
+        let mut crc = [0; 4];
+        self.fill(offset + 4 * rows.len() as u64, &mut crc)?;
+        let what = format!("the checksum of block {block}");
+        check_crc(&self.path, &what, u32::from_le_bytes(crc), crc32c::crc32c(bytemuck::cast_slice(rows)))
+    }
+
+    fn fill(&self, offset: u64, bytes: &mut [u8]) -> Result<(), StorageError> {
+        self.file.read_exact_at(bytes, offset).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => StorageError::damaged(&self.path, "its end", "later", "here"),
+            _ => StorageError::io("read", &self.path, error),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usages::{UsagesPlace, UsagesStart};
+    use partwise_storage::Quiet;
+
+    fn empty(place: &UsagesPlace) -> Usages {
+        Usages::new(10, 3, 4, place, UsagesStart::Zero).unwrap()
+    }
+
+    fn filled(place: &UsagesPlace) -> Usages {
+        let mut usages = empty(place);
+        for block in 0..usages.blocks() {
+            let values: Vec<f32> = (0..usages.rows_of(block) * 3).map(|i| (100 * block + i) as f32).collect();
+            usages.store(block, &values, 3).unwrap();
+        }
+        usages.accept();
+        usages
+    }
+
+    fn all(usages: &Usages) -> Vec<f32> {
+        let block = |block| {
+            let mut rows = vec![0.0; usages.rows_of(block) * 3];
+            usages.load(block, &mut rows, 3).unwrap();
+            rows
+        };
+        (0..usages.blocks()).flat_map(block).collect()
+    }
+
+    fn parts(folder: &Path, usages: &Usages, cuts: &[usize]) -> Vec<Part> {
+        let part = |(i, cut): (usize, &[usize])| {
+            let name = format!("w{i}");
+            let seal = write(&folder.join(&name), usages, cut[0]..cut[1], &Quiet).unwrap();
+            assert_eq!(seal.bytes, bytes(usages, cut[0]..cut[1]));
+            Part { name, first_block: cut[0] as u64, blocks: (cut[1] - cut[0]) as u64, seal }
+        };
+        cuts.windows(2).enumerate().map(part).collect()
+    }
+
+    #[test]
+    fn any_cut_comes_back_in_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = UsagesPlace::Disk(folder.path().into());
+        for (from, to) in [(&UsagesPlace::Memory, &disk), (&disk, &UsagesPlace::Memory)] {
+            let usages = filled(from);
+            for cuts in [&[0, 3][..], &[0, 1, 2, 3], &[0, 2, 2, 3]] {
+                let parts = parts(folder.path(), &usages, cuts);
+                let mut back = empty(to);
+                read(folder.path(), &parts, &mut back, 0..3, &Quiet).unwrap();
+                assert_eq!(all(&back), all(&usages), "{cuts:?}");
+                let mut some = empty(to);
+                read(folder.path(), &parts, &mut some, 1..2, &Quiet).unwrap();
+                let mut rows = vec![0.0; 12];
+                some.load(1, &mut rows, 3).unwrap();
+                assert_eq!(rows, &all(&usages)[12..24], "{cuts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = parts(folder.path(), &filled(&UsagesPlace::Memory), &[0, 3]);
+        let path = folder.path().join(&parts[0].name);
+        let whole = std::fs::read(&path).unwrap();
+        let goes = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(folder.path(), &parts, &mut empty(&UsagesPlace::Memory), 0..3, &Quiet).is_ok()
+        };
+        assert!(goes(&whole));
+        for at in 0..whole.len() {
+            let mut bad = whole.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert!(!goes(&bad), "byte {at}");
+            assert!(!goes(&whole[..at]), "cut at {at}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        let gone = read(folder.path(), &parts, &mut empty(&UsagesPlace::Memory), 0..3, &Quiet).unwrap_err();
+        assert!(gone.to_string().contains("w0"), "{gone}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Writing a checkpoint.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use partwise_storage::Unit;
+
+use super::error::CheckpointError;
+use super::file::{Seal, check_size};
+use super::folder::{self, Unfinished};
+use super::manifest::{Entry, Manifest, Stamp};
+use super::rows::{self, Part};
+use super::{CheckpointEvent, Checkpoints, Moment, state};
+use crate::comm::{Comm, CommError, agree};
+use crate::error::DriverError;
+
+/// How long process 0 waits for the files of the others to be seen: a shared disk may remember for a while what was not there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Checkpoints<'_> {
+    /// Writes what `moment` is. Whatever fails, the checkpoints before it stay as they are.
+    pub(super) fn write(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
+        let began = Instant::now();
+        let bytes = self.bytes(moment);
+        self.monitor.start("checkpoint", bytes, Unit::Bytes);
+        let mut unfinished = Unfinished::default();
+
+        let mut parts = Vec::new();
+        if moment.usages.start().is_none() {
+            let sealed = agree(self.comm, self.write_rows(moment, &mut unfinished))?;
+            parts = gather_parts(self.comm, moment.passes, self.own.clone(), sealed)?;
+        }
+        let completed = if self.comm.rank() == 0 { self.complete(moment, parts, &mut unfinished) } else { Ok(()) };
+        agree(self.comm, completed)?;
+
+        unfinished.0.clear();
+        self.saved = moment.passes;
+        let seconds = began.elapsed().as_secs_f64();
+        self.clock.wrote(bytes, seconds);
+        self.monitor.finish();
+        self.monitor.checkpoint(&CheckpointEvent::Written { passes: moment.passes, bytes, seconds });
+        Ok(())
+    }
+
+    /// The rows of this process.
+    fn write_rows(&self, moment: &Moment<'_>, unfinished: &mut Unfinished) -> Result<Seal, DriverError> {
+        let path = self.folder().join(folder::usages_name(moment.passes, self.comm.rank()));
+        unfinished.0.push(path.clone());
+        rows::write(&path, moment.usages, self.own.clone(), self.monitor)
+    }
+
+    /// All the rest, and the manifest; then what is older than the two newest is removed.
+    fn complete(
+        &mut self,
+        moment: &Moment<'_>,
+        usages: Vec<Part>,
+        unfinished: &mut Unfinished,
+    ) -> Result<(), DriverError> {
+        let folder = self.folder();
+        let name = folder::state_name(moment.passes);
+        let path = folder.join(&name);
+        unfinished.0.push(path.clone());
+        let seal = state::write(&path, moment)?;
+        self.monitor.advance(seal.bytes);
+        for part in &usages {
+            wait_for(&folder.join(&part.name), part.seal.bytes)?;
+        }
+        self.entries.insert(0, Entry { passes: moment.passes, state: Stamp { name, seal }, usages });
+        let manifest = Manifest::new(&self.identity, &self.entries);
+        manifest.write(folder)?;
+        self.entries.truncate(manifest.checkpoints.len());
+        folder::sweep(folder, |name| manifest.names(name));
+        Ok(())
+    }
+}
+
+/// What each process has written, by rank.
+fn gather_parts(
+    comm: &dyn Comm,
+    passes: usize,
+    own: std::ops::Range<usize>,
+    sealed: Seal,
+) -> Result<Vec<Part>, CommError> {
+    let mut all = vec![[0i64; 4]; comm.size()];
+    all[comm.rank()] = [own.start as i64, own.len() as i64, sealed.bytes as i64, i64::from(sealed.crc32c)];
+    comm.all_reduce_sum(&mut [all.as_flattened_mut()])?;
+    let part = |(rank, [first, blocks, bytes, crc32c]): (usize, [i64; 4])| Part {
+        name: folder::usages_name(passes, rank),
+        first_block: first as u64,
+        blocks: blocks as u64,
+        seal: Seal { bytes: bytes as u64, crc32c: crc32c as u32 },
+    };
+    Ok(all.into_iter().enumerate().map(part).collect())
+}
+
+/// Waits until the file that another process has written is seen from here.
+fn wait_for(path: &Path, bytes: u64) -> Result<(), CheckpointError> {
+    let began = Instant::now();
+    while check_size(path, bytes).is_err() {
+        if began.elapsed() > PATIENCE {
+            return Err(CheckpointError::Unseen { path: path.into() });
+        }
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
