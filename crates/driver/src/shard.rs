@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use partwise_storage::store::BlockInfo;
+
 use crate::data::Blocks;
 
 /// The blocks of each of `size` processes, in order. Where there are fewer blocks than processes some have none.
@@ -9,13 +11,15 @@ use crate::data::Blocks;
 /// Every process cuts at the block boundary nearest to its even part of the work, so no process has more than its part and
 /// one block. Costs O(blocks).
 pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
+    cut((0..data.blocks()).map(|block| data.block(block)), size)
+}
+
+/// The same from what is known of each block, in order.
+pub(crate) fn cut(blocks: impl Iterator<Item = BlockInfo>, size: usize) -> Vec<Range<usize>> {
     // A row costs something even where it is empty.
-    let work = |block: usize| {
-        let info = data.block(block);
-        info.nonzeros + info.rows as u64
-    };
-    let blocks = data.blocks();
-    let total: u128 = (0..blocks).map(|block| u128::from(work(block))).sum();
+    let work: Vec<u64> = blocks.map(|info| info.nonzeros + info.rows as u64).collect();
+    let blocks = work.len();
+    let total: u128 = work.iter().map(|&work| u128::from(work)).sum();
     let mut cuts = Vec::with_capacity(size + 1);
     cuts.push(0);
     let (mut block, mut done) = (0, 0u128);
@@ -25,7 +29,7 @@ pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
         let last = blocks.saturating_sub(size - rank).max(block);
         let least = (cuts[rank - 1] + 1).min(last);
         while block < last {
-            let next = u128::from(work(block));
+            let next = u128::from(work[block]);
             if block >= least && done + next / 2 > part {
                 break;
             }
