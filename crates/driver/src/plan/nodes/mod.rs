@@ -9,7 +9,8 @@
 //! - **Reading** is what a node's memory does not keep of its share, at the rate of its disk, and what all nodes together read
 //!   at the rate of the disk that they share, if they do.
 //! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors ([`Network`]).
-//! - **The update of H** is made by every node alike, so it does not get shorter.
+//! - **The update of H** is made by every node alike, so it does not get shorter; and longer where a node has fewer blocks, and
+//!   therefore works with fewer threads.
 //!
 //! The model is pure: what it knows of the machine was measured before. What it does not know of are nodes that differ, and
 //! other work on them or on the network.
@@ -30,7 +31,7 @@ use super::probe::uneven;
 use super::{DataShape, Machine, PassTime, Plan};
 use crate::config::NmfConfig;
 use crate::error::ConfigError;
-use crate::shard;
+use crate::shard::{shards_of, work};
 
 /// Where twice the nodes make a pass shorter by a smaller factor, more of them are not worth having.
 const WORTHWHILE: f64 = 1.5;
@@ -204,24 +205,25 @@ impl Nodes<'_> {
     }
 
     fn pass(&self, nodes: usize) -> Result<OnNodes, ConfigError> {
-        let shares = shard::cut(self.blocks.iter().copied(), nodes);
+        let shares = shards_of(self.blocks.len(), &|block| work(&self.blocks[block]), nodes);
         let shares = shares.into_iter().map(|range| self.share(range));
         let most = shares.clone().fold(Share::default(), Share::most);
         let plan = self.plan_of(&most)?;
 
+        let fewer = self.plan.threads as f64 / plan.threads as f64;
         let even = self.even_folding() / nodes as f64;
         let folding = shares
             .map(|share| {
                 self.even_folding() * self.part(share.nonzeros, share.cells) * uneven(share.blocks, plan.threads)
             })
             .fold(0.0, f64::max)
-            * self.plan.threads as f64
-            / plan.threads as f64;
+            * fewer;
         let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.read_bytes() as f64 / rate);
         let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| nodes as f64 * plan.read_bytes() as f64 / rate);
         let reading = own_disk.max(shared_disk);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());
-        let update = self.time.update;
+        // As many threads as fold: fewer where a node has few blocks.
+        let update = self.time.update * fewer;
         let seconds = folding.max(reading) + summing + update;
 
         let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
@@ -266,19 +268,16 @@ impl Nodes<'_> {
     /// Which part of all stored entries a share has.
     fn part(&self, nonzeros: u64, cells: usize) -> f64 {
         match self.shape.layout {
-            Layout::Sparse => nonzeros as f64 / self.blocks.iter().map(|block| block.nonzeros).sum::<u64>().max(1) as f64,
+            Layout::Sparse => {
+                nonzeros as f64 / self.blocks.iter().map(|block| block.nonzeros).sum::<u64>().max(1) as f64
+            }
             Layout::Dense => cells as f64 / self.shape.cells.max(1) as f64,
         }
     }
 
     /// How a node carries out a fit of which it has this share.
     fn plan_of(&self, share: &Share) -> Result<Plan, ConfigError> {
-        let shape = DataShape {
-            cells: share.cells.max(self.plan.k),
-            nonzeros: share.nonzeros.max(1),
-            packed_bytes: share.bytes,
-            ..*self.shape
-        };
+        let shape = DataShape { own_cells: share.cells, own_bytes: share.bytes, ..*self.shape };
         self.config.plan(&shape, self.machine)
     }
 }

@@ -20,6 +20,8 @@ fn shape() -> DataShape {
         max_block_bytes: 4_200_000,
         sample_row_entries: 2000,
         max_tile_nonzeros: 300_000,
+        own_cells: 4_096_000,
+        own_bytes: 4_096_000_000,
     }
 }
 
@@ -66,16 +68,16 @@ fn an_infinite_network_leaves_the_update_and_the_cut() {
 
 #[test]
 fn a_case_by_hand() {
-    // k = 20 needs no padding: 8·(20,000·20 + 400) bytes in 13 pieces of 256 KiB.
+    // k = 20 needs no padding: 8·(20,000·20 + 400) bytes in 7 pieces of 512 KiB.
     let bytes: u64 = 3_203_200;
     assert_eq!(asked(&shape(), 1 << 20, connected(GIGABIT), |nodes| nodes.summed_bytes()), bytes);
     let sending = 3_203_200.0 / (0.94 * 125e6);
     let adding = 3_203_200.0 * 1e-9;
     // Eight processes: twice three rounds and 14/8 of the bytes beat three rounds of all bytes.
-    let eight = 2.0 * 3.0 * 13.0 * 50e-6 + 14.0 / 8.0 * sending + adding;
+    let eight = 2.0 * 3.0 * 7.0 * 50e-6 + 14.0 / 8.0 * sending + adding;
     assert!((GIGABIT.summing(8, bytes) - eight).abs() < 1e-12);
     // Two processes: one round of all bytes.
-    assert!((GIGABIT.summing(2, bytes) - (13.0 * 50e-6 + sending + adding)).abs() < 1e-12);
+    assert!((GIGABIT.summing(2, bytes) - (7.0 * 50e-6 + sending + adding)).abs() < 1e-12);
     // So few bytes that only the number of messages counts.
     assert!((GIGABIT.summing(8, 8) - 3.0 * (50e-6 + 8.0 / (0.94 * 125e6) + 8e-9)).abs() < 1e-12);
     assert_eq!((GIGABIT.summing(1, bytes), GIGABIT.summing(8, 0)), (0.0, 0.0));
@@ -123,7 +125,14 @@ fn it_stops_where_doubling_brings_little_and_says_why() {
         assert!(stop.nodes == 1 || at(stop.nodes / 2) >= 1.5 * at(stop.nodes), "{why}");
         assert_eq!(rows.last().map(|row| row.nodes), Some(2 * stop.nodes), "{why}");
     }
-    let few = DataShape { cells: 4096 * 12, nonzeros: 49_152_000, packed_bytes: 49_152_000, ..shape() };
+    let few = DataShape {
+        cells: 4096 * 12,
+        nonzeros: 49_152_000,
+        packed_bytes: 49_152_000,
+        own_cells: 4096 * 12,
+        own_bytes: 49_152_000,
+        ..shape()
+    };
     let (_, stop) = asked(&few, 1 << 20, connected(FAST), |nodes| nodes.table(1).unwrap());
     // Two nodes have six blocks for eight threads each.
     assert_eq!(stop, Stop { nodes: 2, limit: Limit::Blocks });
