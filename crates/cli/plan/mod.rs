@@ -1,15 +1,27 @@
 //! `partwise plan`: what a fit would take, before it starts.
+//!
+//! | file      | question                                  |
+//! |-----------|-------------------------------------------|
+//! | `network` | what is a network called?                 |
+//! | `scaling` | what do many nodes bring, and how far?     |
+
+mod network;
+mod scaling;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use partwise::driver::plan::nodes::{Nodes, blocks_foreseen, blocks_of};
 use partwise::driver::usages::UsagesPlace;
-use partwise::driver::{DataShape, PassTime, Plan, Probe};
+use partwise::driver::{DataShape, Machine, PassTime, Plan, Probe};
 use partwise::storage::Overwrite;
 use partwise::storage::convert::{ConvertSpec, excerpt};
+use partwise::storage::store::BlockInfo;
 use serde::Serialize;
+
+use scaling::{Asked, ClusterOptions, Scaling};
 
 use crate::failure::Failure;
 use crate::input::{self, Input, Select};
@@ -25,7 +37,8 @@ use crate::{machine, print};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise plan atlas.pw -k 50 --memory 4G\n  \
-    partwise plan pbmc3k.h5ad -k 10 --threads 8 --json")]
+    partwise plan pbmc3k.h5ad -k 10 --threads 8 --json\n  \
+    partwise plan atlas.pw -k 50 --nodes 16 --network 100Gb --disk 2G    on many nodes")]
 pub(crate) struct Options {
     /// A store (NAME.pw) or a file (.h5ad, .npy); a few of its rows tell what its store will be like
     #[arg(value_name = "INPUT")]
@@ -34,6 +47,8 @@ pub(crate) struct Options {
     settings: Settings,
     #[command(flatten)]
     select: Select,
+    #[command(flatten)]
+    cluster: ClusterOptions,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -72,18 +87,29 @@ struct Report {
     memory_bytes: u64,
     /// Whether the sizes of the data are estimates, since they are not converted yet.
     estimated: bool,
+    #[serde(flatten)]
+    scaling: Option<Scaling>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     input::check(&options.input)?;
     let config = options.settings.config(options.common.seed)?;
     let machine = options.common.machine();
+    let asked = options.cluster.asked();
+    let scaling = |shape: &DataShape, machine: &Machine, plan: &Plan, time, blocks: &[BlockInfo]| {
+        let of = |asked: &Asked| {
+            Scaling::of(asked, &Nodes { config: &config, shape, machine, plan, time, blocks, cluster: asked.cluster })
+        };
+        asked.as_ref().map(of).transpose()
+    };
     let report = match Input::open(&options.input, &options.select)? {
         Input::Store(store) => {
             let shape = DataShape::from(&*store);
-            let plan = config.plan(&shape, &machine.with_resident(machine::resident()))?;
+            let machine = machine.with_resident(machine::resident());
+            let plan = config.plan(&shape, &machine)?;
             let time = Probe::of_store(&store, &plan)?.pass_time(&plan, &shape)?;
-            Report::new(&shape, &plan, time, None)
+            let scaling = scaling(&shape, &machine, &plan, time, &blocks_of(&store))?;
+            Report { scaling, ..Report::new(&shape, &plan, time, None) }
         }
         Input::Source(mut source) => {
             let spec = ConvertSpec {
@@ -98,7 +124,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             let shape = DataShape::from(&excerpt);
             let plan = config.plan(&shape, &machine.with_conversion(opened))?;
             let time = Probe::of_excerpt(excerpt, &plan)?.pass_time(&plan, &shape)?;
-            Report::new(&shape, &plan, time, Some(converting))
+            // Nodes find a store.
+            let scaling = scaling(&shape, &machine, &plan, time, &blocks_foreseen(&shape))?;
+            Report { scaling, ..Report::new(&shape, &plan, time, Some(converting)) }
         }
     };
     if options.common.json { print::json(&report) } else { print::text(&report.to_string()) }
@@ -133,6 +161,7 @@ impl Report {
             peak_bytes: plan.peak_bytes.max(converting.unwrap_or(0)),
             memory_bytes: plan.memory,
             estimated: converting.is_some(),
+            scaling: None,
         }
     }
 }
@@ -156,8 +185,11 @@ impl fmt::Display for Report {
         let place = if self.usages_in_memory { "in memory" } else { "on disk, beside the result" };
         writeln!(f, "W        {} {place}", ByteSize(self.usages_bytes))?;
         write!(f, "memory   {about}{} of {}", ByteSize(self.peak_bytes), ByteSize(self.memory_bytes))?;
-        match self.converting_peak_bytes {
-            Some(converting) => write!(f, " ({} while it is converted)", ByteSize(converting)),
+        if let Some(converting) = self.converting_peak_bytes {
+            write!(f, " ({} while it is converted)", ByteSize(converting))?;
+        }
+        match &self.scaling {
+            Some(scaling) => write!(f, "\n{scaling}"),
             None => Ok(()),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use partwise_storage::store::BlockInfo;
+
 use crate::data::Blocks;
 
 /// The blocks of each of `size` processes, in order. Where there are fewer blocks than processes some have none.
@@ -9,16 +11,16 @@ use crate::data::Blocks;
 /// Every process cuts at the block boundary nearest to its even part of the work, so no process has more than its part and
 /// one block. Costs O(blocks).
 pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
-    // A row costs something even where it is empty.
-    let work = |block: usize| {
-        let info = data.block(block);
-        info.nonzeros + info.rows as u64
-    };
-    shards_of(data.blocks(), &work, size)
+    shards_of(data.blocks(), &|block| work(&data.block(block)), size)
+}
+
+/// What a block costs. A row costs something even where it is empty.
+pub(crate) fn work(block: &BlockInfo) -> u64 {
+    block.nonzeros + block.rows as u64
 }
 
 /// The same for blocks of which only the work is known.
-fn shards_of(blocks: usize, work: &dyn Fn(usize) -> u64, size: usize) -> Vec<Range<usize>> {
+pub(crate) fn shards_of(blocks: usize, work: &dyn Fn(usize) -> u64, size: usize) -> Vec<Range<usize>> {
     let total: u128 = (0..blocks).map(|block| u128::from(work(block))).sum();
     let mut cuts = Vec::with_capacity(size + 1);
     cuts.push(0);

@@ -108,7 +108,9 @@ impl Talk {
                 Verdict::Leave => return Ok(End::Left),
                 Verdict::Disagree(how) => return Err(how),
                 Verdict::Sum => {
-                    let Place::Summing(words) = said_at else { unreachable!("a sum is only made where one is asked for") };
+                    let Place::Summing(words) = said_at else {
+                        unreachable!("a sum is only made where one is asked for")
+                    };
                     if !self.sum(words)? {
                         return Ok(End::Alone);
                     }

@@ -6,8 +6,10 @@
 //! | `caps`  | how large may the sample of the start be?        |
 //! | `peak`  | how much memory does a fit take?                 |
 //! | `probe` | how long does a pass take?                       |
+//! | `nodes` | how much shorter is it on many nodes?            |
 
 mod caps;
+pub mod nodes;
 mod peak;
 mod probe;
 mod shape;

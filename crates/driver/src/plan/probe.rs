@@ -71,6 +71,8 @@ pub struct PassTime {
     pub reading: f64,
     /// The update of H after it, seconds.
     pub update: f64,
+    /// Bytes a second that the probe was read with; `None` where it was not read from a store.
+    pub rate: Option<f64>,
 }
 
 impl Probe {
@@ -190,13 +192,13 @@ impl Probe {
             .map_err(|error| DriverError::Threads { message: error.to_string() })?;
         let (folding, update) = pool.install(|| self.run(plan))?;
         // Lanes take whole blocks: with few of them, some lanes stand still at the end.
-        let (blocks, lanes) = (shape.blocks().max(1) as f64, plan.threads as f64);
-        let uneven = (blocks / lanes).ceil() * lanes / blocks;
+        let uneven = uneven(shape.blocks(), plan.threads);
         // Fewer blocks than lanes in the probe: it ran on that many.
+        let lanes = plan.threads as f64;
         let idle = (self.blocks() as f64).min(lanes) / lanes;
         let folding = folding * idle * uneven * shape.entries() as f64 / self.entries().max(1) as f64;
         let reading = self.rate.map_or(0.0, |rate| plan.read_bytes() as f64 / rate);
-        Ok(PassTime { seconds: folding.max(reading) + update, folding, reading, update })
+        Ok(PassTime { seconds: folding.max(reading) + update, folding, reading, update, rate: self.rate })
     }
 
     /// Seconds of the fold and of the update of H in a pass, on average.
@@ -229,6 +231,12 @@ impl Probe {
         let mean = |sum: f64| sum / timed as f64;
         Ok((mean(folding), mean(all - folding).max(0.0)))
     }
+}
+
+/// How much longer the blocks take than if every lane were busy to the end: lanes take whole blocks.
+pub(super) fn uneven(blocks: usize, lanes: usize) -> f64 {
+    let blocks = blocks.max(1);
+    (blocks.div_ceil(lanes) * lanes) as f64 / blocks as f64
 }
 
 fn aligned(bytes: &[u8]) -> AVec<u8, ConstAlign<64>> {

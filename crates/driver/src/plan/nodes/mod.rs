@@ -1,0 +1,294 @@
+//! What a pass takes on many nodes, one process each, and where more of them stop helping.
+//!
+//! ```text
+//! seconds = max(folding, reading) of the slowest node + adding up the sums + update of H
+//! ```
+//!
+//! - **Folding** is what the probe measured, for the stored entries of a node's share. Shares are cut as a fit cuts them,
+//!   into whole blocks, and threads take whole blocks: where a node has fewer blocks than threads, some stand still.
+//! - **Reading** is what a node's memory does not keep of its share, at the rate of its disk, and what all nodes together read
+//!   at the rate of the disk that they share, if they do.
+//! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors ([`Network`]).
+//! - **The update of H** is made by every node alike, so it does not get shorter; and longer where a node has fewer blocks, and
+//!   therefore works with fewer threads.
+//!
+//! The model is pure: what it knows of the machine was measured before. What it does not know of are nodes that differ, and
+//! other work on them or on the network.
+
+mod network;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use partwise_kernels::stride;
+use partwise_storage::Store;
+use partwise_storage::store::{BlockInfo, Layout};
+
+pub use network::{Network, PIECE_BYTES, measure_adding};
+
+use super::probe::uneven;
+use super::{DataShape, Machine, PassTime, Plan};
+use crate::config::NmfConfig;
+use crate::error::ConfigError;
+use crate::shard::{shards_of, work};
+
+/// Where twice the nodes make a pass shorter by a smaller factor, more of them are not worth having.
+const WORTHWHILE: f64 = 1.5;
+/// A part of a pass that is smaller than this is no limit.
+const NEGLIGIBLE: f64 = 0.05;
+
+/// The machines that a fit is to run on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cluster {
+    /// What connects them.
+    pub network: Network,
+    /// Bytes a second that a node reads from its disk; `None`: as many as the probe was read with.
+    pub disk: Option<f64>,
+    /// Bytes a second that all nodes together read from a disk that they share; `None`: each has its own.
+    pub shared_disk: Option<f64>,
+}
+
+/// A fit of one matrix, to be foreseen on any number of nodes.
+#[derive(Debug)]
+pub struct Nodes<'a> {
+    /// What is wanted.
+    pub config: &'a NmfConfig,
+    /// The matrix.
+    pub shape: &'a DataShape,
+    /// What a node offers.
+    pub machine: &'a Machine,
+    /// The fit on one of them.
+    pub plan: &'a Plan,
+    /// What a pass takes there.
+    pub time: PassTime,
+    /// Its blocks ([`blocks_of`], [`blocks_foreseen`]).
+    pub blocks: &'a [BlockInfo],
+    /// What is between and around the nodes.
+    pub cluster: Cluster,
+}
+
+/// A pass on some number of nodes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OnNodes {
+    /// How many.
+    pub nodes: usize,
+    /// Cells of the node that has most.
+    pub cells: usize,
+    /// Blocks of the node that has most.
+    pub blocks: usize,
+    /// Seconds of the pass.
+    pub seconds: f64,
+    /// Seconds of the slowest node's arithmetic on its blocks.
+    pub folding: f64,
+    /// Seconds of the slowest node's reading, which goes on meanwhile.
+    pub reading: f64,
+    /// Seconds in which the sums are added up over the network.
+    pub summing: f64,
+    /// Seconds of the update of H.
+    pub update: f64,
+    /// Time of one node over the time of all of these together: 1 where nothing is lost.
+    pub efficiency: f64,
+    /// Peak resident bytes of a node's process.
+    pub peak_bytes: u64,
+    /// What takes most of the pass beside computing, shared out evenly.
+    pub limit: Limit,
+}
+
+/// What keeps a pass from being shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The arithmetic, with all threads of all nodes at it. More nodes help.
+    Computing,
+    /// A node's disk. More nodes help.
+    Disk,
+    /// The disk that all nodes share.
+    SharedDisk,
+    /// Blocks are too few for so many nodes and threads, or too uneven.
+    Blocks,
+    /// Adding up the sums.
+    Network,
+    /// The update of H, which every node makes.
+    Update,
+}
+
+/// Where nodes stop helping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// Twice as many make a pass shorter by less than a factor of 1.5.
+    pub nodes: usize,
+    /// What is then in the way.
+    pub limit: Limit,
+}
+
+/// The blocks of a store.
+pub fn blocks_of(store: &Store) -> Vec<BlockInfo> {
+    (0..store.blocks()).map(|block| store.block(block)).collect()
+}
+
+/// The blocks of a store that is still to be made: all alike but the last.
+pub fn blocks_foreseen(shape: &DataShape) -> Vec<BlockInfo> {
+    let of_rows = |total: u64, rows: usize| (u128::from(total) * rows as u128 / shape.cells.max(1) as u128) as u64;
+    (0..shape.cells)
+        .step_by(shape.block_rows.max(1))
+        .map(|first_row| {
+            let rows = shape.block_rows.min(shape.cells - first_row);
+            BlockInfo {
+                first_row,
+                rows,
+                tiles: rows.div_ceil(shape.tile_rows),
+                bytes: of_rows(shape.packed_bytes, rows) as usize,
+                nonzeros: of_rows(shape.nonzeros, rows),
+            }
+        })
+        .collect()
+}
+
+/// The share of one node, or the most that any has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    blocks: usize,
+    cells: usize,
+    nonzeros: u64,
+    bytes: u64,
+}
+
+impl Nodes<'_> {
+    /// Bytes that each process gives to the sum of a pass.
+    pub fn summed_bytes(&self) -> u64 {
+        let k = self.plan.k;
+        8 * (self.shape.genes * stride(k) + k * k) as u64
+    }
+
+    /// Nodes beyond these have no block.
+    pub fn largest_useful(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// A pass on `nodes` nodes. Costs O(blocks + nodes).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Memory`]: what a node is to hold is beyond its budget.
+    pub fn on(&self, nodes: usize) -> Result<OnNodes, ConfigError> {
+        let alone = self.pass(1)?;
+        let pass = self.pass(nodes)?;
+        Ok(OnNodes { efficiency: alone.seconds / (nodes as f64 * pass.seconds), ..pass })
+    }
+
+    /// A pass on 1, 2, 4, … nodes: on `nodes` and all below, and on so many more that the last row shows what doubling no
+    /// longer brings; and where that is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`on`](Self::on).
+    pub fn table(&self, nodes: usize) -> Result<(Vec<OnNodes>, Stop), ConfigError> {
+        let mut rows = vec![self.on(1)?];
+        let mut stop: Option<Stop> = None;
+        loop {
+            let last = rows[rows.len() - 1];
+            // With more nodes than blocks nothing gets shorter, so there is a stop.
+            if let Some(stop) = stop
+                && last.nodes >= nodes.max(2 * stop.nodes)
+            {
+                return Ok((rows, stop));
+            }
+            let double = self.on(2 * last.nodes)?;
+            if stop.is_none() && last.seconds < WORTHWHILE * double.seconds {
+                stop = Some(Stop { nodes: last.nodes, limit: double.limit });
+            }
+            if last.nodes < nodes && nodes < double.nodes {
+                rows.push(self.on(nodes)?);
+            }
+            rows.push(double);
+        }
+    }
+
+    fn pass(&self, nodes: usize) -> Result<OnNodes, ConfigError> {
+        let shares = shards_of(self.blocks.len(), &|block| work(&self.blocks[block]), nodes);
+        let shares = shares.into_iter().map(|range| self.share(range));
+        let most = shares.clone().fold(Share::default(), Share::most);
+        let plan = self.plan_of(&most)?;
+
+        let fewer = self.plan.threads as f64 / plan.threads as f64;
+        let even = self.even_folding() / nodes as f64;
+        let folding = shares
+            .map(|share| {
+                self.even_folding() * self.part(share.nonzeros, share.cells) * uneven(share.blocks, plan.threads)
+            })
+            .fold(0.0, f64::max)
+            * fewer;
+        let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.read_bytes() as f64 / rate);
+        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| nodes as f64 * plan.read_bytes() as f64 / rate);
+        let reading = own_disk.max(shared_disk);
+        let summing = self.cluster.network.summing(nodes, self.summed_bytes());
+        // As many threads as fold: fewer where a node has few blocks.
+        let update = self.time.update * fewer;
+        let seconds = folding.max(reading) + summing + update;
+
+        let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
+        let parts = [
+            (reading - folding, disk),
+            (folding - even, Limit::Blocks),
+            (summing, Limit::Network),
+            (update, Limit::Update),
+        ];
+        let (largest, what) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are four");
+        let limit = if largest > NEGLIGIBLE * seconds { what } else { Limit::Computing };
+        Ok(OnNodes {
+            nodes,
+            cells: most.cells,
+            blocks: most.blocks,
+            seconds,
+            folding,
+            reading,
+            summing,
+            update,
+            efficiency: 1.0,
+            peak_bytes: plan.peak_bytes,
+            limit,
+        })
+    }
+
+    fn share(&self, range: Range<usize>) -> Share {
+        let blocks = &self.blocks[range];
+        Share {
+            blocks: blocks.len(),
+            cells: blocks.iter().map(|block| block.rows).sum(),
+            nonzeros: blocks.iter().map(|block| block.nonzeros).sum(),
+            bytes: blocks.iter().map(|block| block.bytes as u64).sum(),
+        }
+    }
+
+    /// Seconds of the whole fold if every thread of one node were busy to the end.
+    fn even_folding(&self) -> f64 {
+        self.time.folding / uneven(self.blocks.len(), self.plan.threads)
+    }
+
+    /// Which part of all stored entries a share has.
+    fn part(&self, nonzeros: u64, cells: usize) -> f64 {
+        match self.shape.layout {
+            Layout::Sparse => {
+                nonzeros as f64 / self.blocks.iter().map(|block| block.nonzeros).sum::<u64>().max(1) as f64
+            }
+            Layout::Dense => cells as f64 / self.shape.cells.max(1) as f64,
+        }
+    }
+
+    /// How a node carries out a fit of which it has this share.
+    fn plan_of(&self, share: &Share) -> Result<Plan, ConfigError> {
+        let shape = DataShape { own_cells: share.cells, own_bytes: share.bytes, ..*self.shape };
+        self.config.plan(&shape, self.machine)
+    }
+}
+
+impl Share {
+    fn most(self, other: Share) -> Share {
+        Share {
+            blocks: self.blocks.max(other.blocks),
+            cells: self.cells.max(other.cells),
+            nonzeros: self.nonzeros.max(other.nonzeros),
+            bytes: self.bytes.max(other.bytes),
+        }
+    }
+}
