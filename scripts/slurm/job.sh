@@ -66,7 +66,7 @@ job_init() {
 # The pass that the newest whole checkpoint was made after; 0 where there is none.
 pass() {
   local found
-  found=$(tr ",{" "\n" 2>/dev/null <"$checkpoint/manifest.json" | sed -n 's/^ *"pass" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
+  found=$(tr ",{" "\n" 2>/dev/null <"$checkpoint/manifest.json" | sed -n 's/^ *"passes" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
   echo "${found:-0}"
 }
 
@@ -91,29 +91,23 @@ job_start() {
 # Sets `launch`, the command that starts ranks so that each has its cores. LAUNCH chooses: srun, mpirun, or a whole command
 # line. Without it: srun where Slurm speaks to the program's MPI, mpirun otherwise.
 job_launch() {
-  local libraries kind
-  libraries=$(ldd "$program")
-  # The number is the library's interface: 40 is Open MPI's, 12 that of MPICH and those that keep to it (Intel, Cray).
-  case $libraries in
-    *libmpi.so.40*) kind=openmpi ;;
-    *libmpi.so.12* | *libmpich.so*) kind=mpich ;;
-    *) kind=none ;;
+  local kind=openmpi pmi=pmix choice=${LAUNCH:-}
+  # The number is the library's interface: 12 is that of MPICH and those that keep to it (Intel, Cray), 40 Open MPI's.
+  case $(ldd "$program" 2>/dev/null || true) in # fails where PARTWISE is a script
+    *libmpi.so.12* | *libmpich.so*) kind=mpich pmi=pmi2 ;;
   esac
-  local choice=${LAUNCH:-}
   if [ -z "$choice" ]; then
     if [ "$ranks" = 1 ]; then
-      choice=srun
-    elif [ $kind = openmpi ] && srun --mpi=list 2>&1 | grep -q pmix; then
       choice=srun
     elif [ $kind = mpich ]; then
       # srun can start MPICH too (--mpi=pmi2), but it shows every error as 137, the code of a killed rank.
       choice=$(basename "$(command -v mpirun.mpich || command -v mpiexec.hydra || command -v mpirun || echo srun)")
+    elif srun --mpi=list 2>&1 | grep -q pmix; then
+      choice=srun
     else
       choice=$(basename "$(command -v mpirun || echo srun)")
     fi
   fi
-  local pmi=pmix
-  [ $kind != mpich ] || pmi=pmi2
   [ "$ranks" != 1 ] || pmi=none # one rank alone never asks for MPI
   case $choice in
     srun)
@@ -205,8 +199,12 @@ job_run() {
   # Where a launcher has only "killed" to say of MPI_Abort(code), the MPI library has said the code itself.
   case $code in
     9 | 137 | 143)
-      local told
-      told=$(sed -n -e 's/.*MPI_Abort(MPI_COMM_WORLD, \([0-9]*\)).*/\1/p' -e 's/^with errorcode \([0-9]*\)\..*/\1/p' "$said" | head -1)
+      local told=
+      for _ in 1 2 3 4 5; do # what was said may come a moment after the launcher ended
+        told=$(sed -n -e 's/.*MPI_Abort(MPI_COMM_WORLD, \([0-9]*\)).*/\1/p' -e 's/^with errorcode \([0-9]*\)\..*/\1/p' "$said" | head -1)
+        [ -z "$told" ] || break
+        sleep 0.2
+      done
       [ -z "$told" ] || code=$told
       ;;
   esac
