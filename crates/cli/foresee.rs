@@ -35,6 +35,8 @@ pub(crate) fn shape(source: &dyn Source) -> DataShape {
         max_tile_bytes,
         max_tile_nonzeros,
         max_block_bytes: tiles * max_tile_bytes,
+        own_cells: cells,
+        own_bytes: packed_bytes,
         sample_row_entries: 2 * nonzeros / cells.max(1) as u64,
     }
 }

@@ -71,8 +71,8 @@ impl Report {
             seed: plan.seed,
             digest: fit.digest.clone(),
             resumed_from_pass: 0,
-            ranks: 1,
-            rows_per_rank: vec![fit.cells()],
+            ranks: fit.rows_per_rank.len(),
+            rows_per_rank: fit.rows_per_rank.clone(),
         }
     }
 }

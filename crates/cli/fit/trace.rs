@@ -14,7 +14,8 @@ use crate::wording::relative_error;
 
 /// The columns of the file, in the order of [`TraceRow`].
 const COLUMNS: &str = "pass,loss,relative_error,relative_decrease,kkt_residual,accepted,extrapolation,usages_change,\
-                       spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds,waiting_seconds";
+                       spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds,waiting_seconds,joining_seconds,\
+                       summing_seconds";
 
 /// The monitor of a fit.
 pub(super) struct Watch<'a> {
@@ -116,6 +117,8 @@ fn record(row: &TraceRow) -> String {
         row.bytes.to_string(),
         number(row.seconds),
         number(row.waiting_seconds),
+        number(row.joining_seconds),
+        number(row.summing_seconds),
     ]
     .join(",")
 }
@@ -140,6 +143,8 @@ mod tests {
             bytes: 1024,
             seconds: 0.8,
             waiting_seconds: 0.25,
+            joining_seconds: 0.0,
+            summing_seconds: 0.0,
         }
     }
 
@@ -153,7 +158,7 @@ mod tests {
     #[test]
     fn the_file_has_a_field_for_every_column() {
         let record = record(&row());
-        assert_eq!(record, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8,0.25");
+        assert_eq!(record, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8,0.25,0,0");
         assert_eq!(record.split(',').count(), COLUMNS.split(',').count());
     }
 }

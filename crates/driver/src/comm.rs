@@ -4,6 +4,8 @@
 //! Whatever they must agree on is made from sums: a list with one place a process, where each fills its own and leaves the
 //! others zero, is gathered by adding them up.
 
+use crate::error::DriverError;
+
 /// A process can no longer be heard, or the library that connects processes has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("processes have lost touch: {message}")]
@@ -77,6 +79,20 @@ pub fn broadcast(comm: &dyn Comm, bytes: &[u8]) -> Result<Vec<u8>, CommError> {
     }
     comm.all_reduce_sum(&mut [&mut words])?;
     Ok(bytemuck::cast_slice::<i64, u8>(&words)[..length].to_vec())
+}
+
+/// What this process has done, if every process has come this far; otherwise its own error, or, where it was another that
+/// failed, [`DriverError::Elsewhere`]. For steps after which all have to go on or none: nobody waits for one that gave up.
+///
+/// # Errors
+///
+/// The error of this process, that another has one, or that a process is lost.
+pub fn agree<T>(comm: &dyn Comm, mine: Result<T, DriverError>) -> Result<T, DriverError> {
+    let failed = gather(comm, i64::from(mine.is_err()))?;
+    match (mine, failed.iter().position(|&failed| failed > 0)) {
+        (Ok(_), Some(rank)) => Err(DriverError::Elsewhere { rank }),
+        (mine, _) => mine,
+    }
 }
 
 /// Waits until every process is here.

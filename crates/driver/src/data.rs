@@ -71,7 +71,9 @@ pub trait Blocks: Sync {
 pub struct StoreBlocks<'s> {
     store: &'s Store,
     gene_sq_norms: Vec<f64>,
-    /// The blocks that stay, each filled when it is first read.
+    /// The blocks that this process reads.
+    own: Range<usize>,
+    /// The first of them stay, each filled when it is first read.
     pinned: Vec<OnceLock<SegmentBuf>>,
     /// First block that is dropped from the page cache.
     dropped_from: usize,
@@ -89,6 +91,7 @@ impl<'s> StoreBlocks<'s> {
         StoreBlocks {
             store,
             gene_sq_norms,
+            own: 0..store.blocks(),
             pinned: Vec::new(),
             dropped_from: store.blocks(),
             read: AtomicU64::new(0),
@@ -97,9 +100,12 @@ impl<'s> StoreBlocks<'s> {
         }
     }
 
-    /// Keeps as many of the first blocks as fit into `pinned` bytes, and leaves as many of the next ones to the page cache
-    /// as fit into `cached` bytes.
-    pub fn keeping(mut self, pinned: u64, cached: u64) -> Self {
+    /// For a process that reads the blocks `own` and no others, keeps as many of the first of them as fit into `pinned` bytes,
+    /// and leaves as many of the next ones to the page cache as fit into `cached` bytes.
+    pub fn keeping(mut self, own: Range<usize>, pinned: u64, cached: u64) -> Self {
+        let (first, end) = (own.start, own.end);
+        self.tiles = own.clone().map(|block| self.store.block(block).tiles).sum();
+        self.own = own;
         // The next multiple of a page is what a buffer takes.
         let take = |from: usize, bytes: u64| {
             let mut left = bytes;
@@ -110,17 +116,22 @@ impl<'s> StoreBlocks<'s> {
                     true
                 })
             };
-            from + (from..self.store.blocks()).take_while(fits).count()
+            from + (from..end).take_while(fits).count()
         };
-        let kept = if self.store.is_mapped() { 0 } else { take(0, pinned) };
+        let kept = if self.store.is_mapped() { first } else { take(first, pinned) };
         self.dropped_from = take(kept, cached);
-        self.pinned = (0..kept).map(|_| OnceLock::new()).collect();
+        self.pinned = (first..kept).map(|_| OnceLock::new()).collect();
         self
     }
 
     /// Bytes read from the store so far; what is mapped is not read.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// The place of a block that stays in memory.
+    fn kept(&self, block: usize) -> Option<&OnceLock<SegmentBuf>> {
+        self.pinned.get(block.checked_sub(self.own.start)?)
     }
 
     fn read(&self, block: usize, tiles: Range<usize>, buf: &mut SegmentBuf) -> Result<(), DriverError> {
@@ -179,7 +190,7 @@ impl Blocks for StoreBlocks<'_> {
             self.store.populate(block, tiles);
             return Ok(());
         }
-        let Some(slot) = self.pinned.get(block) else { return self.read(block, tiles, buf) };
+        let Some(slot) = self.kept(block) else { return self.read(block, tiles, buf) };
         if slot.get().is_none() {
             let mut kept = SegmentBuf::new();
             self.read(block, 0..self.store.block(block).tiles, &mut kept)?;
@@ -195,7 +206,7 @@ impl Blocks for StoreBlocks<'_> {
         tile: usize,
         buf: &'a SegmentBuf,
     ) -> Result<Tile<'a>, DriverError> {
-        let segment = match (self.store.mapped(block, tiles.clone()), self.pinned.get(block).and_then(OnceLock::get)) {
+        let segment = match (self.store.mapped(block, tiles.clone()), self.kept(block).and_then(OnceLock::get)) {
             (Some(segment), _) => segment,
             (None, Some(kept)) => self.store.segment(block, 0..self.store.block(block).tiles, kept),
             (None, None) => self.store.segment(block, tiles, buf),

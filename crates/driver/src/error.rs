@@ -134,6 +134,12 @@ pub enum DriverError {
     /// A packed tile of the sample in memory does not decode: a defect of this crate.
     #[error("the sample in memory is damaged: {0}")]
     Sample(partwise_storage::tile::TileError),
+    /// Another process has failed, and says why.
+    #[error("process {rank} has failed; it says why")]
+    Elsewhere {
+        /// The first that has.
+        rank: usize,
+    },
     /// Another process is lost.
     #[error(transparent)]
     Comm(#[from] CommError),

@@ -12,7 +12,7 @@
 //! share carries, and where the bounds come from, is derived in `docs/numerics.md`.
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use partwise_kernels::fixed;
 
@@ -104,6 +104,12 @@ impl ExactSum {
             within &= fixed::add(&mut sum, share, units) <= fixed::LIMIT;
         }
         if within { Ok(()) } else { Err(BeyondBound) }
+    }
+
+    /// The integers, stripe by stripe, for processes to add up theirs: their sum is the sum of all processes' shares, if all
+    /// have been reset with the same bounds, which hold for it.
+    pub fn lock(&self) -> Vec<MutexGuard<'_, Vec<i64>>> {
+        self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
     }
 
     /// The sum of some rows as f64 (`out`: rows × width), each value the nearest to the exact one.

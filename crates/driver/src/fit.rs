@@ -1,10 +1,13 @@
-//! The whole factorization of a store, by plan.
+//! The whole factorization of a store, by plan, in one process or in several.
+
+use std::ops::Range;
 
 use partwise_kernels::UpdateRule;
 use partwise_storage::Monitor;
 use partwise_storage::store::Store;
 use sha2::{Digest, Sha256};
 
+use crate::comm::{Comm, Solo, gather};
 use crate::data::StoreBlocks;
 use crate::engine::Engine;
 use crate::error::DriverError;
@@ -12,6 +15,7 @@ use crate::init::{self, SampleStart};
 use crate::plan::{Init, Plan};
 use crate::sample::Caps;
 use crate::scale::{GeneScale, scaled_sq_norm};
+use crate::shard::shards;
 use crate::solve::{Factorization, Limits};
 use crate::spectra::Spectra;
 use crate::trace::{StopReason, TraceRow};
@@ -19,6 +23,9 @@ use crate::usages::{Usages, UsagesStart};
 
 /// Root mean squares of nonzeros whose products, in W as in WᵀX, are normal 32-bit floats with room to spare.
 const MAGNITUDES: std::ops::Range<f64> = 1e-15..1e15;
+
+/// 64-bit words of a SHA-256.
+const DIGEST_WORDS: usize = 4;
 
 /// Whoever watches a fit: progress and interruption as for any long work, and each pass as it ends.
 pub trait FitMonitor: Monitor {
@@ -41,12 +48,17 @@ pub struct Fit {
     pub passes: usize,
     /// Work on the sample, in passes over X.
     pub sample_passes: f64,
-    /// Bytes of blocks that the full passes read; those that stayed in memory are read once, those mapped not at all.
+    /// Bytes of blocks that the full passes of all processes read; those that stayed in memory are read once, those mapped not at all.
     pub bytes_read: u64,
     /// ‖X−WH‖ / ‖X‖ of the matrix factorized (after scaling of genes).
     pub relative_error: f64,
-    /// SHA-256 over the bits of W (n × k) and H (k × m), row-major, little-endian f32, as in the result; hexadecimal.
+    /// A hash of the bits of W (n × k) and H (k × m), row-major, little-endian f32, as in the result: SHA-256 of the SHA-256
+    /// of W's row blocks, one after the other, and then of H's; hexadecimal.
     pub digest: String,
+    /// Rows of X that each process has worked on.
+    pub rows_per_rank: Vec<usize>,
+    /// The row blocks of W that this process has.
+    own: Range<usize>,
 }
 
 impl Fit {
@@ -76,7 +88,7 @@ impl Fit {
         self.spectra.ht().chunks_exact(ks).flat_map(|gene| &gene[..k]).copied().collect()
     }
 
-    /// Shows W block by block as (first row, rows × k row-major), in order.
+    /// Shows the blocks of W that this process has as (first row, rows × k row-major), in order.
     ///
     /// # Errors
     ///
@@ -86,35 +98,73 @@ impl Fit {
         mut show: impl FnMut(usize, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
         let k = self.k();
-        let mut first = 0;
-        for block in 0..self.usages.blocks() {
-            let count = self.usages.rows_of(block);
+        for block in self.own.clone() {
+            let (first, count) = (self.usages.first_row_of(block), self.usages.rows_of(block));
             let mut rows = vec![0.0; count * k];
             self.usages.load(block, &mut rows, k)?;
             show(first, &rows)?;
-            first += count;
         }
         Ok(())
     }
 
-    fn compute_digest(&self) -> Result<String, DriverError> {
-        let mut hash = Sha256::new();
+    /// Every process hashes the blocks that it has; the hashes go to all.
+    fn compute_digest(&self, comm: &dyn Comm) -> Result<String, DriverError> {
+        let mut hashes = vec![[0i64; DIGEST_WORDS]; self.usages.blocks()];
+        let mut own = hashes[self.own.clone()].iter_mut();
         self.for_each_usages::<DriverError>(|_, rows| {
-            hash.update(bytemuck::cast_slice::<f32, u8>(rows));
+            let hash = own.next().expect("a place for every block");
+            bytemuck::cast_slice_mut::<i64, u8>(hash).copy_from_slice(&Sha256::digest(bytemuck::cast_slice(rows)));
             Ok(())
         })?;
+        comm.all_reduce_sum(&mut [hashes.as_flattened_mut()])?;
+
+        let mut spectra = Sha256::new();
         let ks = self.spectra.ks();
         for c in 0..self.k() {
             let row: Vec<f32> = self.spectra.ht().iter().skip(c).step_by(ks).copied().collect();
-            hash.update(bytemuck::cast_slice::<f32, u8>(&row));
+            spectra.update(bytemuck::cast_slice::<f32, u8>(&row));
         }
+        let mut hash = Sha256::new();
+        hash.update(bytemuck::cast_slice::<i64, u8>(hashes.as_flattened()));
+        hash.update(spectra.finalize());
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
+/// How a planned fit is carried out.
+#[derive(Clone, Copy)]
+pub struct Run<'r> {
+    /// The processes that work on it. All of them have the same store and a plan of the same settings; threads and memory may
+    /// differ.
+    pub comm: &'r dyn Comm,
+}
+
+impl Default for Run<'_> {
+    /// One process.
+    fn default() -> Self {
+        Run { comm: &Solo }
+    }
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Run(process {} of {})", self.comm.rank(), self.comm.size())
+    }
+}
+
+/// Factorizes `store` as planned, in this process alone: [`fit_with`] and `Run::default()`.
+///
+/// # Errors
+///
+/// As [`fit_with`].
+pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
+    fit_with(store, plan, &Run::default(), monitor)
+}
+
 /// Factorizes `store` as planned.
 ///
-/// The result depends on the data, the settings and the seed; not on threads, memory or the order of blocks.
+/// The result depends on the data, the settings and the seed; not on threads, processes, memory or the order of blocks. Each
+/// process keeps the rows of W that it has worked on.
 ///
 /// # Errors
 ///
@@ -123,21 +173,24 @@ impl Fit {
 /// - [`DriverError::Start`]: the earlier result to start from has another shape.
 /// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit products.
 /// - [`DriverError::Threads`]: the system gives no threads.
-/// - [`DriverError::Cancelled`]: the monitor said so.
-pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
+/// - [`DriverError::Comm`]: a process is lost.
+/// - [`DriverError::Cancelled`]: the monitor of this process, or of another, said so.
+pub fn fit_with(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
     // Loops over genes run on this pool: as many threads as the plan says, never the machine's.
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(plan.threads)
         .thread_name(|i| format!("genes-{i}"))
         .build()
         .map_err(|error| DriverError::Threads { message: error.to_string() })?;
-    pool.install(|| fit_on_pool(store, plan, monitor))
+    pool.install(|| fit_on_pool(store, plan, run, monitor))
 }
 
-fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
-    let data = StoreBlocks::new(store).keeping(plan.pinned_bytes, plan.cached_bytes);
+fn fit_on_pool(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
+    let shards = shards(&StoreBlocks::new(store), run.comm.size());
+    let own = shards[run.comm.rank()].clone();
+    let data = StoreBlocks::new(store).keeping(own.clone(), plan.pinned_bytes, plan.cached_bytes);
     let scale = GeneScale::new(plan.scale, store.gene_moments(), store.cells());
-    let engine = Engine::new(plan.segment_bytes as usize, monitor);
+    let engine = Engine::new(plan.segment_bytes as usize, monitor).among(run.comm);
     let (genes, k) = (store.genes(), plan.k);
     let usages = |start| Usages::new(store.cells(), k, store.block_rows(), &plan.usages, start);
 
@@ -162,7 +215,7 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
         Init::Random => (init::random(genes, k, uniform, plan.seed), usages(usages_start)?),
         Init::Given(path) => {
             let mut usages = usages(UsagesStart::Zero)?;
-            (init::given(path, store, &scale, &mut usages)?, usages)
+            (init::given(path, store, &scale, own.clone(), &mut usages)?, usages)
         }
         &Init::Sample { entries, rows } => {
             let start = SampleStart {
@@ -209,11 +262,13 @@ fn fit_on_pool(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<F
         stop,
         passes,
         sample_passes,
-        bytes_read: data.bytes_read(),
+        bytes_read: gather(run.comm, data.bytes_read() as i64)?.into_iter().sum::<i64>() as u64,
         relative_error,
         digest: String::new(),
+        rows_per_rank: shards.iter().map(|shard| shard.clone().map(|block| store.block(block).rows).sum()).collect(),
+        own,
     };
-    fit.digest = fit.compute_digest()?;
+    fit.digest = fit.compute_digest(run.comm)?;
     Ok(fit)
 }
 

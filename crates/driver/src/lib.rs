@@ -34,7 +34,7 @@ pub mod usages;
 
 pub use config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 pub use error::{ConfigError, DriverError, LowerBlocks};
-pub use fit::{Fit, FitMonitor, fit};
+pub use fit::{Fit, FitMonitor, Run, fit, fit_with};
 pub use plan::{DataShape, Init, Machine, PassTime, Plan, Probe};
 pub use solve::Rules;
 pub use trace::{StopReason, TraceRow};

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use partwise_kernels::UpdateRule;
-use partwise_storage::anndata::{AnnDataWriter, Value};
+use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, Value};
 use partwise_storage::store::{Overwrite, Store};
 
+use crate::comm::{Comm, Solo, agree};
 use crate::config::ScaleSpec;
 use crate::error::DriverError;
 use crate::fit::Fit;
@@ -18,9 +19,7 @@ use crate::trace::TraceRow;
 ///
 /// # Errors
 ///
-/// - [`DriverError::Storage`]: `dest` exists and `overwrite` forbids it, the disk is full, or the store's annotations
-///   are damaged.
-/// - [`DriverError::Scratch`]: W cannot be read back from its scratch file.
+/// As [`write_among`].
 pub fn write(
     fit: &Fit,
     store: &Store,
@@ -29,23 +28,57 @@ pub fn write(
     dest: &Path,
     overwrite: Overwrite,
 ) -> Result<(), DriverError> {
-    let mut file = AnnDataWriter::create(dest, overwrite)?;
-    file.copy_annotations(&store.annotations()?)?;
+    write_among(fit, store, plan, notes, dest, overwrite, &Solo)
+}
 
-    let mut usages = file.array2("obsm", "X_nmf", fit.cells(), fit.k())?;
-    fit.for_each_usages::<DriverError>(|first, rows| Ok(usages.write_rows(first, rows)?))?;
-    drop(usages);
+/// [`write()`], for a fit that several processes have made. All of them call it. Process 0 makes the file, each writes its rows of W to their place in it, and process 0 puts it in
+/// its own: so `dest` has to lie where all can reach it.
+///
+/// # Errors
+///
+/// - [`DriverError::Storage`]: `dest` exists and `overwrite` forbids it, the disk is full, or the store's annotations
+///   are damaged.
+/// - [`DriverError::Scratch`]: W cannot be read back from its scratch file.
+/// - [`DriverError::Elsewhere`], [`DriverError::Comm`]: another process has failed or is lost.
+pub fn write_among(
+    fit: &Fit,
+    store: &Store,
+    plan: &Plan,
+    notes: Vec<(String, Value)>,
+    dest: &Path,
+    overwrite: Overwrite,
+    comm: &dyn Comm,
+) -> Result<(), DriverError> {
+    let begin = || {
+        let mut file = AnnDataWriter::create(dest, overwrite)?;
+        file.copy_annotations(&store.annotations()?)?;
+        let place = file.array2("obsm", "X_nmf", fit.cells(), fit.k())?.place()?;
+        Ok::<_, DriverError>((file, place))
+    };
+    let begun = if comm.rank() == 0 { Some(agree(comm, begin())?) } else { agree(comm, Ok(None))? };
+    let mut place = begun.as_ref().map_or([0; 1], |(_, place)| [*place as i64]);
+    comm.all_reduce_sum(&mut [&mut place])?;
 
-    let mut spectra = file.array2("varm", "spectra", fit.genes(), fit.k())?;
-    spectra.write_rows(0, &fit.spectra())?;
-    drop(spectra);
+    let rows = || {
+        let rows = RowsInPlace::open(dest, place[0] as u64, fit.k())?;
+        fit.for_each_usages::<DriverError>(|first, values| Ok(rows.write(first, values)?))?;
+        Ok(rows.sync()?)
+    };
+    agree(comm, rows())?;
 
-    let mut about = settings(plan);
-    about.extend(outcome(fit, store));
-    about.push(("trace".into(), trace(&fit.trace)));
-    about.extend(notes);
-    file.uns("nmf", &Value::Map(about))?;
-    Ok(file.finish()?)
+    let finish = |mut file: AnnDataWriter| {
+        let mut spectra = file.array2("varm", "spectra", fit.genes(), fit.k())?;
+        spectra.write_rows(0, &fit.spectra())?;
+        drop(spectra);
+
+        let mut about = settings(plan);
+        about.extend(outcome(fit, store));
+        about.push(("trace".into(), trace(&fit.trace)));
+        about.extend(notes);
+        file.uns("nmf", &Value::Map(about))?;
+        Ok(file.finish()?)
+    };
+    agree(comm, begun.map_or(Ok(()), |(file, _)| finish(file)))
 }
 
 fn settings(plan: &Plan) -> Vec<(String, Value)> {
@@ -120,5 +153,7 @@ fn trace(rows: &[TraceRow]) -> Value {
         ("bytes".into(), count(|row| row.bytes as i64)),
         ("seconds".into(), column(|row| row.seconds)),
         ("waiting_seconds".into(), column(|row| row.waiting_seconds)),
+        ("joining_seconds".into(), column(|row| row.joining_seconds)),
+        ("summing_seconds".into(), column(|row| row.summing_seconds)),
     ])
 }

@@ -14,7 +14,11 @@ pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
         let info = data.block(block);
         info.nonzeros + info.rows as u64
     };
-    let blocks = data.blocks();
+    shards_of(data.blocks(), &work, size)
+}
+
+/// The same for blocks of which only the work is known.
+fn shards_of(blocks: usize, work: &dyn Fn(usize) -> u64, size: usize) -> Vec<Range<usize>> {
     let total: u128 = (0..blocks).map(|block| u128::from(work(block))).sum();
     let mut cuts = Vec::with_capacity(size + 1);
     cuts.push(0);
@@ -36,4 +40,55 @@ pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
     }
     cuts.push(blocks);
     cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn works() -> impl Strategy<Value = Vec<u64>> {
+        // Blocks of one size, of none, and few that outweigh all others.
+        let work = prop_oneof![Just(0), Just(1000), 0u64..2000, 0u64..1_000_000, Just(u64::MAX)];
+        prop::collection::vec(work, 0..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn every_block_has_one_process_and_none_has_too_many(works in works(), size in 1usize..50) {
+            let shards = shards_of(works.len(), &|block| works[block], size);
+            prop_assert_eq!(shards.len(), size);
+            let all: Vec<usize> = shards.iter().cloned().flatten().collect();
+            prop_assert_eq!(all, (0..works.len()).collect::<Vec<_>>());
+            // Consecutive also where a shard is empty.
+            prop_assert!(shards.windows(2).all(|pair| pair[0].end == pair[1].start));
+            prop_assert_eq!((shards[0].start, shards[size - 1].end), (0, works.len()));
+
+            let with_blocks = shards.iter().filter(|shard| !shard.is_empty()).count();
+            prop_assert_eq!(with_blocks, size.min(works.len()));
+
+            let sum = |works: &[u64]| works.iter().map(|&work| u128::from(work)).sum::<u128>();
+            let largest = u128::from(works.iter().copied().max().unwrap_or(0));
+            let part = sum(&works).div_ceil(size as u128);
+            for shard in shards {
+                let work = sum(&works[shard.clone()]);
+                prop_assert!(work <= part + largest, "{:?} has {} of {} and {}", shard, work, part, largest);
+            }
+        }
+    }
+
+    #[test]
+    fn even_blocks_are_dealt_evenly() {
+        for (blocks, size, expected) in [
+            (8, 2, vec![0..4, 4..8]),
+            (9, 4, vec![0..2, 2..5, 5..7, 7..9]),
+            (3, 3, vec![0..1, 1..2, 2..3]),
+            (0, 2, vec![0..0, 0..0]),
+            (3, 5, vec![0..0, 0..0, 0..1, 1..2, 2..3]),
+        ] {
+            assert_eq!(shards_of(blocks, &|_| 100, size), expected, "{blocks} blocks, {size} processes");
+        }
+    }
 }

@@ -34,9 +34,13 @@ pub struct TraceRow {
     pub bytes: u64,
     /// Wall time of the pass, seconds.
     pub seconds: f64,
-    /// Time that compute threads have waited for data from the disk, seconds, added up over the threads: as much as
+    /// Time that compute threads have waited for data from the disk, seconds, added up over the threads of all processes: as much as
     /// `seconds` times threads where the disk decides, 0 where the store is mapped into memory.
     pub waiting_seconds: f64,
+    /// Time that this process has waited for slower ones at the end of the pass, seconds.
+    pub joining_seconds: f64,
+    /// Time that it took, then, to add up what the processes had, seconds; 0 where one works alone.
+    pub summing_seconds: f64,
 }
 
 /// Why a fit ended.

@@ -102,6 +102,11 @@ impl Usages {
         self.cells.div_ceil(self.block_rows)
     }
 
+    /// First row of block `block`.
+    pub fn first_row_of(&self, block: usize) -> usize {
+        block * self.block_rows
+    }
+
     /// Rows of block `block`.
     pub fn rows_of(&self, block: usize) -> usize {
         self.block_rows.min(self.cells - block * self.block_rows)

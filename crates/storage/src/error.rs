@@ -43,6 +43,15 @@ pub enum StorageError {
         path: PathBuf,
     },
 
+    /// A file that one process has made is not there for another.
+    #[error(
+        "{}: what process 0 writes there is not to be seen from here; choose a folder that all nodes share", path.display()
+    )]
+    NotShared {
+        /// The file that they were to write together.
+        path: PathBuf,
+    },
+
     /// The operating system refused to read, write, sync or rename.
     #[error("{}: cannot {action}: {source}{}", path.display(), io_remedy(source))]
     Io {
@@ -249,7 +258,7 @@ impl StorageError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } | Self::NotReplaceable { .. } | Self::Busy { .. } => ErrorKind::Exists,
-            Self::Io { .. } => ErrorKind::Io,
+            Self::Io { .. } | Self::NotShared { .. } => ErrorKind::Io,
             Self::Hdf5 { .. }
             | Self::UnknownFormat { .. }
             | Self::MissingDataset { .. }

@@ -21,6 +21,7 @@ use partwise_kernels::{Dead, FactorBuf, Runs, UpdateRule, dense, gram, sparse};
 use partwise_storage::store::BlockInfo;
 use partwise_storage::tile::{RunBatch, SHEET_NONZEROS, Tile, TileError};
 
+use crate::comm::{Comm, CommError};
 use crate::data::Blocks;
 use crate::engine::{Fold, TilePlace};
 use crate::error::DriverError;
@@ -55,6 +56,21 @@ impl PassSums {
         self.wtw.reset(|_| sq_norm);
         self.change = AtomicU32::new(0);
         self.nonzeros = AtomicU64::new(0);
+    }
+
+    /// Adds up what all processes have: m·ks + k² numbers and a few more.
+    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
+        let mut nonzeros = [self.nonzeros.load(Ordering::Relaxed) as i64];
+        let mut changes = vec![0; comm.size()];
+        changes[comm.rank()] = i64::from(self.change.load(Ordering::Relaxed));
+        let (mut wtx, mut wtw) = (self.wtx.lock(), self.wtw.lock());
+        let mut parts: Vec<&mut [i64]> = vec![&mut nonzeros, &mut changes];
+        parts.extend(wtx.iter_mut().chain(&mut wtw).map(|stripe| stripe.as_mut_slice()));
+        comm.all_reduce_sum(&mut parts)?;
+        self.nonzeros.store(nonzeros[0] as u64, Ordering::Relaxed);
+        let change = changes.into_iter().max().unwrap_or(0);
+        self.change.store(change as u32, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Largest |change| of any entry of W in the pass.
@@ -207,6 +223,10 @@ impl Fold for Factorize<'_> {
         self.sums.change.fetch_max(local.change.to_bits(), Ordering::Relaxed);
         self.sums.nonzeros.fetch_add(local.nonzeros, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
+        self.sums.merge(comm)
     }
 }
 

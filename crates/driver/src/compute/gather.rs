@@ -1,13 +1,18 @@
 //! One pass that takes chosen rows out of a matrix.
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
-use partwise_storage::store::BlockInfo;
+use partwise_storage::store::{BlockInfo, Layout};
 use partwise_storage::tile::{RunBatch, SparseTile, TILE_ROWS, Tile, TileError};
 
+use crate::comm::{Comm, CommError};
+use crate::data::Blocks;
 use crate::engine::{Fold, TilePlace};
 use crate::error::DriverError;
+
+/// Rows that processes exchange at once.
+const ROWS_AT_ONCE: usize = 256;
 
 /// Rows taken out of one block, in the order of the matrix.
 #[derive(Debug, Default, Clone)]
@@ -42,6 +47,8 @@ pub(crate) struct Chosen {
 pub(crate) struct Gather<'p> {
     /// Rows of the matrix, ascending.
     chosen: &'p [Chosen],
+    layout: Layout,
+    block_rows: usize,
     slots: Vec<Mutex<Rows>>,
 }
 
@@ -57,14 +64,63 @@ pub(crate) struct Local {
 }
 
 impl<'p> Gather<'p> {
-    /// Will take `chosen` (ascending) out of a matrix of `blocks` blocks.
-    pub(crate) fn new(chosen: &'p [Chosen], blocks: usize) -> Self {
-        Gather { chosen, slots: (0..blocks).map(|_| Mutex::default()).collect() }
+    /// Will take `chosen` (ascending) out of `data`.
+    pub(crate) fn new(chosen: &'p [Chosen], data: &dyn Blocks) -> Self {
+        Gather {
+            chosen,
+            layout: data.layout(),
+            block_rows: data.block_rows(),
+            slots: (0..data.blocks()).map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// The rows, by block.
     pub(crate) fn into_rows(self) -> Vec<Rows> {
         self.slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
+    }
+
+    fn slot(&self, block: usize) -> MutexGuard<'_, Rows> {
+        self.slots[block].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Writes what this process has of `rows` into `words`, one for each entry.
+    fn give(&self, rows: &[Chosen], words: &mut [i64]) {
+        let mut at = 0;
+        for row in rows {
+            let words = &mut words[at..at + row.entries];
+            at += row.entries;
+            let have = self.slot(self.block_of(row.cell));
+            let Ok(i) = have.cells.binary_search(&row.cell) else { continue };
+            for (word, entry) in words.iter_mut().zip(have.entries(i)) {
+                let gene = have.genes.get(entry).copied().unwrap_or(0);
+                *word = i64::from(gene) << 32 | i64::from(have.values[entry].to_bits());
+            }
+        }
+    }
+
+    /// Adds those of `rows` that this process did not have.
+    fn take(&self, rows: &[Chosen], words: &[i64]) {
+        let mut at = 0;
+        for row in rows {
+            let words = &words[at..at + row.entries];
+            at += row.entries;
+            let mut have = self.slot(self.block_of(row.cell));
+            if have.cells.binary_search(&row.cell).is_ok() {
+                continue;
+            }
+            // The rows of a block are all of one process, and come in order.
+            have.cells.push(row.cell);
+            if self.layout == Layout::Sparse {
+                have.genes.extend(words.iter().map(|word| (word >> 32) as u32));
+            }
+            have.values.extend(words.iter().map(|&word| f32::from_bits(word as u32)));
+            let end = have.values.len();
+            have.ends.push(end);
+        }
+    }
+
+    fn block_of(&self, cell: usize) -> usize {
+        cell / self.block_rows
     }
 
     /// The chosen among these cells.
@@ -163,7 +219,20 @@ impl Fold for Gather<'_> {
     }
 
     fn end(&self, local: &mut Local, block: usize, _info: &BlockInfo) -> Result<(), DriverError> {
-        *self.slots[block].lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = std::mem::take(&mut local.rows);
+        *self.slot(block) = std::mem::take(&mut local.rows);
+        Ok(())
+    }
+
+    /// Every process gets the rows of all: an entry is one integer, and all but one process have zero there.
+    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
+        let mut words = Vec::new();
+        for rows in self.chosen.chunks(ROWS_AT_ONCE) {
+            words.clear();
+            words.resize(rows.iter().map(|row| row.entries).sum(), 0);
+            self.give(rows, &mut words);
+            comm.all_reduce_sum(&mut [&mut words])?;
+            self.take(rows, &words);
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use partwise_storage::store::BlockInfo;
 use partwise_storage::tile::{Tile, TileError};
 
+use crate::comm::{Comm, CommError};
 use crate::error::DriverError;
 
 /// Where a tile lies.
@@ -21,7 +22,7 @@ pub struct TilePlace {
 /// A computation over row blocks: something local to a block's rows, and a small share added to a sum.
 ///
 /// The engine calls `begin`, then `tile` for every tile of the block in order, then `end`, all from one thread with
-/// that thread's `Local`; blocks come in any order, from any thread, each exactly once a pass.
+/// that thread's `Local`; blocks come in any order, from any thread of any process, each exactly once a pass. Then `merge`.
 ///
 /// To write a new one:
 ///
@@ -30,9 +31,10 @@ pub struct TilePlace {
 /// 2. `tile` computes on the tile and adds to the share in the fixed order of its own loops.
 /// 3. `end` hands the share on in a way that no order of blocks can change: an [`ExactSum`](crate::exact::ExactSum),
 ///    a slot of its own for each block, a maximum.
-/// 4. After the pass, whoever holds the fold reads the sum.
+/// 4. `merge` adds up, over the processes, what `end` has collected in this one.
+/// 5. After the pass, whoever holds the fold reads the sum.
 ///
-/// A fold knows nothing of threads, disks, budgets, progress or interruption.
+/// A fold knows nothing of threads, shards, disks, budgets, progress or interruption.
 pub trait Fold: Sync {
     /// What one thread holds.
     type Local: Send;
@@ -57,6 +59,14 @@ pub trait Fold: Sync {
     ///
     /// Whatever keeps the share from being handed on; ends the pass.
     fn end(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError>;
+
+    /// Every block of this process has gone through, and so it has in the others: adds up what all of them hold. Called once a
+    /// pass where there are several processes; each has to ask `comm` for the same sums in the same order.
+    ///
+    /// # Errors
+    ///
+    /// When a process is lost.
+    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError>;
 
     /// Whether a tile is needed at all; tiles that are not are neither read nor shown. A block without a wanted tile
     /// has neither `begin` nor `end`.

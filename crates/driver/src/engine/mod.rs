@@ -6,6 +6,10 @@
 //! memory in flight is lanes × segments whatever the height of a block, and a lane reads its next block while it still
 //! computes on the last. Which lane gets which block never shows in the result: a fold hands on its shares exactly.
 //!
+//! Where several processes work on one matrix, each folds its own [shard](crate::shard) of the blocks. A pass of all is over
+//! when all have told each other that none was interrupted, which is one sum, and have added up what their folds hold,
+//! which is another. A process that fails says nothing to the others: whoever started it ends them.
+//!
 //! Tried for stores that are not in the page cache, and given up (1 GB dense, disk of 2 to 3 GB/s, two lanes, on a machine
 //! with other work: to be tried again on a quiet one): readers
 //! that ask for the blocks to come by `POSIX_FADV_WILLNEED` (cold passes a third longer, warm ones a fifth: the call waits
@@ -15,16 +19,19 @@
 mod fold;
 mod lane;
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use partwise_storage::Monitor;
+use partwise_storage::{Monitor, Unit};
 
 pub use fold::{Fold, TilePlace};
 
+use crate::comm::{Comm, Solo};
 use crate::data::Blocks;
 use crate::error::DriverError;
+use crate::shard::shards;
 
 /// Segments in a lane's ring: one being computed on, one ready, one being read.
 pub const SEGMENTS: usize = 3;
@@ -49,10 +56,24 @@ impl Direction {
     }
 }
 
+/// What a pass has spent besides computing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Time that compute threads have waited for their readers, added up over lanes and processes; nothing waits where data
+    /// are in memory.
+    pub waiting: Duration,
+    /// Time that this process has waited for slower ones once its own blocks were done.
+    pub joining: Duration,
+    /// Time that it took, then, to add up what the processes had.
+    pub summing: Duration,
+}
+
 /// Runs passes; holds what all passes share.
+#[derive(Clone, Copy)]
 pub struct Engine<'m> {
     segment_bytes: usize,
     monitor: &'m dyn Monitor,
+    comm: &'m dyn Comm,
 }
 
 impl std::fmt::Debug for Engine<'_> {
@@ -62,9 +83,30 @@ impl std::fmt::Debug for Engine<'_> {
 }
 
 impl<'m> Engine<'m> {
-    /// An engine that reads segments of about `segment_bytes` (at least a tile) and reports to `monitor`.
+    /// An engine that reads segments of about `segment_bytes` (at least a tile), reports to `monitor`, and works alone.
     pub fn new(segment_bytes: usize, monitor: &'m dyn Monitor) -> Self {
-        Engine { segment_bytes, monitor }
+        Engine { segment_bytes, monitor, comm: &Solo }
+    }
+
+    /// An engine that does the part of this process among `comm`.
+    pub fn among(self, comm: &'m dyn Comm) -> Self {
+        Engine { comm, ..self }
+    }
+
+    /// The processes that work together.
+    pub fn comm(&self) -> &'m dyn Comm {
+        self.comm
+    }
+
+    /// The blocks of `data` that are this process's.
+    pub fn shard(&self, data: &dyn Blocks) -> Range<usize> {
+        shards(data, self.comm.size()).swap_remove(self.comm.rank())
+    }
+
+    /// Tells the monitor that a pass over this process's part of `data` begins.
+    pub fn announce(&self, stage: &str, data: &dyn Blocks) {
+        let rows: usize = self.shard(data).map(|block| data.block(block).rows).sum();
+        self.monitor.start(stage, rows as u64, Unit::Rows);
     }
 
     /// Whoever is told about progress and asked about interruption.
@@ -74,28 +116,29 @@ impl<'m> Engine<'m> {
 
     /// An engine whose passes are not shown: only interruption gets through to `hushed`'s monitor.
     pub fn hushed(&self, hushed: &'m Hushed<'m>) -> Engine<'m> {
-        Engine { segment_bytes: self.segment_bytes, monitor: hushed }
+        Engine { monitor: hushed, ..*self }
     }
 
-    /// One pass: every block of `data` goes through `fold` once, on as many lanes as there are `locals`. Returns the time
-    /// that compute threads have waited for their readers, added up over the lanes; nothing waits where data are in memory.
+    /// One pass: every block of this process's shard of `data` goes through `fold` once, on as many lanes as there are
+    /// `locals`; then the fold holds the sums of all processes.
     ///
     /// # Errors
     ///
-    /// The first error of any lane (a damaged or unreadable tile, a full scratch disk), or
-    /// [`DriverError::Cancelled`]. After an error some blocks have been folded and some have not: the caller drops
-    /// the sums.
+    /// The first error of any lane (a damaged or unreadable tile, a full scratch disk), [`DriverError::Cancelled`] in all
+    /// processes when one was interrupted, or [`DriverError::Comm`]. After an error some blocks have been folded and some have
+    /// not: the caller drops the sums.
     pub fn pass<F: Fold>(
         &self,
         data: &dyn Blocks,
         fold: &F,
         locals: &mut [F::Local],
         direction: Direction,
-    ) -> Result<Duration, DriverError> {
+    ) -> Result<Spent, DriverError> {
         let pass = Pass {
             data,
             fold,
             direction,
+            blocks: self.shard(data),
             segment_bytes: self.segment_bytes,
             monitor: self.monitor,
             next: AtomicUsize::new(0),
@@ -118,10 +161,29 @@ impl<'m> Engine<'m> {
                 }
             }),
         }
-        match pass.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
-            Some(error) => Err(error),
-            None => Ok(Duration::from_nanos(pass.waited_ns.into_inner())),
+        let waited = pass.waited_ns.into_inner();
+        let cancelled = match pass.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            None => false,
+            Some(DriverError::Cancelled) => true,
+            Some(error) => return Err(error),
+        };
+        self.join(fold, cancelled, waited)
+    }
+
+    /// The end of a pass: all processes learn whether one was interrupted, and if none was, add up.
+    fn join<F: Fold>(&self, fold: &F, cancelled: bool, waited_ns: u64) -> Result<Spent, DriverError> {
+        let began = Instant::now();
+        let mut said = [i64::from(cancelled), waited_ns as i64];
+        self.comm.all_reduce_sum(&mut [&mut said])?;
+        let [cancelled, waited_ns] = said;
+        if cancelled > 0 {
+            return Err(DriverError::Cancelled);
         }
+        let joining = began.elapsed();
+        if self.comm.size() > 1 {
+            fold.merge(self.comm)?;
+        }
+        Ok(Spent { waiting: Duration::from_nanos(waited_ns as u64), joining, summing: began.elapsed() - joining })
     }
 }
 
@@ -145,6 +207,7 @@ struct Pass<'p, F> {
     data: &'p dyn Blocks,
     fold: &'p F,
     direction: Direction,
+    blocks: Range<usize>,
     segment_bytes: usize,
     monitor: &'p dyn Monitor,
     next: AtomicUsize,
@@ -159,11 +222,10 @@ impl<F> Pass<'_, F> {
         if self.stopping() {
             return None;
         }
-        let blocks = self.data.blocks();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        (turn < blocks).then(|| match self.direction {
-            Direction::Forward => turn,
-            Direction::Backward => blocks - 1 - turn,
+        (turn < self.blocks.len()).then(|| match self.direction {
+            Direction::Forward => self.blocks.start + turn,
+            Direction::Backward => self.blocks.end - 1 - turn,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Start from W and H of an earlier result.
 
+use std::ops::Range;
 use std::path::Path;
 
 use partwise_storage::anndata::read_factors;
@@ -10,11 +11,12 @@ use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 use crate::usages::Usages;
 
-/// Reads H (returned, in the scale that the fit works in) and fills `usages` with W.
+/// Reads H (returned, in the scale that the fit works in) and fills the blocks `own` of `usages` with W.
 pub(crate) fn given(
     path: &Path,
     store: &Store,
     scale: &GeneScale,
+    own: Range<usize>,
     usages: &mut Usages,
 ) -> Result<Spectra, DriverError> {
     let file = read_factors(path)?;
@@ -38,9 +40,9 @@ pub(crate) fn given(
             *value = given * scale.factor(gene);
         }
     }
-    let (mut first, mut values) = (0, Vec::new());
-    for block in 0..usages.blocks() {
-        let count = usages.rows_of(block);
+    let mut values = Vec::new();
+    for block in own {
+        let (first, count) = (block * store.block_rows(), usages.rows_of(block));
         values.resize(count * k, 0.0);
         file.read_usages(first..first + count, &mut values)?;
         let mut rows = vec![0.0; count * ks];
@@ -48,7 +50,6 @@ pub(crate) fn given(
             row[..k].copy_from_slice(given);
         }
         usages.store(block, &rows, ks)?;
-        first += count;
     }
     usages.accept();
     Ok(spectra)

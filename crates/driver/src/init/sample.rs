@@ -24,7 +24,6 @@
 //! components. Inputs so small that the sample is all of X may use [`SMALL_WORK`] entries, a fraction of a second, because
 //! there a better start costs nobody anything; what one start leaves of that goes into more, and the best is taken.
 
-use partwise_storage::Unit;
 use partwise_storage::store::{Layout, Store};
 
 use super::merge::merge;
@@ -167,9 +166,9 @@ fn read(start: &SampleStart<'_>, engine: &Engine<'_>) -> Result<Sample, DriverEr
         drawn.iter().map(|row| Chosen { cell: row.cell, entries: row.entries as usize }).collect();
     chosen.sort_unstable_by_key(|row| row.cell);
     let data = StoreBlocks::new(store);
-    let gather = Gather::new(&chosen, data.blocks());
+    let gather = Gather::new(&chosen, &data);
     let mut locals: Vec<Local> = (0..start.threads).map(|_| Local::default()).collect();
-    engine.monitor().start("sample", store.cells() as u64, Unit::Rows);
+    engine.announce("sample", &data);
     engine.pass(&data, &gather, &mut locals, Direction::Forward)?;
     engine.monitor().finish();
     drop(locals);

@@ -79,7 +79,7 @@ pub struct Plan {
     pub cached_bytes: u64,
     /// Where W lies.
     pub usages: UsagesPlace,
-    /// Packed bytes that a pass reads.
+    /// Packed bytes that a pass of this process reads.
     pub pass_bytes: u64,
     /// Peak resident bytes foreseen.
     pub peak_bytes: u64,
@@ -119,7 +119,7 @@ impl NmfConfig {
         };
         let streamed = |threads, segment| Held { threads, segment, usages: false, mapped: false, pinned: 0 };
         let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
-        let wanted = machine.threads.min(shape.blocks().max(1));
+        let wanted = machine.threads.min(shape.own_blocks().max(1));
 
         // All threads with W on disk come before fewer threads with W in memory: W moves once a pass, in order.
         let segment_choices = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(sizes.smallest_segment()));
@@ -155,7 +155,7 @@ impl NmfConfig {
             pinned_bytes: pinned,
             cached_bytes: machine.cache,
             usages: if in_memory { UsagesPlace::Memory } else { UsagesPlace::Disk(scratch) },
-            pass_bytes: shape.packed_bytes,
+            pass_bytes: shape.own_bytes,
             peak_bytes: sizes.peak(held),
             memory: machine.memory,
         })

@@ -115,10 +115,10 @@ impl Sizes<'_> {
         };
         let lanes = held.threads as u64 * lane;
         let (mapped, buffers) = match held.mapped {
-            true => (shape.packed_bytes, 0),
+            true => (shape.own_bytes, 0),
             false => (0, (held.threads * SEGMENTS) as u64 * segment),
         };
-        let generation = if held.usages { 4 * (shape.cells * self.k) as u64 } else { 0 };
+        let generation = if held.usages { 4 * (shape.own_cells * self.k) as u64 } else { 0 };
 
         let generations = self.passes.clamp(1, 2) as u64;
         let passes = buffers
@@ -143,7 +143,7 @@ impl Sizes<'_> {
         let without = Sizes { sampled: false, ..*self }.peak(held);
         let free = self.machine.memory.saturating_sub(without);
         // With the margin that they add, and the rounding of two divisions.
-        (free - free / MARGIN).saturating_sub(1 << 10).min(self.shape.packed_bytes)
+        (free - free / MARGIN).saturating_sub(1 << 10).min(self.shape.own_bytes)
     }
 
     /// What a factorization holds besides W.

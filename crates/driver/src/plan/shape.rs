@@ -1,5 +1,7 @@
 //! What a plan is made for: a matrix and a machine.
 
+use std::ops::Range;
+
 use partwise_storage::Store;
 use partwise_storage::convert::Excerpt;
 use partwise_storage::store::Layout;
@@ -80,12 +82,17 @@ pub struct DataShape {
     pub sample_row_entries: u64,
     /// Nonzeros of the fullest tile; 0 where tiles are dense.
     pub max_tile_nonzeros: usize,
+    /// Rows of the blocks that this process has; all where it works alone.
+    pub own_cells: usize,
+    /// Packed bytes of these blocks.
+    pub own_bytes: u64,
 }
 
 impl From<&Store> for DataShape {
     /// Looks at the sums of up to a quarter of a million cells.
     fn from(store: &Store) -> Self {
         let blocks = || (0..store.blocks()).map(|block| store.block(block).bytes as u64);
+        let bytes = blocks().sum();
         DataShape {
             cells: store.cells(),
             genes: store.genes(),
@@ -93,7 +100,7 @@ impl From<&Store> for DataShape {
             layout: store.layout(),
             block_rows: store.block_rows(),
             tile_rows: store.tile_rows(),
-            packed_bytes: blocks().sum(),
+            packed_bytes: bytes,
             max_tile_bytes: store.max_tile_bytes() as u64,
             max_block_bytes: blocks().max().unwrap_or(0),
             sample_row_entries: match store.layout() {
@@ -104,6 +111,8 @@ impl From<&Store> for DataShape {
                 Layout::Sparse => store.max_tile_nonzeros(),
                 Layout::Dense => 0,
             },
+            own_cells: store.cells(),
+            own_bytes: bytes,
         }
     }
 }
@@ -151,11 +160,35 @@ impl From<&Excerpt> for DataShape {
                 Layout::Sparse => excerpt.max_tile_nonzeros as usize,
                 Layout::Dense => 0,
             },
+            own_cells: excerpt.cells,
+            own_bytes: excerpt.packed_bytes,
         }
     }
 }
 
 impl DataShape {
+    /// The same for a process that has the blocks `own` of `store` and no others.
+    pub fn with_shard(self, store: &Store, own: Range<usize>) -> Self {
+        let blocks = || own.clone().map(|block| store.block(block));
+        DataShape {
+            own_cells: blocks().map(|block| block.rows).sum(),
+            own_bytes: blocks().map(|block| block.bytes as u64).sum(),
+            ..self
+        }
+    }
+
+    /// The same for the process that has the most of `processes` which share blocks of equal work.
+    pub fn shared_by(self, processes: usize) -> Self {
+        let cells = (self.blocks().div_ceil(processes.max(1)) * self.block_rows).min(self.cells);
+        let part = cells as f64 / self.cells.max(1) as f64;
+        DataShape { own_cells: cells, own_bytes: (self.packed_bytes as f64 * part) as u64, ..self }
+    }
+
+    /// Blocks that this process has.
+    pub(super) fn own_blocks(&self) -> usize {
+        self.own_cells.div_ceil(self.block_rows)
+    }
+
     pub(super) fn tiles(&self) -> u64 {
         self.cells.div_ceil(self.tile_rows) as u64
     }

@@ -18,6 +18,8 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         max_block_bytes: 4200 * per_cell,
         sample_row_entries: 2 * per_cell,
         max_tile_nonzeros: 300 * per_cell as usize,
+        own_cells: cells,
+        own_bytes: nonzeros,
     }
 }
 
@@ -36,6 +38,20 @@ fn the_peak_stays_within_the_budget_and_threads_give_way_first() {
     for plan in [ample, small] {
         assert!(plan.peak_bytes <= plan.memory, "{plan:?}");
     }
+}
+
+#[test]
+fn a_process_among_many_needs_less_and_the_sample_stays_the_same() {
+    let shape = shape(50_000_000, 20_000, 1000);
+    let config = NmfConfig::new(20);
+    let alone = config.plan(&shape, &machine(16, 64 << 10)).unwrap();
+    let among = config.plan(&shape.shared_by(64), &machine(16, 64 << 10)).unwrap();
+    assert_eq!(alone.init, among.init);
+    assert!(among.peak_bytes < alone.peak_bytes / 16, "{among:?}");
+    assert_eq!(among.pass_bytes, alone.pass_bytes * 191 * 4096 / 50_000_000);
+    // Twice as many processes as blocks: those that have one have one.
+    let crowd = config.plan(&shape.shared_by(24_416), &machine(16, 64 << 10)).unwrap();
+    assert_eq!(crowd.threads, 1);
 }
 
 #[test]

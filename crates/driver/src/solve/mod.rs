@@ -19,7 +19,6 @@ use std::time::Instant;
 
 use partwise_kernels::loss::LossTerms;
 use partwise_kernels::{FactorBuf, UpdateRule};
-use partwise_storage::Unit;
 
 use crate::compute::factorize::{Factorize, Local, PassSums};
 use crate::data::Blocks;
@@ -187,8 +186,8 @@ impl<'d> Factorization<'d> {
             k,
             ks,
         };
-        engine.monitor().start(&format!("pass {number}"), self.data.cells() as u64, Unit::Rows);
-        let waited = engine.pass(self.data, &fold, &mut self.locals, self.direction)?;
+        engine.announce(&format!("pass {number}"), self.data);
+        let spent = engine.pass(self.data, &fold, &mut self.locals, self.direction)?;
         engine.monitor().finish();
         self.direction = self.direction.reversed();
 
@@ -215,7 +214,9 @@ impl<'d> Factorization<'d> {
             spectra_nonzero: step.nonzeros as f64 / (self.data.genes() * k) as f64,
             bytes: (0..self.data.blocks()).map(|block| self.data.block(block).bytes as u64).sum(),
             seconds: start.elapsed().as_secs_f64(),
-            waiting_seconds: waited.as_secs_f64(),
+            waiting_seconds: spent.waiting.as_secs_f64(),
+            joining_seconds: spent.joining.as_secs_f64(),
+            summing_seconds: spent.summing.as_secs_f64(),
         };
         if accepted {
             std::mem::swap(&mut self.previous, &mut self.spectra);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::data::StoreBlocks;
 use partwise_driver::engine::{Direction, Engine, Fold, TilePlace};
 use partwise_driver::{DriverError, InitSpec, NmfConfig};
@@ -27,6 +28,9 @@ impl Fold for SlowToAsk {
     fn end(&self, _: &mut (), _: usize, _: &BlockInfo) -> Result<(), DriverError> {
         Ok(())
     }
+    fn merge(&self, _: &dyn Comm) -> Result<(), CommError> {
+        Ok(())
+    }
     fn wants(&self, _: usize, _: Range<usize>) -> bool {
         std::thread::sleep(self.0);
         true
@@ -39,7 +43,7 @@ fn a_slow_reader_is_waited_for_and_a_map_that_is_in_memory_is_not() {
     let mut store = store(folder.path(), &counts(1500, 60, 3, 1), Layout::Sparse, 256);
     let slow = SlowToAsk(Duration::from_millis(20));
     let engine = Engine::new(1, &Quiet);
-    let pass = |data: &StoreBlocks<'_>| engine.pass(data, &slow, &mut [(), ()], Direction::Forward).unwrap();
+    let pass = |data: &StoreBlocks<'_>| engine.pass(data, &slow, &mut [(), ()], Direction::Forward).unwrap().waiting;
 
     // Six blocks of a tile each: the lanes wait for each of them, less what the threads take to start.
     let waited = pass(&StoreBlocks::new(&store));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use hdf5::plist::dataset_create::AllocTime;
 use hdf5::{Dataset, Datatype, Group};
 
 use crate::StorageError;
@@ -24,13 +25,25 @@ impl ArrayWriter {
         (rows, columns): (usize, usize),
     ) -> Result<Self, StorageError> {
         let create = || {
-            // Contiguous: rows go to their place in the file directly.
-            let dataset = parent.new_dataset::<f32>().no_chunk().shape((rows, columns)).create(name)?;
+            // Contiguous, and placed in the file at once: rows go to their place directly, from other processes too.
+            let dataset = parent.new_dataset::<f32>().no_chunk().alloc_time(Some(AllocTime::Early));
+            let dataset = dataset.shape((rows, columns)).create(name)?;
             attribute::set_encoding(&dataset, "array", "0.2.0")?;
             Ok((dataset, Datatype::from_type::<f32>()?))
         };
         let (dataset, memory) = create().map_err(|e| problem::problem("write", path, name, &e))?;
         Ok(ArrayWriter { dataset, memory, path: path.into(), name: name.into(), columns })
+    }
+
+    /// Where the first row begins in the file, in bytes from its start; the others follow, as the machine's f32.
+    ///
+    /// # Errors
+    ///
+    /// - the table is empty
+    pub fn place(&self) -> Result<u64, StorageError> {
+        self.dataset.offset().ok_or_else(|| {
+            problem::problem("write", &self.path, &self.name, &hdf5::Error::from("the table has no place in the file"))
+        })
     }
 
     /// Writes `values`, whole rows one after the other, at `first_row`. Rows that are never written are zero.

@@ -9,6 +9,7 @@
 //! | `part`    | where is it written before it is whole?                          |
 //! | `sparse`  | how is a sparse matrix written by rows?                          |
 //! | `array`   | how is a dense matrix written by rows?                           |
+//! | `rows`    | how do several processes write one?                              |
 //! | `frame`   | how are names and columns written?                              |
 //! | `value`   | how does a nested dictionary go into `uns`?                      |
 //! | `uns`     | how is it read again?                                           |
@@ -20,6 +21,7 @@ mod export;
 mod factors;
 mod frame;
 mod part;
+mod rows;
 mod sparse;
 mod uns;
 mod value;
@@ -29,6 +31,7 @@ pub use array::ArrayWriter;
 pub use export::export;
 pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
+pub use rows::RowsInPlace;
 pub use sparse::CsrWriter;
 pub use uns::read_uns;
 pub use value::Value;

@@ -35,7 +35,7 @@ impl Part {
     /// - the folder cannot be written to, or something that is not ours has the names
     pub(super) fn claim(dest: &Path) -> Result<Part, StorageError> {
         let lock = Lock::take(beside(dest, ".lock"), dest)?;
-        let data = beside(dest, ".part");
+        let data = path_of(dest);
         if let Some(meta) = stat(&data)? {
             if !meta.is_file() {
                 return Err(foreign(&data, "it is no regular file"));
@@ -108,6 +108,11 @@ pub(super) fn stat(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
 
 fn foreign(path: &Path, reason: &str) -> StorageError {
     StorageError::NotReplaceable { path: path.into(), reason: reason.into() }
+}
+
+/// Where what is to be at `dest` is written.
+pub(super) fn path_of(dest: &Path) -> PathBuf {
+    beside(dest, ".part")
 }
 
 /// The hidden name beside `dest` with `suffix`; a name that would be too long is cut and told apart by its checksum.

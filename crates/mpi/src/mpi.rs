@@ -1,0 +1,279 @@
+//! What the rest of the program sees of MPI.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use partwise_driver::comm::{Comm, CommError};
+
+use crate::raw::{self, World};
+use crate::talk::{Answer, Ask, Talk};
+use crate::watch::watch;
+
+/// Numbers of one piece of a sum: half a MiB, which stays in a core's cache while it is copied to and fro.
+const PIECE: usize = 1 << 16;
+/// Pieces under way at once: one being added up, one on its way.
+const PIECES: usize = 2;
+/// How long the thread that may call MPI is given to end all processes, before another does, and before this one just ends.
+const ABORTING: Duration = Duration::from_secs(1);
+
+/// How MPI is used.
+#[derive(Default)]
+pub struct Setup {
+    /// Flags that are raised in all processes, within moments, once they are in one; as many in each.
+    pub shared: Vec<Arc<AtomicBool>>,
+    /// Called, from a thread of its own, when there was no sign of life from all processes for so long.
+    pub watchdog: Option<(Duration, Box<dyn FnOnce() + Send>)>,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let watchdog = self.watchdog.as_ref().map(|(patience, _)| patience);
+        f.debug_struct("Setup").field("shared", &self.shared).field("watchdog", &watchdog).finish()
+    }
+}
+
+/// MPI could not be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartError {
+    /// What the library or the system said.
+    pub message: String,
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MPI does not start: {}", self.message)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// This process among those that a launcher has started.
+///
+/// However the program ends, it ends with [`finish`](Mpi::finish) in all processes or with [`abort`](Mpi::abort) in one of
+/// them: a process that just goes leaves the others waiting.
+#[derive(Debug)]
+pub struct Mpi {
+    rank: usize,
+    size: usize,
+    node: String,
+    node_size: usize,
+    line: Mutex<Line>,
+    /// For an abort while another thread waits for a sum.
+    ask: Sender<Ask>,
+    over: Arc<AtomicBool>,
+}
+
+/// The way to the thread that talks, for one at a time.
+#[derive(Debug)]
+struct Line {
+    ask: Sender<Ask>,
+    answers: Receiver<Answer>,
+}
+
+/// What the thread finds out when it starts MPI.
+struct Here {
+    rank: usize,
+    size: usize,
+    node: String,
+    node_size: usize,
+}
+
+impl Mpi {
+    /// Starts MPI, once in a process, and the thread that talks.
+    ///
+    /// # Errors
+    ///
+    /// - MPI does not start, or not for a program with threads
+    /// - the system gives no thread
+    pub fn start(setup: Setup) -> Result<Mpi, StartError> {
+        let failed = |message: String| StartError { message };
+        let (ask, asked) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        let (started, start) = mpsc::channel();
+        let (beats, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let counted = Arc::clone(&beats);
+        let talk = move || match World::start().and_then(|world| Ok((here(&world)?, world))) {
+            Err(message) => drop(started.send(Err(message))),
+            Ok((here, world)) => {
+                let size = here.size;
+                if started.send(Ok(here)).is_ok() {
+                    Talk { world, size, asked, answers: answer, shared: setup.shared, beats: counted }.run();
+                }
+            }
+        };
+        thread::Builder::new().name("mpi".into()).spawn(talk).map_err(|error| failed(error.to_string()))?;
+        let here = start.recv().map_err(|_| failed("its thread has ended".into()))?.map_err(failed)?;
+        if let Some((patience, lost)) = setup.watchdog {
+            watch(beats, Arc::clone(&over), patience, lost).map_err(|error| failed(error.to_string()))?;
+        }
+        let Here { rank, size, node, node_size } = here;
+        let line = Mutex::new(Line { ask: ask.clone(), answers });
+        Ok(Mpi { rank, size, node, node_size, line, ask, over })
+    }
+
+    /// What the library calls this node.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// How many of the processes are on this node.
+    pub fn node_size(&self) -> usize {
+        self.node_size
+    }
+
+    /// Ends MPI. All processes call it, and wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// When a process is lost.
+    pub fn finish(&self) -> Result<(), CommError> {
+        let line = self.line();
+        let left = match line.ask(Ask::Leave)? {
+            Answer::Left => Ok(()),
+            _ => Err(CommError { message: "processes do not end together".into() }),
+        };
+        self.over.store(true, Ordering::Relaxed);
+        left
+    }
+
+    /// Ends all processes, this one with exit code `code`, which is what launchers then end with. May be called from any
+    /// thread, whatever the others do.
+    pub fn abort(&self, code: i32) -> ! {
+        self.over.store(true, Ordering::Relaxed);
+        // Where MPI's own thread has gone or is stuck in a sum, this one calls.
+        let _ = self.ask.send(Ask::Abort(code));
+        thread::sleep(ABORTING);
+        let _ = thread::Builder::new().spawn(move || raw::abort(code));
+        thread::sleep(ABORTING);
+        raw::exit_now(code)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who and where this process is.
+fn here(world: &World) -> Result<Here, String> {
+    let (rank, size) = world.rank_and_size()?;
+    Ok(Here { rank, size, node: world.node()?, node_size: world.node_size()? })
+}
+
+impl Comm for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    /// In pieces, which are copied; memory for two of them.
+    fn all_reduce_sum(&self, parts: &mut [&mut [i64]]) -> Result<(), CommError> {
+        let line = self.line();
+        let words = parts.iter().map(|part| part.len()).sum();
+        let Answer::Met = line.ask(Ask::Sum(words))? else {
+            return Err(CommError { message: "processes do not meet".into() });
+        };
+        let (mut sent, mut done) = (Place::default(), Place::default());
+        let (mut left, mut under_way, mut free) = (words, 0, Vec::new());
+        while left > 0 || under_way > 0 {
+            if left > 0 && under_way < PIECES {
+                let mut piece: Vec<i64> = free.pop().unwrap_or_default();
+                piece.clear();
+                sent.each(parts, PIECE.min(left), |words| piece.extend_from_slice(words));
+                left -= piece.len();
+                under_way += 1;
+                line.send(Ask::Piece(piece))?;
+            } else {
+                let Answer::Piece(piece) = line.hear()? else {
+                    return Err(CommError { message: "processes do not add up".into() });
+                };
+                let mut at = 0;
+                done.each(parts, piece.len(), |words| {
+                    words.copy_from_slice(&piece[at..at + words.len()]);
+                    at += words.len();
+                });
+                under_way -= 1;
+                free.push(piece);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far one has come in some arrays, one after the other.
+#[derive(Default)]
+struct Place {
+    part: usize,
+    at: usize,
+}
+
+impl Place {
+    /// Shows the next `words` numbers, array by array.
+    fn each(&mut self, parts: &mut [&mut [i64]], mut words: usize, mut see: impl FnMut(&mut [i64])) {
+        while words > 0 {
+            let part = &mut parts[self.part][self.at..];
+            let taken = words.min(part.len());
+            see(&mut part[..taken]);
+            words -= taken;
+            self.at += taken;
+            if taken == part.len() {
+                (self.part, self.at) = (self.part + 1, 0);
+            }
+        }
+    }
+}
+
+impl Line {
+    fn send(&self, ask: Ask) -> Result<(), CommError> {
+        self.ask.send(ask).map_err(|_| gone())
+    }
+
+    fn hear(&self) -> Result<Answer, CommError> {
+        match self.answers.recv() {
+            Ok(Answer::Lost(message)) => Err(CommError { message }),
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(gone()),
+        }
+    }
+
+    fn ask(&self, ask: Ask) -> Result<Answer, CommError> {
+        // The thread may have said that all is lost, and ended, before it was asked.
+        let sent = self.send(ask);
+        let heard = self.hear();
+        sent.and(heard)
+    }
+}
+
+fn gone() -> CommError {
+    CommError { message: "MPI has ended".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_arrays_of_all_lengths_once() {
+        let mut arrays: Vec<Vec<i64>> = [0, 3, 1, 0, 7, 2].iter().map(|&length| vec![0; length]).collect();
+        for piece in 1..=13 {
+            let (mut place, mut left) = (Place::default(), 13);
+            let mut parts: Vec<&mut [i64]> = arrays.iter_mut().map(Vec::as_mut_slice).collect();
+            while left > 0 {
+                let words = piece.min(left);
+                let mut seen = 0;
+                place.each(&mut parts, words, |part| {
+                    seen += part.len();
+                    part.iter_mut().for_each(|value| *value += 1);
+                });
+                assert_eq!(seen, words);
+                left -= words;
+            }
+        }
+        assert!(arrays.iter().flatten().all(|&count| count == 13));
+    }
+}

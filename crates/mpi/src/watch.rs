@@ -1,0 +1,61 @@
+//! How a process is missed that says nothing any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{Builder, sleep};
+use std::time::Duration;
+
+/// How often it is looked whether there was a beat.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Looks whether beats go on, and calls `lost` once when there was none for `patience`.
+///
+/// Time is counted in ticks of its own: a process that was stopped, and goes on, has not waited meanwhile.
+///
+/// # Errors
+///
+/// When there is no thread for it.
+pub(crate) fn watch(
+    beats: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+    patience: Duration,
+    lost: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let ticks = patience.as_millis().div_ceil(TICK.as_millis()).max(1);
+    let watch = move || {
+        let (mut last, mut silent) = (beats.load(Ordering::Relaxed), 0);
+        while !over.load(Ordering::Relaxed) {
+            sleep(TICK);
+            let now = beats.load(Ordering::Relaxed);
+            silent = if now == last { silent + 1 } else { 0 };
+            last = now;
+            if silent >= ticks {
+                return lost();
+            }
+        }
+    };
+    Builder::new().name("watchdog".into()).spawn(watch).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn silence_is_noticed_and_beats_are_not() {
+        let (beats, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (lost, heard) = mpsc::channel();
+        let began = Instant::now();
+        watch(Arc::clone(&beats), Arc::clone(&over), Duration::from_secs(1), move || lost.send(()).unwrap()).unwrap();
+        while began.elapsed() < Duration::from_secs(2) {
+            beats.fetch_add(1, Ordering::Relaxed);
+            assert!(heard.try_recv().is_err());
+            sleep(Duration::from_millis(50));
+        }
+        heard.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(2700));
+    }
+}
