@@ -1,0 +1,257 @@
+# shellcheck shell=bash
+# Sourced by the batch scripts beside it: what a fit needs to survive as a Slurm job.
+#
+# A job may be told to stop (its time limit is near, another job takes its nodes) or lose a node, any number of times. It
+# leaves a checkpoint when it can, is queued again, and goes on from the newest one; the result has the bits of a job that
+# nobody disturbed. It stops for good when it is done, when an error would only come again, and when starts no longer get
+# further.
+#
+# Variables of the user: PARTWISE (the program), LAUNCH, TRIES, STAGE. `job_init` sets: program, store, result, checkpoint,
+# starts (a file beside the checkpoint: the pass at which each start began), arguments, ranks, ranks_a_node, cores.
+
+say() { printf '== %s\n' "$*"; }
+
+# stop CODE MESSAGE…
+stop() {
+  local code=$1
+  shift
+  printf '== stopped (exit code %s): %s\n' "$code" "$*" >&2
+  exit "$code"
+}
+
+# value_of "-o --output" ARGUMENT…: the value that was given to an option, or nothing.
+value_of() {
+  local names=" $1 "
+  shift
+  while [ $# -gt 0 ]; do
+    if [[ $names == *" ${1%%=*} "* ]]; then
+      if [[ $1 == -*=* ]]; then echo "${1#*=}"; else echo "${2-}"; fi
+      return
+    fi
+    shift
+  done
+}
+
+# job_init STORE [OPTION OF FIT…]
+job_init() {
+  # From here on: without a trap, a signal that comes early ends this script, and the job with it.
+  asked=
+  trap 'asked=yes' USR1 TERM
+  [ -n "${SLURM_JOB_ID:-}" ] || stop 2 "this is a batch script: sbatch -N 4 $0 STORE.pw -k 20 (its first lines say more)"
+  [[ $# -gt 0 && $1 != -* ]] || stop 2 "the store comes first, options of \`partwise fit\` after it"
+  program=$(command -v "${PARTWISE:-partwise}") || stop 66 "no program ${PARTWISE:-partwise} on $(hostname): put it into PATH or name it by PARTWISE"
+  store=${1%/}
+  shift
+  [ -e "$store/manifest.json" ] || stop 66 "$store: no finished store on $(hostname) (partwise convert FILE.h5ad -o STORE.pw makes one)"
+  result=$(value_of "-o --output" "$@")
+  checkpoint=$(value_of "--checkpoint" "$@")
+  arguments=("$@")
+  [ -n "$result" ] || { result=${store%.*}.nmf.h5ad && arguments+=(-o "$result"); }
+  [ -n "$checkpoint" ] || { checkpoint=${result%.h5ad}.checkpoint && arguments+=(--checkpoint "$checkpoint"); }
+  [[ " $* " == *" --resume "* ]] || arguments+=(--resume)
+  starts=$checkpoint.starts
+
+  ranks=${SLURM_NTASKS:-1}
+  ranks_a_node=$(((ranks + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES))
+  cores=${SLURM_CPUS_PER_TASK:-$((SLURM_CPUS_ON_NODE / ranks_a_node))}
+  [ "$cores" -gt 0 ] || cores=1
+  [ -n "$(value_of "--threads" "$@")" ] || arguments+=(--threads "$cores")
+  # What was asked of Slurm, less a tenth for the launcher and MPI; without a request the program asks machine and cgroup.
+  local memory=${SLURM_MEM_PER_NODE:-$((${SLURM_MEM_PER_CPU:-0} * cores * ranks_a_node))} # MiB
+  if [ "$memory" -gt 0 ] && [ -z "$(value_of "--memory" "$@")" ]; then
+    arguments+=(--memory "$((memory * 9 / 10 / ranks_a_node))M")
+  fi
+}
+
+# The pass that the newest whole checkpoint was made after; 0 where there is none.
+pass() {
+  local found
+  found=$(tr ",{" "\n" 2>/dev/null <"$checkpoint/manifest.json" | sed -n 's/^ *"passes" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
+  echo "${found:-0}"
+}
+
+# How many starts in a row, the last ones, began at pass $1.
+starts_at() { awk -v pass="$1" '$1 == pass { n++; next } { n = 0 } END { print n + 0 }' "$starts" 2>/dev/null || echo 0; }
+
+# Counts a start. One rule bounds them all, those after lost nodes too, which Slurm queues again by itself: passes are
+# finite, so only a job that begins at the same pass again and again could go on for ever.
+job_start() {
+  local now tries=${TRIES:-3}
+  [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$starts"
+  now=$(pass)
+  say "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date '+%F %T'): $ranks ranks × $cores cores on $SLURM_JOB_NODELIST"
+  say "store $store, result $result, checkpoint $checkpoint (pass $now)"
+  if [ "$(starts_at "$now")" -ge "$tries" ]; then
+    stop 76 "$tries starts ended before the pass after $now did; what they said is above (TRIES sets how many)"
+  fi
+  mkdir -p "$(dirname "$starts")"
+  echo "$now $SLURM_JOB_ID $SLURM_JOB_NODELIST" >>"$starts"
+}
+
+# Sets `launch`, the command that starts ranks so that each has its cores. LAUNCH chooses: srun, mpirun, or a whole command
+# line. Without it: srun where Slurm speaks to the program's MPI, mpirun otherwise.
+job_launch() {
+  local kind=openmpi pmi=pmix choice=${LAUNCH:-}
+  # The number is the library's interface: 12 is that of MPICH and those that keep to it (Intel, Cray), 40 Open MPI's.
+  case $(ldd "$program" 2>/dev/null || true) in # fails where PARTWISE is a script
+    *libmpi.so.12* | *libmpich.so*) kind=mpich pmi=pmi2 ;;
+  esac
+  if [ -z "$choice" ]; then
+    if [ "$ranks" = 1 ]; then
+      choice=srun
+    elif [ $kind = mpich ]; then
+      # srun can start MPICH too (--mpi=pmi2), but it shows every error as 137, the code of a killed rank.
+      choice=$(basename "$(command -v mpirun.mpich || command -v mpiexec.hydra || command -v mpirun || echo srun)")
+    elif srun --mpi=list 2>&1 | grep -q pmix; then
+      choice=srun
+    else
+      choice=$(basename "$(command -v mpirun || echo srun)")
+    fi
+  fi
+  [ "$ranks" != 1 ] || pmi=none # one rank alone never asks for MPI
+  case $choice in
+    srun)
+      # From Slurm 22.05 on, srun does not take --cpus-per-task from the job any more: unsaid, a rank would have one core.
+      # A rank that ends ill must not leave the others waiting.
+      launch=(srun --mpi="$pmi" --kill-on-bad-exit=1 --cpus-per-task="$cores" --cpu-bind=cores)
+      ;;
+    mpirun | mpirun.openmpi | mpiexec)
+      if [ $kind = mpich ]; then
+        launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "core:$cores")
+      else
+        # Open MPI's default leaves a rank one core (two ranks) or a socket. The last three find a node whose cable was cut;
+        # without them mpirun waits for it for more than a minute and a half.
+        launch=("$choice" --map-by "ppr:$ranks_a_node:node:pe=$cores" --bind-to core
+          --mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3)
+      fi
+      ;;
+    mpirun.mpich | mpiexec.hydra) launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "core:$cores") ;;
+    *) read -ra launch <<<"$choice" ;;
+  esac
+}
+
+# copy_store FROM TO: on one node. Sizes are compared; whether bytes are sound, checksums say when they are read.
+copy_store() {
+  set -euo pipefail
+  local from=$1 to=$2 need free
+  sizes() { (cd "$1" && find . -type f -printf '%s %P\n' | sort); }
+  mkdir -p "$(dirname "$to")"
+  need=$(du -sk "$from" | cut -f1)
+  free=$(df -Pk "$(dirname "$to")" | awk 'NR == 2 { print $4 }')
+  if [ "$free" -lt $((need + need / 50)) ]; then
+    echo "$(hostname): $(dirname "$to") has $((free / 1024)) MiB free, the store takes $((need / 1024)) MiB: choose another STAGE, or none" >&2
+    exit 74
+  fi
+  rm -rf "$to"
+  cp -r "$from" "$to"
+  if [ "$(sizes "$from")" != "$(sizes "$to")" ]; then
+    echo "$(hostname): $to: the copy has not the sizes of $from" >&2
+    exit 74
+  fi
+}
+
+# on_each_node COMMAND…
+on_each_node() { srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --kill-on-bad-exit=1 "$@"; }
+
+# With STAGE=/local/scratch every node gets a copy of the store on its own disk, removed when this script ends.
+job_stage() {
+  [ -n "${STAGE:-}" ] || return 0
+  [[ $STAGE == /* ]] || stop 2 "STAGE is the path of a folder on each node's own disk, such as /scratch"
+  local folder=$STAGE/partwise-$SLURM_JOB_ID began=$SECONDS
+  local copy
+  copy=$folder/$(basename "$store")
+  staged=$folder
+  trap job_unstage EXIT
+  say "staging: $store to $copy, $(du -sh "$store" | cut -f1) a node"
+  on_each_node bash -c "$(declare -f copy_store); copy_store \"\$@\"" copy_store "$store" "$copy" || stop 74 "the store could not be staged (its node and reason are above)"
+  store=$copy
+  say "staged in $((SECONDS - began)) seconds"
+}
+
+job_unstage() {
+  [ -z "${staged:-}" ] || on_each_node rm -rf "$staged" || true
+  staged=
+}
+
+# Runs the fit and sets `code` to how it ended.
+job_run() {
+  local said pid
+  code=75
+  [ -z "$asked" ] || return 0 # while the store was staged
+  said=$(mktemp)
+  launch+=("$program" fit "$store" "${arguments[@]}")
+  say "running: ${launch[*]}"
+  "${launch[@]}" 2> >(tee "$said" >&2) &
+  pid=$!
+  # USR1 comes before the time limit (--signal in the batch scripts). TERM comes when another job takes the nodes, or from
+  # scancel; Slurm gives it to the ranks as well, and they treat both alike. srun and mpirun hand USR1 on to the ranks.
+  trap 'say "USR1: asking the ranks to leave a checkpoint"; kill -USR1 '"$pid"' 2>/dev/null || true' USR1
+  trap 'say "TERM: the ranks have it too"' TERM
+  # A signal ends `wait` before the child has ended, with a code above 128.
+  while :; do
+    code=0
+    wait "$pid" || code=$?
+    kill -0 "$pid" 2>/dev/null || break
+  done
+  local last=0
+  wait "$pid" 2>/dev/null || last=$?
+  [ $last = 127 ] || code=$last # 127: the loop had the code already
+  # Where a launcher has only "killed" to say of MPI_Abort(code), the MPI library has said the code itself.
+  case $code in
+    9 | 137 | 143)
+      local told=
+      for _ in 1 2 3 4 5; do # what was said may come a moment after the launcher ended
+        told=$(sed -n -e 's/.*MPI_Abort(MPI_COMM_WORLD, \([0-9]*\)).*/\1/p' -e 's/^with errorcode \([0-9]*\)\..*/\1/p' "$said" | head -1)
+        [ -z "$told" ] || break
+        sleep 0.2
+      done
+      [ -z "$told" ] || code=$told
+      ;;
+  esac
+  rm -f "$said"
+  say "ended with exit code $code after pass $(pass)"
+}
+
+# Decides what becomes of the job: done, queued again, or stopped.
+job_end() {
+  case $code in
+    0)
+      rm -f "$starts"
+      say "done: $result"
+      exit 0
+      ;;
+    75) job_again "it was asked to stop and left what it had" ;;
+    76) job_again "the watchdog saw no progress" ;;
+    9 | 137) job_again "a rank was killed (by the kernel where memory ran out, or with its node)" ;;
+    138 | 143) job_again "it was told to end and had no time for a checkpoint" ;; # 138: USR1 before the program knew of it
+    205 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
+    73)
+      if [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -e "$result" ]; then
+        say "done: $result was written before this start"
+        exit 0
+      fi
+      stop 73 "the result exists"
+      ;;
+    *) stop "$code" "another start would end alike; the program said why above" ;;
+  esac
+}
+
+# job_again WHY: queues the job again, if that may help.
+job_again() {
+  local now tries=${TRIES:-3} state
+  now=$(pass)
+  # Who cancels a job does not want it back; and where Slurm ends it by itself, Slurm also knows what comes next.
+  state=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -1)
+  [ "$state" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from pass $now"
+  if [ "$(starts_at "$now")" -ge "$tries" ]; then
+    stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets how many)"
+  fi
+  say "queued again: $1; the next start goes on from pass $now"
+  job_unstage # Slurm leaves no time for it once the job is queued
+  trap - TERM
+  if ! scontrol requeue "$SLURM_JOB_ID"; then
+    stop "$code" "Slurm refused to queue it again; the same sbatch line goes on from pass $now"
+  fi
+  sleep 60 # Slurm ends this script
+  exit "$code"
+}
