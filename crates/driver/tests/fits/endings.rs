@@ -55,7 +55,7 @@ fn who_is_asked_to_stop_stops_all_at_the_same_pass() {
         let plan = plan(&store, &config, threads);
         let ended = together(size, |comm| {
             let monitor = Impatient::new(if comm.rank() == guilty { patience } else { usize::MAX });
-            let fit = fit_with(&store, &plan, &Run { comm }, &monitor);
+            let fit = fit_with(&store, &plan, &Run { comm, ..Run::default() }, &monitor);
             // Nobody is left in a sum: all come to this one.
             meet(comm).unwrap();
             let cancelled = match fit {
@@ -90,10 +90,11 @@ fn a_damaged_block_is_told_by_who_has_it_and_ends_the_others() {
         let plan = plan(&store, &NmfConfig::new(3).with_init(init), 2);
         for size in [2, 3, 5] {
             let shards: Vec<Range<usize>> = shards(&StoreBlocks::new(&store), size);
-            let errors = together(size, |comm| match fit_with(&store, &plan, &Run { comm }, &Quiet) {
-                Ok(_) => panic!("block {block} was damaged for nothing"),
-                Err(error) => error,
-            });
+            let errors =
+                together(size, |comm| match fit_with(&store, &plan, &Run { comm, ..Run::default() }, &Quiet) {
+                    Ok(_) => panic!("block {block} was damaged for nothing"),
+                    Err(error) => error,
+                });
             for (shard, error) in shards.iter().zip(errors) {
                 if shard.contains(&block) {
                     assert!(matches!(error, DriverError::Storage(_)), "{error:?}");
@@ -114,7 +115,7 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
     let names = || std::fs::read_dir(folder.path()).unwrap().count();
     let before = names();
     let write = |comm: &ThreadComm, dest: &Path| {
-        let fit = fit_with(&store, &plan, &Run { comm }, &Quiet).unwrap();
+        let fit = fit_with(&store, &plan, &Run { comm, ..Run::default() }, &Quiet).unwrap();
         let ended = result::write_among(&fit, &store, &plan, Vec::new(), dest, Overwrite::Refuse, comm);
         meet(comm).unwrap();
         ended.unwrap_err()

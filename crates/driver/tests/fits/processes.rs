@@ -58,7 +58,7 @@ fn fit_among(folder: &Path, store: &Store, config: &NmfConfig, size: usize, thre
             plan.segment_bytes = 1;
             plan.pinned_bytes = 8 + (1 << 16);
         }
-        fit_with(store, &plan, &Run { comm }, &Quiet).unwrap()
+        fit_with(store, &plan, &Run { comm, ..Run::default() }, &Quiet).unwrap()
     })
 }
 
@@ -117,7 +117,9 @@ fn a_sample_that_is_not_all_of_the_matrix_is_shared_out() {
     }
     let alone = fit_with(&store, &plans[0], &Run::default(), &Quiet).unwrap();
     for size in SIZES {
-        let fits = together(size, |comm| fit_with(&store, &plans[comm.rank() % 2], &Run { comm }, &Quiet).unwrap());
+        let fits = together(size, |comm| {
+            fit_with(&store, &plans[comm.rank() % 2], &Run { comm, ..Run::default() }, &Quiet).unwrap()
+        });
         assert_one(&fits, &alone, &format!("{size} processes"));
     }
 }
@@ -125,7 +127,7 @@ fn a_sample_that_is_not_all_of_the_matrix_is_shared_out() {
 /// What `size` processes write: the bytes of the file, times aside.
 fn written(store: &Store, plan: &Plan, size: usize, dest: &Path) -> Vec<u8> {
     together(size, |comm| {
-        let mut fit = fit_with(store, plan, &Run { comm }, &Quiet).unwrap();
+        let mut fit = fit_with(store, plan, &Run { comm, ..Run::default() }, &Quiet).unwrap();
         for row in &mut fit.trace {
             (row.seconds, row.waiting_seconds, row.joining_seconds, row.summing_seconds) = (0.0, 0.0, 0.0, 0.0);
         }
