@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import json
 import pathlib
 import random
 import shutil
@@ -50,44 +51,79 @@ class Kills:
         job = self.rng.choice(self.jobs)
         expected, seconds = self.undisturbed(job)
         had = self.fresh(job)
-        self.history = [job.name]
+        self.history, damaged = [job.name], False
+        saved = self.round / CHECKPOINTS
         for _ in range(min(most, self.rng.randint(1, 5))):
             moment = moments.draw(self.rng, seconds)
-            line = jobs.with_threads(job.line, self.rng)
-            self.history.append(f"partwise {line}    killed {moment}")
-            command = [self.program.binary, *line.split()]
-            code, _, err = moments.run_and_kill(command, self.round, moment)
-            if code is not None:
-                self.history[-1] += f": it had ended before with {code}"
-                finished = self.is_done(job, line, code, err)
+            behind = damage.newest(saved)[0]
+            command = self.command(job, f"killed {moment}")
+            ended = moments.run_and_kill(command, self.round, moment)
+            if ended[0] is not None:
+                self.history[-1] += f": it had ended before with {ended[0]}"
                 break
             at = look.phase(self.round, job, had, expected)
             self.kills[job.name, at] += 1
             self.history[-1] += f": {at}"
             look.check(self.program, self.round, job, had, expected)
-            if job.resumes and self.rng.random() < 0.3:
-                what = damage.some(self.round / CHECKPOINTS, self.rng)
-                self.damages[what] += 1
-                self.history.append(f"damaged: {what}")
+            damaged = False
+            if damage.newest(saved)[0] < behind:
+                raise Lost(f"there was a checkpoint of pass {behind}, now of {damage.newest(saved)[0]}")
+            if job.resumes and self.rng.random() < 0.35:
+                damaged = self.damage(saved)
+                if damaged:
+                    # How far it goes back is for the next run to say.
+                    behind = None
+                    break
         else:
-            line = jobs.with_threads(job.line, self.rng)
-            self.history.append(f"partwise {line}")
-            code, _, err = self.program.run(line, self.round)
-            finished = self.is_done(job, line, code, err)
-        found = look.bits(self.round, job)
+            ended = None
+        if ended is None or ended[0] is None:
+            behind = None if damaged else damage.newest(saved)[0]
+            ended = moments.run(self.command(job), self.round)
+        finished = self.is_done(job, *ended, behind)
+        self.compare(job, look.bits(self.round, job), expected, finished)
+
+    def command(self, job, then="to the end"):
+        """A run of the job with a number of threads of its own."""
+        line = jobs.with_threads(job.line, self.rng)
+        self.history.append(f"partwise {line}    {then}")
+        return [self.program.binary, *line.split()]
+
+    def damage(self, saved):
+        """Whether the newest checkpoint cannot be used any more."""
+        what, matters = damage.some(saved, self.rng)
+        self.damages[what] += 1
+        self.history.append(f"damaged: {what}")
+        return matters
+
+    def is_done(self, job, code, out, err, behind):
+        """Whether a run before had done it: killed after its result was in place, it leaves nothing to do.
+
+        A run to the end has to go on from pass `behind`; None: the newest checkpoint is damaged, and that has to be said.
+        """
+        self.history[-1] += f": ended with {code}\n{err}"
+        if code == 73 and "--force" not in job.line:
+            return True
+        if code != 0:
+            raise Lost(f"a run ended with {code}")
+        if job.resumes:
+            went_on = json.loads(out)["resumed_from_pass"]
+            self.resumed += went_on > 0
+            if behind is None and "checkpoint" not in err:
+                raise Lost("a damaged checkpoint was passed over in silence")
+            if behind is not None and went_on != behind:
+                raise Lost(f"it went on from pass {went_on}, but there was a checkpoint of pass {behind}")
+        return False
+
+    def compare(self, job, found, expected, finished):
+        """Whether the job has come to what it comes to undisturbed, and has left nothing else."""
         if found.outputs != expected.outputs:
             raise Lost(f"other bits in the end: {found.outputs} instead of {expected.outputs}")
-        # A run that had nothing left to do does not come to the lock of one killed after its result was in place.
-        there = found.names - (LOCKS if finished else set())
-        if there != expected.names:
-            left, gone = sorted(there - expected.names), sorted(expected.names - there)
-            raise Lost(f"names in the end: too many {left}, missing {gone}")
-
-    def is_done(self, job, line, code, err):
-        """Whether a run before had done it: killed after its result was in place, it leaves nothing to do."""
-        if code != 0 and not (code == 73 and "--force" not in job.line):
-            raise Lost(f"partwise {line}\nended with {code}: {err}")
-        return code == 73
+        # A run that had nothing left to do does not come to the lock of one killed after its result was in place. How many
+        # checkpoints are there depends on how often a fit was stopped and where.
+        mine = {name for name in found.names if not name.startswith(CHECKPOINTS + "/")} - (LOCKS if finished else set())
+        others = {name for name in expected.names if not name.startswith(CHECKPOINTS + "/")}
+        if mine != others:
+            raise Lost(f"names in the end: too many {sorted(mine - others)}, missing {sorted(others - mine)}")
 
 
 def main():
@@ -121,7 +157,7 @@ def report(kills, options):
     for (job, phase), count in kills.kills.items():
         by_job[job] += count
         by_phase[phase] += count
-    print(f"{kills.kills.total()} kills, seed {options.seed}")
+    print(f"{kills.kills.total()} kills, seed {options.seed}; {kills.resumed} fits ended after going on from a checkpoint")
     for table in (by_job, by_phase, kills.damages):
         print()
         for name, count in table.most_common():

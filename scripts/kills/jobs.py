@@ -79,4 +79,4 @@ def all_jobs(program, inputs):
 
 def with_threads(line, rng: random.Random):
     """The line of one run: how many threads it has must not show."""
-    return f"{line} --threads {rng.choice((1, 2))} --quiet --json"
+    return f"{line} --threads {rng.choice((1, 2))} --json"

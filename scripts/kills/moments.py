@@ -30,10 +30,13 @@ class Moment:
 
 
 def draw(rng: random.Random, seconds):
-    """A moment in a job that takes about `seconds`: as many late ones as in the passes, the last milliseconds among them."""
-    kind = rng.choices(("clock", "late", "names", "call"), (45, 15, 30, 10 if can_trace() else 0))[0]
+    """A moment in a job that takes about `seconds`: any; while a run goes on from a checkpoint; in the last milliseconds; when files
+    come and go."""
+    kind = rng.choices(("clock", "early", "late", "names", "call"), (35, 10, 15, 30, 10 if can_trace() else 0))[0]
     if kind == "clock":
         return Moment("clock", delay=rng.uniform(0, seconds))
+    if kind == "early":
+        return Moment("clock", delay=rng.uniform(0, 0.05))
     if kind == "late":
         return Moment("clock", delay=seconds * rng.uniform(0.9, 1.1))
     if kind == "names":
@@ -48,6 +51,12 @@ def can_trace():
             subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode == 0
         )
     return can_trace.answer
+
+
+def run(command, folder):
+    """Exit code, stdout and stderr of a run that nobody disturbs."""
+    ran = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return ran.returncode, ran.stdout, ran.stderr
 
 
 def run_and_kill(command, folder, moment):
