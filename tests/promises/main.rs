@@ -10,4 +10,5 @@ mod memory;
 mod outputs;
 mod program;
 mod refuses;
+mod resume;
 mod round_trip;
