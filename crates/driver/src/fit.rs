@@ -175,7 +175,7 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 /// process keeps the rows of W that it has worked on.
 ///
 /// With checkpoints, what a fit was when it was stopped does not show either: going on gives the bits of a fit that was left
-/// alone. `max_passes` and `tol` of the plan may be others then, and decide as if they had been so from the beginning. A fit that is
+/// alone. `max_passes` and `tol` of the plan may be others then, and decide from there on, by all passes made. A fit that is
 /// cancelled leaves the state of its last pass's end; one that ends leaves what checkpoints it has written.
 ///
 /// # Errors
