@@ -5,7 +5,7 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use partwise::driver::simulate::SimulateError;
-use partwise::driver::{ConfigError, DriverError};
+use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::storage::{ErrorKind, StorageError};
 
 /// Why a run ends without what was asked for. The codes are part of the program's contract.
@@ -30,6 +30,8 @@ pub(crate) enum Code {
     CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
+    /// Stopped from outside with its state kept: to be run again.
+    Again = 75,
     /// The user stopped the run.
     Interrupted = 130,
 }
@@ -37,8 +39,9 @@ pub(crate) enum Code {
 impl Code {
     /// The meaning of the exit code of another run of the program.
     pub(crate) fn of_exit(code: i32) -> Option<Code> {
-        use Code::{BadData, CannotCreate, Defect, Interrupted, Io, NoInput, Usage};
-        [Usage, BadData, NoInput, Defect, CannotCreate, Io, Interrupted].into_iter().find(|known| *known as i32 == code)
+        use Code::{Again, BadData, CannotCreate, Defect, Interrupted, Io, NoInput, Usage};
+        let all = [Usage, BadData, NoInput, Defect, CannotCreate, Io, Again, Interrupted];
+        all.into_iter().find(|known| *known as i32 == code)
     }
 }
 
@@ -58,6 +61,16 @@ impl Failure {
     /// An interruption after which something useful stays.
     pub(crate) fn interrupted_keeping(what: &str) -> Self {
         Self::new(Code::Interrupted, format!("interrupted; no result was written, {what}"))
+    }
+
+    /// Stopped so that another run goes on.
+    pub(crate) fn again(what: &str) -> Self {
+        Self::new(Code::Again, format!("stopped as asked; {what}"))
+    }
+
+    /// Whether the user stopped the run.
+    pub(crate) fn is_interruption(&self) -> bool {
+        self.code == Code::Interrupted
     }
 
     /// Prints the line and gives the exit code.
@@ -93,6 +106,11 @@ impl From<DriverError> for Failure {
         let code = match error {
             DriverError::Storage(error) => return error.into(),
             DriverError::Cancelled => return Self::interrupted(),
+            DriverError::Checkpoint(ref error) => match error {
+                CheckpointError::Foreign { .. } | CheckpointError::Exists { .. } => Code::CannotCreate,
+                CheckpointError::Unseen { .. } => Code::Io,
+                _ => Code::Usage,
+            },
             DriverError::Scratch { .. } => Code::Io,
             DriverError::Start { .. } | DriverError::Range { .. } | DriverError::Magnitude { .. } => Code::BadData,
             DriverError::Threads { .. } => Code::Usage,

@@ -1,22 +1,61 @@
-//! Signals. Ctrl-C: the first asks the work to end cleanly, the second ends the process at once.
+//! Signals that ask the run to end: the work in hand is finished or dropped cleanly, and what can be kept is kept.
+//!
+//! Ctrl-C is a person's: the run is over. USR1 and TERM are a batch system's, whose time for this run is up: it is to go on in
+//! another. A second Ctrl-C, or a second TERM, ends the process at once.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 
 use crate::failure::Code;
 
-/// Arms SIGINT and SIGTERM (a batch system's way of saying the same) and returns the flag that the first one sets.
-pub(crate) fn arm() -> io::Result<Arc<AtomicBool>> {
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The order matters: the shutdown looks at the flag before this very signal sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(&asked))?;
-        signal_hook::flag::register(signal, Arc::clone(&asked))?;
+/// What has been asked of the run so far. Clones hear the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interrupt {
+    int: Arc<AtomicBool>,
+    term: Arc<AtomicBool>,
+    usr1: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Whether the run should end.
+    pub(crate) fn asked(&self) -> bool {
+        [&self.int, &self.term, &self.usr1].iter().any(|asked| asked.load(Ordering::Relaxed))
     }
+
+    /// Whether it should end so that another run goes on.
+    pub(crate) fn wants_another_run(&self) -> bool {
+        self.asked() && !self.int.load(Ordering::Relaxed)
+    }
+}
+
+/// Listens from now on.
+pub(crate) fn arm() -> io::Result<Interrupt> {
+    let interrupt = Interrupt::default();
+    for (signal, asked) in [(SIGINT, &interrupt.int), (SIGTERM, &interrupt.term)] {
+        // The order matters: the shutdown looks at the flag before this very signal sets it.
+        signal_hook::flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(asked))?;
+        signal_hook::flag::register(signal, Arc::clone(asked))?;
+    }
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&interrupt.usr1))?;
     // A file larger than the system's limit (`ulimit -f`) then is an error of the write, which cleans up, and no death.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-    Ok(asked)
+    Ok(interrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_who_ends_a_run_does_not_want_another() {
+        let interrupt = Interrupt::default();
+        assert!(!interrupt.asked() && !interrupt.wants_another_run());
+        interrupt.usr1.store(true, Ordering::Relaxed);
+        assert!(interrupt.asked() && interrupt.wants_another_run());
+        interrupt.int.store(true, Ordering::Relaxed);
+        assert!(interrupt.asked() && !interrupt.wants_another_run());
+    }
 }

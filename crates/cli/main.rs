@@ -47,9 +47,10 @@ fn main() -> ExitCode {
 }
 
 fn run(verb: &Verb) -> Result<(), Failure> {
-    let cancel = interrupt::arm().map_err(|error| Failure::new(Code::Io, format!("cannot handle Ctrl-C: {error}")))?;
+    let interrupt =
+        interrupt::arm().map_err(|error| Failure::new(Code::Io, format!("cannot handle signals: {error}")))?;
     verb.remark();
-    let progress = Progress::new(verb.quiet(), cancel);
+    let progress = Progress::new(verb.quiet(), interrupt);
     match verb {
         Verb::Fit(options) => fit::run(options, &progress),
         Verb::Convert(options) => convert::run(options, &progress),

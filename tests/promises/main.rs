@@ -11,4 +11,5 @@ mod nodes;
 mod outputs;
 mod program;
 mod refuses;
+mod resume;
 mod round_trip;

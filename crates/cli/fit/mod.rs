@@ -1,5 +1,6 @@
 //! `partwise fit`: the whole job.
 
+mod keep;
 mod places;
 mod report;
 mod stored;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use partwise::driver::{ConfigError, DataShape, DriverError, Machine, NmfConfig, Plan, fit, result};
+use partwise::driver::fit::{Run, fit_with};
+use partwise::driver::{ConfigError, DataShape, DriverError, Machine, NmfConfig, Plan, result};
 use partwise::storage::anndata::Value;
 use partwise::storage::{Layout, Store};
 
@@ -19,6 +21,7 @@ use crate::options::Common;
 use crate::progress::Progress;
 use crate::settings::{Settings, word};
 use crate::{allocator, foresee, machine, output, print};
+use keep::Keep;
 use places::Places;
 use report::Report;
 use stored::Stored;
@@ -32,7 +35,8 @@ use trace::Watch;
 #[command(after_help = "Examples:\n  \
     partwise fit pbmc3k.h5ad -k 10                         the result is pbmc3k.nmf.h5ad\n  \
     partwise fit processed.h5ad --raw -k 20 --scale std    counts under raw, genes of equal weight\n  \
-    partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv")]
+    partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv\n  \
+    partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume   as often as it takes: each run goes on where the last one stopped")]
 pub(crate) struct Options {
     /// A store (NAME.pw) or a file (.h5ad, .npy), cells x genes
     #[arg(value_name = "INPUT")]
@@ -48,6 +52,8 @@ pub(crate) struct Options {
     /// Write every pass to this table as it ends
     #[arg(long, value_name = "FILE.csv", help_heading = "Files")]
     trace: Option<PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
@@ -55,12 +61,20 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
+    factorize(options, progress).map_err(|failure| match failure.is_interruption() {
+        true => options.keep.answer(failure, progress.interrupt()),
+        false => failure,
+    })
+}
+
+fn factorize(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
     let (common, settings) = (&options.common, &options.settings);
     input::check(&options.input)?;
     let places = Places::resolve(&options.input, options.output.as_deref(), options.store.as_deref())?;
     let trace = options.trace.as_deref();
-    places.check(&options.input, trace, common.force)?;
+    let checkpoint = options.keep.checkpoint(common.force);
+    places.check(&options.input, trace, checkpoint.as_ref(), common.force)?;
     let input = Input::open(&options.input, &options.select)?;
     let config = settings.config(common.seed)?.with_scratch(output::folder(&places.result).into());
     let resources = common.machine();
@@ -80,10 +94,15 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     if plan.map_store {
         map(&mut store)?;
     }
-    let watch = Watch::new(progress, trace)?;
-    let fit = match fit(&store, &plan, &watch) {
+    let watch = Watch::new(progress, trace, options.keep.resume)?;
+    let run = Run { checkpoint: checkpoint.as_ref(), ..Run::default() };
+    let fit = match fit_with(&store, &plan, &run, &watch) {
         Err(DriverError::Cancelled) => {
-            return Err(watch.failure().unwrap_or_else(|| interrupted(&store, trace)));
+            let kept = watch.kept();
+            return Err(watch.failure().unwrap_or_else(|| match &checkpoint {
+                Some(checkpoint) => options.keep.stopped(checkpoint, kept, progress.interrupt()),
+                None => interrupted(&store, trace),
+            }));
         }
         // These are about the values; the driver does not say whose.
         Err(error @ (DriverError::Range { .. } | DriverError::Magnitude { .. })) => {

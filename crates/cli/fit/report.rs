@@ -70,7 +70,7 @@ impl Report {
             solver,
             seed: plan.seed,
             digest: fit.digest.clone(),
-            resumed_from_pass: 0,
+            resumed_from_pass: fit.resumed_from_pass,
             ranks: fit.rows_per_rank.len(),
             rows_per_rank: fit.rows_per_rank.clone(),
         }

@@ -4,22 +4,21 @@ mod bar;
 mod lines;
 
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use partwise::storage::{Monitor, Unit, Warning};
 
 use crate::allocator;
 use crate::failure::say;
+use crate::interrupt::Interrupt;
 use crate::wording::thousands;
 use bar::Bar;
 use lines::Lines;
 
-/// The monitor of the program: shows progress, prints warnings, passes Ctrl-C on.
+/// The monitor of the program: shows progress, prints warnings, passes signals on.
 pub(crate) struct Progress {
     view: View,
-    cancel: Arc<AtomicBool>,
+    interrupt: Interrupt,
 }
 
 enum View {
@@ -29,19 +28,33 @@ enum View {
 }
 
 impl Progress {
-    /// Shows progress unless `quiet`; work is asked to end once `cancel` is set.
-    pub(crate) fn new(quiet: bool, cancel: Arc<AtomicBool>) -> Self {
+    /// Shows progress unless `quiet`; work is asked to end once the run is.
+    pub(crate) fn new(quiet: bool, interrupt: Interrupt) -> Self {
         let view = match quiet {
             true => View::Silent,
             false if stderr().is_terminal() => View::Bar(Bar::default()),
             false => View::Lines(Lines::default()),
         };
-        Progress { view, cancel }
+        Progress { view, interrupt }
+    }
+
+    /// What the run was asked to do.
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     /// Says something about the work, unless silenced.
     pub(crate) fn note(&self, message: &str) {
         self.line(&format!("partwise: {message}"));
+    }
+
+    /// Says what the user should know although the work goes on.
+    pub(crate) fn warning(&self, warning: &str) {
+        let warn = || say(&format!("warning: {warning}"));
+        match &self.view {
+            View::Bar(bar) => bar.aside(warn),
+            View::Silent | View::Lines(_) => warn(),
+        }
     }
 
     /// Prints a line as it is, unless silenced.
@@ -85,15 +98,11 @@ impl Monitor for Progress {
     }
 
     fn warn(&self, warning: &Warning) {
-        let warn = || say(&format!("warning: {warning}"));
-        match &self.view {
-            View::Bar(bar) => bar.aside(warn),
-            View::Silent | View::Lines(_) => warn(),
-        }
+        self.warning(&warning.to_string());
     }
 
     fn cancelled(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed)
+        self.interrupt.asked()
     }
 }
 
