@@ -7,6 +7,7 @@ mod command_line;
 mod foresight;
 mod leaves_nothing;
 mod memory;
+mod nodes;
 mod outputs;
 mod program;
 mod refuses;

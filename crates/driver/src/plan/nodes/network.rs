@@ -14,8 +14,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Bytes of a piece, as `partwise-mpi` makes them. Open MPI sends what is beyond 128 KiB of a TCP message in one direction at a
-/// time, so larger pieces would leave up to half of a link idle (`docs/scaling.md`).
+/// Bytes of a piece, as `partwise-mpi` makes them.
 pub const PIECE_BYTES: u64 = 512 << 10;
 
 /// Of the bits on an Ethernet cable, those that are data: 1,448 of the 1,538 bytes of a full TCP packet with all around it.
