@@ -192,7 +192,7 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 pub fn fit_with(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
     // Loops over genes run on this pool: as many threads as the plan says, never the machine's.
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
+        .num_threads(plan.pool_threads)
         .thread_name(|i| format!("genes-{i}"))
         .build()
         .map_err(|error| DriverError::Threads { message: error.to_string() })?;

@@ -222,8 +222,7 @@ impl Nodes<'_> {
         let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| nodes as f64 * plan.read_bytes() as f64 / rate);
         let reading = own_disk.max(shared_disk);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());
-        // As many threads as fold: fewer where a node has few blocks.
-        let update = self.time.update * fewer;
+        let update = self.time.update * self.plan.pool_threads as f64 / plan.pool_threads as f64;
         let seconds = folding.max(reading) + summing + update;
 
         let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
