@@ -132,10 +132,13 @@ def test_a_cut_cable_ends_the_job_on_both_sides(fit, mpi, hosts):
 
 
 @pytest.mark.quick
-def test_usr1_leaves_a_checkpoint_that_two_ranks_continue(fit, hosts):
+def test_usr1_leaves_a_checkpoint_that_two_ranks_continue(fit, mpi, hosts):
     run = fit.start()
     fit.under_way(run)
-    run.send(signal.SIGUSR1)
+    if mpi.name == "openmpi":
+        run.send(signal.SIGUSR1)
+    else:  # mpirun of MPICH 4.0 loses the exit code of what it hands a signal on to, so users tell a rank
+        os.kill(hosts.on(hosts.names[2], str(fit.folder))[0], signal.SIGUSR1)
     assert run.ends(20) == 75, run.said
     assert not fit.result.exists()
     run.leaves_nothing()

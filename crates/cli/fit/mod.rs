@@ -36,7 +36,7 @@ use trace::Watch;
     partwise fit pbmc3k.h5ad -k 10                         the result is pbmc3k.nmf.h5ad\n  \
     partwise fit processed.h5ad --raw -k 20 --scale std    counts under raw, genes of equal weight\n  \
     partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv\n  \
-    partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume   as often as it takes: each run goes on where the last one stopped")]
+    partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume     goes on where it was stopped")]
 pub(crate) struct Options {
     /// A store (NAME.pw) or a file (.h5ad, .npy), cells x genes
     #[arg(value_name = "INPUT")]

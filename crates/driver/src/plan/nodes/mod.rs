@@ -10,8 +10,7 @@
 //!   at the rate of the disk that they share, if they do.
 //! - **Meeting**: when all are done they tell each other whether one was interrupted.
 //! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors ([`Network`]).
-//! - **The update of H** is made by every node alike, so it does not get shorter; and longer where a node has fewer blocks, and
-//!   therefore works with fewer threads.
+//! - **The update of H** is made by every node alike, so it does not get shorter.
 //!
 //! The model is pure: what it knows of the machine was measured before. What it does not know of are nodes that differ, and
 //! other work on them or on the network.
@@ -226,8 +225,7 @@ impl Nodes<'_> {
         let reading = own_disk.max(shared_disk);
         let joining = self.cluster.network.meeting(nodes);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());
-        // As many threads as fold: fewer where a node has few blocks.
-        let update = self.time.update * fewer;
+        let update = self.time.update * self.plan.pool_threads as f64 / plan.pool_threads as f64;
         let seconds = folding.max(reading) + joining + summing + update;
 
         let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
