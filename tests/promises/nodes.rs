@@ -40,6 +40,7 @@ fn nodes_add_keys_and_change_none() {
     assert_eq!(nodes[..4], [1, 2, 3, 4]);
     for row in rows {
         let parts = number(row, "folding_seconds").max(number(row, "reading_seconds"))
+            + number(row, "joining_seconds")
             + number(row, "summing_seconds")
             + number(row, "update_seconds");
         assert!((parts / number(row, "pass_seconds") - 1.0).abs() < 1e-9, "{row}");
