@@ -5,6 +5,7 @@ mod bench;
 mod bits;
 mod command_line;
 mod foresight;
+mod killed;
 mod leaves_nothing;
 mod memory;
 mod nodes;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::fit::{Run, fit_with};
-use partwise_driver::{CheckpointSpec, DriverError, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit, result};
+use partwise_driver::{
+    CheckpointEvent, CheckpointSpec, DriverError, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit, result,
+};
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet};
 use tempfile::TempDir;
@@ -36,7 +38,7 @@ impl Comm for Mortal<'_> {
     }
 }
 
-/// Says nothing, and counts the passes made.
+/// Counts the passes made. A checkpoint that cannot be used ends the test: however a process is lost, what the manifest names is whole.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -45,6 +47,10 @@ impl Monitor for Counter {}
 impl FitMonitor for Counter {
     fn pass(&self, _: &TraceRow) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn checkpoint(&self, event: &CheckpointEvent<'_>) {
+        assert!(!matches!(event, CheckpointEvent::Damaged { .. }), "{event:?}");
     }
 }
 
