@@ -44,6 +44,66 @@ pub(crate) fn cpu() -> String {
     system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned())
 }
 
+/// The kind of CPU with what the blocks of dense products follow from: its vectors and its caches (level, bytes, ways, CPUs that
+/// share it).
+pub(crate) fn cpu_in_full() -> String {
+    let cpu = cpu();
+    std::iter::once(cpu).chain(vectors().map(str::to_owned)).chain(caches()).collect::<Vec<_>>().join(", ")
+}
+
+/// The vector instructions, as far as products depend on them.
+#[cfg(target_arch = "x86_64")]
+fn vectors() -> impl Iterator<Item = &'static str> {
+    let has = [
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+    ];
+    has.into_iter().filter_map(|(name, has)| has.then_some(name))
+}
+
+/// The vector instructions, as far as products depend on them.
+#[cfg(not(target_arch = "x86_64"))]
+fn vectors() -> impl Iterator<Item = &'static str> {
+    std::iter::once(std::env::consts::ARCH)
+}
+
+/// The data caches of a core, the nearest first; none on a system that does not tell.
+fn caches() -> Vec<String> {
+    let cache = |index: usize| {
+        let of = |name: &str| {
+            let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
+            fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+        };
+        let kind = of("type")?;
+        let [level, size, ways, shared] = ["level", "size", "ways_of_associativity", "shared_cpu_list"].map(of);
+        let said = |text: Option<String>| text.unwrap_or_default();
+        (kind != "Instruction")
+            .then(|| format!("L{} {} {} {}", said(level), said(size), said(ways), cpus(&said(shared)).len()))
+    };
+    (0..8).filter_map(cache).collect()
+}
+
+/// The CPUs that this process may run on; none where the kernel does not tell.
+pub(crate) fn cpus_allowed() -> Vec<usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map_or_else(Vec::new, cpus)
+}
+
+/// How many CPUs this node has; 0 where the kernel does not tell.
+pub(crate) fn cpus_of_node() -> usize {
+    cpus(&fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()).len()
+}
+
+/// The CPUs that a list such as `0-3,8` names.
+fn cpus(list: &str) -> Vec<usize> {
+    let range = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.trim().parse::<usize>().ok()?..last.trim().parse::<usize>().ok()? + 1)
+    };
+    list.split(',').filter_map(range).flatten().collect()
+}
+
 /// The most memory that was ever resident, in bytes; 0 where the kernel does not tell.
 pub(crate) fn peak_rss() -> u64 {
     status("VmHWM:")
@@ -95,6 +155,12 @@ mod tests {
     fn the_machine_has_something() {
         assert!(threads() >= 1);
         assert!(default_memory() > 16 << 20, "{}", default_memory());
+    }
+
+    #[test]
+    fn cpus_of_a_list_are_counted() {
+        assert_eq!(["", "0", "0-1", "\t0-3,8,10-11\n"].map(|list| cpus(list).len()), [0, 1, 2, 7]);
+        assert!(cpu_in_full().starts_with(&cpu()));
     }
 
     #[test]

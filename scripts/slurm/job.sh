@@ -109,6 +109,8 @@ job_launch() {
     fi
   fi
   [ "$ranks" != 1 ] || pmi=none # one rank alone never asks for MPI
+  # What is beyond this of a TCP message goes in one direction at a time; sums come in pieces that fit (docs/scaling.md).
+  export OMPI_MCA_btl_tcp_eager_limit=${OMPI_MCA_btl_tcp_eager_limit:-1048576}
   case $choice in
     srun)
       # From Slurm 22.05 on, srun does not take --cpus-per-task from the job any more: unsaid, a rank would have one core.

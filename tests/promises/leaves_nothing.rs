@@ -100,13 +100,20 @@ fn a_limit_on_the_size_of_files_leaves_nothing() {
 }
 
 /// A file system that is unmounted when the test ends, however it ends.
-struct Mounted<'a>(&'a Path);
+pub(crate) struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
-    fn tmpfs(at: &'a Path, size: &str) -> Option<Self> {
+    pub(crate) fn tmpfs(at: &'a Path, size: &str) -> Option<Self> {
         let options = format!("size={size}");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output().ok()?;
         mount.status.success().then_some(Mounted(at))
+    }
+
+    /// Makes it larger.
+    pub(crate) fn grow(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let mount = Command::new("mount").args(["-o", &options]).arg(self.0).status().expect("mount runs");
+        assert!(mount.success(), "a tmpfs can grow");
     }
 }
 

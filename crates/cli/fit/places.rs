@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use partwise::driver::CheckpointSpec;
+
 use crate::failure::Failure;
+use crate::fit::trace::is_trace;
 use crate::input::is_store;
 use crate::output;
 
@@ -31,11 +34,29 @@ impl Places {
         Ok(Places { result, store })
     }
 
-    /// Refuses outputs that exist, that have no folder, or that would replace the input or one another.
-    pub(super) fn check(&self, input: &Path, trace: Option<&Path>, force: bool) -> Result<(), Failure> {
+    /// Refuses outputs that exist, that have no folder, or that would replace the input or one another. A fit that is resumed
+    /// goes on with its trace.
+    pub(super) fn check(
+        &self,
+        input: &Path,
+        trace: Option<&Path>,
+        checkpoint: Option<&CheckpointSpec>,
+        force: bool,
+    ) -> Result<(), Failure> {
         output::check_file(&self.result, force)?;
         if let Some(trace) = trace {
-            output::check_file(trace, force)?;
+            let goes_on = checkpoint.is_some_and(|checkpoint| checkpoint.resume) && is_trace(trace);
+            output::check_file(trace, force || goes_on)?;
+        }
+        if let Some(checkpoint) = checkpoint {
+            output::check(&checkpoint.folder, true)?;
+            if [&self.result, &self.store].into_iter().any(|path| same_file(path, &checkpoint.folder)) {
+                let folder = checkpoint.folder.display();
+                return Err(Failure::usage(format!(
+                    "{folder}: checkpoints need a folder of their own; choose another"
+                )));
+            }
+            checkpoint.check()?;
         }
         // A store that is there may be used again: what becomes of it is decided when it is opened.
         output::check(&self.store, true)?;

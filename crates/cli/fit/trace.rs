@@ -1,11 +1,12 @@
 //! What is heard of a fit while it runs: the error of its passes on stderr, and every pass in the file of `--trace`.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use partwise::driver::{FitMonitor, TraceRow};
+use partwise::driver::{CheckpointEvent, FitMonitor, TraceRow};
 use partwise::storage::{Monitor, StorageError, Unit, Warning};
 
 use crate::failure::{Code, Failure};
@@ -17,10 +18,19 @@ const COLUMNS: &str = "pass,loss,relative_error,relative_decrease,kkt_residual,a
                        spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds,waiting_seconds,joining_seconds,\
                        summing_seconds";
 
+/// Whether the file at `path` is one that an earlier run has written passes to, or is empty.
+pub(super) fn is_trace(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(COLUMNS.len() as u64).read_to_end(&mut start));
+    read.is_ok() && path.is_file() && COLUMNS.as_bytes().starts_with(&start)
+}
+
 /// The monitor of a fit.
 pub(super) struct Watch<'a> {
     progress: &'a Progress,
     trace: Option<Mutex<Trace>>,
+    /// Reads of the data that the newest checkpoint has behind it; 0: there is none.
+    kept: AtomicUsize,
 }
 
 /// A file that gets each pass when it ends, so that an interrupted run keeps what it has learned.
@@ -30,16 +40,54 @@ struct Trace {
     failed: Option<io::Error>,
 }
 
+impl Trace {
+    /// A file at `path`. What is in one that is there stays until the fit [begins](Self::begin).
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file =
+            file.map_err(|error| Failure::new(Code::Io, format!("{}: cannot write: {error}", path.display())))?;
+        Ok(Trace { file, path: path.into(), failed: None })
+    }
+
+    /// Empties the file, but for the passes that a resumed fit has behind it.
+    fn begin(&mut self, rows: &[TraceRow]) {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        if let Err(error) = emptied.and_then(|()| writeln!(self.file, "{COLUMNS}")) {
+            self.failed = Some(error);
+        }
+        rows.iter().for_each(|row| self.add(row));
+    }
+
+    fn add(&mut self, row: &TraceRow) {
+        if let Err(error) = writeln!(self.file, "{}", record(row)) {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
 impl<'a> Watch<'a> {
-    /// Writes passes to a new file at `trace`, if there is one.
-    pub(super) fn new(progress: &'a Progress, trace: Option<&Path>) -> Result<Self, Failure> {
-        let create = |path: &Path| {
-            let file = File::create(path).and_then(|mut file| writeln!(file, "{COLUMNS}").map(|()| file));
-            let file =
-                file.map_err(|error| Failure::new(Code::Io, format!("{}: cannot write: {error}", path.display())))?;
-            Ok::<_, Failure>(Mutex::new(Trace { file, path: path.into(), failed: None }))
+    /// Writes passes to the file at `trace`, if there is one: a new one, unless the fit is to be resumed and says itself where it
+    /// begins.
+    pub(super) fn new(progress: &'a Progress, trace: Option<&Path>, resume: bool) -> Result<Self, Failure> {
+        let open = |path: &Path| {
+            let mut trace = Trace::open(path)?;
+            if !resume {
+                trace.begin(&[]);
+            }
+            Ok::<_, Failure>(Mutex::new(trace))
         };
-        Ok(Watch { progress, trace: trace.map(create).transpose()? })
+        Ok(Watch { progress, trace: trace.map(open).transpose()?, kept: AtomicUsize::new(0) })
+    }
+
+    /// Reads of the data that the newest checkpoint has behind it, if there is one.
+    pub(super) fn kept(&self) -> Option<usize> {
+        Some(self.kept.load(Ordering::Relaxed)).filter(|&passes| passes > 0)
+    }
+
+    fn with_trace(&self, act: impl FnOnce(&mut Trace)) {
+        if let Some(trace) = &self.trace {
+            act(&mut trace.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// The reason to stop that this monitor had itself: the trace could not be written.
@@ -54,11 +102,25 @@ impl FitMonitor for Watch<'_> {
         if row.pass <= 10 || row.pass.is_multiple_of(10) {
             self.progress.line(&line(row));
         }
-        if let Some(trace) = &self.trace {
-            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = writeln!(trace.file, "{}", record(row)) {
-                trace.failed = Some(error);
+        self.with_trace(|trace| trace.add(row));
+    }
+
+    fn checkpoint(&self, event: &CheckpointEvent<'_>) {
+        match event {
+            CheckpointEvent::Resumed { passes, trace: rows } => {
+                self.kept.store(*passes, Ordering::Relaxed);
+                self.progress.note(&format!("going on from a checkpoint, {passes} reads of the data behind it"));
+                self.with_trace(|trace| trace.begin(rows));
             }
+            CheckpointEvent::Nothing => {
+                self.progress.note("there is no whole checkpoint to go on from: starting at the beginning");
+                self.with_trace(|trace| trace.begin(&[]));
+            }
+            CheckpointEvent::Damaged { reason } => {
+                self.progress.warning(&format!("a checkpoint cannot be used, the one before it is tried: {reason}"));
+            }
+            CheckpointEvent::Written { passes, .. } => self.kept.store(*passes, Ordering::Relaxed),
+            _ => (),
         }
     }
 }

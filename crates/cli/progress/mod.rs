@@ -4,39 +4,53 @@ mod bar;
 mod lines;
 
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use partwise::storage::{Monitor, Unit, Warning};
 
 use crate::allocator;
 use crate::failure::say;
+use crate::interrupt::Interrupt;
+use crate::watchdog::Signs;
 use crate::wording::thousands;
 use bar::Bar;
 use lines::Lines;
 
-/// The monitor of the program: shows progress, prints warnings, passes Ctrl-C on.
+/// The monitor of the program: shows progress, prints warnings, passes signals on.
 pub(crate) struct Progress {
     view: View,
-    cancel: Arc<AtomicBool>,
+    interrupt: Interrupt,
+    signs: Signs,
 }
 
 enum View {
+    /// Not even warnings: another process says them.
+    Mute,
     Silent,
     Bar(Bar),
     Lines(Lines),
 }
 
 impl Progress {
-    /// Shows progress unless `quiet`; work is asked to end once `cancel` is set.
-    pub(crate) fn new(quiet: bool, cancel: Arc<AtomicBool>) -> Self {
+    /// Shows progress unless `quiet`, and nothing at all unless this process `speaks` for the others; work is asked to end once the run is.
+    pub(crate) fn new(quiet: bool, speaks: bool, interrupt: Interrupt) -> Self {
         let view = match quiet {
+            _ if !speaks => View::Mute,
             true => View::Silent,
             false if stderr().is_terminal() => View::Bar(Bar::default()),
             false => View::Lines(Lines::default()),
         };
-        Progress { view, cancel }
+        Progress { view, interrupt, signs: Signs::default() }
+    }
+
+    /// What the run was asked to do.
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// What shows that the work goes on.
+    pub(crate) fn signs(&self) -> &Signs {
+        &self.signs
     }
 
     /// Says something about the work, unless silenced.
@@ -44,11 +58,21 @@ impl Progress {
         self.line(&format!("partwise: {message}"));
     }
 
+    /// Says what the user should know although the work goes on.
+    pub(crate) fn warning(&self, warning: &str) {
+        let warn = || say(&format!("warning: {warning}"));
+        match &self.view {
+            View::Mute => (),
+            View::Bar(bar) => bar.aside(warn),
+            View::Silent | View::Lines(_) => warn(),
+        }
+    }
+
     /// Prints a line as it is, unless silenced.
     pub(crate) fn line(&self, line: &str) {
         let print = || drop(writeln!(stderr().lock(), "{line}"));
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.aside(print),
             View::Lines(_) => print(),
         }
@@ -57,24 +81,27 @@ impl Progress {
 
 impl Monitor for Progress {
     fn start(&self, stage: &str, total: u64, unit: Unit) {
+        self.signs.start();
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.start(stage, total, unit),
             View::Lines(lines) => lines.start(stage, total, unit),
         }
     }
 
     fn advance(&self, done: u64) {
+        self.signs.moved();
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.advance(done),
             View::Lines(lines) => lines.advance(done),
         }
     }
 
     fn finish(&self) {
+        self.signs.finish();
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.finish(),
             View::Lines(lines) => lines.finish(),
         }
@@ -85,15 +112,11 @@ impl Monitor for Progress {
     }
 
     fn warn(&self, warning: &Warning) {
-        let warn = || say(&format!("warning: {warning}"));
-        match &self.view {
-            View::Bar(bar) => bar.aside(warn),
-            View::Silent | View::Lines(_) => warn(),
-        }
+        self.warning(&warning.to_string());
     }
 
     fn cancelled(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed)
+        self.interrupt.asked()
     }
 }
 

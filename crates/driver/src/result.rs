@@ -126,6 +126,7 @@ fn outcome(fit: &Fit, store: &Store) -> Vec<(String, Value)> {
         ("stop".into(), fit.stop.to_string().into()),
         ("passes".into(), Value::Int(fit.passes as i64)),
         ("sample_passes".into(), fit.sample_passes.into()),
+        ("resumed_from_pass".into(), Value::Int(fit.resumed_from_pass as i64)),
         ("relative_error".into(), fit.relative_error.into()),
         ("explained".into(), fit.explained().into()),
         ("digest".into(), fit.digest.as_str().into()),

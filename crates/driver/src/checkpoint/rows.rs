@@ -1,5 +1,9 @@
-//! The files of W, one a process: the rows of its blocks, each block with a checksum, so that whoever goes on reads no more
-//! than the blocks that are its own. `docs/format.md` has their bytes.
+//! The files of W, one a process: a header, the rows of its blocks, and a table of their checksums. The manifest has the checksum
+//! of header and table, and the table those of the rows: so whoever goes on reads no more than the blocks that are its own, and
+//! knows that they are those that the manifest means. `docs/format.md` has the bytes.
+//!
+//! (A checksum right behind the rows would take them out of the checksum of the whole: a CRC of bytes and their CRC is always the
+//! same.)
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -37,12 +41,12 @@ impl Part {
 
 /// Bytes of the file of these blocks.
 pub(super) fn bytes(usages: &Usages, blocks: Range<usize>) -> u64 {
-    HEADER_BYTES + blocks.map(|block| record_bytes(usages, block)).sum::<u64>()
+    HEADER_BYTES + blocks.map(|block| rows_bytes(usages, block) + 4).sum::<u64>()
 }
 
-/// Bytes of a block: its rows and their checksum.
-fn record_bytes(usages: &Usages, block: usize) -> u64 {
-    4 * (usages.rows_of(block) * usages.k()) as u64 + 4
+/// Bytes of the rows of a block.
+fn rows_bytes(usages: &Usages, block: usize) -> u64 {
+    4 * (usages.rows_of(block) * usages.k()) as u64
 }
 
 fn header(usages: &Usages, blocks: Range<usize>) -> [u64; HEADER] {
@@ -61,14 +65,16 @@ pub(super) fn write(
 ) -> Result<Seal, DriverError> {
     let mut file = Draft::create(path)?;
     file.put(bytemuck::cast_slice(&header(usages, blocks.clone())))?;
+    let mut table = Vec::with_capacity(blocks.len());
     for block in blocks {
         usages.show_kept(block, |rows| {
             let rows: &[u8] = bytemuck::cast_slice(rows);
-            file.put(rows)?;
-            Ok(file.put(&crc32c::crc32c(rows).to_le_bytes())?)
+            table.push(crc32c::crc32c(rows));
+            Ok(file.put_vouched_for(rows)?)
         })?;
-        monitor.advance(record_bytes(usages, block));
+        monitor.advance(rows_bytes(usages, block));
     }
+    file.put(bytemuck::cast_slice(&table))?;
     Ok(file.finish()?)
 }
 
@@ -92,18 +98,20 @@ pub(super) fn read(
         };
         file.read(block, usages, &mut rows)?;
         usages.store(block, &rows, usages.k())?;
-        monitor.advance(record_bytes(usages, block));
+        monitor.advance(rows_bytes(usages, block));
         open = Some(file);
     }
     usages.accept();
     Ok(())
 }
 
-/// A file whose size and header are right.
+/// A file whose size, header and table are right.
 struct Open {
     path: PathBuf,
     file: File,
     first_block: usize,
+    /// Checksums of the rows of its blocks.
+    table: Vec<u32>,
 }
 
 impl Open {
@@ -116,24 +124,28 @@ impl Open {
         }
         check_size(&path, part.seal.bytes)?;
         let file = File::open(&path).map_err(|error| StorageError::io("open", &path, error))?;
-        let open = Open { path, file, first_block };
+        let mut open = Open { path, file, first_block, table: vec![0; end - first_block] };
+        let mut table = std::mem::take(&mut open.table);
         let mut found = [0u64; HEADER];
         open.fill(0, bytemuck::cast_slice_mut(&mut found))?;
+        open.fill(part.seal.bytes - 4 * table.len() as u64, bytemuck::cast_slice_mut(&mut table))?;
+        let crc = crc32c::crc32c(bytemuck::cast_slice(&found));
+        let crc = crc32c::crc32c_append(crc, bytemuck::cast_slice(&table));
+        check_crc(&open.path, "the checksum of header and table", part.seal.crc32c, crc)?;
         if found != header(usages, first_block..end) {
             return Err(StorageError::damaged(&open.path, "the header", "that of these blocks", "another"));
         }
-        Ok(open)
+        Ok(Open { table, ..open })
     }
 
     fn read(&self, block: usize, usages: &Usages, rows: &mut Vec<f32>) -> Result<(), StorageError> {
+        let at = block - self.first_block;
         // Every block before the last has as many rows as the first.
-        let offset = HEADER_BYTES + (block - self.first_block) as u64 * record_bytes(usages, self.first_block);
+        let offset = HEADER_BYTES + at as u64 * rows_bytes(usages, self.first_block);
         rows.resize(usages.rows_of(block) * usages.k(), 0.0);
         self.fill(offset, bytemuck::cast_slice_mut(rows))?;
-        let mut crc = [0; 4];
-        self.fill(offset + 4 * rows.len() as u64, &mut crc)?;
         let what = format!("the checksum of block {block}");
-        check_crc(&self.path, &what, u32::from_le_bytes(crc), crc32c::crc32c(bytemuck::cast_slice(rows)))
+        check_crc(&self.path, &what, self.table[at], crc32c::crc32c(bytemuck::cast_slice(rows)))
     }
 
     fn fill(&self, offset: u64, bytes: &mut [u8]) -> Result<(), StorageError> {
@@ -201,6 +213,26 @@ mod tests {
                 assert_eq!(rows, &all(&usages)[12..24], "{cuts:?}");
             }
         }
+    }
+
+    #[test]
+    fn rows_of_another_time_are_not_taken_for_these() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut usages = filled(&UsagesPlace::Memory);
+        let before = parts(folder.path(), &usages, &[0, 3]);
+        let mut rows = vec![0.0; 12];
+        usages.load(1, &mut rows, 3).unwrap();
+        for block in [0, 2] {
+            let mut same = vec![0.0; usages.rows_of(block) * 3];
+            usages.load(block, &mut same, 3).unwrap();
+            usages.store(block, &same, 3).unwrap();
+        }
+        rows[7] += 1.0;
+        usages.store(1, &rows, 3).unwrap();
+        usages.accept();
+        let after = parts(folder.path(), &usages, &[0, 3]);
+        assert_ne!(before[0].seal.crc32c, after[0].seal.crc32c);
+        assert!(read(folder.path(), &before, &mut empty(&UsagesPlace::Memory), 0..3, &Quiet).is_err());
     }
 
     #[test]

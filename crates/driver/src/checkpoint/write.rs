@@ -25,22 +25,29 @@ impl Checkpoints<'_> {
         let bytes = self.bytes(moment);
         self.monitor.start("checkpoint", bytes, Unit::Bytes);
         let mut unfinished = Unfinished::default();
-
-        let mut parts = Vec::new();
-        if moment.usages.start().is_none() {
-            let sealed = agree(self.comm, self.write_rows(moment, &mut unfinished))?;
-            parts = gather_parts(self.comm, moment.passes, self.own.clone(), sealed)?;
+        let written = self.write_files(moment, &mut unfinished);
+        // Where a process is lost, process 0 may have written the manifest all the same, and it names these files.
+        if matches!(written, Ok(()) | Err(DriverError::Comm(_))) {
+            unfinished.0.clear();
         }
-        let completed = if self.comm.rank() == 0 { self.complete(moment, parts, &mut unfinished) } else { Ok(()) };
-        agree(self.comm, completed)?;
-
-        unfinished.0.clear();
+        written?;
         self.saved = moment.passes;
         let seconds = began.elapsed().as_secs_f64();
         self.clock.wrote(bytes, seconds);
         self.monitor.finish();
         self.monitor.checkpoint(&CheckpointEvent::Written { passes: moment.passes, bytes, seconds });
         Ok(())
+    }
+
+    /// The files of all processes, and at last the manifest.
+    fn write_files(&mut self, moment: &Moment<'_>, unfinished: &mut Unfinished) -> Result<(), DriverError> {
+        let mut parts = Vec::new();
+        if moment.usages.start().is_none() {
+            let sealed = agree(self.comm, self.write_rows(moment, unfinished))?;
+            parts = gather_parts(self.comm, moment.passes, self.own.clone(), sealed)?;
+        }
+        let completed = if self.comm.rank() == 0 { self.complete(moment, parts, unfinished) } else { Ok(()) };
+        agree(self.comm, completed)
     }
 
     /// The rows of this process.
@@ -69,6 +76,7 @@ impl Checkpoints<'_> {
         self.entries.insert(0, Entry { passes: moment.passes, state: Stamp { name, seal }, usages });
         let manifest = Manifest::new(&self.identity, &self.entries);
         manifest.write(folder)?;
+        unfinished.0.clear();
         self.entries.truncate(manifest.checkpoints.len());
         folder::sweep(folder, |name| manifest.names(name));
         Ok(())

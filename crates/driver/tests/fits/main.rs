@@ -5,6 +5,7 @@ mod bits;
 mod checkpoints;
 mod endings;
 mod loss;
+mod losses;
 mod pinned;
 mod planted;
 mod processes;

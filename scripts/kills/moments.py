@@ -1,0 +1,118 @@
+"""When a run is killed: after a time, when names in its folder have changed, or as it enters a call that changes files."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+
+CALLS = "rename,renameat,renameat2,fsync,fdatasync,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,pwrite64"
+# Longer than any job takes, however busy the machine.
+PATIENCE = 120
+
+
+@dataclass
+class Moment:
+    """`kind` clock: `delay` seconds after the start; names: `delay` seconds after the names have changed `count` times;
+    call: as a thread enters its call number `count`."""
+
+    kind: str
+    delay: float = 0.0
+    count: int = 0
+
+    def __str__(self):
+        if self.kind == "clock":
+            return f"after {1e3 * self.delay:.1f} ms"
+        if self.kind == "names":
+            return f"{1e3 * self.delay:.1f} ms after names changed for the {self.count}th time"
+        return f"at call {self.count} of a thread"
+
+
+def draw(rng: random.Random, seconds):
+    """A moment in a job that takes about `seconds`: any; while a run goes on from a checkpoint; in the last milliseconds; when files
+    come and go."""
+    kind = rng.choices(("clock", "early", "late", "names", "call"), (35, 10, 15, 30, 10 if can_trace() else 0))[0]
+    if kind == "clock":
+        return Moment("clock", delay=rng.uniform(0, seconds))
+    if kind == "early":
+        return Moment("clock", delay=rng.uniform(0, 0.05))
+    if kind == "late":
+        return Moment("clock", delay=seconds * rng.uniform(0.9, 1.1))
+    if kind == "names":
+        return Moment("names", delay=rng.choice((0, rng.uniform(0, 0.002), rng.uniform(0, 0.05))), count=rng.randint(1, 30))
+    return Moment("call", count=rng.choice((rng.randint(1, 12), rng.randint(1, 100))))
+
+
+def can_trace():
+    """Whether strace is there and may trace."""
+    if not hasattr(can_trace, "answer"):
+        can_trace.answer = bool(shutil.which("strace")) and (
+            subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode == 0
+        )
+    return can_trace.answer
+
+
+def run(command, folder):
+    """Exit code, stdout and stderr of a run that nobody disturbs."""
+    ran = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def run_and_kill(command, folder, moment):
+    """Starts the command, kills it at the moment; its exit code (None: it was killed), stdout and stderr."""
+    if moment.kind == "call":
+        inject = f"inject={CALLS}:signal=KILL:when={moment.count}"
+        command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={CALLS}", "-e", inject, *command]
+    out, err = folder.parent / "out.txt", folder.parent / "err.txt"
+    with open(out, "w") as to_out, open(err, "w") as to_err:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, start_new_session=True
+        )
+        try:
+            if moment.kind == "clock":
+                wait(process, moment.delay)
+            elif moment.kind == "names":
+                wait_for_names(process, folder, moment)
+            if moment.kind != "call" and process.poll() is None:
+                process.kill()
+            code = process.wait(PATIENCE)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    return (None if code == -signal.SIGKILL else code), out.read_text(), err.read_text()
+
+
+def wait(process, seconds):
+    """Sleeps, but for no longer than the process runs."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        pass
+
+
+def wait_for_names(process, folder, moment):
+    seen, changes = names(folder), 0
+    while changes < moment.count and process.poll() is None:
+        now = names(folder)
+        changes += len(seen ^ now)
+        seen = now
+    wait(process, moment.delay)
+
+
+def names(folder):
+    """Everything in the folder, hidden or not, by its path in it."""
+    found, folders = set(), [(str(folder), "")]
+    while folders:
+        path, prefix = folders.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    found.add(prefix + entry.name)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, f"{prefix}{entry.name}/"))
+        except FileNotFoundError:
+            # Renamed or removed meanwhile.
+            continue
+    return found

@@ -1,0 +1,191 @@
+//! A fit that is stopped goes on where it was, to the bits that it would have had.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Command;
+
+use crate::leaves_nothing::Mounted;
+use crate::program::{Folder, Ran, names_in, skip};
+
+fn folder_with_a_store() -> Folder {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 2000 --genes 500 --programs 3 --depth 100 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    folder
+}
+
+/// Runs `partwise LINE` and sends it the signal once it has told of its third pass.
+fn signalled(folder: &Folder, line: &str, signal: &str) -> Ran {
+    let mut child = folder.start(line);
+    let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let mut said = String::new();
+    while !said.contains("pass   3") {
+        assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told: {said}");
+    }
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success(), "the program was still running");
+    stderr.read_to_string(&mut said).expect("stderr is text");
+    let status = child.wait().expect("the program ends");
+    Ran { code: status.code(), stdout: String::new(), stderr: said }
+}
+
+/// The table of passes without the times, which differ from run to run.
+fn passes(folder: &Folder, trace: &str) -> Vec<String> {
+    let table = fs::read_to_string(folder.path(trace)).expect("a trace");
+    table.lines().map(|line| line.split(',').take(12).collect::<Vec<_>>().join(",")).collect()
+}
+
+#[test]
+fn signals_leave_a_checkpoint_and_the_exit_code_says_whether_to_go_on() {
+    let folder = folder_with_a_store();
+    let fit = "fit x.pw -k 3 --tol 0 --solver mu --threads 2";
+    for (signal, code) in [("-INT", 130), ("-TERM", 75), ("-USR1", 75)] {
+        let kept = format!("c{code}{signal}/");
+        let stopped = format!("{fit} --max-passes 100000000 --checkpoint {kept} --trace a.csv -o a.h5ad --force");
+        let ran = signalled(&folder, &stopped, signal);
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        let said = last.split_once(" holds a checkpoint after ").and_then(|(_, rest)| rest.split_once(" reads"));
+        let passes_kept: usize = said.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{last}"));
+        assert!(last.ends_with("run the same command with --resume to go on"), "{last}");
+        assert!(passes_kept >= 3 && !folder.path("a.h5ad").exists(), "{last}");
+        // The header, and a line each.
+        assert_eq!(passes(&folder, "a.csv").len(), 1 + passes_kept);
+
+        let most = passes_kept + 4;
+        let resume = format!("{fit} --max-passes {most} --checkpoint {kept} --resume --trace a.csv -o a.h5ad");
+        let resumed = folder.json(&resume);
+        let alone = folder.json(&format!("{fit} --max-passes {most} --trace b.csv -o b.h5ad --force"));
+        assert_eq!(resumed["digest"], alone["digest"], "{signal}");
+        assert_eq!((&resumed["resumed_from_pass"], &resumed["passes"]), (&passes_kept.into(), &most.into()));
+        assert_eq!(alone["resumed_from_pass"], 0);
+        assert_eq!(passes(&folder, "a.csv"), passes(&folder, "b.csv"), "{signal}");
+        fs::remove_file(folder.path("a.h5ad")).expect("the result");
+    }
+}
+
+/// USR1 is the warning, TERM the end of the time: what the warning has begun is not to be cut off.
+#[test]
+fn term_after_usr1_still_leaves_a_checkpoint() {
+    let folder = folder_with_a_store();
+    let line = "fit x.pw -k 3 --tol 0 --solver mu --max-passes 100000000 --checkpoint c -o a.h5ad";
+    let mut child = folder.start(line);
+    let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let mut said = String::new();
+    while !said.contains("pass   3") {
+        assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told: {said}");
+    }
+    for signal in ["-USR1", "-TERM"] {
+        // The program may be done by then.
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).output().expect("kill runs");
+    }
+    stderr.read_to_string(&mut said).expect("stderr is text");
+    let code = child.wait().expect("the program ends").code();
+    assert!(code == Some(75) && said.contains("c holds a checkpoint"), "{code:?}: {said}");
+}
+
+#[test]
+fn signals_without_a_checkpoint_end_a_fit_and_leave_nothing() {
+    let folder = folder_with_a_store();
+    let before = folder.names();
+    for signal in ["-INT", "-TERM", "-USR1"] {
+        let ran = signalled(&folder, "fit x.pw -k 3 --tol 0 --solver mu --max-passes 100000000 -o a.h5ad", signal);
+        assert_eq!(ran.code, Some(130), "{signal}: {}", ran.stderr);
+        assert_eq!(folder.names(), before, "{signal}");
+    }
+}
+
+#[test]
+fn a_batch_system_that_stops_a_conversion_is_told_to_run_it_again() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 30000 --genes 3000 --programs 4 --depth 1000 -o x.h5ad");
+    let mut child = folder.start("fit x.h5ad -k 4 -o r.h5ad --threads 1 --checkpoint c --resume");
+    while folder.names() == ["x.h5ad"] {
+        assert!(child.try_wait().expect("the program's state").is_none(), "the program has ended without writing");
+    }
+    assert!(Command::new("kill").args(["-USR1", &child.id().to_string()]).status().expect("kill runs").success());
+    let ran = Ran::from(child.wait_with_output().expect("the program ends"));
+    assert_eq!(ran.code, Some(75), "{}", ran.stderr);
+    assert!(ran.stderr.contains("run the same command again"), "{}", ran.stderr);
+    assert_eq!(folder.names(), ["x.h5ad"]);
+}
+
+#[test]
+fn a_fit_that_has_ended_is_resumed_to_its_end_and_a_folder_without_checkpoints_to_its_beginning() {
+    let folder = folder_with_a_store();
+    let fit = "fit x.pw -k 3 --max-passes 6 --checkpoint c --checkpoint-every 1 -o r.h5ad";
+    let first = folder.json(&format!("{fit} --resume"));
+    let ran = folder.ok(&format!("{fit} --resume --force"));
+    assert!(ran.stderr.contains("going on from a checkpoint"), "{}", ran.stderr);
+    let again = folder.json(&format!("{fit} --resume --force"));
+    assert_eq!((&again["digest"], &again["passes"]), (&first["digest"], &first["passes"]));
+    assert_eq!((&first["resumed_from_pass"], &again["resumed_from_pass"]), (&0.into(), &first["passes"]));
+
+    // The newest is damaged: the one before it serves.
+    let newest = format!("c/state-{:06}.bin", first["passes"].as_u64().expect("a number"));
+    fs::write(folder.path(&newest), "not what it was").expect("a file of the checkpoint");
+    let ran = folder.ok(&format!("{fit} --resume --force --json --quiet"));
+    assert!(ran.stderr.starts_with("partwise: warning: ") && ran.stderr.contains(&newest), "{}", ran.stderr);
+    assert!(ran.stdout.contains(first["digest"].as_str().expect("text")), "{}", ran.stdout);
+
+    fs::remove_dir_all(folder.path("c")).expect("the checkpoints");
+    let ran = folder.ok(&format!("{fit} --resume --force"));
+    assert!(ran.stderr.contains("starting at the beginning"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_cannot_be_resumed_is_refused_before_any_work() {
+    let folder = folder_with_a_store();
+    folder.ok("fit x.pw -k 3 --max-passes 4 --checkpoint c --checkpoint-every 1 --trace t.csv -o r.h5ad");
+    fs::create_dir(folder.path("notes")).expect("a folder in the folder");
+    fs::write(folder.path("notes/today"), "mine").expect("a file in it");
+    let before = (folder.names(), names_in(&folder.path("c")), passes(&folder, "t.csv"));
+    for (options, code, said) in [
+        ("-k 3 --resume", 2, "--checkpoint"),
+        ("-k 3 --checkpoint-every 2", 2, "--checkpoint"),
+        ("-k 3 --checkpoint c --checkpoint-every 0", 2, "1 or more"),
+        ("-k 3 --checkpoint c", 73, "go on from the newest with --resume"),
+        ("-k 3 --checkpoint notes --force", 73, "it holds today"),
+        ("-k 3 --checkpoint x.h5ad", 73, "it is a file"),
+        ("-k 3 --checkpoint x.pw", 2, "a folder of their own"),
+        ("-k 3 --checkpoint x.pw/c", 2, "lies inside the store"),
+        ("-k 3 --checkpoint no/c", 74, "the folder no does not exist"),
+        ("-k 3 --checkpoint c --resume --trace x.h5ad", 73, "exists already"),
+        ("-k 4 --checkpoint c --resume --trace t.csv", 2, "of k = 3, this fit has k = 4"),
+        (
+            "-k 3 --checkpoint c --resume --seed 5 --scale std",
+            2,
+            "of scale = none, this fit has scale = std; of seed = 0",
+        ),
+    ] {
+        let ran = folder.run(&format!("fit x.pw -o s.h5ad {options}"));
+        assert_eq!(ran.code, Some(code), "{options}: {}", ran.stderr);
+        assert!(ran.stderr.lines().last().is_some_and(|last| last.contains(said)), "{options}: {}", ran.stderr);
+        let after = (folder.names(), names_in(&folder.path("c")), passes(&folder, "t.csv"));
+        assert_eq!(after, before, "{options}");
+    }
+    folder.ok("fit x.pw -k 4 --max-passes 4 --checkpoint c --checkpoint-every 50 --force -o s.h5ad");
+    assert!(names_in(&folder.path("c")).is_empty(), "what another fit had kept is gone, and this one was too short");
+}
+
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 20000 --genes 2000 --programs 4 --depth 600 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let small = folder.path("small");
+    fs::create_dir(&small).expect("a folder in the folder");
+    let Some(disk) = Mounted::tmpfs(&small, "2m") else {
+        return skip("checkpoints on a full disk: mounting a small tmpfs takes root");
+    };
+    // The start fits, W does not.
+    let fit = "fit x.pw -k 40 --tol 0 --max-passes 4 --checkpoint small/c --checkpoint-every 1 -o r.h5ad";
+    let ran = folder.run(fit);
+    assert_eq!(ran.code, Some(74), "{}", ran.stderr);
+    assert!(ran.stderr.lines().last().is_some_and(|last| last.contains("small/c/usages-000002")), "{}", ran.stderr);
+    assert_eq!(names_in(&folder.path("small/c")), ["manifest.json", "state-000001.bin"]);
+    disk.grow("40m");
+    let resumed = folder.json(&format!("{fit} --resume"));
+    let alone = folder.json("fit x.pw -k 40 --tol 0 --max-passes 4 -o s.h5ad");
+    assert_eq!((&resumed["digest"], &resumed["resumed_from_pass"]), (&alone["digest"], &1.into()));
+}
