@@ -59,6 +59,10 @@ impl Job {
     /// # Errors
     ///
     /// When the processes do not come together. The failure has been said then, by one of them.
+    #[cfg_attr(
+        not(feature = "mpi"),
+        expect(unreachable_code, unused_assignments, reason = "without MPI there are never several")
+    )]
     pub(crate) fn of(
         launcher: Launcher,
         interrupt: &Interrupt,
