@@ -3,16 +3,33 @@
 use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use partwise::driver::comm::CommError;
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::storage::{ErrorKind, StorageError};
+
+use crate::launch;
 
 /// Why a run ends without what was asked for. The codes are part of the program's contract.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
+    /// Nothing where another process says it.
     message: String,
+    known: Known,
+}
+
+/// Which processes know of a failure, where there are several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// This one.
+    Here,
+    /// All of them.
+    Everywhere,
+    /// Another, which will end all: this one is to wait for that, and to end them itself when it is not.
+    Elsewhere,
 }
 
 /// Exit codes beside 0.
@@ -24,6 +41,8 @@ pub(crate) enum Code {
     BadData = 65,
     /// There is no such input.
     NoInput = 66,
+    /// Several processes were started, and MPI is not there or does not work.
+    Unavailable = 69,
     /// A defect of ours.
     Defect = 70,
     /// The output is there already, or cannot be made there.
@@ -32,6 +51,8 @@ pub(crate) enum Code {
     Io = 74,
     /// Stopped from outside with its state kept: to be run again.
     Again = 75,
+    /// Nothing moves any more, or a process is lost.
+    Stuck = 76,
     /// The user stopped the run.
     Interrupted = 130,
 }
@@ -39,15 +60,50 @@ pub(crate) enum Code {
 impl Code {
     /// The meaning of the exit code of another run of the program.
     pub(crate) fn of_exit(code: i32) -> Option<Code> {
-        use Code::{Again, BadData, CannotCreate, Defect, Interrupted, Io, NoInput, Usage};
-        let all = [Usage, BadData, NoInput, Defect, CannotCreate, Io, Again, Interrupted];
+        use Code::{Again, BadData, CannotCreate, Defect, Interrupted, Io, NoInput, Stuck, Unavailable, Usage};
+        let all = [Usage, BadData, NoInput, Unavailable, Defect, CannotCreate, Io, Again, Stuck, Interrupted];
         all.into_iter().find(|known| *known as i32 == code)
     }
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Failure { code, message: message.into() }
+        Failure { code, message: message.into(), known: Known::Here }
+    }
+
+    /// What another process says, and all know.
+    pub(crate) fn elsewhere(code: Code) -> Self {
+        Self::new(code, "")
+    }
+
+    /// Another process cannot be heard any more.
+    pub(crate) fn lost(error: CommError) -> Self {
+        Failure { known: Known::Elsewhere, ..Self::new(Code::Stuck, error.to_string()) }
+    }
+
+    /// The same, now that all processes know of it.
+    pub(crate) fn agreed(self) -> Self {
+        Failure { known: Known::Everywhere, ..self }
+    }
+
+    /// The same, told of `node`.
+    pub(crate) fn at(self, node: &str) -> Self {
+        Failure { message: format!("node {node}: {}", self.message), ..self }
+    }
+
+    /// What the run ends with.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Whether all processes know of it.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.known == Known::Everywhere
+    }
+
+    /// How long another process may take to say what has happened, before this one does.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.known == Known::Elsewhere { Duration::from_secs(5) } else { Duration::ZERO }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -73,9 +129,11 @@ impl Failure {
         self.code == Code::Interrupted
     }
 
-    /// Prints the line and gives the exit code.
+    /// Prints the line, if it is for this process to say, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        say(&self.message);
+        if !self.message.is_empty() {
+            say(&self.message);
+        }
         ExitCode::from(self.code as u8)
     }
 }
@@ -114,6 +172,10 @@ impl From<DriverError> for Failure {
             DriverError::Scratch { .. } => Code::Io,
             DriverError::Start { .. } | DriverError::Range { .. } | DriverError::Magnitude { .. } => Code::BadData,
             DriverError::Threads { .. } => Code::Usage,
+            DriverError::Comm(error) => return Self::lost(error),
+            DriverError::Elsewhere { .. } => {
+                return Failure { known: Known::Elsewhere, ..Self::new(Code::Io, error.to_string()) };
+            }
             _ => Code::Defect,
         };
         Self::new(code, error.to_string())
@@ -134,12 +196,8 @@ pub(crate) fn say(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "partwise: {}", message.replace('\n', " "));
 }
 
-/// What clap has to say: help and version as they are, a mistake in one line.
-pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
+/// What clap has to say of a mistake, in one line.
+pub(crate) fn mistake(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     // clap explains in paragraphs: the mistake, tips, then usage and where help is.
     let told = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
@@ -147,23 +205,25 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
     let told = told.filter(|part| !part.contains("tip: to pass"));
     let told = told.map(|part| part.trim().trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    Failure::usage(format!("{told} (partwise --help and partwise VERB --help tell more)")).report()
+    Failure::usage(format!("{told} (partwise --help and partwise VERB --help tell more)"))
 }
 
 /// A panic is a defect of ours: one line that says where it is and asks for a report. [`Code::Defect`] is what `main`
-/// ends with afterwards, once unwinding has cleaned up.
+/// ends with afterwards, once unwinding has cleaned up; other processes, which would wait for this one, are ended here.
 pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let what = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
         say(&format!(
-            "a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
+            "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
+            launch::place(),
             env!("CARGO_PKG_REPOSITORY")
         ));
+        launch::abort_others(Code::Defect);
     }));
 }
 
 /// The failure that stands for a panic, whose line [`report_panics`] has printed.
-pub(crate) fn defect() -> ExitCode {
-    ExitCode::from(Code::Defect as u8)
+pub(crate) fn defect() -> Failure {
+    Failure::new(Code::Defect, "")
 }

@@ -14,32 +14,53 @@ use crate::failure::Code;
 /// What has been asked of the run so far. Clones hear the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt {
-    int: Arc<AtomicBool>,
-    term: Arc<AtomicBool>,
-    usr1: Arc<AtomicBool>,
+    int: Signal,
+    term: Signal,
+    usr1: Signal,
+}
+
+/// Whether a signal has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signal {
+    /// To this process.
+    pub(crate) here: Arc<AtomicBool>,
+    /// To any of several, this one among them. Not the same flag: a signal sent to all of them may reach this one after it has
+    /// heard of it, and is no second one.
+    pub(crate) elsewhere: Arc<AtomicBool>,
+}
+
+impl Signal {
+    fn has_come(&self) -> bool {
+        self.here.load(Ordering::Relaxed) || self.elsewhere.load(Ordering::Relaxed)
+    }
 }
 
 impl Interrupt {
     /// Whether the run should end.
     pub(crate) fn asked(&self) -> bool {
-        [&self.int, &self.term, &self.usr1].iter().any(|asked| asked.load(Ordering::Relaxed))
+        self.signals().iter().any(|signal| signal.has_come())
+    }
+
+    /// All signals that ask for an end.
+    pub(crate) fn signals(&self) -> [&Signal; 3] {
+        [&self.int, &self.term, &self.usr1]
     }
 
     /// Whether it should end so that another run goes on.
     pub(crate) fn wants_another_run(&self) -> bool {
-        self.asked() && !self.int.load(Ordering::Relaxed)
+        self.asked() && !self.int.has_come()
     }
 }
 
 /// Listens from now on.
 pub(crate) fn arm() -> io::Result<Interrupt> {
     let interrupt = Interrupt::default();
-    for (signal, asked) in [(SIGINT, &interrupt.int), (SIGTERM, &interrupt.term)] {
+    for (signal, asked) in [(SIGINT, &interrupt.int.here), (SIGTERM, &interrupt.term.here)] {
         // The order matters: the shutdown looks at the flag before this very signal sets it.
         signal_hook::flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(asked))?;
         signal_hook::flag::register(signal, Arc::clone(asked))?;
     }
-    signal_hook::flag::register(SIGUSR1, Arc::clone(&interrupt.usr1))?;
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&interrupt.usr1.here))?;
     // A file larger than the system's limit (`ulimit -f`) then is an error of the write, which cleans up, and no death.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     Ok(interrupt)
@@ -53,9 +74,9 @@ mod tests {
     fn a_person_who_ends_a_run_does_not_want_another() {
         let interrupt = Interrupt::default();
         assert!(!interrupt.asked() && !interrupt.wants_another_run());
-        interrupt.usr1.store(true, Ordering::Relaxed);
+        interrupt.usr1.elsewhere.store(true, Ordering::Relaxed);
         assert!(interrupt.asked() && interrupt.wants_another_run());
-        interrupt.int.store(true, Ordering::Relaxed);
+        interrupt.int.here.store(true, Ordering::Relaxed);
         assert!(interrupt.asked() && !interrupt.wants_another_run());
     }
 }

@@ -79,18 +79,29 @@ fn caches() -> Vec<String> {
         let [level, size, ways, shared] = ["level", "size", "ways_of_associativity", "shared_cpu_list"].map(of);
         let said = |text: Option<String>| text.unwrap_or_default();
         (kind != "Instruction")
-            .then(|| format!("L{} {} {} {}", said(level), said(size), said(ways), cpus(&said(shared))))
+            .then(|| format!("L{} {} {} {}", said(level), said(size), said(ways), cpus(&said(shared)).len()))
     };
     (0..8).filter_map(cache).collect()
 }
 
-/// How many CPUs a list such as `0-3,8` names.
-fn cpus(list: &str) -> usize {
-    let count = |range: &str| {
+/// The CPUs that this process may run on; none where the kernel does not tell.
+pub(crate) fn cpus_allowed() -> Vec<usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map_or_else(Vec::new, cpus)
+}
+
+/// How many CPUs this node has; 0 where the kernel does not tell.
+pub(crate) fn cpus_of_node() -> usize {
+    cpus(&fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()).len()
+}
+
+/// The CPUs that a list such as `0-3,8` names.
+fn cpus(list: &str) -> Vec<usize> {
+    let range = |range: &str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        (last.parse::<usize>().ok()? + 1).checked_sub(first.parse().ok()?)
+        Some(first.trim().parse::<usize>().ok()?..last.trim().parse::<usize>().ok()? + 1)
     };
-    list.split(',').filter_map(count).sum()
+    list.split(',').filter_map(range).flatten().collect()
 }
 
 /// The most memory that was ever resident, in bytes; 0 where the kernel does not tell.
@@ -148,7 +159,7 @@ mod tests {
 
     #[test]
     fn cpus_of_a_list_are_counted() {
-        assert_eq!(["", "0", "0-1", "0-3,8,10-11"].map(cpus), [0, 1, 2, 7]);
+        assert_eq!(["", "0", "0-1", "\t0-3,8,10-11\n"].map(|list| cpus(list).len()), [0, 1, 2, 7]);
         assert!(cpu_in_full().starts_with(&cpu()));
     }
 

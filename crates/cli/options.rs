@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use partwise::driver::Machine;
 
 use crate::failure::say;
+use crate::launch::Share;
 use crate::machine;
 use crate::size::ByteSize;
 use crate::{bench, convert, export, fit, info, plan, simulate, verify};
@@ -67,6 +68,14 @@ impl Verb {
         }
     }
 
+    /// How long nothing may move, if that was said; for verbs that watch over it.
+    pub(crate) fn watchdog(&self) -> Option<u64> {
+        match self {
+            Verb::Fit(options) => options.watchdog,
+            _ => None,
+        }
+    }
+
     /// Says once what is allowed and yet odd. A case of `bench` stays silent: `bench` has said it.
     pub(crate) fn remark(&self) {
         let most = match self {
@@ -84,7 +93,8 @@ impl Verb {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// Most memory the process may take (64M = 64·2²⁰ bytes; K, M, G, T) [default: half of what the machine or its cgroup has]
+    /// Most memory the process may take (64M = 64·2²⁰ bytes; K, M, G, T) [default: half of what the machine or its cgroup
+    /// has, shared by the processes on it]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
     /// Threads [default: as many as there are cores to use]; the result does not depend on it
@@ -107,9 +117,16 @@ pub(crate) struct Common {
 impl Common {
     /// The threads and the memory that were asked for, or what the machine gives.
     pub(crate) fn machine(&self) -> Machine {
-        let memory = self.memory.map_or_else(machine::default_memory, |size| size.0);
-        Machine::new(self.threads.map_or_else(machine::threads, NonZeroUsize::get), memory)
-            .with_cache(machine::page_cache(memory))
+        self.machine_among(Share::WHOLE)
+    }
+
+    /// The same, for a process with this share of the machine.
+    pub(crate) fn machine_among(&self, share: Share) -> Machine {
+        let processes = share.processes as u64;
+        let memory = self.memory.map_or_else(|| machine::default_memory() / processes, |size| size.0);
+        let cores = || machine::threads().min(share.cores.unwrap_or(usize::MAX));
+        Machine::new(self.threads.map_or_else(cores, NonZeroUsize::get), memory)
+            .with_cache(machine::page_cache(memory.saturating_mul(processes)) / processes)
     }
 }
 

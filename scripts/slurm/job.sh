@@ -109,6 +109,8 @@ job_launch() {
     fi
   fi
   [ "$ranks" != 1 ] || pmi=none # one rank alone never asks for MPI
+  # What is beyond this of a TCP message goes in one direction at a time; sums come in pieces that fit (docs/scaling.md).
+  export OMPI_MCA_btl_tcp_eager_limit=${OMPI_MCA_btl_tcp_eager_limit:-1048576}
   case $choice in
     srun)
       # From Slurm 22.05 on, srun does not take --cpus-per-task from the job any more: unsaid, a rank would have one core.
@@ -173,6 +175,19 @@ job_unstage() {
   staged=
 }
 
+# ask LAUNCHER_PID: USR1 for the ranks. srun and Open MPI's mpirun hand it on. MPICH's (4.0) often loses the exit code, or hangs,
+# when it does so over several nodes, so there it goes to the rank on this node, which tells the others.
+ask() {
+  local pid
+  case ${launch[0]} in
+    *mpich | *hydra) ;;
+    *) kill -USR1 "$1" && return ;;
+  esac
+  for pid in $(pgrep -u "$(id -u)" -f "^$program fit "); do
+    if grep -qz "^SLURM_JOB_ID=$SLURM_JOB_ID\$" "/proc/$pid/environ"; then kill -USR1 "$pid"; fi
+  done
+}
+
 # Runs the fit and sets `code` to how it ended.
 job_run() {
   local said pid
@@ -184,8 +199,8 @@ job_run() {
   "${launch[@]}" 2> >(tee "$said" >&2) &
   pid=$!
   # USR1 comes before the time limit (--signal in the batch scripts). TERM comes when another job takes the nodes, or from
-  # scancel; Slurm gives it to the ranks as well, and they treat both alike. srun and mpirun hand USR1 on to the ranks.
-  trap 'say "USR1: asking the ranks to leave a checkpoint"; kill -USR1 '"$pid"' 2>/dev/null || true' USR1
+  # scancel; Slurm gives it to the ranks as well, and they treat both alike.
+  trap 'say "USR1: asking the ranks to leave a checkpoint"; ask '"$pid"' 2>/dev/null || true' USR1
   trap 'say "TERM: the ranks have it too"' TERM
   # A signal ends `wait` before the child has ended, with a code above 128.
   while :; do
@@ -224,7 +239,7 @@ job_end() {
     76) job_again "the watchdog saw no progress" ;;
     9 | 137) job_again "a rank was killed (by the kernel where memory ran out, or with its node)" ;;
     138 | 143) job_again "it was told to end and had no time for a checkpoint" ;; # 138: USR1 before the program knew of it
-    205 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
+    205 | 255 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)
       if [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -e "$result" ]; then
         say "done: $result was written before this start"

@@ -8,6 +8,7 @@ mod foresight;
 mod killed;
 mod leaves_nothing;
 mod memory;
+mod nodes;
 mod outputs;
 mod program;
 mod refuses;

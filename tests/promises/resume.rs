@@ -64,6 +64,26 @@ fn signals_leave_a_checkpoint_and_the_exit_code_says_whether_to_go_on() {
     }
 }
 
+/// USR1 is the warning, TERM the end of the time: what the warning has begun is not to be cut off.
+#[test]
+fn term_after_usr1_still_leaves_a_checkpoint() {
+    let folder = folder_with_a_store();
+    let line = "fit x.pw -k 3 --tol 0 --solver mu --max-passes 100000000 --checkpoint c -o a.h5ad";
+    let mut child = folder.start(line);
+    let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let mut said = String::new();
+    while !said.contains("pass   3") {
+        assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told: {said}");
+    }
+    for signal in ["-USR1", "-TERM"] {
+        // The program may be done by then.
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).output().expect("kill runs");
+    }
+    stderr.read_to_string(&mut said).expect("stderr is text");
+    let code = child.wait().expect("the program ends").code();
+    assert!(code == Some(75) && said.contains("c holds a checkpoint"), "{code:?}: {said}");
+}
+
 #[test]
 fn signals_without_a_checkpoint_end_a_fit_and_leave_nothing() {
     let folder = folder_with_a_store();
@@ -130,6 +150,7 @@ fn what_cannot_be_resumed_is_refused_before_any_work() {
         ("-k 3 --checkpoint x.pw", 2, "a folder of their own"),
         ("-k 3 --checkpoint x.pw/c", 2, "lies inside the store"),
         ("-k 3 --checkpoint no/c", 74, "the folder no does not exist"),
+        ("-k 3 --checkpoint c --resume --trace x.h5ad", 73, "exists already"),
         ("-k 4 --checkpoint c --resume --trace t.csv", 2, "of k = 3, this fit has k = 4"),
         (
             "-k 3 --checkpoint c --resume --seed 5 --scale std",

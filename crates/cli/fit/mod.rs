@@ -10,17 +10,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use partwise::driver::data::StoreBlocks;
 use partwise::driver::fit::{Run, fit_with};
+use partwise::driver::shard::shards;
 use partwise::driver::{ConfigError, DataShape, DriverError, Machine, NmfConfig, Plan, result};
 use partwise::storage::anndata::Value;
 use partwise::storage::{Layout, Store};
 
 use crate::failure::{Code, Failure};
 use crate::input::{self, Input, Select};
+use crate::launch::{self, Job};
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::settings::{Settings, word};
-use crate::{allocator, foresee, machine, output, print};
+use crate::{allocator, foresee, machine, output, print, watchdog};
 use keep::Keep;
 use places::Places;
 use report::Report;
@@ -36,7 +39,7 @@ use trace::Watch;
     partwise fit pbmc3k.h5ad -k 10                         the result is pbmc3k.nmf.h5ad\n  \
     partwise fit processed.h5ad --raw -k 20 --scale std    counts under raw, genes of equal weight\n  \
     partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv\n  \
-    partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume   as often as it takes: each run goes on where the last one stopped")]
+    partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume     goes on where it was stopped")]
 pub(crate) struct Options {
     /// A store (NAME.pw) or a file (.h5ad, .npy), cells x genes
     #[arg(value_name = "INPUT")]
@@ -54,55 +57,73 @@ pub(crate) struct Options {
     trace: Option<PathBuf>,
     #[command(flatten)]
     keep: Keep,
+    /// End the run, with exit code 76, when nothing has moved for so long: a disk that does not answer, a process that is lost;
+    /// 0: never [default: 300 where several processes work, 0 for one alone]
+    #[arg(long, value_name = "SECONDS", help_heading = "Stopping and going on")]
+    pub(crate) watchdog: Option<u64>,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
-    factorize(options, progress).map_err(|failure| match failure.is_interruption() {
+pub(crate) fn run(options: &Options, job: &Job, progress: &Progress) -> Result<(), Failure> {
+    if let Some(patience) = watchdog::patience(options.watchdog, job.is_alone()) {
+        let watching = progress.signs().watch(patience, move || launch::idle(patience));
+        watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
+    }
+    job.remark().into_iter().for_each(|remark| progress.note(remark));
+    factorize(options, job, progress).map_err(|failure| match failure.is_interruption() {
         true => options.keep.answer(failure, progress.interrupt()),
         false => failure,
     })
 }
 
-fn factorize(options: &Options, progress: &Progress) -> Result<(), Failure> {
+fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
     let (common, settings) = (&options.common, &options.settings);
-    input::check(&options.input)?;
-    let places = Places::resolve(&options.input, options.output.as_deref(), options.store.as_deref())?;
-    let trace = options.trace.as_deref();
     let checkpoint = options.keep.checkpoint(common.force);
-    places.check(&options.input, trace, checkpoint.as_ref(), common.force)?;
-    let input = Input::open(&options.input, &options.select)?;
-    let config = settings.config(common.seed)?.with_scratch(output::folder(&places.result).into());
-    let resources = common.machine();
-
-    let Stored { mut store, converting } = match input {
-        Input::Store(store) => Stored { store: *store, converting: Duration::ZERO },
-        Input::Source(mut source) => {
+    let places = Places::resolve(&options.input, options.output.as_deref(), options.store.as_deref());
+    let places = job.agree(places)?;
+    // Process 0 alone writes it.
+    let trace = options.trace.as_deref().filter(|_| job.leads());
+    let resources = common.machine_among(job.share());
+    let open = || {
+        input::check(&options.input)?;
+        places.check(&options.input, trace, checkpoint.as_ref(), common.force)?;
+        let input = Input::open(&options.input, &options.select)?;
+        let config = settings.config(common.seed)?.with_scratch(output::folder(&places.result).into());
+        if let Input::Source(source) = &input {
             check(&config, &foresee::shape(source.as_ref()), &resources)?;
-            Stored::of(source.as_mut(), &places.store, &resources, common.force, progress)?
         }
+        Ok((input, config))
     };
+    let (input, config) = job.agree(open())?;
+    let Stored { mut store, converting } = stored(input, &places, &resources, common.force, job, progress)?;
+    job.check_store(&store)?;
     allocator::release();
 
-    let shape = DataShape::from(&store);
-    let plan = config.plan(&shape, &resources.with_resident(machine::resident()))?;
-    say_what_was_given_up(&plan, &store, progress);
-    if plan.map_store {
-        map(&mut store)?;
-    }
-    let watch = Watch::new(progress, trace, options.keep.resume)?;
-    let run = Run { checkpoint: checkpoint.as_ref(), ..Run::default() };
+    let own = shards(&StoreBlocks::new(&store), job.comm().size()).swap_remove(job.comm().rank());
+    let own_blocks = own.len();
+    let shape = DataShape::from(&store).with_shard(&store, own);
+    let prepare = |store: &mut Store| {
+        let plan = config.plan(&shape, &resources.with_resident(machine::resident()))?;
+        if plan.map_store {
+            map(store)?;
+        }
+        Ok((plan, Watch::new(progress, trace, options.keep.resume)?))
+    };
+    let (plan, watch) = job.agree(prepare(&mut store))?;
+    say_what_was_given_up(&plan, own_blocks, progress);
+    let comm = progress.signs().over(job.comm());
+    let run = Run { comm: &comm, checkpoint: checkpoint.as_ref() };
     let fit = match fit_with(&store, &plan, &run, &watch) {
         Err(DriverError::Cancelled) => {
             let kept = watch.kept();
-            return Err(watch.failure().unwrap_or_else(|| match &checkpoint {
+            return job.agree(Err(watch.failure().unwrap_or_else(|| match &checkpoint {
                 Some(checkpoint) => options.keep.stopped(checkpoint, kept, progress.interrupt()),
                 None => interrupted(&store, trace),
-            }));
+            })));
         }
         // These are about the values; the driver does not say whose.
         Err(error @ (DriverError::Range { .. } | DriverError::Magnitude { .. })) => {
@@ -110,17 +131,44 @@ fn factorize(options: &Options, progress: &Progress) -> Result<(), Failure> {
         }
         fit => fit?,
     };
-    if let Some(failure) = watch.failure() {
-        return Err(failure);
-    }
+    job.agree(watch.failure().map_or(Ok(()), Err))?;
     // Names and columns are copied in the memory that the blocks had.
     store.unmap();
     allocator::release();
     let solver = word(settings.solver);
-    result::write(&fit, &store, &plan, notes(&solver, &store), &places.result, output::overwrite(common.force))?;
+    let (notes, overwrite) = (notes(&solver, &store), output::overwrite(common.force));
+    result::write_among(&fit, &store, &plan, notes, &places.result, overwrite, &comm)?;
 
-    let report = Report::new((&fit, &plan, &store), &places.result, solver, &resources, (began.elapsed(), converting));
+    let peak = job.largest(machine::peak_rss())?;
+    if !job.leads() {
+        return Ok(());
+    }
+    let took = (began.elapsed(), converting);
+    let report = Report::new((&fit, &plan, &store), &places.result, solver, &resources, took, peak);
     if common.json { print::json(&report) } else { print::text(&report.to_string()) }
+}
+
+/// The store of `input`. Where it has to be made, process 0 makes it while the others wait.
+fn stored(
+    input: Input,
+    places: &Places,
+    resources: &Machine,
+    force: bool,
+    job: &Job,
+    progress: &Progress,
+) -> Result<Stored, Failure> {
+    match input {
+        Input::Store(store) => Ok(Stored { store: *store, converting: Duration::ZERO }),
+        Input::Source(mut source) if job.leads() => {
+            job.agree(Stored::of(source.as_mut(), &places.store, resources, force, progress))
+        }
+        Input::Source(source) => {
+            drop(source);
+            job.agree(Ok(()))?;
+            let store = Store::open(&places.store).map_err(Failure::from);
+            Ok(Stored { store: store?, converting: Duration::ZERO })
+        }
+    }
 }
 
 /// Refuses before a conversion what could not be fitted after it. How much memory a dense file takes is known only then,
@@ -156,8 +204,8 @@ fn notes(solver: &str, store: &Store) -> Vec<(String, Value)> {
 }
 
 /// A plan takes fewer threads rather than break the budget, and that is said.
-fn say_what_was_given_up(plan: &Plan, store: &Store, progress: &Progress) {
-    let useful = plan.threads_wanted.min(store.blocks());
+fn say_what_was_given_up(plan: &Plan, blocks: usize, progress: &Progress) {
+    let useful = plan.threads_wanted.min(blocks);
     if plan.threads < useful {
         progress.note(&format!("{} of {useful} threads fit into the memory; more --memory is faster", plan.threads));
     }

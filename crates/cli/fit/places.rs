@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use partwise::driver::CheckpointSpec;
 
 use crate::failure::Failure;
+use crate::fit::trace::is_trace;
 use crate::input::is_store;
 use crate::output;
 
@@ -44,7 +45,8 @@ impl Places {
     ) -> Result<(), Failure> {
         output::check_file(&self.result, force)?;
         if let Some(trace) = trace {
-            output::check_file(trace, force || checkpoint.is_some_and(|checkpoint| checkpoint.resume))?;
+            let goes_on = checkpoint.is_some_and(|checkpoint| checkpoint.resume) && is_trace(trace);
+            output::check_file(trace, force || goes_on)?;
         }
         if let Some(checkpoint) = checkpoint {
             output::check(&checkpoint.folder, true)?;

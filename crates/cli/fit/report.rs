@@ -8,7 +8,6 @@ use partwise::driver::{Fit, Machine, Plan};
 use partwise::storage::Store;
 use serde::Serialize;
 
-use crate::machine;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, duration, relative_error};
 
@@ -41,13 +40,14 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// The report of a fit that took `seconds` in all.
+    /// The report of a fit that took `total` in all, by processes that had at most `peak_rss_bytes` resident.
     pub(super) fn new(
         (fit, plan, store): (&Fit, &Plan, &Store),
         result: &Path,
         solver: String,
         machine: &Machine,
         (total, converting): (Duration, Duration),
+        peak_rss_bytes: u64,
     ) -> Self {
         Report {
             cells: fit.cells(),
@@ -61,7 +61,7 @@ impl Report {
             seconds: total.as_secs_f64(),
             convert_seconds: converting.as_secs_f64(),
             bytes_read: fit.bytes_read,
-            peak_rss_bytes: machine::peak_rss(),
+            peak_rss_bytes,
             planned_peak_bytes: plan.peak_bytes,
             memory_bytes: machine.memory,
             threads: plan.threads,

@@ -1,7 +1,7 @@
 //! What is heard of a fit while it runs: the error of its passes on stderr, and every pass in the file of `--trace`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,13 @@ use crate::wording::relative_error;
 const COLUMNS: &str = "pass,loss,relative_error,relative_decrease,kkt_residual,accepted,extrapolation,usages_change,\
                        spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds,waiting_seconds,joining_seconds,\
                        summing_seconds";
+
+/// Whether the file at `path` is one that an earlier run has written passes to, or is empty.
+pub(super) fn is_trace(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(COLUMNS.len() as u64).read_to_end(&mut start));
+    read.is_ok() && path.is_file() && COLUMNS.as_bytes().starts_with(&start)
+}
 
 /// The monitor of a fit.
 pub(super) struct Watch<'a> {

@@ -98,9 +98,10 @@ struct Row {
     pass_seconds: f64,
     folding_seconds: f64,
     reading_seconds: f64,
+    joining_seconds: f64,
     summing_seconds: f64,
     update_seconds: f64,
-    /// Of the pass, what goes into adding up.
+    /// Of the pass, what goes into joining and adding up.
     summing_share: f64,
     efficiency: f64,
     /// Of each node's process.
@@ -135,9 +136,10 @@ impl Row {
             pass_seconds: row.seconds,
             folding_seconds: row.folding,
             reading_seconds: row.reading,
+            joining_seconds: row.joining,
             summing_seconds: row.summing,
             update_seconds: row.update,
-            summing_share: row.summing / row.seconds,
+            summing_share: (row.joining + row.summing) / row.seconds,
             efficiency: row.efficiency,
             peak_bytes: row.peak_bytes,
             limit: word(row.limit),

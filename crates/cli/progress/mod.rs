@@ -11,6 +11,7 @@ use partwise::storage::{Monitor, Unit, Warning};
 use crate::allocator;
 use crate::failure::say;
 use crate::interrupt::Interrupt;
+use crate::watchdog::Signs;
 use crate::wording::thousands;
 use bar::Bar;
 use lines::Lines;
@@ -19,28 +20,37 @@ use lines::Lines;
 pub(crate) struct Progress {
     view: View,
     interrupt: Interrupt,
+    signs: Signs,
 }
 
 enum View {
+    /// Not even warnings: another process says them.
+    Mute,
     Silent,
     Bar(Bar),
     Lines(Lines),
 }
 
 impl Progress {
-    /// Shows progress unless `quiet`; work is asked to end once the run is.
-    pub(crate) fn new(quiet: bool, interrupt: Interrupt) -> Self {
+    /// Shows progress unless `quiet`, and nothing at all unless this process `speaks` for the others; work is asked to end once the run is.
+    pub(crate) fn new(quiet: bool, speaks: bool, interrupt: Interrupt) -> Self {
         let view = match quiet {
+            _ if !speaks => View::Mute,
             true => View::Silent,
             false if stderr().is_terminal() => View::Bar(Bar::default()),
             false => View::Lines(Lines::default()),
         };
-        Progress { view, interrupt }
+        Progress { view, interrupt, signs: Signs::default() }
     }
 
     /// What the run was asked to do.
     pub(crate) fn interrupt(&self) -> &Interrupt {
         &self.interrupt
+    }
+
+    /// What shows that the work goes on.
+    pub(crate) fn signs(&self) -> &Signs {
+        &self.signs
     }
 
     /// Says something about the work, unless silenced.
@@ -52,6 +62,7 @@ impl Progress {
     pub(crate) fn warning(&self, warning: &str) {
         let warn = || say(&format!("warning: {warning}"));
         match &self.view {
+            View::Mute => (),
             View::Bar(bar) => bar.aside(warn),
             View::Silent | View::Lines(_) => warn(),
         }
@@ -61,7 +72,7 @@ impl Progress {
     pub(crate) fn line(&self, line: &str) {
         let print = || drop(writeln!(stderr().lock(), "{line}"));
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.aside(print),
             View::Lines(_) => print(),
         }
@@ -70,24 +81,27 @@ impl Progress {
 
 impl Monitor for Progress {
     fn start(&self, stage: &str, total: u64, unit: Unit) {
+        self.signs.start();
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.start(stage, total, unit),
             View::Lines(lines) => lines.start(stage, total, unit),
         }
     }
 
     fn advance(&self, done: u64) {
+        self.signs.moved();
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.advance(done),
             View::Lines(lines) => lines.advance(done),
         }
     }
 
     fn finish(&self) {
+        self.signs.finish();
         match &self.view {
-            View::Silent => (),
+            View::Mute | View::Silent => (),
             View::Bar(bar) => bar.finish(),
             View::Lines(lines) => lines.finish(),
         }

@@ -175,7 +175,7 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 /// process keeps the rows of W that it has worked on.
 ///
 /// With checkpoints, what a fit was when it was stopped does not show either: going on gives the bits of a fit that was left
-/// alone. `max_passes` and `tol` of the plan may be others then, and decide as if they had been so from the beginning. A fit that is
+/// alone. `max_passes` and `tol` of the plan may be others then, and decide from there on, by all passes made. A fit that is
 /// cancelled leaves the state of its last pass's end; one that ends leaves what checkpoints it has written.
 ///
 /// # Errors
@@ -192,7 +192,7 @@ pub fn fit(store: &Store, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, 
 pub fn fit_with(store: &Store, plan: &Plan, run: &Run<'_>, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
     // Loops over genes run on this pool: as many threads as the plan says, never the machine's.
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads)
+        .num_threads(plan.pool_threads)
         .thread_name(|i| format!("genes-{i}"))
         .build()
         .map_err(|error| DriverError::Threads { message: error.to_string() })?;

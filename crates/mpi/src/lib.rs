@@ -25,4 +25,4 @@ mod raw;
 mod talk;
 mod watch;
 
-pub use mpi::{Mpi, Setup, StartError};
+pub use mpi::{Flag, Mpi, Setup, StartError, exit_now};

@@ -22,16 +22,28 @@ const ABORTING: Duration = Duration::from_secs(1);
 /// How MPI is used.
 #[derive(Default)]
 pub struct Setup {
-    /// Flags that are raised in all processes, within moments, once they are in one; as many in each.
-    pub shared: Vec<Arc<AtomicBool>>,
-    /// Called, from a thread of its own, when there was no sign of life from all processes for so long.
+    /// Flags that all processes learn of; as many in each.
+    pub flags: Vec<Flag>,
+    /// Called, from a thread of its own, when there was no sign of life from all processes for so long; from the moment on at
+    /// which MPI is started.
     pub watchdog: Option<(Duration, Box<dyn FnOnce() + Send>)>,
+}
+
+/// A flag that, once it is up in one process, all learn of within moments.
+///
+/// Two of them, so that a process can tell what it was told itself from what it has heard.
+#[derive(Debug, Clone, Default)]
+pub struct Flag {
+    /// Whether this process raises it.
+    pub own: Arc<AtomicBool>,
+    /// Whether any process has; set, never read.
+    pub heard: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let watchdog = self.watchdog.as_ref().map(|(patience, _)| patience);
-        f.debug_struct("Setup").field("shared", &self.shared).field("watchdog", &watchdog).finish()
+        f.debug_struct("Setup").field("flags", &self.flags).field("watchdog", &watchdog).finish()
     }
 }
 
@@ -64,6 +76,8 @@ pub struct Mpi {
     /// For an abort while another thread waits for a sum.
     ask: Sender<Ask>,
     over: Arc<AtomicBool>,
+    /// MPI has been finished, and is not to be called any more.
+    finished: AtomicBool,
 }
 
 /// The way to the thread that talks, for one at a time.
@@ -100,18 +114,20 @@ impl Mpi {
             Ok((here, world)) => {
                 let size = here.size;
                 if started.send(Ok(here)).is_ok() {
-                    Talk { world, size, asked, answers: answer, shared: setup.shared, beats: counted }.run();
+                    Talk { world, size, asked, answers: answer, flags: setup.flags, beats: counted }.run();
                 }
             }
         };
         thread::Builder::new().name("mpi".into()).spawn(talk).map_err(|error| failed(error.to_string()))?;
-        let here = start.recv().map_err(|_| failed("its thread has ended".into()))?.map_err(failed)?;
         if let Some((patience, lost)) = setup.watchdog {
             watch(beats, Arc::clone(&over), patience, lost).map_err(|error| failed(error.to_string()))?;
         }
+        let here =
+            start.recv().map_err(|_| failed("its thread has ended".into())).and_then(|said| said.map_err(failed));
+        let here = here.inspect_err(|_| over.store(true, Ordering::Relaxed))?;
         let Here { rank, size, node, node_size } = here;
         let line = Mutex::new(Line { ask: ask.clone(), answers });
-        Ok(Mpi { rank, size, node, node_size, line, ask, over })
+        Ok(Mpi { rank, size, node, node_size, line, ask, over, finished: AtomicBool::new(false) })
     }
 
     /// What the library calls this node.
@@ -131,29 +147,38 @@ impl Mpi {
     /// When a process is lost.
     pub fn finish(&self) -> Result<(), CommError> {
         let line = self.line();
-        let left = match line.ask(Ask::Leave)? {
-            Answer::Left => Ok(()),
-            _ => Err(CommError { message: "processes do not end together".into() }),
+        let Answer::Left = line.ask(Ask::Leave)? else {
+            return Err(CommError { message: "processes do not end together".into() });
         };
+        self.finished.store(true, Ordering::Relaxed);
         self.over.store(true, Ordering::Relaxed);
-        left
+        Ok(())
     }
 
     /// Ends all processes, this one with exit code `code`, which is what launchers then end with. May be called from any
     /// thread, whatever the others do.
     pub fn abort(&self, code: i32) -> ! {
+        if self.finished.load(Ordering::Relaxed) {
+            exit_now(code);
+        }
         self.over.store(true, Ordering::Relaxed);
         // Where MPI's own thread has gone or is stuck in a sum, this one calls.
         let _ = self.ask.send(Ask::Abort(code));
         thread::sleep(ABORTING);
         let _ = thread::Builder::new().spawn(move || raw::abort(code));
         thread::sleep(ABORTING);
-        raw::exit_now(code)
+        exit_now(code)
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Ends this process at once with this exit code; nothing runs that runs at an exit, so nothing can wait there. For a process
+/// that cannot [`abort`](Mpi::abort), since MPI does not start.
+pub fn exit_now(code: i32) -> ! {
+    raw::exit_now(code)
 }
 
 /// Who and where this process is.
@@ -244,8 +269,7 @@ impl Line {
     fn ask(&self, ask: Ask) -> Result<Answer, CommError> {
         // The thread may have said that all is lost, and ended, before it was asked.
         let sent = self.send(ask);
-        let heard = self.hear();
-        sent.and(heard)
+        self.hear().and_then(|heard| sent.map(|()| heard))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use crate::mpi::Flag;
 use crate::pulse::{Beat, Place, Verdict};
 use crate::raw::{self, World};
 
@@ -45,8 +46,8 @@ pub(crate) struct Talk {
     pub(crate) size: usize,
     pub(crate) asked: Receiver<Ask>,
     pub(crate) answers: Sender<Answer>,
-    /// Flags that are raised in all processes once they are in one.
-    pub(crate) shared: Vec<Arc<AtomicBool>>,
+    /// Flags that all processes learn of.
+    pub(crate) flags: Vec<Flag>,
     /// Counted up with every sign of life from all.
     pub(crate) beats: Arc<AtomicU64>,
 }
@@ -82,7 +83,7 @@ impl Talk {
         let mut since = Instant::now();
         loop {
             let said_at = place;
-            let said = Beat::of(said_at, self.shared.iter().map(|flag| flag.load(Ordering::Relaxed)));
+            let said = Beat::of(said_at, self.flags.iter().map(|flag| flag.own.load(Ordering::Relaxed)));
             self.world.begin_pulse(&said.to_sum())?;
             let heard = loop {
                 if let Some(sum) = self.world.pulse_has_ended()? {
@@ -98,9 +99,9 @@ impl Talk {
                 }
             };
             self.beats.fetch_add(1, Ordering::Relaxed);
-            for (flag, raised) in self.shared.iter().zip(heard.raised()) {
+            for (flag, raised) in self.flags.iter().zip(heard.raised()) {
                 if raised {
-                    flag.store(true, Ordering::Relaxed);
+                    flag.heard.store(true, Ordering::Relaxed);
                 }
             }
             match heard.verdict(said_at, self.size) {

@@ -34,13 +34,12 @@ pub(super) fn usages_name(passes: usize, rank: usize) -> String {
 
 /// Whether checkpoints have files of this name.
 fn is_ours(name: &str) -> bool {
-    let numbers = |name: &str, count: usize| {
-        let parts: Vec<&str> = name.split('-').collect();
-        parts.len() == count && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let number = |text: &str, digits: usize| text.len() >= digits && text.bytes().all(|byte| byte.is_ascii_digit());
     let middle = |prefix: &str| name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".bin"));
-    middle("state-").is_some_and(|rest| numbers(rest, 1))
-        || middle("usages-").is_some_and(|rest| numbers(rest, 2))
+    middle("state-").is_some_and(|passes| number(passes, 6))
+        || middle("usages-")
+            .and_then(|rest| rest.split_once('-'))
+            .is_some_and(|(passes, rank)| number(passes, 6) && number(rank, 5))
         || name == DRAFT
 }
 
@@ -141,7 +140,9 @@ mod tests {
     #[test]
     fn names_of_ours_are_known_and_no_others() {
         assert!(is_ours(&state_name(7)) && is_ours(&usages_name(1_234_567, 3)) && is_ours(DRAFT));
-        for name in ["state-.bin", "state-1.txt", "usages-1.bin", "usages-1-2-3.bin", "state-1a.bin", MANIFEST, "x"] {
+        let others =
+            ["state-1.bin", "state-000001.txt", "usages-000001.bin", "usages-000001-1.bin", "state-00000a.bin"];
+        for name in others.into_iter().chain([MANIFEST, "usages-000001-00002-3.bin", "x"]) {
             assert!(!is_ours(name), "{name}");
         }
     }
@@ -156,6 +157,17 @@ mod tests {
         let folder = folder_with(&[("a", "")]);
         let error = look(&folder.path().join("a")).unwrap_err();
         assert!(error.to_string().contains("it is a file"), "{error}");
+    }
+
+    #[test]
+    fn checkpoints_of_another_format_are_refused_by_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let fit = serde_json::from_str("{}").unwrap();
+        let mut later = Manifest::new(&fit, &[]);
+        later.version = 7;
+        later.write(folder.path()).unwrap();
+        let error = look(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("have format 7, but this version reads 1"), "{error}");
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub struct Plan {
     pub seed: u64,
     /// Compute threads; fewer than wanted where the budget does not carry more.
     pub threads: usize,
+    /// Threads of what is done gene by gene between passes; more than compute threads where there are fewer blocks than
+    /// threads.
+    pub pool_threads: usize,
     /// Compute threads wanted.
     pub threads_wanted: usize,
     /// Bytes read at once.
@@ -119,7 +122,8 @@ impl NmfConfig {
             sampled: matches!(init, Init::Sample { .. }),
             passes: self.max_passes - usize::from(matches!(init, Init::Sample { .. })),
         };
-        let streamed = |threads, segment| Held { threads, segment, usages: false, mapped: false, pinned: 0 };
+        let streamed =
+            |threads, segment| Held { threads, pool: threads, segment, usages: false, mapped: false, pinned: 0 };
         let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let wanted = machine.threads.min(shape.own_blocks().max(1));
 
@@ -135,6 +139,12 @@ impl NmfConfig {
                 lower_blocks: sizes.lower_blocks(),
             })?;
         let held = streamed(threads, segment_bytes);
+        // What has no block to fold can help with the genes.
+        let pool = match threads == wanted {
+            true => (threads..=machine.threads).rev().find(|&pool| sizes.peak(Held { pool, ..held }) <= machine.memory),
+            false => None,
+        };
+        let held = Held { pool: pool.unwrap_or(threads), ..held };
         let in_memory = sizes.peak(Held { usages: true, ..held }) <= machine.memory;
         let held = Held { usages: in_memory, ..held };
         let map_store = sizes.peak(Held { mapped: true, ..held }) <= machine.memory;
@@ -151,6 +161,7 @@ impl NmfConfig {
             tol: self.tol,
             seed: self.seed,
             threads,
+            pool_threads: held.pool,
             threads_wanted: machine.threads,
             segment_bytes,
             map_store,

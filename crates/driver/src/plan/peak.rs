@@ -66,6 +66,8 @@ pub(super) struct Sizes<'p> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) threads: usize,
+    /// Threads of loops over genes: as many, or more where there are fewer blocks than threads.
+    pub(super) pool: usize,
     /// Bytes of a segment.
     pub(super) segment: u64,
     pub(super) usages: bool,
@@ -83,7 +85,7 @@ impl Sizes<'_> {
     /// The smallest peak: one thread, one tile at a time, W on disk.
     pub(super) fn smallest(&self) -> u64 {
         let segment = self.smallest_segment();
-        self.peak(Held { threads: 1, segment, usages: false, mapped: false, pinned: 0 })
+        self.peak(Held { threads: 1, pool: 1, segment, usages: false, mapped: false, pinned: 0 })
     }
 
     /// The tallest blocks with which the smallest peak would be lower by a twentieth, or the lowest ones there can be, and
@@ -113,7 +115,8 @@ impl Sizes<'_> {
             Layout::Sparse => LANE_BYTES,
             Layout::Dense => LANE_BYTES + DENSE_LANE_BYTES,
         };
-        let lanes = held.threads as u64 * lane;
+        let idle = (held.pool - held.threads) as u64;
+        let lanes = held.threads as u64 * lane + idle * (LANE_BYTES / 2 + self.step());
         let (mapped, buffers) = match held.mapped {
             true => (shape.own_bytes, 0),
             false => (0, (held.threads * SEGMENTS) as u64 * segment),
@@ -154,11 +157,15 @@ impl Sizes<'_> {
         let block = 4 * (block_rows * self.k) as u64;
         let local =
             Local::bytes(self.shape.genes, block_rows, tile_rows, tile_nonzeros, self.k, stride(self.k)) + block;
-        // The update of H: cross products of a chunk in 64 and 32 bits, and the Gram matrix as the rules pack it.
-        let chunk = GENE_CHUNK.min(self.shape.genes);
-        let step = (12 * chunk * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64;
         let grams = gram_bytes(self.shape.genes, self.k) + 48 * (self.k * self.k) as u64;
-        factors + grams + ExactSum::bytes(self.shape.genes, stride(self.k)) + threads as u64 * (local + step)
+        factors + grams + ExactSum::bytes(self.shape.genes, stride(self.k)) + threads as u64 * (local + self.step())
+    }
+
+    /// What a thread needs in the update of H: cross products of a chunk in 64 and 32 bits, and the Gram matrix as the rules
+    /// pack it.
+    fn step(&self) -> u64 {
+        let chunk = GENE_CHUNK.min(self.shape.genes);
+        (12 * chunk * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64
     }
 
     /// The sample as gathered (gene and value), while it is packed, or packed with a factorization of it and the starts.

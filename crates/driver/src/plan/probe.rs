@@ -187,7 +187,7 @@ impl Probe {
     /// When the tiles do not decode, or the system gives no threads.
     pub fn pass_time(&self, plan: &Plan, shape: &DataShape) -> Result<PassTime, DriverError> {
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(plan.threads)
+            .num_threads(plan.pool_threads)
             .build()
             .map_err(|error| DriverError::Threads { message: error.to_string() })?;
         let (folding, update) = pool.install(|| self.run(plan))?;

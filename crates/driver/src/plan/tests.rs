@@ -51,7 +51,7 @@ fn a_process_among_many_needs_less_and_the_sample_stays_the_same() {
     assert_eq!(among.pass_bytes, alone.pass_bytes * 191 * 4096 / 50_000_000);
     // Twice as many processes as blocks: those that have one have one.
     let crowd = config.plan(&shape.shared_by(24_416), &machine(16, 64 << 10)).unwrap();
-    assert_eq!(crowd.threads, 1);
+    assert_eq!((crowd.threads, crowd.pool_threads), (1, 16));
 }
 
 #[test]

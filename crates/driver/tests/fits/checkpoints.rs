@@ -343,7 +343,7 @@ fn a_checkpoint_of_another_fit_is_refused_and_what_differs_is_named() {
 }
 
 #[test]
-fn when_to_stop_may_change_and_decides_as_if_it_had_been_so_from_the_beginning() {
+fn when_to_stop_may_change_and_looks_at_all_passes_made() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path(), &counts(900, 40, 3, 5), Layout::Sparse, 256);
     let config = || NmfConfig::new(3).with_solver(SolverSpec::Hals).with_init(InitSpec::Random);

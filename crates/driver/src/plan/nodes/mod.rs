@@ -1,16 +1,16 @@
 //! What a pass takes on many nodes, one process each, and where more of them stop helping.
 //!
 //! ```text
-//! seconds = max(folding, reading) of the slowest node + adding up the sums + update of H
+//! seconds = max(folding, reading) of the slowest node + meeting + adding up the sums + update of H
 //! ```
 //!
 //! - **Folding** is what the probe measured, for the stored entries of a node's share. Shares are cut as a fit cuts them,
 //!   into whole blocks, and threads take whole blocks: where a node has fewer blocks than threads, some stand still.
 //! - **Reading** is what a node's memory does not keep of its share, at the rate of its disk, and what all nodes together read
 //!   at the rate of the disk that they share, if they do.
+//! - **Meeting**: when all are done they tell each other whether one was interrupted.
 //! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors ([`Network`]).
-//! - **The update of H** is made by every node alike, so it does not get shorter; and longer where a node has fewer blocks, and
-//!   therefore works with fewer threads.
+//! - **The update of H** is made by every node alike, so it does not get shorter.
 //!
 //! The model is pure: what it knows of the machine was measured before. What it does not know of are nodes that differ, and
 //! other work on them or on the network.
@@ -83,6 +83,8 @@ pub struct OnNodes {
     pub folding: f64,
     /// Seconds of the slowest node's reading, which goes on meanwhile.
     pub reading: f64,
+    /// Seconds from when the slowest node is done until all know it.
+    pub joining: f64,
     /// Seconds in which the sums are added up over the network.
     pub summing: f64,
     /// Seconds of the update of H.
@@ -221,16 +223,16 @@ impl Nodes<'_> {
         let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.read_bytes() as f64 / rate);
         let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| nodes as f64 * plan.read_bytes() as f64 / rate);
         let reading = own_disk.max(shared_disk);
+        let joining = self.cluster.network.meeting(nodes);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());
-        // As many threads as fold: fewer where a node has few blocks.
-        let update = self.time.update * fewer;
-        let seconds = folding.max(reading) + summing + update;
+        let update = self.time.update * self.plan.pool_threads as f64 / plan.pool_threads as f64;
+        let seconds = folding.max(reading) + joining + summing + update;
 
         let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
         let parts = [
             (reading - folding, disk),
             (folding - even, Limit::Blocks),
-            (summing, Limit::Network),
+            (joining + summing, Limit::Network),
             (update, Limit::Update),
         ];
         let (largest, what) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are four");
@@ -242,6 +244,7 @@ impl Nodes<'_> {
             seconds,
             folding,
             reading,
+            joining,
             summing,
             update,
             efficiency: 1.0,

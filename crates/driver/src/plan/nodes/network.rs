@@ -1,6 +1,9 @@
 //! How long it takes to add up what all processes have.
 //!
-//! After a pass every process holds V bytes of integers, and all need their sum. The libraries know two ways, and take the
+//! First they meet: nobody waits inside the library, so all tell each other that they have come, twice ⌈log₂ R⌉ messages to
+//! and fro, and look for the answer now and then ([`LOOK`]).
+//!
+//! Then every process holds V bytes of integers, and all need their sum. The libraries know two ways, and take the
 //! better one (R processes, bandwidth β each way, latency α, γ seconds to add up a byte):
 //!
 //! ```text
@@ -14,9 +17,12 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Bytes of a piece, as `partwise-mpi` makes them. Open MPI sends what is beyond 128 KiB of a TCP message in one direction at a
-/// time, so larger pieces would leave up to half of a link idle (`docs/scaling.md`).
+/// Bytes of a piece, as `partwise-mpi` makes them.
 pub const PIECE_BYTES: u64 = 512 << 10;
+
+/// Seconds from one look to the next while a message is awaited, wake-ups of threads included: measured with `partwise-mpi` on
+/// fits that add up next to nothing.
+const LOOK: f64 = 100e-6;
 
 /// Of the bits on an Ethernet cable, those that are data: 1,448 of the 1,538 bytes of a full TCP packet with all around it.
 const PAYLOAD: f64 = 0.94;
@@ -37,20 +43,30 @@ pub struct Network {
 }
 
 impl Network {
-    /// Seconds until each of `processes` has the sum of what all have, `bytes` each.
+    /// Seconds until all of `processes` know that all have come.
+    pub fn meeting(&self, processes: usize) -> f64 {
+        4.0 * rounds(processes) * (self.latency + LOOK)
+    }
+
+    /// Seconds until each of `processes` has the sum of what all have, `bytes` each, meeting included.
     pub fn summing(&self, processes: usize, bytes: u64) -> f64 {
-        if processes < 2 || bytes == 0 {
+        if processes < 2 {
             return 0.0;
         }
-        let rounds = f64::from(usize::BITS - (processes - 1).leading_zeros());
+        let rounds = rounds(processes);
         let latencies = rounds * self.latency * bytes.div_ceil(PIECE_BYTES) as f64;
         let sending = bytes as f64 / (PAYLOAD * self.bandwidth);
         let adding = bytes as f64 * self.adding;
         let others = (processes - 1) as f64 / processes as f64;
         let halves = 2.0 * latencies + 2.0 * others * sending + adding;
         let whole = latencies + rounds * (sending + adding);
-        halves.min(whole)
+        self.meeting(processes) + halves.min(whole)
     }
+}
+
+/// ⌈log₂ of `processes`⌉.
+fn rounds(processes: usize) -> f64 {
+    f64::from(usize::BITS - processes.saturating_sub(1).leading_zeros())
 }
 
 /// Seconds a byte that this machine takes to add one list of integers to another in pieces, and to copy it to where the

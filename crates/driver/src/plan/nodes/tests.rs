@@ -44,7 +44,7 @@ fn one_node_is_the_plain_plan() {
     let cluster = Cluster { disk: Some(1e9), ..connected(GIGABIT) };
     asked(&shape(), 2048, cluster, |nodes| {
         let alone = nodes.on(1).unwrap();
-        assert_eq!((alone.summing, alone.efficiency, alone.folding), (0.0, 1.0, 80.0));
+        assert_eq!((alone.joining, alone.summing, alone.efficiency, alone.folding), (0.0, 0.0, 1.0, 80.0));
         assert_eq!((alone.cells, alone.peak_bytes), (4_096_000, nodes.plan.peak_bytes));
         assert_eq!(alone.reading, nodes.plan.read_bytes() as f64 / 1e9);
         assert_eq!(alone.seconds, 81.0);
@@ -56,13 +56,15 @@ fn an_infinite_network_leaves_the_update_and_the_cut() {
     asked(&shape(), 1 << 20, connected(FAST), |nodes| {
         // 1,000 blocks on 4 nodes of 8 threads: 250 blocks a node, 32 in turn where 31.25 would be even.
         let four = nodes.on(4).unwrap();
-        let expected = 80.0 / 4.0 * (32.0 * 8.0 / 250.0) + 1.0;
+        // Two meetings of twice four messages, each of which waits a look.
+        let expected = 80.0 / 4.0 * (32.0 * 8.0 / 250.0) + 2.0 * 8.0 * 100e-6 + 1.0;
         assert!((four.seconds - expected).abs() < 1e-9, "{} and {expected}", four.seconds);
         // 1,000 nodes have a block each: seven of eight threads have nothing to do.
         let most = nodes.on(1000).unwrap();
         assert!((most.folding - 80.0 / 1000.0 * 8.0).abs() < 1e-9 && most.blocks == 1, "{most:?}");
         assert_eq!((most.limit, nodes.largest_useful()), (Limit::Update, 1000));
-        assert_eq!(nodes.on(5000).unwrap().seconds, most.seconds);
+        let beyond = nodes.on(5000).unwrap();
+        assert_eq!((beyond.folding, beyond.update), (most.folding, most.update));
     });
 }
 
@@ -74,13 +76,14 @@ fn a_case_by_hand() {
     let sending = 3_203_200.0 / (0.94 * 125e6);
     let adding = 3_203_200.0 * 1e-9;
     // Eight processes: twice three rounds and 14/8 of the bytes beat three rounds of all bytes.
-    let eight = 2.0 * 3.0 * 7.0 * 50e-6 + 14.0 / 8.0 * sending + adding;
+    let meeting = |rounds: f64| 4.0 * rounds * (50e-6 + 100e-6);
+    let eight = meeting(3.0) + 2.0 * 3.0 * 7.0 * 50e-6 + 14.0 / 8.0 * sending + adding;
     assert!((GIGABIT.summing(8, bytes) - eight).abs() < 1e-12);
     // Two processes: one round of all bytes.
-    assert!((GIGABIT.summing(2, bytes) - (7.0 * 50e-6 + sending + adding)).abs() < 1e-12);
+    assert!((GIGABIT.summing(2, bytes) - (meeting(1.0) + 7.0 * 50e-6 + sending + adding)).abs() < 1e-12);
     // So few bytes that only the number of messages counts.
-    assert!((GIGABIT.summing(8, 8) - 3.0 * (50e-6 + 8.0 / (0.94 * 125e6) + 8e-9)).abs() < 1e-12);
-    assert_eq!((GIGABIT.summing(1, bytes), GIGABIT.summing(8, 0)), (0.0, 0.0));
+    assert!((GIGABIT.summing(8, 8) - meeting(3.0) - 3.0 * (50e-6 + 8.0 / (0.94 * 125e6) + 8e-9)).abs() < 1e-12);
+    assert_eq!((GIGABIT.summing(1, bytes), GIGABIT.meeting(1)), (0.0, 0.0));
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! What has to be the same in all processes, made sure of before they work.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use partwise::driver::comm::broadcast;
+use partwise::storage::{Layout, Store};
+
+use super::Job;
+use crate::failure::{Code, Failure};
+use crate::machine;
+use crate::options::Verb;
+
+impl Job {
+    /// Refuses what several processes cannot do together.
+    pub(crate) fn allows(&self, verb: Verb) -> Result<Verb, Failure> {
+        match verb {
+            Verb::Fit(_) => Ok(verb),
+            verb if self.is_alone() => Ok(verb),
+            _ => Err(Failure::usage("several processes work together on a fit only; run this without mpirun or srun")),
+        }
+    }
+
+    /// Refuses processes that were started in different ways: other versions of the program, or other arguments.
+    pub(super) fn check_program(&self) -> Result<(), Failure> {
+        let arguments = format!("{:?}", std::env::args_os().skip(1).collect::<Vec<_>>());
+        self.same("arguments", &arguments, Code::Usage)?;
+        let program =
+            checksum().map_err(|error| Failure::new(Code::Io, format!("cannot read the program itself: {error}")));
+        let program = self.agree(program)?;
+        self.same("builds of partwise", &format!("{}, checksum {program:08x}", env!("CARGO_PKG_VERSION")), Code::Usage)
+    }
+
+    /// Refuses stores that do not hold the same data, and for dense data, whose products differ in the last bit from CPU to CPU,
+    /// nodes with other CPUs; and more processes than have something to do.
+    pub(crate) fn check_store(&self, store: &Store) -> Result<(), Failure> {
+        if self.is_alone() {
+            return Ok(());
+        }
+        let path = store.path().display();
+        self.same(&format!("data in {path}"), &format!("fingerprint {}", store.fingerprint()), Code::BadData)?;
+        if store.layout() == Layout::Dense {
+            self.same("kinds of CPU, on which dense data give other bits", &machine::cpu_in_full(), Code::Usage)?;
+        }
+        let (size, most) = (self.comm().size(), store.blocks());
+        let refusal = || {
+            Failure::usage(format!(
+                "{path} has {most} row blocks, so {size} processes are too many: start {most} at most, or convert it with fewer \
+                 --block-rows"
+            ))
+        };
+        self.agree(if size > most { Err(refusal()) } else { Ok(()) })
+    }
+
+    /// Refuses when `mine` is not what process 0 has; `what` names such things, in the plural.
+    fn same(&self, what: &str, mine: &str, code: Code) -> Result<(), Failure> {
+        let first = broadcast(self.comm(), mine.as_bytes()).map_err(Failure::lost)?;
+        let first = String::from_utf8_lossy(&first);
+        let rank = self.comm().rank();
+        let refusal =
+            || Failure::new(code, format!("process {rank} and process 0 have different {what}: {mine}, not {first}"));
+        self.agree(if first == mine { Ok(()) } else { Err(refusal()) })
+    }
+}
+
+/// The CRC-32C of the running program.
+fn checksum() -> io::Result<u32> {
+    let mut file = File::open("/proc/self/exe")?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut sum = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(sum),
+            count => sum = crc32c::crc32c_append(sum, &buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Several processes of the program working as one: how they come together, agree, and end.
+//!
+//! | file        | question                                                        |
+//! |-------------|-----------------------------------------------------------------|
+//! | `launcher`  | has a launcher started others beside this process?              |
+//! | `processes` | what is needed of MPI, and what is there in a program without?  |
+//! | `handshake` | what has to be the same in all processes?                       |
+//! | `share`     | what may one process take of a node that it is on with others?  |
+//!
+//! A failure that all know of ends in all of them, and one says it. A failure that one process has for itself, while the others may
+//! be anywhere, is said by that one, which then ends the others.
+
+mod handshake;
+mod launcher;
+mod processes;
+mod share;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
+
+use partwise::driver::comm::{Comm, Solo, gather};
+
+use crate::failure::{Code, Failure, say};
+use crate::interrupt::Interrupt;
+use crate::machine;
+use processes::{Processes, exit_now};
+
+pub(crate) use launcher::Launcher;
+pub(crate) use share::Share;
+
+/// Between the processes that may find the same thing at once: the first to speak ends the others before they do.
+const TURN: Duration = Duration::from_millis(50);
+const MOST_TURNS: u32 = 20;
+
+/// For the panic hook and the watchdogs, which nothing can be handed to.
+static JOB: OnceLock<Job> = OnceLock::new();
+
+/// The processes of this run.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Where there are several.
+    processes: Option<Processes>,
+    share: Share,
+    /// What to say about how the processes lie on the node, if anything.
+    remark: Option<String>,
+}
+
+impl Job {
+    /// Of the one process that there is.
+    pub(crate) fn alone() -> &'static Job {
+        JOB.get_or_init(|| Job { processes: None, share: Share::WHOLE, remark: None })
+    }
+
+    /// Of those that `launcher` has started. Signals that reach one reach all; when none has been heard for `patience`, or MPI hangs,
+    /// this one ends them all.
+    ///
+    /// # Errors
+    ///
+    /// When the processes do not come together. The failure has been said then, by one of them.
+    #[cfg_attr(
+        not(feature = "mpi"),
+        expect(unreachable_code, unused_assignments, reason = "without MPI there are never several")
+    )]
+    pub(crate) fn of(
+        launcher: Launcher,
+        interrupt: &Interrupt,
+        patience: Option<Duration>,
+    ) -> Result<&'static Job, ExitCode> {
+        let refuse = |message: &str| {
+            // Whoever ends first may have the launcher end the others.
+            if launcher.is_first() {
+                say(message);
+            } else {
+                sleep(20 * TURN);
+            }
+            exit_now(Code::Unavailable as i32)
+        };
+        let (name, size) = (launcher.name, launcher.size);
+        let lost = move || lost(launcher.rank, patience.unwrap_or_default());
+        let processes = match processes::start(interrupt, patience, lost) {
+            Ok(processes) => processes,
+            Err(message) => refuse(&format!("{name} has started {size} processes, but {message}")),
+        };
+        if processes.size() != size {
+            refuse(&format!(
+                "{name} has started {size} processes, but MPI sees {}; {}",
+                processes.size(),
+                launcher.remedy()
+            ));
+        }
+        let mut job = Job { processes: Some(processes), share: Share::WHOLE, remark: None };
+        let divided = job.divide(launcher);
+        let job = JOB.get_or_init(|| job);
+        let ready = divided.and_then(|()| job.check_program());
+        ready.map(|()| job).map_err(|failure| job.end(Err(failure)))
+    }
+
+    /// Finds out what this process may take of its node.
+    fn divide(&mut self, launcher: Launcher) -> Result<(), Failure> {
+        let Some(processes) = &self.processes else { return Ok(()) };
+        let cores = share::cores(self.comm(), processes.node(), &machine::cpus_allowed()).map_err(Failure::lost)?;
+        self.share = Share { processes: processes.node_size(), cores: Some(cores) };
+        let (here, all) = (processes.node_size(), machine::cpus_of_node());
+        if launcher.binds_to_one_core() && 2 * cores * here <= all {
+            let each = all / here;
+            self.remark = Some(format!(
+                "each process may use {cores} of the {all} cores of its node: {} binds so unless told otherwise; for all of \
+                 them: --map-by ppr:{here}:node:pe={each}, or --bind-to none",
+                launcher.name
+            ));
+        }
+        Ok(())
+    }
+
+    /// What processes say to each other.
+    pub(crate) fn comm(&self) -> &dyn Comm {
+        match &self.processes {
+            Some(processes) => processes,
+            None => &Solo,
+        }
+    }
+
+    /// Whether there is no other process.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.processes.is_none()
+    }
+
+    /// Whether this is the process that speaks for all.
+    pub(crate) fn leads(&self) -> bool {
+        self.comm().rank() == 0
+    }
+
+    /// What this process may take of its node.
+    pub(crate) fn share(&self) -> Share {
+        self.share
+    }
+
+    /// What the user should know about how the processes lie on their nodes.
+    pub(crate) fn remark(&self) -> Option<&str> {
+        self.remark.as_deref().filter(|_| self.leads())
+    }
+
+    /// The largest of what the processes have.
+    pub(crate) fn largest(&self, mine: u64) -> Result<u64, Failure> {
+        let all = gather(self.comm(), mine as i64).map_err(Failure::lost)?;
+        Ok(all.into_iter().max().map_or(mine, |most| most as u64))
+    }
+
+    /// What this process has done, if all have; otherwise all fail alike, and the first that failed by itself says why.
+    ///
+    /// # Errors
+    ///
+    /// When this or another process has failed.
+    pub(crate) fn agree<T>(&self, mine: Result<T, Failure>) -> Result<T, Failure> {
+        let Some(processes) = &self.processes else { return mine };
+        let codes = gather(processes, mine.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
+        let codes = codes.map_err(Failure::lost)?;
+        let Some(first) = codes.iter().position(|&code| code > 0) else { return mine };
+        match mine {
+            // What all have is no node's.
+            Err(failure) if first == processes.rank() => Err(match codes.iter().all(|&code| code == codes[first]) {
+                true => failure.agreed(),
+                false => failure.at(processes.node()).agreed(),
+            }),
+            _ => Err(Failure::elsewhere(Code::of_exit(codes[first] as i32).unwrap_or(Code::Defect)).agreed()),
+        }
+    }
+
+    /// Ends this process, and the others, as `result` says.
+    pub(crate) fn end(&self, result: Result<(), Failure>) -> ExitCode {
+        let Some(processes) = &self.processes else {
+            return result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS);
+        };
+        let code = match result {
+            Err(failure) if !failure.is_agreed() => self.end_all(failure),
+            Err(failure) => failure.report(),
+            Ok(()) => ExitCode::SUCCESS,
+        };
+        match processes.finish() {
+            Ok(()) => code,
+            Err(error) => self.end_all(Failure::lost(error)),
+        }
+    }
+
+    /// Ends all processes because of what this one has met, which it says unless another does.
+    fn end_all(&self, failure: Failure) -> ! {
+        let Some(processes) = &self.processes else { exit_now(failure.code() as i32) };
+        sleep(turn(processes.rank()) + failure.patience());
+        let failure = failure.at(processes.node());
+        failure.report();
+        processes.abort(failure.code() as i32)
+    }
+}
+
+/// When the process of this rank speaks.
+fn turn(rank: usize) -> Duration {
+    TURN * (rank as u32).min(MOST_TURNS)
+}
+
+/// The name of this node for a line about this process, where there are several.
+pub(crate) fn place() -> String {
+    let processes = JOB.get().and_then(|job| job.processes.as_ref());
+    processes.map_or_else(String::new, |processes| format!("node {}: ", processes.node()))
+}
+
+/// Ends all processes at once, from whatever thread, if there are several.
+pub(crate) fn abort_others(code: Code) {
+    if let Some(processes) = JOB.get().and_then(|job| job.processes.as_ref()) {
+        processes.abort(code as i32);
+    }
+}
+
+/// Ends this process and all others, from whatever thread.
+pub(crate) fn abort(code: Code) -> ! {
+    abort_others(code);
+    exit_now(code as i32)
+}
+
+/// There was no sign of life from all processes for `patience`.
+fn lost(rank: usize, patience: Duration) {
+    stuck(
+        rank,
+        format!(
+            "no sign of life from all processes for {} s: one is frozen, or a node or the network is lost (--watchdog SECONDS \
+             says how long to wait)",
+            patience.as_secs()
+        ),
+    )
+}
+
+/// Nothing has moved in this process for `patience`.
+pub(crate) fn idle(patience: Duration) -> ! {
+    let rank = JOB.get().map_or(0, |job| job.comm().rank());
+    stuck(
+        rank,
+        format!(
+            "nothing has moved for {} s: a disk that does not answer, or a machine with no time for this process (--watchdog \
+             SECONDS says how long to wait)",
+            patience.as_secs()
+        ),
+    )
+}
+
+/// Says it, when it is this process's turn, and ends all.
+fn stuck(rank: usize, message: String) -> ! {
+    sleep(turn(rank));
+    // In a thread: a stderr that nobody reads any more must not keep the process.
+    let _ = std::thread::Builder::new().spawn(move || say(&format!("{}{message}", place())));
+    sleep(10 * TURN);
+    abort(Code::Stuck)
+}
