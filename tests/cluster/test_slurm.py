@@ -35,7 +35,8 @@ def fit(slurm, job, tmp_path):
             until(60, lambda: f"no checkpoint\n{self.said}", (tmp_path / "result.checkpoint/manifest.json").exists)
 
         def ends(self, state="COMPLETED", code=0, seconds=150):
-            assert slurm.ends(self.number, seconds, self.log) == (state, code), self.said
+            got = slurm.ends(self.number, seconds, self.log)
+            assert got[0] == state and code in (got[1], None), f"{got}\n{self.said}"
 
         def nodes(self):
             """The nodes of each start."""
@@ -98,7 +99,7 @@ def test_a_job_whose_rank_is_killed_or_frozen_goes_on(fit, slurm):
     on = lambda: slurm.on(slurm.names[1], str(fit.result.name))
     os.kill(on()[0], signal.SIGKILL)
     until(60, lambda: fit.said, lambda: len(fit.nodes()) == 2 and on())
-    assert "ended with exit code 137" in fit.said and "queued again: a rank was killed" in fit.said
+    assert "ended with exit code 137" in fit.said and "queued again: a rank was killed" in fit.said, fit.said
     began = int(re.findall(r"\(pass (\d+)\)", fit.said)[-1])
     until(60, lambda: fit.said, lambda: newest(fit) > began)
     os.kill(on()[0], signal.SIGSTOP)
@@ -148,7 +149,7 @@ def test_a_job_that_gets_no_further_stops(fit, slurm):
 def test_a_cancelled_job_stays_away(fit, slurm):
     fit.submit("-N 2").under_way()
     slurm.run(f"scancel {fit.number}", fit.folder)
-    fit.ends("CANCELLED")
+    fit.ends("CANCELLED", code=None)
     time.sleep(1)
     assert slurm.state(fit.number) == "CANCELLED"
     assert "queued again" not in fit.said and "The same sbatch line goes on from pass" in fit.said
