@@ -140,10 +140,10 @@ impl NmfConfig {
                 lower_blocks: sizes.lower_blocks(),
             })?;
         let held = streamed(threads, segment_bytes);
-        // What has no block to fold can help with the genes, of which each takes a chunk.
-        let most = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK));
+        // What has no block to fold can help with the genes, as long as there are chunks of them.
+        let useful = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK)).max(threads);
         let pool = match threads == wanted {
-            true => (threads..=most).rev().find(|&pool| sizes.peak(Held { pool, ..held }) <= machine.memory),
+            true => (threads..=useful).rev().find(|&pool| sizes.peak(Held { pool, ..held }) <= machine.memory),
             false => None,
         };
         let held = Held { pool: pool.unwrap_or(threads), ..held };
