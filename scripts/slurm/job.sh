@@ -229,6 +229,11 @@ job_run() {
 
 # Decides what becomes of the job: done, queued again, or stopped.
 job_end() {
+  # MPICH's mpirun (4.0) may end with 0 after a TERM. The result is renamed into place last: without it nothing is done.
+  if [ "$code" = 0 ] && [ ! "$result" -nt "$starts" ]; then
+    say "the launcher says 0, but there is no result"
+    code=143
+  fi
   case $code in
     0)
       rm -f "$starts"

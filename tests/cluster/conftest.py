@@ -30,29 +30,26 @@ class Mpi:
     name: str
     binary: pathlib.Path
 
-    def command(self, hosts, names, arguments):
-        """The command line that runs `partwise ARGUMENTS` with a rank on each of the hosts `names`."""
-        return f"{self.launcher(hosts)} {self.ranks(names, arguments)}"
-
-    def launcher(self, hosts):
-        """mpirun with everything that concerns the hosts."""
+    def command(self, hosts, *groups):
+        """A command line for each group, (names of hosts, arguments): `partwise ARGUMENTS` with a rank on each of these hosts."""
         agent = lab.SCRIPTS / "vhosts-rsh"
+        names = [name for group, _ in groups for name in group]
         if self.name == "mpich":
             # Debian's MPICH rides on UCX, which has to be told which network leads to the others.
-            return f"exec env UCX_TLS=self,tcp UCX_NET_DEVICES=eth0 mpirun.mpich -launcher rsh -launcher-exec {agent} -iface eth0"
-        return (
-            f"exec mpirun.openmpi --allow-run-as-root --mca plm_rsh_agent {agent} --mca btl self,vader,tcp "
-            f"--mca oob_tcp_if_include {hosts.net}.0/24 --mca btl_tcp_if_include {hosts.net}.0/24 "
-            # A node whose cable is cut is given up after 5 + 3 · 2 seconds.
-            "--mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3 "
-            # All hosts share the machine's cores: a rank that waits must leave its core to the others.
-            "--mca mpi_yield_when_idle 1 --bind-to none"
-        )
-
-    def ranks(self, names, arguments):
-        """A rank on each of the hosts `names`; several of these may be joined by a colon."""
-        option = "-hosts" if self.name == "mpich" else "--host"
-        return f"-np {len(names)} {option} {','.join(names)} {self.binary} {' '.join(map(str, arguments))}"
+            launcher = (
+                f"exec env UCX_TLS=self,tcp UCX_NET_DEVICES=eth0 mpirun.mpich -launcher rsh -launcher-exec {agent} -iface eth0 "
+                f"-hosts {','.join(names)}"
+            )
+        else:
+            launcher = (
+                f"exec mpirun.openmpi --allow-run-as-root --mca plm_rsh_agent {agent} --mca btl self,vader,tcp "
+                f"--mca oob_tcp_if_include {hosts.net}.0/24 --mca btl_tcp_if_include {hosts.net}.0/24 "
+                # A node whose cable is cut is given up after 5 + 3 · 2 seconds.
+                "--mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3 "
+                # All hosts share the machine's cores: a rank that waits must leave its core to the others.
+                f"--mca mpi_yield_when_idle 1 --bind-to none --host {','.join(names)}"
+            )
+        return f"{launcher} " + " : ".join(f"-np {len(group)} {self.binary} {' '.join(map(str, words))}" for group, words in groups)
 
 
 def binary(name):
@@ -94,7 +91,6 @@ class Job:
     store: pathlib.Path
     passes: int
     digest: str
-    seconds: float
 
     @property
     def options(self):
@@ -110,20 +106,36 @@ def one_process(program, store, passes):
 
 def simulate(program, folder, cells):
     source, store = folder / "counts.h5ad", folder / "counts.pw"
-    subprocess.run([program, "simulate", "--kind", "counts", "--cells", str(cells), "--genes", "2000", "--programs", "12", "-o", source], check=True, capture_output=True)
+    data = ["--kind", "counts", "--cells", str(cells), "--genes", "2000", "--programs", "12"]
+    subprocess.run([program, "simulate", *data, "-o", source], check=True, capture_output=True)
     subprocess.run([program, "convert", source, "-o", store, "--block-rows", "1024"], check=True, capture_output=True)
     source.unlink()
     return store
 
 
 @pytest.fixture(scope="session")
-def job(openmpi, tmp_path_factory):
-    """A fit of about ten seconds on this machine, whatever its speed: long enough to be disturbed in the middle."""
+def lasting(openmpi, tmp_path_factory):
+    """Gives fits that take about so many seconds on this machine, whatever its speed, so that they can be disturbed."""
     store = simulate(openmpi.binary, tmp_path_factory.mktemp("data"), 40_000)
-    _, seconds = one_process(openmpi.binary, store, 10)
-    passes = max(20, round(10 * 10 / seconds))
-    digest, seconds = one_process(openmpi.binary, store, passes)
-    return Job(store, passes, digest, seconds)
+    _, took = one_process(openmpi.binary, store, 10)
+
+    def fit(seconds):
+        passes = max(20, round(10 * seconds / took))
+        return Job(store, passes, one_process(openmpi.binary, store, passes)[0])
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def job(lasting):
+    """For Slurm: long enough to be there when a signal comes."""
+    return lasting(8)
+
+
+@pytest.fixture(scope="session")
+def short(lasting):
+    """For mpirun."""
+    return lasting(3)
 
 
 def digest(result):

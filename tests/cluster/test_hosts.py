@@ -9,23 +9,23 @@ from conftest import digest, simulate
 from lab import until
 
 # Codes of a launcher whose ranks were killed, or whose host is gone.
-KILLED = {"openmpi": {137}, "mpich": {9, 137}}
+KILLED = {"openmpi": {137}, "mpich": {9, 137, 255}}
 LOST = {"openmpi": {205, 76, 137}, "mpich": {7, 9, 76, 137, 255}}
 
 
 @pytest.fixture
-def fit(mpi, hosts, job, tmp_path):
-    """Fits the job's store on some of the hosts, a thread a rank, with a checkpoint every few passes."""
+def fit(mpi, hosts, short, tmp_path):
+    """Fits the store on some of the hosts, a thread a rank, with a checkpoint every few passes."""
 
     class Fit:
         result, checkpoint, folder = tmp_path / "result.h5ad", tmp_path / "checkpoint", tmp_path
 
-        def arguments(self, *extra, store=job.store):
+        def arguments(self, *extra, store=short.store):
             files = ["-o", self.result, "--checkpoint", self.checkpoint, "--checkpoint-every", "4", "--resume"]
-            return ["fit", store, *job.options, "--threads", "1", "--memory", "512M", "--quiet", *files, *extra]
+            return ["fit", store, *short.options, "--threads", "1", "--memory", "512M", "--quiet", *files, *extra]
 
         def start(self, names=hosts.names, *extra):
-            return hosts.start(names[0], mpi.command(hosts, names, self.arguments(*extra)), tmp_path)
+            return hosts.start(names[0], mpi.command(hosts, (names, self.arguments(*extra))), tmp_path)
 
         def under_way(self, run):
             until(60, lambda: f"no checkpoint\n{run.said}", (self.checkpoint / "manifest.json").exists)
@@ -36,7 +36,7 @@ def fit(mpi, hosts, job, tmp_path):
             assert run.ends(120) == 0, run.said
             said = json.loads(run.out.read_text())
             assert said["resumed_from_pass"] > 0 and said["ranks"] == ranks
-            assert said["digest"] == digest(self.result) == job.digest
+            assert said["digest"] == digest(self.result) == short.digest
 
     return Fit()
 
@@ -49,33 +49,33 @@ def the_line(run):
 
 
 @pytest.mark.quick
-def test_four_hosts_end_on_the_digest_of_one_process(fit, job, hosts):
+def test_four_hosts_end_on_the_digest_of_one_process(fit, short, hosts):
     run = fit.start(hosts.names, "--json")
     assert run.ends(120) == 0, run.said
     said = json.loads(run.out.read_text())
     assert (said["ranks"], len(said["rows_per_rank"]), sum(said["rows_per_rank"])) == (4, 4, said["cells"])
-    assert said["digest"] == digest(fit.result) == job.digest
+    assert said["digest"] == digest(fit.result) == short.digest
     run.leaves_nothing()
 
 
 @pytest.mark.quick
-def test_a_store_that_one_node_lacks_is_reported_with_node_and_path(fit, job, hosts, tmp_path):
+def test_a_store_that_one_node_lacks_is_reported_with_node_and_path(fit, short, hosts, tmp_path):
     lacking = hosts.names[2]
     (tmp_path / "empty").mkdir()
-    hosts.do("bind", lacking, tmp_path / "empty", job.store.parent)
+    hosts.do("bind", lacking, tmp_path / "empty", short.store.parent)
     try:
         run = fit.start()
         assert run.ends(20) == 66, run.said
     finally:
         hosts.do("unbind", lacking)
-    assert lacking in the_line(run) and str(job.store) in the_line(run)
+    assert lacking in the_line(run) and str(short.store) in the_line(run)
     assert not fit.result.exists()
     run.leaves_nothing()
 
 
 def test_ranks_with_different_arguments_are_refused(fit, mpi, hosts):
     two, others = hosts.names[:2], hosts.names[2:]
-    command = f"{mpi.launcher(hosts)} {mpi.ranks(two, fit.arguments())} : {mpi.ranks(others, fit.arguments('--scale', 'std'))}"
+    command = mpi.command(hosts, (two, fit.arguments()), (others, fit.arguments("--scale", "std")))
     run = hosts.start(hosts.names[0], command, fit.folder)
     assert run.ends(20) == 2, run.said
     assert "argument" in the_line(run)
@@ -85,7 +85,7 @@ def test_ranks_with_different_arguments_are_refused(fit, mpi, hosts):
 
 def test_more_ranks_than_blocks_are_refused_with_the_largest_useful_number(fit, mpi, hosts, tmp_path):
     store = simulate(mpi.binary, tmp_path, 2_000)  # two blocks
-    run = hosts.start(hosts.names[0], mpi.command(hosts, hosts.names, fit.arguments(store=store)), tmp_path)
+    run = hosts.start(hosts.names[0], mpi.command(hosts, (hosts.names, fit.arguments(store=store))), tmp_path)
     assert run.ends(20) == 2, run.said
     assert " 2 " in the_line(run) and " 4 " in the_line(run)
     run.leaves_nothing()
@@ -146,10 +146,12 @@ def test_usr1_leaves_a_checkpoint_that_two_ranks_continue(fit, mpi, hosts):
     fit.goes_on(2)
 
 
-def test_term_to_the_launcher_ends_everything_and_the_next_goes_on(fit, hosts):
+def test_term_to_the_launcher_ends_everything_and_the_next_goes_on(fit, mpi, hosts):
     run = fit.start()
     fit.under_way(run)
     run.send(signal.SIGTERM)
-    assert run.ends(20) != 0, run.said
+    # MPICH's mpirun may end with 0 although every rank ended with 75: that there is no result tells.
+    assert run.ends(20) != 0 or mpi.name == "mpich", run.said
+    assert not fit.result.exists()
     run.leaves_nothing()
     fit.goes_on(4)

@@ -91,9 +91,9 @@ def test_one_rank_asks_for_no_mpi(job):
     assert "srun --mpi=none" in job('job_init atlas.pw; job_launch; echo "${launch[*]}"', SLURM_NTASKS="1", SLURM_JOB_NUM_NODES="1")[1]
 
 
-def ends(job, code, state="RUNNING", **variables):
+def ends(job, code, state="RUNNING", work=":", **variables):
     job.command("scontrol", f'echo "$@" >>calls; echo "   JobState={state} Reason=None"')
-    got, said = job(f"job_init atlas.pw -o atlas.h5ad; job_start; code={code}; job_end", **variables)
+    got, said = job(f"job_init atlas.pw -o atlas.h5ad; job_start; {work}; code={code}; job_end", **variables)
     calls = job.folder / "calls"
     again = calls.exists() and "requeue 12" in calls.read_text()
     calls.unlink(missing_ok=True)
@@ -106,7 +106,8 @@ def test_a_job_is_queued_again_only_where_that_may_help(job):
         assert ends(job, code)[:2] == (code, True)
     for code in (2, 65, 66, 69, 70, 73, 74, 130):
         assert ends(job, code)[:2] == (code, False)
-    assert ends(job, 0)[:2] == (0, False)
+    assert ends(job, 0)[:2] == (143, True), "without a result nothing is done, whatever the launcher says"
+    assert ends(job, 0, work="sleep 1; touch atlas.h5ad")[:2] == (0, False)
     for state in ("COMPLETING", "CANCELLED", "TIMEOUT"):
         got, again, said = ends(job, 75, state)
         assert (got, again) == (75, False) and "The same sbatch line goes on" in said
