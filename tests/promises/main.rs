@@ -6,6 +6,7 @@ mod bits;
 mod command_line;
 mod foresight;
 mod killed;
+mod launched;
 mod leaves_nothing;
 mod memory;
 mod nodes;

@@ -45,6 +45,12 @@ impl Folder {
         Ran::from(self.command(line).output().expect("the program starts"))
     }
 
+    /// Runs `partwise LINE` in a changed environment.
+    #[cfg(not(feature = "mpi"))]
+    pub(crate) fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Ran {
+        Ran::from(self.command(line).envs(variables.iter().copied()).output().expect("the program starts"))
+    }
+
     /// Starts `partwise LINE` and goes on.
     pub(crate) fn start(&self, line: &str) -> Child {
         self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")

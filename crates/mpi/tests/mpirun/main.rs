@@ -3,6 +3,7 @@
 //! `cargo test --release -p partwise-mpi --features mpi`. The launcher is `mpirun`, or what `PARTWISE_MPIRUN` says (`mpirun.mpich`
 //! for a build by `MPICC=mpicc.mpich`). This program starts itself under it, once for every case; `mpirun -np 2 PROGRAM
 //! --case measure` says how fast sums are and what the pulse costs.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
 mod cases;
 mod measure;
