@@ -214,6 +214,8 @@ pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let what = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+        // The others may have come to the same place.
+        launch::wait_for_turn();
         say(&format!(
             "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
             launch::place(),

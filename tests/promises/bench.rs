@@ -221,6 +221,30 @@ fn ctrl_c_leaves_nothing() {
 }
 
 #[test]
+fn what_a_killed_run_left_goes_with_the_next_and_what_a_live_one_needs_stays() {
+    let folder = with_store();
+    let before = folder.names();
+    let long = "bench x.pw -k 3 --passes 1000 --rounds 1000 --block-rows 256,512";
+    let mut killed = folder.start(long);
+    wait_for_a_new_name(&folder, &before, &mut killed);
+    std::thread::sleep(Duration::from_millis(100));
+    killed.kill().and_then(|()| killed.wait()).expect("the program is killed");
+    let left = folder.names();
+    assert_ne!(left, before);
+
+    let mut live = folder.start(long);
+    wait_for_a_new_name(&folder, &left, &mut live);
+    std::thread::sleep(Duration::from_millis(100));
+    folder.ok("bench x.pw -k 3 --passes 1 --rounds 1 --block-rows 256,512");
+    let with_live = folder.names();
+    assert_eq!(with_live.len(), before.len() + 1, "{left:?} became {with_live:?}");
+    assert!(live.try_wait().expect("the program's state").is_none(), "its copies were taken from it");
+    live.kill().and_then(|()| live.wait()).expect("the program is killed");
+    folder.ok("bench x.pw -k 3 --passes 1 --rounds 1 --block-rows 256,512");
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
 fn a_disk_without_room_is_said_before_anything_is_copied() {
     let folder = with_store();
     let small = folder.path("small");

@@ -1,6 +1,6 @@
 //! The store in blocks of other heights, in a folder that goes when it is done with.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use partwise::driver::DataShape;
@@ -13,6 +13,9 @@ use crate::{machine, output};
 
 /// What a file system needs besides the bytes of files, for each copy: blocks that are not full, folders.
 const SLACK_BYTES: u64 = 1 << 20;
+
+/// Held locked in the folder of the copies, so that what a killed run left can be told from what another one needs.
+const LOCK: &str = "running.lock";
 
 /// A store for every height; those that had to be made are removed when this is dropped.
 pub(super) struct Copies {
@@ -39,7 +42,9 @@ impl Copies {
         let whole = store.path().canonicalize().map_err(|error| StorageError::io("find", store.path(), error))?;
         let parent = parent.unwrap_or_else(|| output::folder(&whole));
         let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
-        let path = parent.join(format!("{name}.bench-{}", std::process::id()));
+        let begin = format!("{name}.bench-");
+        remove_left(parent, &begin);
+        let path = parent.join(format!("{begin}{}", std::process::id()));
         output::check(&path, false)?;
 
         let missing: Vec<usize> = heights.iter().copied().filter(|&rows| rows != store.block_rows()).collect();
@@ -57,7 +62,7 @@ impl Copies {
 
     /// The folder of the copies.
     pub(super) fn folder(&self) -> &Path {
-        &self.folder.0
+        &self.folder.path
     }
 
     /// The store in blocks of `block_rows` rows, one of the heights that were asked for.
@@ -90,13 +95,38 @@ fn check_space(folder: &Path, needed: u64, copies: usize) -> Result<(), Failure>
     ))
 }
 
+/// Removes folders of copies that killed runs have left in `parent`, as far as they can be removed: nothing depends on it.
+fn remove_left(parent: &Path, begin: &str) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().and_then(|name| name.strip_prefix(begin)).is_some_and(is_number);
+        let lock = entry.path().join(LOCK);
+        if ours && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u32>().is_ok()
+}
+
 /// A folder that is removed when dropped.
-struct Folder(PathBuf);
+struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
 
 impl Folder {
     fn make(path: PathBuf) -> Result<Self, Failure> {
-        match fs::create_dir(&path) {
-            Ok(()) => Ok(Folder(path)),
+        let locked = || {
+            fs::create_dir(&path)?;
+            let lock = File::create(path.join(LOCK))?;
+            // On file systems without locks nothing that was left is removed, either.
+            let _ = lock.try_lock();
+            Ok::<_, std::io::Error>(lock)
+        };
+        match locked() {
+            Ok(lock) => Ok(Folder { path, _lock: lock }),
             Err(error) => Err(Failure::new(
                 Code::Io,
                 format!("{}: cannot create: {error}; choose a folder to write to with --tmp DIR", path.display()),
@@ -108,6 +138,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // Nobody is left to tell; after an orderly end it is gone already.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -41,7 +41,8 @@ impl Stored {
         match look(source, path, force)? {
             Found::Current(store) => {
                 progress.note(&format!("{shown}: made from this input earlier and used again"));
-                sweep(path)?;
+                // Where it may not be removed it does no harm.
+                let _ = sweep(path);
                 return Ok(Stored { store: *store, converting: Duration::ZERO });
             }
             Found::Outdated => progress.note(&format!("{shown}: the input has changed since; converting it again")),

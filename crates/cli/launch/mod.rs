@@ -16,7 +16,7 @@ mod processes;
 mod share;
 
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -30,9 +30,11 @@ use processes::{Processes, exit_now};
 pub(crate) use launcher::Launcher;
 pub(crate) use share::Share;
 
-/// Between the processes that may find the same thing at once: the first to speak ends the others before they do.
-const TURN: Duration = Duration::from_millis(50);
-const MOST_TURNS: u32 = 20;
+/// Between the processes that may find the same thing at once: as long as it takes the first to speak and to end the others.
+const TURN: Duration = Duration::from_millis(700);
+const MOST_TURNS: u32 = 7;
+/// How long a line may take to be written.
+const SPEAKING: Duration = Duration::from_millis(500);
 
 /// For the panic hook and the watchdogs, which nothing can be handed to.
 static JOB: OnceLock<Job> = OnceLock::new();
@@ -73,7 +75,7 @@ impl Job {
             if launcher.is_first() {
                 say(message);
             } else {
-                sleep(20 * TURN);
+                sleep(2 * TURN);
             }
             exit_now(Code::Unavailable as i32)
         };
@@ -199,6 +201,11 @@ fn turn(rank: usize) -> Duration {
     TURN * (rank as u32).min(MOST_TURNS)
 }
 
+/// Waits until it is this process's turn to speak: at once where there is one.
+pub(crate) fn wait_for_turn() {
+    sleep(JOB.get().map_or(Duration::ZERO, |job| turn(job.comm().rank())));
+}
+
 /// The name of this node for a line about this process, where there are several.
 pub(crate) fn place() -> String {
     let processes = JOB.get().and_then(|job| job.processes.as_ref());
@@ -247,7 +254,13 @@ pub(crate) fn idle(patience: Duration) -> ! {
 fn stuck(rank: usize, message: String) -> ! {
     sleep(turn(rank));
     // In a thread: a stderr that nobody reads any more must not keep the process.
-    let _ = std::thread::Builder::new().spawn(move || say(&format!("{}{message}", place())));
-    sleep(10 * TURN);
+    let (said, heard) = mpsc::channel();
+    let speak = move || {
+        say(&format!("{}{message}", place()));
+        let _ = said.send(());
+    };
+    if std::thread::Builder::new().spawn(speak).is_ok() {
+        let _ = heard.recv_timeout(SPEAKING);
+    }
     abort(Code::Stuck)
 }

@@ -8,14 +8,10 @@ use std::time::Duration;
 
 use partwise_driver::comm::{Comm, CommError};
 
-use crate::raw::{self, World};
+use crate::raw::{self, Lent, World};
 use crate::talk::{Answer, Ask, Talk};
 use crate::watch::watch;
 
-/// Numbers of one piece of a sum: half a MiB, which stays in a core's cache while it is copied to and fro.
-const PIECE: usize = 1 << 16;
-/// Pieces under way at once: one being added up, one on its way.
-const PIECES: usize = 2;
 /// How long the thread that may call MPI is given to end all processes, before another does, and before this one just ends.
 const ABORTING: Duration = Duration::from_secs(1);
 
@@ -114,7 +110,8 @@ impl Mpi {
             Ok((here, world)) => {
                 let size = here.size;
                 if started.send(Ok(here)).is_ok() {
-                    Talk { world, size, asked, answers: answer, flags: setup.flags, beats: counted }.run();
+                    Talk { world, size, asked, answers: answer, flags: setup.flags, sums: Vec::new(), beats: counted }
+                        .run();
                 }
             }
         };
@@ -196,59 +193,17 @@ impl Comm for Mpi {
         self.size
     }
 
-    /// In pieces, which are copied; memory for two of them.
+    /// In pieces, whose sums are copied: memory for one of them.
     fn all_reduce_sum(&self, parts: &mut [&mut [i64]]) -> Result<(), CommError> {
         let line = self.line();
         let words = parts.iter().map(|part| part.len()).sum();
-        let Answer::Met = line.ask(Ask::Sum(words))? else {
-            return Err(CommError { message: "processes do not meet".into() });
-        };
-        let (mut sent, mut done) = (Place::default(), Place::default());
-        let (mut left, mut under_way, mut free) = (words, 0, Vec::new());
-        while left > 0 || under_way > 0 {
-            if left > 0 && under_way < PIECES {
-                let mut piece: Vec<i64> = free.pop().unwrap_or_default();
-                piece.clear();
-                sent.each(parts, PIECE.min(left), |words| piece.extend_from_slice(words));
-                left -= piece.len();
-                under_way += 1;
-                line.send(Ask::Piece(piece))?;
-            } else {
-                let Answer::Piece(piece) = line.hear()? else {
-                    return Err(CommError { message: "processes do not add up".into() });
-                };
-                let mut at = 0;
-                done.each(parts, piece.len(), |words| {
-                    words.copy_from_slice(&piece[at..at + words.len()]);
-                    at += words.len();
-                });
-                under_way -= 1;
-                free.push(piece);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How far one has come in some arrays, one after the other.
-#[derive(Default)]
-struct Place {
-    part: usize,
-    at: usize,
-}
-
-impl Place {
-    /// Shows the next `words` numbers, array by array.
-    fn each(&mut self, parts: &mut [&mut [i64]], mut words: usize, mut see: impl FnMut(&mut [i64])) {
-        while words > 0 {
-            let part = &mut parts[self.part][self.at..];
-            let taken = words.min(part.len());
-            see(&mut part[..taken]);
-            words -= taken;
-            self.at += taken;
-            if taken == part.len() {
-                (self.part, self.at) = (self.part + 1, 0);
-            }
+        #[expect(unsafe_code, reason = "a borrow that ends with an answer, which the compiler cannot see")]
+        // SAFETY: `ask` waits for the answer, which comes when the sums are made, or for the end of the thread; `parts` are
+        // borrowed until then, and nobody looks at them here.
+        let lent = unsafe { Lent::new(parts) };
+        match line.ask(Ask::Sum(lent, words))? {
+            Answer::Summed => Ok(()),
+            _ => Err(CommError { message: "processes do not add up".into() }),
         }
     }
 }
@@ -275,29 +230,4 @@ impl Line {
 
 fn gone() -> CommError {
     CommError { message: "MPI has ended".into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_cover_arrays_of_all_lengths_once() {
-        let mut arrays: Vec<Vec<i64>> = [0, 3, 1, 0, 7, 2].iter().map(|&length| vec![0; length]).collect();
-        for piece in 1..=13 {
-            let (mut place, mut left) = (Place::default(), 13);
-            let mut parts: Vec<&mut [i64]> = arrays.iter_mut().map(Vec::as_mut_slice).collect();
-            while left > 0 {
-                let words = piece.min(left);
-                let mut seen = 0;
-                place.each(&mut parts, words, |part| {
-                    seen += part.len();
-                    part.iter_mut().for_each(|value| *value += 1);
-                });
-                assert_eq!(seen, words);
-                left -= words;
-            }
-        }
-        assert!(arrays.iter().flatten().all(|&count| count == 13));
-    }
 }

@@ -7,6 +7,8 @@ pub(crate) struct Beat {
     arrived: i64,
     /// Numbers that these want to add up.
     words: i64,
+    /// And the squares of how many they are: of numbers with the mean `w` these add up to that of `w` only where all are `w`.
+    squares: i64,
     /// Processes that have nothing to do any more.
     leaving: i64,
     /// Processes where each of the shared flags is up.
@@ -45,17 +47,17 @@ impl Beat {
             Place::Summing(words) => (1, words as i64, 0),
             Place::Leaving => (0, 0, 1),
         };
-        Beat { arrived, words, leaving, raised: raised.map(i64::from).collect() }
+        Beat { arrived, words, squares: words.wrapping_mul(words), leaving, raised: raised.map(i64::from).collect() }
     }
 
     /// As integers to add up.
     pub(crate) fn to_sum(&self) -> Vec<i64> {
-        [self.arrived, self.words, self.leaving].into_iter().chain(self.raised.iter().copied()).collect()
+        [self.arrived, self.words, self.squares, self.leaving].into_iter().chain(self.raised.iter().copied()).collect()
     }
 
     /// From their sums.
     pub(crate) fn from_sum(sum: &[i64]) -> Self {
-        Beat { arrived: sum[0], words: sum[1], leaving: sum[2], raised: sum[3..].to_vec() }
+        Beat { arrived: sum[0], words: sum[1], squares: sum[2], leaving: sum[3], raised: sum[4..].to_vec() }
     }
 
     /// The flags that are up somewhere.
@@ -72,7 +74,7 @@ impl Beat {
             return Verdict::Wait;
         }
         match place {
-            Place::Summing(words) if self.arrived == size && self.words == size * words as i64 => Verdict::Sum,
+            Place::Summing(words) if self.arrived == size && self.all_want(words as i64, size) => Verdict::Sum,
             Place::Leaving if self.leaving == size => Verdict::Leave,
             _ if self.arrived == size => {
                 let mean = self.words / size;
@@ -81,6 +83,11 @@ impl Beat {
             _ => Verdict::Disagree(format!("{} processes of {size} have ended while the others wait", self.leaving)),
         }
     }
+
+    /// Whether each of `size` processes wants to add up `words` numbers.
+    fn all_want(&self, words: i64, size: i64) -> bool {
+        self.words == size * words && self.squares == words.wrapping_mul(words).wrapping_mul(size)
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +95,7 @@ mod tests {
     use super::*;
 
     fn sum(places: &[Place]) -> Beat {
-        let mut total = vec![0; 5];
+        let mut total = vec![0; 6];
         for (i, &place) in places.iter().enumerate() {
             let said = Beat::of(place, [i == 1, false].into_iter()).to_sum();
             total.iter_mut().zip(said).for_each(|(total, said)| *total += said);
@@ -105,6 +112,8 @@ mod tests {
         assert_eq!(of(&[Summing(3), Summing(3), Summing(3)]), Verdict::Sum);
         assert_eq!(of(&[Leaving, Leaving]), Verdict::Leave);
         assert!(matches!(of(&[Summing(3), Summing(4)]), Verdict::Disagree(_)));
+        // The first wants what the others want on average.
+        assert!(matches!(of(&[Summing(4), Summing(3), Summing(5)]), Verdict::Disagree(_)));
         assert!(matches!(of(&[Summing(3), Leaving]), Verdict::Disagree(_)));
         assert!(matches!(of(&[Leaving, Summing(3)]), Verdict::Disagree(_)));
     }

@@ -20,6 +20,33 @@ pub(crate) struct World {
     _here: PhantomData<*const ()>,
 }
 
+/// Arrays of one thread while another works on them.
+pub(crate) struct Lent(Vec<(*mut i64, usize)>);
+
+// SAFETY: the arrays are plain memory that, by the contract of `new`, nobody else looks at meanwhile.
+unsafe impl Send for Lent {}
+
+impl Lent {
+    /// Lends `parts`.
+    ///
+    /// # Safety
+    ///
+    /// - `parts` outlive what is returned, or at least the last look at its [`pieces`](Self::pieces).
+    /// - Nobody reads or writes them in between.
+    pub(crate) unsafe fn new(parts: &mut [&mut [i64]]) -> Self {
+        Lent(parts.iter_mut().map(|part| (part.as_mut_ptr(), part.len())).collect())
+    }
+
+    /// The arrays, one after the other, cut into pieces of at most `most` numbers.
+    pub(crate) fn pieces(&mut self, most: usize) -> impl Iterator<Item = &mut [i64]> {
+        // SAFETY: pointer and length are those of a slice that is still there and that nobody else looks at (`new`); the borrow of
+        // `self` keeps this the only way to it, and no two of the arrays overlap.
+        let parts =
+            self.0.iter_mut().map(|&mut (start, length)| unsafe { std::slice::from_raw_parts_mut(start, length) });
+        parts.flat_map(move |part| part.chunks_mut(most))
+    }
+}
+
 /// A sum of a few integers under way. Its buffers stay where they are until it has ended.
 #[derive(Default)]
 struct Pulse {
@@ -170,4 +197,24 @@ fn check(code: c_int) -> Result<(), String> {
 fn read(text: &[c_char; TEXT]) -> String {
     // SAFETY: the array was zero and the library writes fewer characters than it has.
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_arrays_of_all_lengths_once() {
+        let mut arrays: Vec<Vec<i64>> = [0, 3, 1, 0, 7, 2].iter().map(|&length| vec![0; length]).collect();
+        for most in 1..=13 {
+            let mut parts: Vec<&mut [i64]> = arrays.iter_mut().map(Vec::as_mut_slice).collect();
+            // SAFETY: the arrays are there, and left alone, until the pieces are through.
+            let mut lent = unsafe { Lent::new(&mut parts) };
+            for piece in lent.pieces(most) {
+                assert!((1..=most).contains(&piece.len()));
+                piece.iter_mut().for_each(|value| *value += 1);
+            }
+        }
+        assert!(arrays.iter().flatten().all(|&count| count == 13));
+    }
 }

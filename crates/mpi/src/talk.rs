@@ -1,6 +1,5 @@
 //! The thread that makes the calls: beat after beat, and a sum whenever all have come to it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -8,20 +7,24 @@ use std::time::{Duration, Instant};
 
 use crate::mpi::Flag;
 use crate::pulse::{Beat, Place, Verdict};
-use crate::raw::{self, World};
+use crate::raw::{self, Lent, World};
 
 /// Pauses between looks at a pulse under way: a process at work looks seldom. One that waits begins with the shortest, and
 /// pauses the longer the longer it has waited, by this part of that time.
 const AT_WORK: Duration = Duration::from_millis(4);
 const SHORTEST: Duration = Duration::from_micros(20);
-const PART: u32 = 50;
+const PART: u32 = 100;
+/// Numbers of one piece of a sum, 2 MiB: the library makes room for about one more beside it. Smaller ones mean meeting more
+/// often, which costs where processes are more than cores.
+const PIECE: usize = 1 << 18;
+/// Between two pulses of a process at work, which coming to a sum cuts short.
+const REST: Duration = Duration::from_millis(20);
 
 /// What the thread is asked for.
 pub(crate) enum Ask {
-    /// To meet the others for a sum of so many numbers, which follow in pieces once they have come.
-    Sum(usize),
-    /// The next piece.
-    Piece(Vec<i64>),
+    /// To meet the others for the sums of these arrays, of so many numbers in all. Whoever asks leaves them alone until there is
+    /// an answer, or this thread has ended.
+    Sum(Lent, usize),
     /// To end MPI with the others.
     Leave,
     /// To end all processes.
@@ -30,10 +33,8 @@ pub(crate) enum Ask {
 
 /// What it answers.
 pub(crate) enum Answer {
-    /// The others have come: pieces may be sent.
-    Met,
-    /// The sum of a piece.
-    Piece(Vec<i64>),
+    /// The arrays are added up.
+    Summed,
     /// MPI has ended.
     Left,
     /// It did not go well, and will not any more.
@@ -48,6 +49,8 @@ pub(crate) struct Talk {
     pub(crate) answers: Sender<Answer>,
     /// Flags that all processes learn of.
     pub(crate) flags: Vec<Flag>,
+    /// Room for the sums of a piece, once there was one.
+    pub(crate) sums: Vec<i64>,
     /// Counted up with every sign of life from all.
     pub(crate) beats: Arc<AtomicU64>,
 }
@@ -79,23 +82,18 @@ impl Talk {
     }
 
     fn beat_on(&mut self) -> Result<End, String> {
-        let mut place = Place::Working;
-        let mut since = Instant::now();
+        let mut here = Here::at(Place::Working);
         loop {
-            let said_at = place;
+            let said_at = here.place;
             let said = Beat::of(said_at, self.flags.iter().map(|flag| flag.own.load(Ordering::Relaxed)));
             self.world.begin_pulse(&said.to_sum())?;
             let heard = loop {
                 if let Some(sum) = self.world.pulse_has_ended()? {
                     break Beat::from_sum(sum);
                 }
-                match self.asked.recv_timeout(pause(place, since)) {
-                    Ok(Ask::Sum(words)) => (place, since) = (Place::Summing(words), Instant::now()),
-                    Ok(Ask::Leave) => (place, since) = (Place::Leaving, Instant::now()),
-                    Ok(Ask::Abort(code)) => raw::abort(code),
-                    Ok(Ask::Piece(_)) => return Err("a piece of a sum that nobody has met for".into()),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Ok(End::Alone),
+                let pause = here.pause();
+                if !self.listen(&mut here, pause) {
+                    return Ok(End::Alone);
                 }
             };
             self.beats.fetch_add(1, Ordering::Relaxed);
@@ -105,73 +103,69 @@ impl Talk {
                 }
             }
             match heard.verdict(said_at, self.size) {
-                Verdict::Wait => self.rest(&mut place, &mut since),
+                Verdict::Wait if here.place != Place::Working => (),
+                Verdict::Wait if self.listen(&mut here, REST) => (),
+                Verdict::Wait => return Ok(End::Alone),
                 Verdict::Leave => return Ok(End::Left),
                 Verdict::Disagree(how) => return Err(how),
                 Verdict::Sum => {
-                    let Place::Summing(words) = said_at else {
-                        unreachable!("a sum is only made where one is asked for")
-                    };
-                    if !self.sum(words)? {
+                    if let Some(lent) = here.lent.take() {
+                        self.sum(lent)?;
+                    }
+                    here = Here::at(Place::Working);
+                    if self.answers.send(Answer::Summed).is_err() {
                         return Ok(End::Alone);
                     }
-                    place = Place::Working;
                 }
             }
         }
     }
 
-    /// A process at work leaves some time between two pulses.
-    fn rest(&self, place: &mut Place, since: &mut Instant) {
-        if *place != Place::Working {
-            return;
-        }
-        match self.asked.recv_timeout(AT_WORK) {
-            Ok(Ask::Sum(words)) => (*place, *since) = (Place::Summing(words), Instant::now()),
-            Ok(Ask::Leave) => (*place, *since) = (Place::Leaving, Instant::now()),
+    /// Takes what is asked within `pause`, if anything is; false where nobody is left to ask.
+    fn listen(&self, here: &mut Here, pause: Duration) -> bool {
+        match self.asked.recv_timeout(pause) {
+            Ok(Ask::Sum(lent, words)) => *here = Here { lent: Some(lent), ..Here::at(Place::Summing(words)) },
+            Ok(Ask::Leave) => *here = Here::at(Place::Leaving),
             Ok(Ask::Abort(code)) => raw::abort(code),
-            // The next look at the pulse tells.
-            Ok(Ask::Piece(_)) | Err(_) => {}
+            Err(RecvTimeoutError::Timeout) => (),
+            Err(RecvTimeoutError::Disconnected) => return false,
         }
+        true
     }
 
-    /// Adds up `words` numbers as they come in pieces; false where nobody sends them any more.
-    fn sum(&mut self, words: usize) -> Result<bool, String> {
-        if self.answers.send(Answer::Met).is_err() {
-            return Ok(false);
-        }
-        let mut free: VecDeque<Vec<i64>> = VecDeque::new();
-        let mut left = words;
-        while left > 0 {
-            let said = match self.asked.recv() {
-                Ok(Ask::Piece(said)) => said,
-                Ok(Ask::Abort(code)) => {
-                    raw::abort(code);
-                    continue;
-                }
-                Ok(Ask::Sum(_) | Ask::Leave) => return Err("a sum was given up half-way".into()),
-                Err(_) => return Ok(false),
-            };
-            let mut heard = free.pop_front().unwrap_or_default();
-            heard.clear();
-            heard.resize(said.len(), 0);
-            self.world.all_reduce_sum(&said, &mut heard)?;
+    /// Adds up arrays that all have come with.
+    fn sum(&mut self, mut lent: Lent) -> Result<(), String> {
+        for piece in lent.pieces(PIECE) {
+            self.sums.resize(PIECE, 0);
+            let sums = &mut self.sums[..piece.len()];
+            self.world.all_reduce_sum(piece, sums)?;
+            piece.copy_from_slice(sums);
             self.beats.fetch_add(1, Ordering::Relaxed);
-            left = left.saturating_sub(said.len());
-            // What was said is the place for the next sum.
-            free.push_back(said);
-            if self.answers.send(Answer::Piece(heard)).is_err() {
-                return Ok(false);
+            if let Ok(Ask::Abort(code)) = self.asked.try_recv() {
+                raw::abort(code);
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
 
-/// How long to wait before the next look.
-fn pause(place: Place, since: Instant) -> Duration {
-    match place {
-        Place::Working => AT_WORK,
-        Place::Summing(_) | Place::Leaving => (since.elapsed() / PART).clamp(SHORTEST, AT_WORK),
+/// Where this process is, since when, and with which arrays.
+struct Here {
+    place: Place,
+    since: Instant,
+    lent: Option<Lent>,
+}
+
+impl Here {
+    fn at(place: Place) -> Self {
+        Here { place, since: Instant::now(), lent: None }
+    }
+
+    /// How long to wait before the next look.
+    fn pause(&self) -> Duration {
+        match self.place {
+            Place::Working => AT_WORK,
+            Place::Summing(_) | Place::Leaving => (self.since.elapsed() / PART).clamp(SHORTEST, AT_WORK),
+        }
     }
 }

@@ -110,6 +110,16 @@ pub(super) fn check_crc(path: &Path, what: &str, expected: u32, found: u32) -> R
     Err(StorageError::damaged(path, what, format!("{expected:08x}"), format!("{found:08x}")))
 }
 
+/// What is wrong with a file of a checkpoint. The error itself advises to convert the input again, which would not help.
+pub(super) fn reason(error: &StorageError) -> String {
+    match error {
+        StorageError::Damaged { path, what, expected, found } => {
+            format!("{}: {what} should be {expected}, found {found}", path.display())
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Brings the entries of a folder to the disk.
 pub(super) fn sync_folder(path: &Path) -> Result<(), StorageError> {
     let folder = File::open(path).map_err(|error| StorageError::io("open", path, error))?;

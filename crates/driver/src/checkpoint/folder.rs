@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use partwise_storage::StorageError;
 
 use super::error::CheckpointError;
-use super::file::sync_folder;
+use super::file::{reason, sync_folder};
 use super::manifest::{DRAFT, MANIFEST, Manifest, VERSION};
 use crate::error::DriverError;
 
@@ -71,7 +71,7 @@ pub(super) fn look(folder: &Path) -> Result<Contents, DriverError> {
         }
         Ok(Some(manifest)) => Ok(Contents::Checkpoints(manifest)),
         Err(StorageError::Damaged { .. }) if !ours => foreign(format!("its {MANIFEST} is of something else")),
-        Err(error @ StorageError::Damaged { .. }) => Ok(Contents::Damaged(error.to_string())),
+        Err(error @ StorageError::Damaged { .. }) => Ok(Contents::Damaged(reason(&error))),
         Err(error) => Err(error.into()),
         Ok(None) => match names.first() {
             Some(name) if !ours => foreign(format!("it holds {name}")),

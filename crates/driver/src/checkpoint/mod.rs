@@ -189,6 +189,9 @@ impl<'r> Checkpoints<'r> {
             _ => folder::clear(&spec.folder),
         };
         agree(comm, if comm.rank() == 0 { ready() } else { Ok(()) })?;
+        // Who has looked for the folder before it was made may, on a network file system, go on finding nothing for half a minute;
+        // to make it again asks the server.
+        agree(comm, folder::make(&spec.folder).map_err(DriverError::from))?;
         Ok(Checkpoints { spec, comm, monitor, identity, own, saved: 0, entries: Vec::new(), clock: Clock::start() })
     }
 

@@ -3,6 +3,7 @@
 use partwise_storage::{ErrorKind, Unit};
 
 use super::error::CheckpointError;
+use super::file::reason;
 use super::folder::Contents;
 use super::manifest::{Entry, Manifest};
 use super::state::{self, State};
@@ -88,7 +89,7 @@ impl Checkpoints<'_> {
     fn whole_everywhere(&self, mine: Result<Course, DriverError>) -> Result<Option<Course>, DriverError> {
         let (resumed, reason) = match mine {
             Ok(resumed) => (Some(resumed), None),
-            Err(DriverError::Storage(error)) if error.kind() == ErrorKind::BadData => (None, Some(error.to_string())),
+            Err(DriverError::Storage(error)) if error.kind() == ErrorKind::BadData => (None, Some(reason(&error))),
             Err(error) => return agree(self.comm, Err(error)),
         };
         agree(self.comm, Ok(()))?;

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use crate::config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 use crate::error::ConfigError;
 use crate::solve::Rules;
+use crate::spectra::GENE_CHUNK;
 use crate::usages::UsagesPlace;
 use caps::sample_caps;
 use peak::{Held, Sizes};
@@ -139,9 +140,10 @@ impl NmfConfig {
                 lower_blocks: sizes.lower_blocks(),
             })?;
         let held = streamed(threads, segment_bytes);
-        // What has no block to fold can help with the genes.
+        // What has no block to fold can help with the genes, as long as there are chunks of them.
+        let useful = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK)).max(threads);
         let pool = match threads == wanted {
-            true => (threads..=machine.threads).rev().find(|&pool| sizes.peak(Held { pool, ..held }) <= machine.memory),
+            true => (threads..=useful).rev().find(|&pool| sizes.peak(Held { pool, ..held }) <= machine.memory),
             false => None,
         };
         let held = Held { pool: pool.unwrap_or(threads), ..held };

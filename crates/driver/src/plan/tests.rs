@@ -95,6 +95,14 @@ fn lower_blocks_are_advised_where_they_need_less_and_they_do() {
 }
 
 #[test]
+fn threads_beyond_blocks_are_as_many_as_chunks_of_genes_at_most() {
+    let plan = |genes| NmfConfig::new(5).plan(&shape(8192, genes, 10), &machine(4096, 100_000)).unwrap();
+    // Two blocks; 60 genes are one chunk of 512, and 20,000 are 40.
+    assert_eq!((plan(60).threads, plan(60).pool_threads), (2, 2));
+    assert_eq!((plan(20_000).threads, plan(20_000).pool_threads), (2, 40));
+}
+
+#[test]
 fn what_shapes_the_result_does_not_depend_on_the_machine() {
     let shape = shape(1_000_000, 20_000, 1000);
     let config = NmfConfig::new(20);

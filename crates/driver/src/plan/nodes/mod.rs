@@ -189,14 +189,14 @@ impl Nodes<'_> {
         let mut stop: Option<Stop> = None;
         loop {
             let last = rows[rows.len() - 1];
-            // With more nodes than blocks nothing gets shorter, so there is a stop.
             if let Some(stop) = stop
                 && last.nodes >= nodes.max(2 * stop.nodes)
             {
                 return Ok((rows, stop));
             }
             let double = self.on(2 * last.nodes)?;
-            if stop.is_none() && last.seconds < WORTHWHILE * double.seconds {
+            let brings_little = last.seconds < WORTHWHILE * double.seconds;
+            if stop.is_none() && (brings_little || last.nodes >= self.largest_useful()) {
                 stop = Some(Stop { nodes: last.nodes, limit: double.limit });
             }
             if last.nodes < nodes && nodes < double.nodes {
@@ -220,8 +220,9 @@ impl Nodes<'_> {
             })
             .fold(0.0, f64::max)
             * fewer;
+        let readers = nodes.min(self.largest_useful());
         let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.read_bytes() as f64 / rate);
-        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| nodes as f64 * plan.read_bytes() as f64 / rate);
+        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * plan.read_bytes() as f64 / rate);
         let reading = own_disk.max(shared_disk);
         let joining = self.cluster.network.meeting(nodes);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());
@@ -236,7 +237,7 @@ impl Nodes<'_> {
             (update, Limit::Update),
         ];
         let (largest, what) = parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are four");
-        let limit = if largest > NEGLIGIBLE * seconds { what } else { Limit::Computing };
+        let limit = if largest >= NEGLIGIBLE * seconds { what } else { Limit::Computing };
         Ok(OnNodes {
             nodes,
             cells: most.cells,

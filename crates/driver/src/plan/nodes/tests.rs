@@ -128,6 +128,9 @@ fn it_stops_where_doubling_brings_little_and_says_why() {
         assert!(stop.nodes == 1 || at(stop.nodes / 2) >= 1.5 * at(stop.nodes), "{why}");
         assert_eq!(rows.last().map(|row| row.nodes), Some(2 * stop.nodes), "{why}");
     }
+    // So slow that no number tells one time from another.
+    let (rows, stop) = stop(1 << 20, connected(Network { bandwidth: 0.0, ..GIGABIT }));
+    assert_eq!((rows.len(), stop), (2, Stop { nodes: 1, limit: Limit::Network }));
     let few = DataShape {
         cells: 4096 * 12,
         nonzeros: 49_152_000,
