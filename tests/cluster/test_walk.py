@@ -22,6 +22,6 @@ def test_every_block_of_the_page_works_as_printed(slurm, tmp_path):
         folder = tmp_path / "atlas"
         logs = lambda: "".join(log.read_text() for log in folder.glob("*.out"))
         until(90, lambda: f"{block}\n{logs()}", lambda: not slurm.run("squeue -h", tmp_path).stdout.strip())
-    assert "stopped" not in logs()
+    assert "== stopped" not in logs()
     results = {path.name for path in folder.glob("*.h5ad")}
     assert {"atlas.k16.h5ad", "again.h5ad", "launched.h5ad", "staged.h5ad", "atlas.k20.h5ad", "atlas.seed3.h5ad"} <= results

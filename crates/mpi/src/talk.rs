@@ -14,9 +14,9 @@ use crate::raw::{self, Lent, World};
 const AT_WORK: Duration = Duration::from_millis(4);
 const SHORTEST: Duration = Duration::from_micros(20);
 const PART: u32 = 100;
-/// Numbers of one piece of a sum, 2 MiB: the library makes room for about one more beside it. Smaller ones mean meeting more
-/// often, which costs where processes are more than cores.
-const PIECE: usize = 1 << 18;
+/// Numbers of one piece of a sum, 512 KiB: over TCP larger ones take up to twice the time (`docs/scaling.md`, Pieces). Within one
+/// node 2 MiB would take a fifth less.
+const PIECE: usize = 1 << 16;
 /// Between two pulses of a process at work, which coming to a sum cuts short.
 const REST: Duration = Duration::from_millis(20);
 
