@@ -28,7 +28,7 @@ use crate::sample::BLOCK_ROWS;
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and what the allocator does not give back.
-const LATER_BYTES: u64 = 5 << 19;
+const LATER_BYTES: u64 = 6 << 19;
 /// Stack pages, channel and allocator slack of one lane (two threads).
 const LANE_BYTES: u64 = 192 << 10;
 /// What the dense products pack of their operands, for each thread.
