@@ -193,7 +193,9 @@ impl From<SimulateError> for Failure {
 
 /// One line on stderr, `partwise: …`. A stderr that is closed is no reason to fail.
 pub(crate) fn say(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "partwise: {}", message.replace('\n', " "));
+    // In one write: what launchers say may come in between two.
+    let line = format!("partwise: {}\n", message.replace('\n', " "));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// What clap has to say of a mistake, in one line.
@@ -215,12 +217,13 @@ pub(crate) fn report_panics() {
         let what = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
         // The others may have come to the same place.
-        launch::wait_for_turn();
-        say(&format!(
-            "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
-            launch::place(),
-            env!("CARGO_PKG_REPOSITORY")
-        ));
+        if launch::has_turn() {
+            say(&format!(
+                "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
+                launch::place(),
+                env!("CARGO_PKG_REPOSITORY")
+            ));
+        }
         launch::abort_others(Code::Defect);
     }));
 }

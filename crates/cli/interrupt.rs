@@ -41,6 +41,11 @@ impl Interrupt {
         self.signals().iter().any(|signal| signal.has_come())
     }
 
+    /// Whether this process was told to end by TERM, which is also how a launcher ends it.
+    pub(crate) fn terminated(&self) -> bool {
+        self.term.here.load(Ordering::Relaxed)
+    }
+
     /// All signals that ask for an end.
     pub(crate) fn signals(&self) -> [&Signal; 3] {
         [&self.int, &self.term, &self.usr1]

@@ -31,7 +31,7 @@ pub(crate) use launcher::Launcher;
 pub(crate) use share::Share;
 
 /// Between the processes that may find the same thing at once: as long as it takes the first to speak and to end the others.
-const TURN: Duration = Duration::from_millis(700);
+const TURN: Duration = Duration::from_secs(1);
 const MOST_TURNS: u32 = 7;
 /// How long a line may take to be written.
 const SPEAKING: Duration = Duration::from_millis(500);
@@ -44,6 +44,7 @@ static JOB: OnceLock<Job> = OnceLock::new();
 pub(crate) struct Job {
     /// Where there are several.
     processes: Option<Processes>,
+    interrupt: Interrupt,
     share: Share,
     /// What to say about how the processes lie on the node, if anything.
     remark: Option<String>,
@@ -52,7 +53,7 @@ pub(crate) struct Job {
 impl Job {
     /// Of the one process that there is.
     pub(crate) fn alone() -> &'static Job {
-        JOB.get_or_init(|| Job { processes: None, share: Share::WHOLE, remark: None })
+        JOB.get_or_init(|| Job { processes: None, interrupt: Interrupt::default(), share: Share::WHOLE, remark: None })
     }
 
     /// Of those that `launcher` has started. Signals that reach one reach all; when none has been heard for `patience`, or MPI hangs,
@@ -80,7 +81,7 @@ impl Job {
             exit_now(Code::Unavailable as i32)
         };
         let (name, size) = (launcher.name, launcher.size);
-        let lost = move || lost(launcher.rank, patience.unwrap_or_default());
+        let lost = move || lost(patience.unwrap_or_default());
         let processes = match processes::start(interrupt, patience, lost) {
             Ok(processes) => processes,
             Err(message) => refuse(&format!("{name} has started {size} processes, but {message}")),
@@ -92,7 +93,8 @@ impl Job {
                 launcher.remedy()
             ));
         }
-        let mut job = Job { processes: Some(processes), share: Share::WHOLE, remark: None };
+        let interrupt = interrupt.clone();
+        let mut job = Job { processes: Some(processes), interrupt, share: Share::WHOLE, remark: None };
         let divided = job.divide(launcher);
         let job = JOB.get_or_init(|| job);
         let ready = divided.and_then(|()| job.check_program());
@@ -186,24 +188,28 @@ impl Job {
         }
     }
 
+    /// Waits `patience`, and until it is this process's turn to speak; whether it still is to speak then. Where another has ended all
+    /// meanwhile, the launcher says so by a TERM, long before it kills.
+    fn has_turn(&self, patience: Duration) -> bool {
+        let told = self.interrupt.terminated();
+        sleep(patience + TURN * (self.comm().rank() as u32).min(MOST_TURNS));
+        told || !self.interrupt.terminated()
+    }
+
     /// Ends all processes because of what this one has met, which it says unless another does.
     fn end_all(&self, failure: Failure) -> ! {
-        let Some(processes) = &self.processes else { exit_now(failure.code() as i32) };
-        sleep(turn(processes.rank()) + failure.patience());
-        let failure = failure.at(processes.node());
-        failure.report();
-        processes.abort(failure.code() as i32)
+        let code = failure.code() as i32;
+        let Some(processes) = &self.processes else { exit_now(code) };
+        if self.has_turn(failure.patience()) {
+            failure.at(processes.node()).report();
+        }
+        processes.abort(code)
     }
 }
 
-/// When the process of this rank speaks.
-fn turn(rank: usize) -> Duration {
-    TURN * (rank as u32).min(MOST_TURNS)
-}
-
-/// Waits until it is this process's turn to speak: at once where there is one.
-pub(crate) fn wait_for_turn() {
-    sleep(JOB.get().map_or(Duration::ZERO, |job| turn(job.comm().rank())));
+/// Waits until it is this process's turn to speak, if it still is to speak then: at once where there is one.
+pub(crate) fn has_turn() -> bool {
+    JOB.get().is_none_or(|job| job.has_turn(Duration::ZERO))
 }
 
 /// The name of this node for a line about this process, where there are several.
@@ -226,40 +232,32 @@ pub(crate) fn abort(code: Code) -> ! {
 }
 
 /// There was no sign of life from all processes for `patience`.
-fn lost(rank: usize, patience: Duration) {
-    stuck(
-        rank,
-        format!(
-            "no sign of life from all processes for {} s: one is frozen, or a node or the network is lost (--watchdog SECONDS \
-             says how long to wait)",
-            patience.as_secs()
-        ),
-    )
+fn lost(patience: Duration) {
+    stuck(format!(
+        "no sign of life from all processes for {} s: one is frozen, or a node or the network is lost (--watchdog SECONDS says \
+         how long to wait)",
+        patience.as_secs()
+    ))
 }
 
 /// Nothing has moved in this process for `patience`.
 pub(crate) fn idle(patience: Duration) -> ! {
-    let rank = JOB.get().map_or(0, |job| job.comm().rank());
-    stuck(
-        rank,
-        format!(
-            "nothing has moved for {} s: a disk that does not answer, or a machine with no time for this process (--watchdog \
-             SECONDS says how long to wait)",
-            patience.as_secs()
-        ),
-    )
+    stuck(format!(
+        "nothing has moved for {} s: a disk that does not answer, or a machine with no time for this process (--watchdog SECONDS \
+         says how long to wait)",
+        patience.as_secs()
+    ))
 }
 
 /// Says it, when it is this process's turn, and ends all.
-fn stuck(rank: usize, message: String) -> ! {
-    sleep(turn(rank));
+fn stuck(message: String) -> ! {
     // In a thread: a stderr that nobody reads any more must not keep the process.
     let (said, heard) = mpsc::channel();
     let speak = move || {
         say(&format!("{}{message}", place()));
         let _ = said.send(());
     };
-    if std::thread::Builder::new().spawn(speak).is_ok() {
+    if has_turn() && std::thread::Builder::new().spawn(speak).is_ok() {
         let _ = heard.recv_timeout(SPEAKING);
     }
     abort(Code::Stuck)

@@ -5,11 +5,13 @@
 //! | [`NmfConfig`]       | what is wanted                                                                 |
 //! | [`Plan`]            | what was decided: threads, buffers, place of W, peak memory; made before reading |
 //! | [`fit()`] → [`Fit`] | the factorization: W, H, the trace, why it stopped                             |
+//! | [`fit_with`], [`Run`] | the same by several processes, and with checkpoints                          |
+//! | [`comm::Comm`]      | what processes exchange: sums of integers                                      |
 //! | [`engine::Fold`]    | a computation over row blocks; the engine runs it without knowing what it is     |
 //! | [`result::write`]   | a fit as an AnnData file                                                       |
 //!
-//! The engine alone knows threads, reading ahead, progress and interruption; a computation knows only its rows and what
-//! it adds to a sum. Sums are exact ([`exact`]), so threads never show in a result.
+//! The engine alone knows threads, processes, reading ahead, progress and interruption; a computation knows only its rows and what
+//! it adds to a sum. Sums are exact ([`exact`]), so threads and processes never show in a result.
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;

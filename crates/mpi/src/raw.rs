@@ -205,6 +205,15 @@ fn read(text: &[c_char; TEXT]) -> String {
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
 }
 
+/// What the library says it is.
+fn version() -> String {
+    let mut text = [0; TEXT];
+    let mut length = 0;
+    // SAFETY: may be called at any time; the library writes at most MPI_MAX_LIBRARY_VERSION_STRING characters (8192).
+    unsafe { ffi::MPI_Get_library_version(text.as_mut_ptr(), &raw mut length) };
+    read(&text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,13 +232,4 @@ mod tests {
         }
         assert!(arrays.iter().flatten().all(|&count| count == 13));
     }
-}
-
-/// What the library says it is.
-fn version() -> String {
-    let mut text = [0; TEXT];
-    let mut length = 0;
-    // SAFETY: may be called at any time; the library writes at most MPI_MAX_LIBRARY_VERSION_STRING characters (8192).
-    unsafe { ffi::MPI_Get_library_version(text.as_mut_ptr(), &raw mut length) };
-    read(&text)
 }
