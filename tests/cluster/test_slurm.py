@@ -74,9 +74,16 @@ def test_a_preempted_job_is_queued_again_and_goes_on(fit, slurm):
 
 
 def test_a_job_at_its_time_limit_is_queued_again_and_goes_on(fit, slurm):
-    # Slurm sends the signal up to a minute early: here within the first seconds.
-    fit.submit("-N 2 -t 1 --signal=B:USR1@50").ends()
-    assert "USR1: asking the ranks" in fit.said
+    # Slurm looks at limits twice a minute, so the signal comes within half of one. The ranks rest until then.
+    fit.submit("-N 2 -t 1 --signal=B:USR1@50").under_way()
+    ranks = [pid for name in slurm.names for pid in slurm.on(name, str(fit.result.name))]
+    for pid in ranks:
+        os.kill(pid, signal.SIGSTOP)
+    until(60, lambda: fit.said, lambda: "USR1: asking the ranks" in fit.said)
+    for pid in ranks:
+        os.kill(pid, signal.SIGCONT)
+    fit.ends()
+    assert "ended with exit code 75" in fit.said and "queued again: it was asked to stop" in fit.said
     fit.is_done(starts=len(fit.nodes()))
     assert len(fit.nodes()) >= 2
 
