@@ -16,6 +16,7 @@ pub mod error;
 mod hdf;
 mod lock;
 pub mod monitor;
+pub mod sealed;
 pub mod source;
 pub mod store;
 pub mod tile;

@@ -1,12 +1,11 @@
 //! The list of whole checkpoints in a folder. Written last, so that whatever it names is there.
 //!
-//! A JSON object whose last line is `"crc32c": "xxxxxxxx"}` and a newline, the checksum of all bytes before that line, like the
-//! manifest of a store.
+//! Sealed JSON, like the manifest of a store.
 
 use std::fs;
 use std::path::Path;
 
-use partwise_storage::StorageError;
+use partwise_storage::{StorageError, sealed};
 use serde::{Deserialize, Serialize};
 
 use super::file::{Draft, Seal, check_size, sync_folder};
@@ -90,19 +89,10 @@ impl Manifest {
         // What it names has to be found after a loss of power as well.
         sync_folder(folder)?;
         let mut file = Draft::create(&draft)?;
-        file.put(&self.to_bytes())?;
+        file.put(&sealed::to_bytes(self))?;
         file.finish()?;
         fs::rename(&draft, &place).map_err(|error| StorageError::io("rename to", &place, error))?;
         sync_folder(folder)
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut text = serde_json::to_string_pretty(self).expect("numbers and strings only");
-        text.truncate(text.len() - "\n}".len());
-        text.push_str(",\n");
-        let crc = crc32c::crc32c(text.as_bytes());
-        text.push_str(&last_line(crc));
-        text.into_bytes()
     }
 
     /// The manifest of `folder`; `None` where there is none.
@@ -125,10 +115,7 @@ impl Manifest {
     }
 
     pub(super) fn parse(content: &[u8], path: &Path) -> Result<Self, StorageError> {
-        let (before, line) = content.split_at(content.len().saturating_sub(last_line(0).len()));
-        if line != last_line(crc32c::crc32c(before)).as_bytes() {
-            return Err(StorageError::damaged(path, "the last line", "the checksum of what is above it", "another"));
-        }
+        sealed::check(content, path)?;
         let manifest: Manifest = serde_json::from_slice(content)
             .map_err(|error| StorageError::damaged(path, "the content", "a list of checkpoints", error))?;
         if manifest.format != FORMAT {
@@ -136,10 +123,6 @@ impl Manifest {
         }
         Ok(manifest)
     }
-}
-
-fn last_line(crc: u32) -> String {
-    format!("\"crc32c\": \"{crc:08x}\"}}\n")
 }
 
 #[cfg(test)]
@@ -171,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
-        let (whole, path) = (manifest().to_bytes(), Path::new("m"));
+        let (whole, path) = (sealed::to_bytes(&manifest()), Path::new("m"));
         assert_eq!(Manifest::parse(&whole, path).unwrap(), manifest());
         for at in 0..whole.len() {
             let mut bad = whole.clone();

@@ -14,6 +14,7 @@ use super::layout::{Cut, Layout};
 use super::names;
 use super::stamp::SourceStamp;
 use crate::error::StorageError;
+use crate::sealed;
 
 /// The format that is written, and the newest that is read.
 pub(super) const MAJOR: u32 = 1;
@@ -102,12 +103,7 @@ impl Manifest {
 
     /// The manifest as a file.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut text = serde_json::to_string_pretty(self).expect("numbers and strings only");
-        text.truncate(text.len() - "\n}".len());
-        text.push_str(",\n");
-        let crc = crc32c::crc32c(text.as_bytes());
-        text.push_str(&last_line(crc));
-        text.into_bytes()
+        sealed::to_bytes(self)
     }
 
     /// Writes the manifest of the store in `folder` so that it is there whole or not at all.
@@ -129,12 +125,7 @@ impl Manifest {
     }
 
     fn parse(content: &[u8], path: &Path) -> Result<Self, StorageError> {
-        let (before, line) = content.split_at(content.len().saturating_sub(last_line(0).len()));
-        let expected = last_line(crc32c::crc32c(before));
-        if line != expected.as_bytes() {
-            let found = format!("{:?}", String::from_utf8_lossy(line));
-            return Err(StorageError::damaged(path, "the last line", format!("{expected:?}"), found));
-        }
+        sealed::check(content, path)?;
         let unreadable = |error: serde_json::Error| StorageError::damaged(path, "the content", "a manifest", error);
         let version: Version = serde_json::from_slice(content).map_err(unreadable)?;
         version.check(path)?;
@@ -164,10 +155,6 @@ impl Version {
         };
         Err(StorageError::UnsupportedFormat { path: path.into(), found, supported: format!("{MAJOR}.{MINOR}") })
     }
-}
-
-fn last_line(crc: u32) -> String {
-    format!("\"crc32c\": \"{crc:08x}\"}}\n")
 }
 
 #[cfg(test)]
@@ -205,7 +192,7 @@ mod tests {
         let text = String::from_utf8(manifest().to_bytes()).unwrap();
         let text = text.replace("\"minor\": 0,", "\"minor\": 7, \"hint\": [1, 2],");
         let before = &text[..text.rfind("\"crc32c\"").unwrap()];
-        let text = format!("{before}{}", last_line(crc32c::crc32c(before.as_bytes())));
+        let text = format!("{before}{}", sealed::last_line(crc32c::crc32c(before.as_bytes())));
         assert_eq!(Manifest::parse(text.as_bytes(), Path::new("m")).unwrap().cells, 10);
     }
 }
