@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use partwise_driver::plan::nodes::PIECE_BYTES;
+
 use crate::mpi::Flag;
 use crate::pulse::{Beat, Place, Verdict};
 use crate::raw::{self, Lent, World};
@@ -14,9 +16,8 @@ use crate::raw::{self, Lent, World};
 const AT_WORK: Duration = Duration::from_millis(4);
 const SHORTEST: Duration = Duration::from_micros(20);
 const PART: u32 = 100;
-/// Numbers of one piece of a sum, 512 KiB: over TCP larger ones take up to twice the time (`docs/scaling.md`, Pieces). Within one
-/// node 2 MiB would take a fifth less.
-const PIECE: usize = 1 << 16;
+/// Numbers of one piece of a sum: what `plan --nodes` reckons with.
+const PIECE: usize = PIECE_BYTES as usize / size_of::<i64>();
 /// Between two pulses of a process at work, which coming to a sum cuts short.
 const REST: Duration = Duration::from_millis(20);
 

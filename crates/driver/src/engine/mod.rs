@@ -93,11 +93,6 @@ impl<'m> Engine<'m> {
         Engine { comm, ..self }
     }
 
-    /// The processes that work together.
-    pub fn comm(&self) -> &'m dyn Comm {
-        self.comm
-    }
-
     /// The blocks of `data` that are this process's.
     pub fn shard(&self, data: &dyn Blocks) -> Range<usize> {
         shards(data, self.comm.size()).swap_remove(self.comm.rank())

@@ -17,7 +17,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Bytes of a piece, as `partwise-mpi` makes them.
+/// Bytes of the pieces in which a sum is made: over TCP larger ones take up to twice the time (`docs/scaling.md`, Pieces). Within
+/// one node 2 MiB would take a fifth less.
 pub const PIECE_BYTES: u64 = 512 << 10;
 
 /// Seconds from one look to the next while a message is awaited, wake-ups of threads included: measured with `partwise-mpi` on
