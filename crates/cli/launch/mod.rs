@@ -179,11 +179,14 @@ impl Job {
         };
         let code = match result {
             Err(failure) if !failure.is_agreed() => self.end_all(failure),
-            Err(failure) => failure.report(),
-            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                failure.report();
+                failure.code() as u8
+            }
+            Ok(()) => 0,
         };
-        match processes.finish() {
-            Ok(()) => code,
+        match processes.finish(i32::from(code)) {
+            Ok(()) => ExitCode::from(code),
             Err(error) => self.end_all(Failure::lost(error)),
         }
     }

@@ -50,7 +50,7 @@ mod without {
             match *self {}
         }
 
-        pub(in super::super) fn finish(&self) -> Result<(), CommError> {
+        pub(in super::super) fn finish(&self, _code: i32) -> Result<(), CommError> {
             match *self {}
         }
 

@@ -1,7 +1,7 @@
 //! What the rest of the program sees of MPI.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use crate::watch::watch;
 
 /// How long the thread that may call MPI is given to end all processes, before another does, and before this one just ends.
 const ABORTING: Duration = Duration::from_secs(1);
+/// How long MPI may take to end once all processes have come to the end.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// How MPI is used.
 #[derive(Default)]
@@ -137,19 +139,30 @@ impl Mpi {
         self.node_size
     }
 
-    /// Ends MPI. All processes call it, and wait for each other.
+    /// Ends MPI. All processes call it, and wait for each other. `code` is what this one is to end with.
+    ///
+    /// Libraries have been seen to hang here: MPICH 4.0.2 over UCX and TCP, where some processes close connections to others
+    /// that sit in a barrier of the launcher's and answer no more. All work is done then, so a process for which MPI does not end
+    /// in two seconds ends at once with `code`.
     ///
     /// # Errors
     ///
     /// When a process is lost.
-    pub fn finish(&self) -> Result<(), CommError> {
+    pub fn finish(&self, code: i32) -> Result<(), CommError> {
         let line = self.line();
-        let Answer::Left = line.ask(Ask::Leave)? else {
-            return Err(CommError { message: "processes do not end together".into() });
-        };
-        self.finished.store(true, Ordering::Relaxed);
+        let Answer::Leaving = line.ask(Ask::Leave)? else { return Err(apart()) };
+        // Nobody needs to be missed any more.
         self.over.store(true, Ordering::Relaxed);
-        Ok(())
+        match line.answers.recv_timeout(LEAVING) {
+            Ok(Answer::Left) => {
+                self.finished.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(Answer::Lost(message)) => Err(CommError { message }),
+            Ok(_) => Err(apart()),
+            Err(RecvTimeoutError::Timeout) => exit_now(code),
+            Err(RecvTimeoutError::Disconnected) => Err(gone()),
+        }
     }
 
     /// Ends all processes, this one with exit code `code`, which is what launchers then end with. May be called from any
@@ -226,6 +239,10 @@ impl Line {
         let sent = self.send(ask);
         self.hear().and_then(|heard| sent.map(|()| heard))
     }
+}
+
+fn apart() -> CommError {
+    CommError { message: "processes do not end together".into() }
 }
 
 fn gone() -> CommError {

@@ -11,7 +11,7 @@ use std::ptr;
 use mpi::ffi;
 
 /// Characters that the library may write for a name or a message: more than any MPI asks for.
-const TEXT: usize = 1 << 13;
+const TEXT: usize = 1 << 12;
 
 /// MPI, started. Belongs to the thread that started it.
 pub(crate) struct World {
@@ -154,12 +154,6 @@ impl World {
     /// Ends MPI in this process. Waits for all of them.
     pub(crate) fn finish(self) -> Result<(), String> {
         assert!(self.pulse.request.is_none(), "the last pulse has ended");
-        // MPICH (4.0.2, over UCX and TCP) hangs in MPI_Finalize: some processes close connections to others that sit in a barrier
-        // of the launcher's and answer no more. Its launcher takes a process that leaves without for what its exit code says.
-        if version().starts_with("MPICH") {
-            // SAFETY: MPI is initialized.
-            return check(unsafe { ffi::MPI_Barrier(ffi::RSMPI_COMM_WORLD) });
-        }
         // SAFETY: MPI is initialized, nothing is under way, and `self` is gone afterwards.
         check(unsafe { ffi::MPI_Finalize() })
     }
@@ -203,15 +197,6 @@ fn check(code: c_int) -> Result<(), String> {
 fn read(text: &[c_char; TEXT]) -> String {
     // SAFETY: the array was zero and the library writes fewer characters than it has.
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
-}
-
-/// What the library says it is.
-fn version() -> String {
-    let mut text = [0; TEXT];
-    let mut length = 0;
-    // SAFETY: may be called at any time; the library writes at most MPI_MAX_LIBRARY_VERSION_STRING characters (8192).
-    unsafe { ffi::MPI_Get_library_version(text.as_mut_ptr(), &raw mut length) };
-    read(&text)
 }
 
 #[cfg(test)]

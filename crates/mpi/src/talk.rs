@@ -36,6 +36,8 @@ pub(crate) enum Ask {
 pub(crate) enum Answer {
     /// The arrays are added up.
     Summed,
+    /// All have come to the end: MPI is being finished.
+    Leaving,
     /// MPI has ended.
     Left,
     /// It did not go well, and will not any more.
@@ -71,10 +73,13 @@ impl Talk {
     pub(crate) fn run(mut self) {
         let end = self.beat_on().unwrap_or_else(End::Lost);
         let answer = match end {
-            End::Left => match self.world.finish() {
-                Ok(()) => Answer::Left,
-                Err(message) => Answer::Lost(message),
-            },
+            End::Left => {
+                let _ = self.answers.send(Answer::Leaving);
+                match self.world.finish() {
+                    Ok(()) => Answer::Left,
+                    Err(message) => Answer::Lost(message),
+                }
+            }
             End::Lost(message) => Answer::Lost(message),
             End::Alone => return,
         };

@@ -64,7 +64,7 @@ pub(crate) fn run(name: &str) {
     assert_eq!(mpi.size(), case.processes);
     assert!(mpi.rank() < mpi.size() && mpi.node_size() == mpi.size() && !mpi.node().is_empty());
     (case.play)(mpi);
-    mpi.finish().unwrap();
+    mpi.finish(0).unwrap();
 }
 
 fn flags() -> &'static Flag {

@@ -46,7 +46,7 @@ pub(crate) fn run() {
             100.0 * idle,
         );
     }
-    mpi.finish().unwrap();
+    mpi.finish(0).unwrap();
 }
 
 fn timed(mpi: &Mpi, act: impl FnOnce(&Mpi)) -> f64 {
