@@ -141,9 +141,8 @@ impl Mpi {
 
     /// Ends MPI. All processes call it, and wait for each other. `code` is what this one is to end with.
     ///
-    /// Libraries have been seen to hang here: MPICH 4.0.2 over UCX and TCP, where some processes close connections to others
-    /// that sit in a barrier of the launcher's and answer no more. All work is done then, so a process for which MPI does not end
-    /// in two seconds ends at once with `code`.
+    /// A library may hang here. All work is done then, so a process for which MPI does not end in two seconds ends at once with
+    /// `code`.
     ///
     /// # Errors
     ///

@@ -11,11 +11,13 @@ use std::ptr;
 use mpi::ffi;
 
 /// Characters that the library may write for a name or a message: more than any MPI asks for.
-const TEXT: usize = 1 << 12;
+const TEXT: usize = 1 << 13;
 
 /// MPI, started. Belongs to the thread that started it.
 pub(crate) struct World {
     pulse: Pulse,
+    /// Whether processes go without `MPI_Finalize`; alike in all.
+    leaves_unfinished: bool,
     /// Not to be sent to another thread: only the one that initialized MPI may call it.
     _here: PhantomData<*const ()>,
 }
@@ -73,7 +75,9 @@ impl World {
         }
         // SAFETY: MPI is initialized, and the handles are constants of the library.
         check(unsafe { ffi::MPI_Comm_set_errhandler(ffi::RSMPI_COMM_WORLD, ffi::RSMPI_ERRORS_RETURN) })?;
-        Ok(World { pulse: Pulse::default(), _here: PhantomData })
+        let mut world = World { pulse: Pulse::default(), leaves_unfinished: false, _here: PhantomData };
+        world.leaves_unfinished = world.hangs_at_the_end()?;
+        Ok(world)
     }
 
     /// Number of this process, and of all.
@@ -151,9 +155,25 @@ impl World {
         })
     }
 
+    /// Whether `MPI_Finalize` is better left out. All processes have to ask.
+    ///
+    /// MPICH (4.0.2, over UCX and TCP) hangs there: some processes close connections to others that sit in a barrier of the
+    /// launcher's and answer no more, and its launcher fails when these then go. It lets a process go without, but kills the others of
+    /// its node then; so without it is where each is alone on its node.
+    fn hangs_at_the_end(&self) -> Result<bool, String> {
+        let (_, size) = self.rank_and_size()?;
+        let mut on_nodes = [0];
+        self.all_reduce_sum(&[self.node_size()? as i64], &mut on_nodes)?;
+        Ok(version().starts_with("MPICH") && on_nodes == [size as i64])
+    }
+
     /// Ends MPI in this process. Waits for all of them.
     pub(crate) fn finish(self) -> Result<(), String> {
         assert!(self.pulse.request.is_none(), "the last pulse has ended");
+        if self.leaves_unfinished {
+            // SAFETY: MPI is initialized.
+            return check(unsafe { ffi::MPI_Barrier(ffi::RSMPI_COMM_WORLD) });
+        }
         // SAFETY: MPI is initialized, nothing is under way, and `self` is gone afterwards.
         check(unsafe { ffi::MPI_Finalize() })
     }
@@ -197,6 +217,15 @@ fn check(code: c_int) -> Result<(), String> {
 fn read(text: &[c_char; TEXT]) -> String {
     // SAFETY: the array was zero and the library writes fewer characters than it has.
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+/// What the library says it is.
+fn version() -> String {
+    let mut text = [0; TEXT];
+    let mut length = 0;
+    // SAFETY: may be called at any time; the library writes at most MPI_MAX_LIBRARY_VERSION_STRING characters, in MPICH 8192.
+    unsafe { ffi::MPI_Get_library_version(text.as_mut_ptr(), &raw mut length) };
+    read(&text)
 }
 
 #[cfg(test)]
