@@ -33,7 +33,7 @@ def fit(mpi, hosts, short, tmp_path):
         def goes_on(self, ranks):
             """A new start with other ranks continues, and ends where one process alone ends."""
             run = self.start(hosts.names[:ranks], "--json")
-            assert run.ends(120) == 0, run.said
+            assert run.ends(120) == 0, run.out.read_text() + run.said
             said = json.loads(run.out.read_text())
             assert said["resumed_from_pass"] > 0 and said["ranks"] == ranks
             assert said["digest"] == digest(self.result) == short.digest
@@ -50,8 +50,17 @@ def the_line(run):
 
 @pytest.mark.quick
 def test_four_hosts_end_on_the_digest_of_one_process(fit, short, hosts):
-    run = fit.start(hosts.names, "--json")
-    assert run.ends(120) == 0, run.said
+    ends_as_one(fit, short, hosts.names)
+
+
+def test_hosts_with_two_ranks_each_end_on_the_digest_of_one_process(fit, short, hosts):
+    ends_as_one(fit, short, sorted(hosts.names[:2] * 2))
+
+
+def ends_as_one(fit, short, names):
+    """Four ranks end as they should, with the result of one process."""
+    run = fit.start(names, "--json")
+    assert run.ends(120) == 0, run.out.read_text() + run.said
     said = json.loads(run.out.read_text())
     assert (said["ranks"], len(said["rows_per_rank"]), sum(said["rows_per_rank"])) == (4, 4, said["cells"])
     assert said["digest"] == digest(fit.result) == short.digest

@@ -3,6 +3,7 @@
 //! | file    | question                                                    |
 //! |---------|-------------------------------------------------------------|
 //! | `raw`   | which calls of the library are made, and why are they sound? |
+//! | `hydra` | how does a process of MPICH end where `MPI_Finalize` hangs?  |
 //! | `pulse` | what do processes tell each other all the time?             |
 //! | `talk`  | who makes these calls, and when?                            |
 //! | `watch` | how is a process missed that says nothing any more?         |
@@ -19,6 +20,7 @@
 //! - Processes that disagree about what to add up are told so; they do not add up nonsense.
 #![cfg(feature = "mpi")]
 
+mod hydra;
 mod mpi;
 mod pulse;
 mod raw;

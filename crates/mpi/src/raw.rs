@@ -5,10 +5,15 @@
 #![expect(unsafe_code, reason = "MPI is a C library")]
 
 use std::ffi::{CStr, c_char, c_int};
+use std::fs::File;
+use std::io;
 use std::marker::PhantomData;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr;
 
 use mpi::ffi;
+
+use crate::hydra::Launcher;
 
 /// Characters that the library may write for a name or a message: more than any MPI asks for.
 const TEXT: usize = 1 << 13;
@@ -16,8 +21,6 @@ const TEXT: usize = 1 << 13;
 /// MPI, started. Belongs to the thread that started it.
 pub(crate) struct World {
     pulse: Pulse,
-    /// Whether processes go without `MPI_Finalize`; alike in all.
-    leaves_unfinished: bool,
     /// Not to be sent to another thread: only the one that initialized MPI may call it.
     _here: PhantomData<*const ()>,
 }
@@ -75,9 +78,7 @@ impl World {
         }
         // SAFETY: MPI is initialized, and the handles are constants of the library.
         check(unsafe { ffi::MPI_Comm_set_errhandler(ffi::RSMPI_COMM_WORLD, ffi::RSMPI_ERRORS_RETURN) })?;
-        let mut world = World { pulse: Pulse::default(), leaves_unfinished: false, _here: PhantomData };
-        world.leaves_unfinished = world.hangs_at_the_end()?;
-        Ok(world)
+        Ok(World { pulse: Pulse::default(), _here: PhantomData })
     }
 
     /// Number of this process, and of all.
@@ -155,24 +156,15 @@ impl World {
         })
     }
 
-    /// Whether `MPI_Finalize` is better left out. All processes have to ask.
-    ///
-    /// MPICH (4.0.2, over UCX and TCP) hangs there: some processes close connections to others that sit in a barrier of the
-    /// launcher's and answer no more, and its launcher fails when these then go. It lets a process go without, but kills the others of
-    /// its node then; so without it is where each is alone on its node.
-    fn hangs_at_the_end(&self) -> Result<bool, String> {
-        let (_, size) = self.rank_and_size()?;
-        let mut on_nodes = [0];
-        self.all_reduce_sum(&[self.node_size()? as i64], &mut on_nodes)?;
-        Ok(version().starts_with("MPICH") && on_nodes == [size as i64])
-    }
-
     /// Ends MPI in this process. Waits for all of them.
     pub(crate) fn finish(self) -> Result<(), String> {
         assert!(self.pulse.request.is_none(), "the last pulse has ended");
-        if self.leaves_unfinished {
+        if let Some(launcher) = version().starts_with("MPICH").then(|| Launcher::here(duplicate)).flatten() {
+            // First the library's own: in the launcher's, a process does nothing for messages that are still under way.
             // SAFETY: MPI is initialized.
-            return check(unsafe { ffi::MPI_Barrier(ffi::RSMPI_COMM_WORLD) });
+            check(unsafe { ffi::MPI_Barrier(ffi::RSMPI_COMM_WORLD) })?;
+            launcher.barrier()?;
+            return launcher.leave();
         }
         // SAFETY: MPI is initialized, nothing is under way, and `self` is gone afterwards.
         check(unsafe { ffi::MPI_Finalize() })
@@ -217,6 +209,13 @@ fn check(code: c_int) -> Result<(), String> {
 fn read(text: &[c_char; TEXT]) -> String {
     // SAFETY: the array was zero and the library writes fewer characters than it has.
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+/// The file behind a number that this process was started with, under a number of its own.
+fn duplicate(number: RawFd) -> io::Result<File> {
+    // SAFETY: the launcher has said which of its own files this is; it stays open for as long as the process lives, since nobody
+    // here closes it. A number that stands for no file is an error of `dup`.
+    unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().map(File::from)
 }
 
 /// What the library says it is.
