@@ -1,15 +1,20 @@
 //! Signals that ask the run to end: the work in hand is finished or dropped cleanly, and what can be kept is kept.
 //!
 //! Ctrl-C is a person's: the run is over. USR1 and TERM are a batch system's, whose time for this run is up: it is to go on in
-//! another. A second Ctrl-C, or a second TERM, ends the process at once.
+//! another. A second Ctrl-C, or a second TERM, ends the process at once; but not a second TERM to one of several processes, whose
+//! launcher says it to all as soon as the first of them has ended.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 
 use crate::failure::Code;
+
+/// The exit code after a second TERM, as a shell has it: a batch system that counts it as its own doing gives the run another go.
+const TERMINATED: i32 = 128 + SIGTERM;
 
 /// What has been asked of the run so far. Clones hear the same.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +22,8 @@ pub(crate) struct Interrupt {
     int: Signal,
     term: Signal,
     usr1: Signal,
+    /// What ends the process at a second TERM.
+    impatience: Option<SigId>,
 }
 
 /// Whether a signal has come.
@@ -51,6 +58,11 @@ impl Interrupt {
         [&self.int, &self.term, &self.usr1]
     }
 
+    /// Takes a TERM that comes again for the same one, from now on.
+    pub(crate) fn bear_with_term(&self) {
+        self.impatience.map(signal_hook::low_level::unregister);
+    }
+
     /// Whether it should end so that another run goes on.
     pub(crate) fn wants_another_run(&self) -> bool {
         self.asked() && !self.int.has_come()
@@ -59,11 +71,16 @@ impl Interrupt {
 
 /// Listens from now on.
 pub(crate) fn arm() -> io::Result<Interrupt> {
-    let interrupt = Interrupt::default();
-    for (signal, asked) in [(SIGINT, &interrupt.int.here), (SIGTERM, &interrupt.term.here)] {
+    let mut interrupt = Interrupt::default();
+    for (signal, asked, code) in
+        [(SIGINT, &interrupt.int.here, Code::Interrupted as i32), (SIGTERM, &interrupt.term.here, TERMINATED)]
+    {
         // The order matters: the shutdown looks at the flag before this very signal sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(asked))?;
+        let shutdown = signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(asked))?;
         signal_hook::flag::register(signal, Arc::clone(asked))?;
+        if signal == SIGTERM {
+            interrupt.impatience = Some(shutdown);
+        }
     }
     signal_hook::flag::register(SIGUSR1, Arc::clone(&interrupt.usr1.here))?;
     // A file larger than the system's limit (`ulimit -f`) then is an error of the write, which cleans up, and no death.

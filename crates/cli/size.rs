@@ -16,6 +16,9 @@ impl FromStr for ByteSize {
     fn from_str(typed: &str) -> Result<Self, String> {
         let wrong =
             || format!("\"{typed}\" is no size; write bytes or K, M, G, T for powers of two, such as 64M or 1.5G");
+        if UNITS.iter().any(|(letter, _)| typed.ends_with(&format!("{letter}b"))) {
+            return Err(format!("\"{typed}\" are bits; sizes are in bytes, eight times fewer, such as 64M or 1.5G"));
+        }
         let upper = typed.trim().to_ascii_uppercase();
         let digits = upper.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let bits = match upper[digits.len()..].trim_end_matches("IB").trim_end_matches('B') {
@@ -76,6 +79,12 @@ mod tests {
             let said = typed.parse::<ByteSize>().expect_err(typed);
             assert!(said.contains("such as 64M"), "{typed}: {said}");
         }
+    }
+
+    #[test]
+    fn bits_are_not_taken_for_bytes() {
+        assert!("16Gb".parse::<ByteSize>().unwrap_err().contains("are bits"));
+        assert_eq!("64gb".parse(), Ok(ByteSize(64 << 30)), "as PBS writes memory");
     }
 
     #[test]

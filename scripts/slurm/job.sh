@@ -6,8 +6,9 @@
 # nobody disturbed. It stops for good when it is done, when an error would only come again, and when starts no longer get
 # further.
 #
-# Variables of the user: PARTWISE (the program), LAUNCH, TRIES, STAGE. `job_init` sets: program, store, result, checkpoint,
-# starts (a file beside the checkpoint: the pass at which each start began), arguments, ranks, ranks_a_node, cores.
+# Variables of the user: PARTWISE (the program), LAUNCH, TRIES, STAGE. `job_init` sets: job, program, store, result, checkpoint,
+# starts (a file beside the checkpoint: the pass at which each start began), arguments, ranks, ranks_a_node, cores (those that
+# Slurm counts, which on some clusters are hardware threads).
 
 say() { printf '== %s\n' "$*"; }
 
@@ -17,6 +18,11 @@ stop() {
   shift
   printf '== stopped (exit code %s): %s\n' "$code" "$*" >&2
   exit "$code"
+}
+
+# patiently COMMAND…: a Slurm that is busy, or starts anew, answers a moment later.
+patiently() {
+  "$@" 2>/dev/null || { sleep 5 && "$@" 2>/dev/null; } || { sleep 20 && "$@"; }
 }
 
 # value_of "-o --output" ARGUMENT…: the value that was given to an option, or nothing.
@@ -39,6 +45,9 @@ job_init() {
   trap 'asked=yes' USR1 TERM
   [ -n "${SLURM_JOB_ID:-}" ] || stop 2 "this is a batch script: sbatch -N 4 $0 STORE.pw -k 20 (its first lines say more)"
   [[ $# -gt 0 && $1 != -* ]] || stop 2 "the store comes first, options of \`partwise fit\` after it"
+  # A task of an array by its full name: its plain number may be that of the whole array.
+  job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID:-}}
+  job=${job:-$SLURM_JOB_ID}
   program=$(command -v "${PARTWISE:-partwise}") || stop 66 "no program ${PARTWISE:-partwise} on $(hostname): put it into PATH or name it by PARTWISE"
   store=${1%/}
   shift
@@ -53,7 +62,9 @@ job_init() {
 
   ranks=${SLURM_NTASKS:-1}
   ranks_a_node=$(((ranks + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES))
-  cores=${SLURM_CPUS_PER_TASK:-$((SLURM_CPUS_ON_NODE / ranks_a_node))}
+  local smallest # of the nodes, where they differ: 64(x2),32
+  smallest=$(tr , '\n' <<<"${SLURM_JOB_CPUS_PER_NODE:-$SLURM_CPUS_ON_NODE}" | sed 's/(.*//' | sort -n | head -n 1)
+  cores=${SLURM_CPUS_PER_TASK:-$((smallest / ranks_a_node))}
   [ "$cores" -gt 0 ] || cores=1
   [ -n "$(value_of "--threads" "$@")" ] || arguments+=(--threads "$cores")
   # What was asked of Slurm, less a tenth for the launcher and MPI; without a request the program asks machine and cgroup.
@@ -79,19 +90,20 @@ job_start() {
   local now tries=${TRIES:-3}
   [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$starts"
   now=$(pass)
-  say "job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date '+%F %T'): $ranks ranks × $cores cores on $SLURM_JOB_NODELIST"
+  say "job $job, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date '+%F %T'): $ranks ranks × $cores cores on $SLURM_JOB_NODELIST"
   say "store $store, result $result, checkpoint $checkpoint (pass $now)"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
     stop 76 "$tries starts ended before the pass after $now did; what they said is above (TRIES sets how many)"
   fi
   mkdir -p "$(dirname "$starts")"
-  echo "$now $SLURM_JOB_ID $SLURM_JOB_NODELIST" >>"$starts"
+  echo "$now $job $SLURM_JOB_NODELIST" >>"$starts"
 }
 
-# Sets `launch`, the command that starts ranks so that each has its cores. LAUNCH chooses: srun, mpirun, or a whole command
-# line. Without it: srun where Slurm speaks to the program's MPI, mpirun otherwise.
+# Sets `launch`, the command that starts ranks so that each has its cores, and `kind`, the family of the program's MPI. LAUNCH
+# chooses: srun, mpirun, or a whole command line. Without it: srun where Slurm speaks to that MPI, mpirun otherwise.
 job_launch() {
-  local kind=openmpi pmi=pmix choice=${LAUNCH:-}
+  local pmi=pmix choice=${LAUNCH:-} core=core hwthreads=()
+  kind=openmpi
   # The number is the library's interface: 12 is that of MPICH and those that keep to it (Intel, Cray), 40 Open MPI's.
   case $(ldd "$program" 2>/dev/null || true) in # fails where PARTWISE is a script
     *libmpi.so.12* | *libmpich.so*) kind=mpich pmi=pmi2 ;;
@@ -102,7 +114,7 @@ job_launch() {
     elif [ $kind = mpich ]; then
       # srun can start MPICH too (--mpi=pmi2), but it shows every error as 137, the code of a killed rank.
       choice=$(basename "$(command -v mpirun.mpich || command -v mpiexec.hydra || command -v mpirun || echo srun)")
-    elif srun --mpi=list 2>&1 | grep -q pmix; then
+    elif srun --mpi=list 2>&1 | grep pmix >/dev/null; then # to its end: srun must not find the pipe closed
       choice=srun
     else
       choice=$(basename "$(command -v mpirun || echo srun)")
@@ -111,6 +123,10 @@ job_launch() {
   [ "$ranks" != 1 ] || pmi=none # one rank alone never asks for MPI
   # What is beyond this of a TCP message goes in one direction at a time; sums come in pieces that fit (docs/scaling.md).
   export OMPI_MCA_btl_tcp_eager_limit=${OMPI_MCA_btl_tcp_eager_limit:-1048576}
+  # For mpirun a core is a core, however many hardware threads it has.
+  if [ "$(LC_ALL=C lscpu 2>/dev/null | sed -n 's/^Thread(s) per core: *//p')" -gt 1 ] 2>/dev/null; then
+    core=hwthread hwthreads=(--use-hwthread-cpus)
+  fi
   case $choice in
     srun)
       # From Slurm 22.05 on, srun does not take --cpus-per-task from the job any more: unsaid, a rank would have one core.
@@ -119,25 +135,33 @@ job_launch() {
       ;;
     mpirun | mpirun.openmpi | mpiexec)
       if [ $kind = mpich ]; then
-        launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "core:$cores")
+        launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "$core:$cores")
       else
         # Open MPI's default leaves a rank one core (two ranks) or a socket. The last three find a node whose cable was cut;
         # without them mpirun waits for it for more than a minute and a half.
-        launch=("$choice" --map-by "ppr:$ranks_a_node:node:pe=$cores" --bind-to core
+        launch=("$choice" "${hwthreads[@]}" --map-by "ppr:$ranks_a_node:node:pe=$cores" --bind-to "$core"
           --mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3)
       fi
       ;;
-    mpirun.mpich | mpiexec.hydra) launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "core:$cores") ;;
+    mpirun.mpich | mpiexec.hydra) launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "$core:$cores") ;;
     *) read -ra launch <<<"$choice" ;;
   esac
 }
 
-# copy_store FROM TO: on one node. Sizes are compared; whether bytes are sound, checksums say when they are read.
+# copy_store FROM TO ALIVE: on one node. Sizes are compared; whether bytes are sound, checksums say when they are read. What earlier
+# jobs left there, since they were killed, is removed first. ALIVE: the jobs that Slurm knew when this one asked, so that later
+# ones are not missed in it; empty where it did not say.
 copy_store() {
   set -euo pipefail
-  local from=$1 to=$2 need free
+  local from=$1 to=$2 alive=$3 need free old number
   sizes() { (cd "$1" && find . -type f -printf '%s %P\n' | sort); }
   mkdir -p "$(dirname "$to")"
+  for old in "$(dirname "$(dirname "$to")")"/partwise-[0-9]*; do
+    number=${old##*-}
+    if [ -n "$alive" ] && [ -O "$old" ] && [ "$number" -lt "$SLURM_JOB_ID" ] && ! grep -qx "$number" <<<"$alive"; then
+      rm -rf "$old"
+    fi
+  done
   need=$(du -sk "$from" | cut -f1)
   free=$(df -Pk "$(dirname "$to")" | awk 'NR == 2 { print $4 }')
   if [ "$free" -lt $((need + need / 50)) ]; then
@@ -153,46 +177,74 @@ copy_store() {
 }
 
 # on_each_node COMMAND…
-on_each_node() { srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --kill-on-bad-exit=1 "$@"; }
+on_each_node() { srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 "$@"; }
 
 # With STAGE=/local/scratch every node gets a copy of the store on its own disk, removed when this script ends.
 job_stage() {
   [ -n "${STAGE:-}" ] || return 0
-  [[ $STAGE == /* ]] || stop 2 "STAGE is the path of a folder on each node's own disk, such as /scratch"
-  local folder=$STAGE/partwise-$SLURM_JOB_ID began=$SECONDS
-  local copy
+  local local_disk=$STAGE
+  [[ ! $STAGE =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || local_disk=${!STAGE:-}
+  [[ $local_disk == /* ]] || stop 2 "STAGE is a folder on each node's own disk, such as /scratch, or the name of a variable that holds it in jobs, such as TMPDIR"
+  local folder=$local_disk/partwise-$SLURM_JOB_ID began=$SECONDS
+  local copy alive
   copy=$folder/$(basename "$store")
+  alive=$(squeue -h -u "$(id -un)" -o %A 2>/dev/null) || alive=
   staged=$folder
   trap job_unstage EXIT
   say "staging: $store to $copy, $(du -sh "$store" | cut -f1) a node"
-  on_each_node bash -c "$(declare -f copy_store); copy_store \"\$@\"" copy_store "$store" "$copy" || stop 74 "the store could not be staged (its node and reason are above)"
+  # An error of the copy is 74; codes above 128 are signals, to the step or with its node.
+  on_each_node bash -c "$(declare -f copy_store); (copy_store \"\$@\"); code=\$?; [ \$code = 0 ] || [ \$code -gt 128 ] || code=74; exit \$code" copy_store "$store" "$copy" "$alive" &
+  trap 'asked=yes; kill '$!' 2>/dev/null || true' USR1 TERM
+  attend $!
+  trap 'asked=yes' USR1 TERM
+  if [ -n "$asked" ]; then
+    code=75
+    job_again "it was asked to stop while the store was copied"
+  fi
+  case $code in
+    0) ;;
+    74) stop 74 "the store could not be staged (its node and reason are above)" ;;
+    *) job_again "the store could not be staged (exit code $code)" ;;
+  esac
   store=$copy
   say "staged in $((SECONDS - began)) seconds"
 }
 
 job_unstage() {
-  [ -z "${staged:-}" ] || on_each_node rm -rf "$staged" || true
+  [ -z "${staged:-}" ] || on_each_node rm -rf "$staged" || rm -rf "$staged" || true
   staged=
+}
+
+# attend PID: waits until a child has ended, whatever signals come meanwhile, and sets `code` to how.
+attend() {
+  # A signal ends `wait` before the child has ended, with a code above 128.
+  while :; do
+    code=0
+    wait "$1" || code=$?
+    kill -0 "$1" 2>/dev/null || break
+  done
+  local last=0
+  wait "$1" 2>/dev/null || last=$?
+  [ $last = 127 ] || code=$last # 127: the loop had the code already
 }
 
 # ask LAUNCHER_PID: USR1 for the ranks. srun and Open MPI's mpirun hand it on. MPICH's (4.0) often loses the exit code, or hangs,
 # when it does so over several nodes, so there it goes to the rank on this node, which tells the others.
 ask() {
-  local pid
-  case ${launch[0]} in
-    *mpich | *hydra) ;;
-    *) kill -USR1 "$1" && return ;;
-  esac
-  for pid in $(pgrep -u "$(id -u)" -f "^$program fit "); do
-    if grep -qz "^SLURM_JOB_ID=$SLURM_JOB_ID\$" "/proc/$pid/environ"; then kill -USR1 "$pid"; fi
-  done
+  local pid told=
+  if [ "$kind" = mpich ] && [ "${launch[0]##*/}" != srun ]; then
+    for pid in $(pgrep -u "$(id -u)" -f "^$program fit "); do
+      if grep -qz "^SLURM_JOB_ID=$SLURM_JOB_ID\$" "/proc/$pid/environ"; then kill -USR1 "$pid" && told=yes; fi
+    done
+  fi
+  [ -n "$told" ] || kill -USR1 "$1"
 }
 
 # Runs the fit and sets `code` to how it ended.
 job_run() {
   local said pid
   code=75
-  [ -z "$asked" ] || return 0 # while the store was staged
+  [ -z "$asked" ] || return 0 # already, before there was anybody to tell
   said=$(mktemp)
   launch+=("$program" fit "$store" "${arguments[@]}")
   say "running: ${launch[*]}"
@@ -202,15 +254,7 @@ job_run() {
   # scancel; Slurm gives it to the ranks as well, and they treat both alike.
   trap 'say "USR1: asking the ranks to leave a checkpoint"; ask '"$pid"' 2>/dev/null || true' USR1
   trap 'say "TERM: the ranks have it too"' TERM
-  # A signal ends `wait` before the child has ended, with a code above 128.
-  while :; do
-    code=0
-    wait "$pid" || code=$?
-    kill -0 "$pid" 2>/dev/null || break
-  done
-  local last=0
-  wait "$pid" 2>/dev/null || last=$?
-  [ $last = 127 ] || code=$last # 127: the loop had the code already
+  attend "$pid"
   # Where a launcher has only "killed" to say of MPI_Abort(code), the MPI library has said the code itself.
   case $code in
     9 | 137 | 143)
@@ -244,7 +288,7 @@ job_end() {
     76) job_again "the watchdog saw no progress" ;;
     9 | 137) job_again "a rank was killed (by the kernel where memory ran out, or with its node)" ;;
     138 | 143) job_again "it was told to end and had no time for a checkpoint" ;; # 138: USR1 before the program knew of it
-    205 | 255 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
+    205 | 255 | 7 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)
       if [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -e "$result" ]; then
         say "done: $result was written before this start"
@@ -258,18 +302,19 @@ job_end() {
 
 # job_again WHY: queues the job again, if that may help.
 job_again() {
-  local now tries=${TRIES:-3} state
+  local now tries=${TRIES:-3} state hint=
   now=$(pass)
   # Who cancels a job does not want it back; and where Slurm ends it by itself, Slurm also knows what comes next.
-  state=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -1)
-  [ "$state" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from pass $now"
+  state=$(patiently scontrol show job "$job" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -n 1) || true
+  [ "${state:-RUNNING}" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from pass $now"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
-    stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets how many)"
+    [ "$code" != 75 ] || hint=". Where it is the time limit: that has to leave time beside the 300 seconds of --signal"
+    stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets how many)$hint"
   fi
   say "queued again: $1; the next start goes on from pass $now"
   job_unstage # Slurm leaves no time for it once the job is queued
   trap - TERM
-  if ! scontrol requeue "$SLURM_JOB_ID"; then
+  if ! patiently scontrol requeue "$job"; then
     stop "$code" "Slurm refused to queue it again; the same sbatch line goes on from pass $now"
   fi
   sleep 60 # Slurm ends this script

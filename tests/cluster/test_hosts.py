@@ -1,8 +1,10 @@
 """mpirun over four virtual hosts: the result of one process, and what is promised when something breaks."""
 
+import contextlib
 import json
 import os
 import signal
+import time
 
 import pytest
 from conftest import digest, simulate
@@ -153,6 +155,20 @@ def test_usr1_leaves_a_checkpoint_that_two_ranks_continue(fit, mpi, hosts):
     assert not fit.result.exists()
     run.leaves_nothing()
     fit.goes_on(2)
+
+
+@pytest.mark.quick
+def test_a_rank_that_hears_term_again_and_again_leaves_a_checkpoint(fit, hosts):
+    # srun says it to all, and once more to the rest as soon as one has ended.
+    run = fit.start(hosts.names[:2])
+    fit.under_way(run)
+    (rank,) = hosts.on(hosts.names[1], str(fit.folder))
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(rank, signal.SIGTERM)
+            time.sleep(0.001)
+    assert run.ends(20) == 75, run.said
+    run.leaves_nothing()
 
 
 def test_term_to_the_launcher_ends_everything_and_the_next_goes_on(fit, mpi, hosts):

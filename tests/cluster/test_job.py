@@ -24,6 +24,7 @@ def job(tmp_path):
 
     command("partwise", "exit 0")
     command("sleep", "exec /bin/sleep 0.1")
+    command("lscpu", "echo 'Thread(s) per core:  1'")
 
     def run(lines, **variables):
         environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **SLURM, **variables}
@@ -50,6 +51,7 @@ def test_arguments_follow_from_what_was_asked_of_slurm(job):
     assert job(show, **asked)[1].endswith("--resume --threads 3 --memory 4608M\n")
     assert job(told, **asked)[1] == "r.h5ad|c|3|-k 5 -o r.h5ad --checkpoint=c --threads 2 --memory 1G --resume\n"
     assert job(show, SLURM_MEM_PER_CPU="1000")[1].endswith("--threads 8 --memory 7200M\n")
+    assert job(show, SLURM_JOB_CPUS_PER_NODE="64(x2),32")[1].endswith("--threads 32\n"), "the smallest node sets it"
 
 
 @pytest.mark.quick
@@ -59,7 +61,8 @@ def test_what_cannot_be_is_refused_at_once(job):
         ("job_init nowhere.pw -k 5", 66, "nowhere.pw: no finished store"),
         ("PARTWISE=nothing job_init atlas.pw", 66, "no program nothing"),
         ("SLURM_JOB_ID= job_init atlas.pw", 2, "sbatch"),
-        ("job_init atlas.pw; STAGE=here job_stage", 2, "STAGE"),
+        ("job_init atlas.pw; STAGE=here/there job_stage", 2, "STAGE"),
+        ("job_init atlas.pw; STAGE=NOT_SET job_stage", 2, "STAGE"),
     ]:
         got, said = job(lines)
         assert got == code and words in said, said
@@ -86,6 +89,18 @@ def test_ranks_are_started_by_what_is_there(job, library, plugins, choice, launc
     assert "--cpus-per-task=8" in said or not launch.startswith("srun --mpi=pm")
 
 
+@pytest.mark.parametrize(
+    "choice, launch",
+    [
+        ("mpirun.openmpi", "mpirun.openmpi --use-hwthread-cpus --map-by ppr:1:node:pe=8 --bind-to hwthread --mca"),
+        ("mpirun.mpich", "mpirun.mpich -n 4 -ppn 1 -bind-to hwthread:8"),
+    ],
+)
+def test_cores_that_slurm_counts_are_hardware_threads_on_some_machines(job, choice, launch):
+    job.command("lscpu", "echo 'Thread(s) per core:  2'")
+    assert job('job_init atlas.pw; job_launch; echo "${launch[*]}"', LAUNCH=choice)[1].startswith(launch)
+
+
 def test_one_rank_asks_for_no_mpi(job):
     job.command("ldd", "echo libmpi.so.40")
     assert "srun --mpi=none" in job('job_init atlas.pw; job_launch; echo "${launch[*]}"', SLURM_NTASKS="1", SLURM_JOB_NUM_NODES="1")[1]
@@ -102,7 +117,7 @@ def ends(job, code, state="RUNNING", work=":", **variables):
 
 @pytest.mark.quick
 def test_a_job_is_queued_again_only_where_that_may_help(job):
-    for code in (75, 76, 137, 143, 205, 255, 1, 9, 138):
+    for code in (75, 76, 137, 143, 205, 255, 7, 1, 9, 138):
         assert ends(job, code)[:2] == (code, True)
     for code in (2, 65, 66, 69, 70, 73, 74, 130):
         assert ends(job, code)[:2] == (code, False)
@@ -113,6 +128,74 @@ def test_a_job_is_queued_again_only_where_that_may_help(job):
         assert (got, again) == (75, False) and "The same sbatch line goes on" in said
 
 
+def test_a_task_of_an_array_queues_itself_again_and_no_other(job):
+    # The plain number of one task is that of the whole array.
+    job.command("scontrol", 'echo "$@" >>calls; echo "   JobState=RUNNING Reason=None"')
+    lines = "job_init atlas.pw -o atlas.h5ad; job_start; code=75; job_end"
+    assert job(lines, SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID="3")[0] == 75
+    assert (job.folder / "calls").read_text().splitlines() == ["show job 12_3", "requeue 12_3"]
+
+
+def test_a_slurm_that_is_busy_is_asked_again(job):
+    busy = 'echo "$@" >>calls; [ $(grep -c "$1" calls) -gt 1 ] || exit 1; echo "   JobState=RUNNING Reason=None"'
+    job.command("scontrol", busy)
+    code, said = job("job_init atlas.pw -o atlas.h5ad; job_start; code=75; job_end")
+    assert code == 75 and "queued again" in said, said
+    assert (job.folder / "calls").read_text().splitlines() == 2 * ["show job 12"] + 2 * ["requeue 12"]
+
+
+@pytest.mark.parametrize("script", ["fit.sbatch", "array.sbatch"])
+def test_scripts_find_their_parts_wherever_sbatch_copies_them(job, script):
+    here = SCRIPT.parent / script
+    (job.folder / "mine.sh").write_text(here.read_text())
+    (job.folder / "job.sh").symlink_to(SCRIPT)
+    for command in (f"{here} x.pw -o out/{{}}.h5ad", f"{job.folder}/mine.sh x.pw -o out/{{}}.h5ad"):
+        job.command("scontrol", f'echo "   Command={command}"')
+        code, said = job(f"mkdir -p spool; cp {here} spool/slurm_script; bash spool/slurm_script nowhere.pw -o {{}}", SLURM_ARRAY_TASK_ID="3")
+        assert code == 66 and "nowhere.pw: no finished store" in said, said
+
+
+def test_tasks_of_an_array_write_to_files_of_their_own(job):
+    array = f"bash {SCRIPT.parent}/array.sbatch atlas.pw"
+    job.command("scontrol", "exit 1")
+    for options in ("-o r.h5ad", "-o {}.h5ad --trace t.csv", "-o {}.h5ad --checkpoint=c"):
+        code, said = job(f"{array} {options}", SLURM_ARRAY_TASK_ID="3")
+        assert code == 2 and "needs {} in its name" in said, said
+
+
+def staged(job, lines="job_stage; echo store=$store", **variables):
+    job.command("srun", 'while case $1 in --*) true ;; *) false ;; esac; do shift; done; exec "$@"')
+    job.command("scontrol", 'echo "$@" >>calls; echo "   JobState=RUNNING Reason=None"')
+    return job(f"job_init atlas.pw -o atlas.h5ad; job_start; {lines}", STAGE="SCRATCH", SCRATCH=f"{job.folder}/scratch", **variables)
+
+
+def test_a_store_is_staged_and_what_killed_jobs_left_there_removed(job):
+    scratch = job.folder / "scratch"
+    for number in (7, 9, 15):
+        (scratch / f"partwise-{number}").mkdir(parents=True)
+    job.command("squeue", "echo 9; echo 12")
+    code, said = staged(job, "job_stage; ls $store; ls scratch")
+    assert code == 0 and said.endswith("manifest.json\npartwise-12\npartwise-15\npartwise-9\n"), said
+    assert sorted(path.name for path in scratch.iterdir()) == ["partwise-15", "partwise-9"]
+    job.command("squeue", "exit 1")
+    assert staged(job)[0] == 0
+    assert (scratch / "partwise-9").exists(), "nothing is known to be over where Slurm does not say"
+
+
+def test_a_disk_that_is_full_stops_the_job_and_a_signal_while_it_copies_does_not(job):
+    job.command("df", "echo; echo / 1 1 0")
+    code, said = staged(job)
+    assert code == 74 and "0 MiB free" in said and "could not be staged" in said, said
+    job.command("df", "echo; echo / 1 1 1000000")
+    job.command("cp", "echo copying >copying; exec /bin/sleep 3")
+    code, said = staged(job, "(until [ -e copying ]; do :; done; kill -USR1 $$) & job_stage")
+    assert code == 75 and "queued again: it was asked to stop while the store was copied" in said, said
+    job.command("cp", "kill -9 $PPID")
+    code, said = staged(job)
+    assert code == 137 and "queued again: the store could not be staged" in said, said
+    assert not [*(job.folder / "scratch").iterdir()]
+
+
 def test_starts_that_get_no_further_are_counted(job):
     checkpoint(job.folder, 4)
     assert ends(job, 75, SLURM_RESTART_COUNT="0")[1]
@@ -121,7 +204,7 @@ def test_starts_that_get_no_further_are_counted(job):
     assert ends(job, 75, SLURM_RESTART_COUNT="2")[1], "it got further"
     assert ends(job, 75, SLURM_RESTART_COUNT="3")[1]
     code, again, said = ends(job, 75, SLURM_RESTART_COUNT="4")
-    assert (code, again) == (75, False) and "3 starts began at pass 9" in said
+    assert (code, again) == (75, False) and "3 starts began at pass 9" in said and "--signal" in said
     # Slurm itself queues a job again whose node was lost: then the start finds out.
     code, again, said = ends(job, 0, SLURM_RESTART_COUNT="5")
     assert (code, again) == (76, False) and "3 starts ended before the pass after 9" in said

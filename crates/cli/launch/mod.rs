@@ -93,6 +93,7 @@ impl Job {
                 launcher.remedy()
             ));
         }
+        interrupt.bear_with_term();
         let interrupt = interrupt.clone();
         let mut job = Job { processes: Some(processes), interrupt, share: Share::WHOLE, remark: None };
         let divided = job.divide(launcher);

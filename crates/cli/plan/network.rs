@@ -33,6 +33,9 @@ impl FromStr for Link {
             Some((bandwidth, latency)) => (bandwidth, Some(latency)),
             None => (typed, None),
         };
+        if bandwidth.contains('B') {
+            return Err(format!("\"{bandwidth}\" are bytes; networks go by bits, eight times as many, such as 100Gb"));
+        }
         let bits = quantity(bandwidth, &BANDWIDTHS).filter(|&bits| bits > 0.0).ok_or_else(wrong)?;
         let latency = match latency {
             Some(latency) => quantity(latency, &TIMES),
@@ -90,10 +93,18 @@ mod tests {
     #[test]
     fn what_is_no_network_says_how_one_looks() {
         for typed in
-            ["", "fast", "Gb", "10", "10GB/s", "40Gb", "0Gb", "-1Gb,1us", "10Gb,", "10Gb,5", "infGb,1us", "1Gb,nanus"]
+            ["", "fast", "Gb", "10", "10Gb/s", "40Gb", "0Gb", "-1Gb,1us", "10Gb,", "10Gb,5", "infGb,1us", "1Gb,nanus"]
         {
             let said = typed.parse::<Link>().expect_err(typed);
             assert!(said.contains("is no network") && said.contains("40Gb,5us"), "{typed}: {said}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_not_taken_for_bits() {
+        for typed in ["100GB", "10GB/s", "10GB,5us", "100MB,1ms"] {
+            let said = typed.parse::<Link>().expect_err(typed);
+            assert!(said.contains("are bytes") && said.contains("100Gb"), "{typed}: {said}");
         }
     }
 
