@@ -103,7 +103,7 @@ impl Failure {
 
     /// How long another process may take to say what has happened, before this one does.
     pub(crate) fn patience(&self) -> Duration {
-        if self.known == Known::Elsewhere { Duration::from_secs(5) } else { Duration::ZERO }
+        if self.known == Known::Elsewhere { launch::ALL_TURNS } else { Duration::ZERO }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -122,6 +122,12 @@ impl Failure {
     /// Stopped so that another run goes on.
     pub(crate) fn again(what: &str) -> Self {
         Self::new(Code::Again, format!("stopped as asked; {what}"))
+    }
+
+    /// This stop, so that another run goes on. Who was to say it still is.
+    pub(crate) fn for_another_run(self, what: &str) -> Self {
+        let message = if self.message.is_empty() { self.message } else { Self::again(what).message };
+        Failure { code: Code::Again, message, known: self.known }
     }
 
     /// Whether the user stopped the run.

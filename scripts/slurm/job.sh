@@ -287,6 +287,7 @@ job_end() {
     75) job_again "it was asked to stop and left what it had" ;;
     76) job_again "the watchdog saw no progress" ;;
     9 | 137) job_again "a rank was killed (by the kernel where memory ran out, or with its node)" ;;
+    134 | 135 | 139) job_again "a rank crashed, which the MPI library may do where it cannot reach another node" ;;
     138 | 143) job_again "it was told to end and had no time for a checkpoint" ;; # 138: USR1 before the program knew of it
     205 | 255 | 7 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)

@@ -117,7 +117,7 @@ def ends(job, code, state="RUNNING", work=":", **variables):
 
 @pytest.mark.quick
 def test_a_job_is_queued_again_only_where_that_may_help(job):
-    for code in (75, 76, 137, 143, 205, 255, 7, 1, 9, 138):
+    for code in (75, 76, 137, 143, 205, 255, 7, 1, 9, 134, 138, 139):
         assert ends(job, code)[:2] == (code, True)
     for code in (2, 65, 66, 69, 70, 73, 74, 130):
         assert ends(job, code)[:2] == (code, False)

@@ -58,7 +58,7 @@ impl Keep {
     /// The end of a run that was asked to stop before its fit began, which `failure` is unless another run is wanted.
     pub(super) fn answer(&self, failure: Failure, interrupt: &Interrupt) -> Failure {
         match self.checkpoint.is_some() && interrupt.wants_another_run() {
-            true => Failure::again(&format!("the fit had not begun; {} to begin again", self.command())),
+            true => failure.for_another_run(&format!("the fit had not begun; {} to begin again", self.command())),
             false => failure,
         }
     }

@@ -33,6 +33,8 @@ pub(crate) use share::Share;
 /// Between the processes that may find the same thing at once: as long as it takes the first to speak and to end the others.
 const TURN: Duration = Duration::from_secs(1);
 const MOST_TURNS: u32 = 7;
+/// By then every process that has something to say has said it.
+pub(crate) const ALL_TURNS: Duration = Duration::from_secs(MOST_TURNS as u64 + 1);
 /// How long a line may take to be written.
 const SPEAKING: Duration = Duration::from_millis(500);
 

@@ -28,6 +28,11 @@ impl Clock {
         due(self.since.elapsed().as_secs_f64(), LEAST.as_secs_f64() + self.per_byte * bytes as f64)
     }
 
+    /// A checkpoint has been written whose cost is no measure for others.
+    pub(super) fn start_anew(&mut self) {
+        self.since = Instant::now();
+    }
+
     /// A checkpoint of `bytes` bytes has been written in `cost` seconds.
     pub(super) fn wrote(&mut self, bytes: u64, cost: f64) {
         *self = Clock { since: Instant::now(), per_byte: cost / bytes.max(1) as f64 };

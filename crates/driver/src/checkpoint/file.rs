@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes on their way; larger pieces go straight to the file.
 const BUFFER: usize = 64 << 10;
+/// Bytes after which a file is brought to the disk as far as it goes: one flush of everything at the end could take minutes in
+/// which nothing moves, and the page cache, which is for the data, would be full of it until then.
+const FLUSH: u64 = 64 << 20;
 
 /// Size and checksum (CRC-32C) of a file, or of what in it vouches for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub(super) struct Draft {
     path: PathBuf,
     file: BufWriter<File>,
     seal: Seal,
+    /// Bytes that are on the disk.
+    flushed: u64,
 }
 
 impl Draft {
@@ -29,7 +34,7 @@ impl Draft {
     pub(super) fn create(path: &Path) -> Result<Self, StorageError> {
         let file = File::create(path).map_err(|error| StorageError::io("create", path, error))?;
         let seal = Seal { bytes: 0, crc32c: 0 };
-        Ok(Draft { path: path.into(), file: BufWriter::with_capacity(BUFFER, file), seal })
+        Ok(Draft { path: path.into(), file: BufWriter::with_capacity(BUFFER, file), seal, flushed: 0 })
     }
 
     /// Adds bytes at the end.
@@ -43,6 +48,12 @@ impl Draft {
     pub(super) fn put_vouched_for(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.file.write_all(bytes).map_err(|error| StorageError::io("write", &self.path, error))?;
         self.seal.bytes += bytes.len() as u64;
+        if self.seal.bytes - self.flushed >= FLUSH {
+            self.file.flush().map_err(|error| StorageError::io("write", &self.path, error))?;
+            self.file.get_ref().sync_data().map_err(|error| StorageError::io("sync", &self.path, error))?;
+            forget(self.file.get_ref());
+            self.flushed = self.seal.bytes;
+        }
         Ok(())
     }
 
@@ -51,11 +62,17 @@ impl Draft {
         let path = &self.path;
         let file = self.file.into_inner().map_err(|error| StorageError::io("write", path, error.into_error()))?;
         file.sync_all().map_err(|error| StorageError::io("sync", path, error))?;
-        // Nobody reads it soon, and the page cache is for the data. Some file systems refuse: then the pages stay.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        forget(&file);
         Ok(self.seal)
     }
+}
+
+/// Frees the memory that a file which is on the disk has in the page cache: nobody reads it soon. Some file systems refuse.
+fn forget(file: &File) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
 }
 
 /// A file that is being read, from its first byte to its last.

@@ -168,6 +168,12 @@ mod tests {
         later.write(folder.path()).unwrap();
         let error = look(folder.path()).unwrap_err();
         assert!(error.to_string().contains("have format 7, but this version reads 1"), "{error}");
+        // What else is in it may be anything.
+        let later = serde_json::json!({ "format": "partwise checkpoints", "version": 8, "fit": [], "states": 3 });
+        fs::write(folder.path().join(MANIFEST), partwise_storage::sealed::to_bytes(&later)).unwrap();
+        fs::write(folder.path().join(state_name(1)), "").unwrap();
+        let error = look(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("have format 8"), "{error}");
     }
 
     #[test]

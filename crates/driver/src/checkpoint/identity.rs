@@ -12,7 +12,7 @@ use crate::config::ScaleSpec;
 use crate::plan::{Init, Plan};
 
 /// Names and values.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Identity(BTreeMap<String, String>);
 

@@ -35,6 +35,13 @@ pub(super) struct Manifest {
     pub(super) checkpoints: Vec<Entry>,
 }
 
+/// What every version of the list has.
+#[derive(Deserialize)]
+struct Version {
+    format: String,
+    version: u32,
+}
+
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -114,14 +121,18 @@ impl Manifest {
         Self::parse(&content, &path).map(Some)
     }
 
+    /// Of another version it is the number alone: nothing else has to be as it is here.
     pub(super) fn parse(content: &[u8], path: &Path) -> Result<Self, StorageError> {
         sealed::check(content, path)?;
-        let manifest: Manifest = serde_json::from_slice(content)
-            .map_err(|error| StorageError::damaged(path, "the content", "a list of checkpoints", error))?;
-        if manifest.format != FORMAT {
-            return Err(StorageError::damaged(path, "its format", FORMAT, manifest.format));
+        let unreadable = |error| StorageError::damaged(path, "the content", "a list of checkpoints", error);
+        let Version { format, version } = serde_json::from_slice(content).map_err(unreadable)?;
+        if format != FORMAT {
+            return Err(StorageError::damaged(path, "its format", FORMAT, format));
         }
-        Ok(manifest)
+        if version != VERSION {
+            return Ok(Manifest { version, ..Self::new(&Identity::default(), &[]) });
+        }
+        serde_json::from_slice(content).map_err(unreadable)
     }
 }
 

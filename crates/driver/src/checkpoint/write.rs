@@ -33,7 +33,11 @@ impl Checkpoints<'_> {
         written?;
         self.saved = moment.passes;
         let seconds = began.elapsed().as_secs_f64();
-        self.clock.wrote(bytes, seconds);
+        match moment.usages.start() {
+            None => self.clock.wrote(bytes, seconds),
+            // Small, so that what it cost, mostly to wait for the disk, says nothing of the bytes of W.
+            Some(_) => self.clock.start_anew(),
+        }
         self.monitor.finish();
         self.monitor.checkpoint(&CheckpointEvent::Written { passes: moment.passes, bytes, seconds });
         Ok(())
