@@ -287,7 +287,7 @@ job_end() {
     75) job_again "it was asked to stop and left what it had" ;;
     76) job_again "the watchdog saw no progress" ;;
     9 | 137) job_again "a rank was killed (by the kernel where memory ran out, or with its node)" ;;
-    134 | 135 | 139) job_again "a rank crashed, which the MPI library may do where it cannot reach another node" ;;
+    134 | 135 | 139) job_again "a rank crashed" ;;
     138 | 143) job_again "it was told to end and had no time for a checkpoint" ;; # 138: USR1 before the program knew of it
     205 | 255 | 7 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)
@@ -309,7 +309,7 @@ job_again() {
   state=$(patiently scontrol show job "$job" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -n 1) || true
   [ "${state:-RUNNING}" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from pass $now"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
-    [ "$code" != 75 ] || hint=". Where it is the time limit: that has to leave time beside the 300 seconds of --signal"
+    [ "$code" != 75 ] || hint=". Where it is the time limit: that has to leave time beside the margin of --signal (300 seconds unless set)"
     stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets how many)$hint"
   fi
   say "queued again: $1; the next start goes on from pass $now"

@@ -150,7 +150,7 @@ def test_scripts_find_their_parts_wherever_sbatch_copies_them(job, script):
     (job.folder / "mine.sh").write_text(here.read_text())
     (job.folder / "job.sh").symlink_to(SCRIPT)
     for command in (f"{here} x.pw -o out/{{}}.h5ad", f"{job.folder}/mine.sh x.pw -o out/{{}}.h5ad"):
-        job.command("scontrol", f'echo "   Command={command}"')
+        job.command("scontrol", f'yes "   Command={command}" | head -n 5000')  # an array has a record for each task
         code, said = job(f"mkdir -p spool; cp {here} spool/slurm_script; bash spool/slurm_script nowhere.pw -o {{}}", SLURM_ARRAY_TASK_ID="3")
         assert code == 66 and "nowhere.pw: no finished store" in said, said
 
