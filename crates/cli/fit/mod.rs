@@ -57,8 +57,8 @@ pub(crate) struct Options {
     trace: Option<PathBuf>,
     #[command(flatten)]
     keep: Keep,
-    /// End the run, with exit code 76, when nothing has moved for so long: a disk that does not answer, a process that is lost;
-    /// 0: never [default: 300 where several processes work, 0 for one alone]
+    /// End the run, with exit code 76, when nothing has moved for so long: a process that is lost, or a disk that does not answer
+    /// in a pass, a checkpoint or a conversion (not while files are opened or the result is written); 0: never [default: 300 where several processes work, 0 for one alone]
     #[arg(long, value_name = "SECONDS", help_heading = "Stopping and going on")]
     pub(crate) watchdog: Option<u64>,
     #[command(flatten, next_help_heading = "Input")]

@@ -34,7 +34,7 @@ pub(crate) use share::Share;
 const TURN: Duration = Duration::from_secs(1);
 const MOST_TURNS: u32 = 7;
 /// By then every process that has something to say has said it.
-pub(crate) const ALL_TURNS: Duration = Duration::from_secs(MOST_TURNS as u64 + 1);
+pub(crate) const ALL_TURNS: Duration = Duration::from_secs((MOST_TURNS as u64 + 1) * TURN.as_secs());
 /// How long a line may take to be written.
 const SPEAKING: Duration = Duration::from_millis(500);
 

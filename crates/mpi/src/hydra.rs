@@ -3,7 +3,7 @@
 //! MPICH (4.0.2, over UCX and TCP) hangs in `MPI_Finalize` now and then: some processes close connections to others that sit in a
 //! barrier of the launcher's and answer no more. A process that ends without a word instead has the others of its node
 //! killed by the launcher, which may take 1 for its exit code. So each says the two things by itself that the launcher waits
-//! for, in the words of PMI-1 (`src/pmi/maint/pmi-1.2.txt` of MPICH), and leaves the connections to the system.
+//! for, in the words of PMI-1 (`src/pmi/maint/pmi-1.1.txt` of MPICH 4.1 and later; 4.0 speaks the same), and leaves the connections to the system.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
