@@ -6,15 +6,15 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::stride;
+use crate::{FactorMut, FactorRef};
 
-/// The tile's cross product with the spectra: `out = x · hᵀ`.
+/// The tile's cross product with the spectra: `xht = x · hᵀ`.
 ///
 /// | argument | shape  | holds                               |
 /// |----------|--------|-------------------------------------|
-/// | `out`    | b × ks | overwritten, padding lanes with zero |
+/// | `xht`    | b × k  | overwritten, its padding with zeros |
 /// | `x`      | b × m  | the tile, row-major                 |
-/// | `ht`     | m × ks | spectra, gene-major                 |
+/// | `ht`     | m × k  | spectra, gene-major                 |
 ///
 /// Costs `2·b·m·k` flops; faer packs into scratch of its own, and some k take `b·k` values more.
 ///
@@ -22,21 +22,21 @@ use crate::stride;
 ///
 /// When the shapes disagree.
 #[track_caller]
-pub fn xht(out: &mut [f32], x: &[f32], ht: &[f32], m: usize, k: usize, ks: usize) {
-    let b = rows(x, out, m, k, ks);
-    assert_eq!(ht.len(), m * ks, "ht is {m} × {ks}");
-    for row in out.chunks_exact_mut(ks) {
+pub fn xht(mut xht: FactorMut<'_>, x: &[f32], ht: FactorRef<'_>) {
+    let (b, m, k) = (xht.rows(), ht.rows(), ht.k());
+    assert_eq!(xht.k(), k, "xht and ht have the same components");
+    assert_eq!(x.len(), b * m, "x is {b} × {m}, as the rows of xht and ht");
+    for row in xht.iter_mut() {
         row[k..].fill(0.0);
     }
     let x = MatRef::from_row_major_slice(x, b, m);
-    let ht = MatRef::from_row_major_slice_with_stride(ht, m, k, ks);
     if fills_vectors(k) {
-        matmul(row_major_mut(out, b, k, ks), Accum::Replace, x, ht, 1.0, Par::Seq);
+        matmul(matrix_mut(xht), Accum::Replace, x, matrix(ht), 1.0, Par::Seq);
     } else {
         let mut turned = vec![0.0; b * k];
         let columns = MatMut::from_column_major_slice_mut(&mut turned, b, k);
-        matmul(columns, Accum::Replace, x, ht, 1.0, Par::Seq);
-        for (i, row) in out.chunks_exact_mut(ks).enumerate() {
+        matmul(columns, Accum::Replace, x, matrix(ht), 1.0, Par::Seq);
+        for (i, row) in xht.iter_mut().enumerate() {
             for (value, column) in row.iter_mut().zip(turned.chunks_exact(b)) {
                 *value = column[i];
             }
@@ -56,9 +56,9 @@ fn fills_vectors(k: usize) -> bool {
 ///
 /// | argument | shape  | holds                                  |
 /// |----------|--------|----------------------------------------|
-/// | `share`  | m × ks | added to; padding lanes are left alone |
+/// | `share`  | m × k  | added to; its padding is left alone    |
 /// | `x`      | b × m  | the tile, row-major                    |
-/// | `w`      | b × ks | usages of the tile's rows              |
+/// | `w`      | b × k  | usages of the tile's rows              |
 ///
 /// Costs `2·b·m·k` flops; faer packs into scratch of its own.
 ///
@@ -66,28 +66,22 @@ fn fills_vectors(k: usize) -> bool {
 ///
 /// When the shapes disagree.
 #[track_caller]
-pub fn wtx(share: &mut [f32], x: &[f32], w: &[f32], m: usize, k: usize, ks: usize) {
-    let b = rows(x, w, m, k, ks);
-    assert_eq!(share.len(), m * ks, "the share is {m} × {ks}");
-    let share = row_major_mut(share, m, k, ks);
+pub fn wtx(share: FactorMut<'_>, x: &[f32], w: FactorRef<'_>) {
+    let (b, m) = (w.rows(), share.rows());
+    assert_eq!(share.k(), w.k(), "the share and w have the same components");
+    assert_eq!(x.len(), b * m, "x is {b} × {m}, as the rows of w and of the share");
     let x = MatRef::from_row_major_slice(x, b, m);
-    let w = MatRef::from_row_major_slice_with_stride(w, b, k, ks);
-    matmul(share, Accum::Add, x.transpose(), w, 1.0, Par::Seq);
+    matmul(matrix_mut(share), Accum::Add, x.transpose(), matrix(w), 1.0, Par::Seq);
 }
 
-/// The rows of the tile, from `factor` with `ks` values each.
-#[track_caller]
-fn rows(x: &[f32], factor: &[f32], m: usize, k: usize, ks: usize) -> usize {
-    assert!(k > 0 && ks == stride(k), "{k} components with a stride of {ks}");
-    let b = factor.len() / ks;
-    assert_eq!(factor.len(), b * ks, "the tile's factor is whole rows of {ks}");
-    assert_eq!(x.len(), b * m, "x is {b} × {m}, as many rows as the factor has");
-    b
+/// The factor as faer sees it, without its padding.
+fn matrix(factor: FactorRef<'_>) -> MatRef<'_, f32> {
+    MatRef::from_row_major_slice_with_stride(factor.values(), factor.rows(), factor.k(), factor.ld())
 }
 
-/// A row-major view, taken as the transpose of a column-major one: faer 0.24's `from_row_major_slice_with_stride_mut`
-/// swaps the strides, and so writes past the end of the slice.
-#[track_caller]
-fn row_major_mut(values: &mut [f32], rows: usize, columns: usize, stride: usize) -> MatMut<'_, f32> {
-    MatMut::from_column_major_slice_with_stride_mut(values, columns, rows, stride).transpose_mut()
+/// The same, to be written, taken as the transpose of a column-major view: faer 0.24's
+/// `from_row_major_slice_with_stride_mut` swaps the strides, and so writes past the end of the slice.
+fn matrix_mut(factor: FactorMut<'_>) -> MatMut<'_, f32> {
+    let (rows, k, ld) = (factor.rows(), factor.k(), factor.ld());
+    MatMut::from_column_major_slice_with_stride_mut(factor.into_values(), k, rows, ld).transpose_mut()
 }

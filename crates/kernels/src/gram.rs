@@ -6,7 +6,7 @@
 //! rows are widened once, a few at a time; a block of 4 × 8 elements stays in registers over those; only blocks that touch the
 //! upper triangle are computed, the rest is their mirror image, so that the result is symmetric to the last bit.
 
-use crate::{Isa, stride};
+use crate::{FactorRef, Isa};
 
 /// Rows widened at a time: with 64 components 32 KiB.
 const ROWS: usize = 64;
@@ -20,18 +20,18 @@ const WIDE: usize = 8;
 /// | argument | shape  | holds                                                                   |
 /// |----------|--------|-------------------------------------------------------------------------|
 /// | `out`    | k × k  | added to; symmetric before (only its upper triangle is read) and after  |
-/// | `rows`   | n × ks | the factor's rows                                                       |
+/// | `rows`   | n × k  | the factor's rows                                                       |
 ///
 /// Rows may come in any number of calls: the same bits as in one, because the sums go on from `out`.
 ///
-/// Costs about `n·k²` flops and allocates `64·ks` f64 of scratch.
+/// Costs about `n·k²` flops and allocates 64 rows of f64 of scratch.
 ///
 /// # Panics
 ///
 /// When the shapes disagree.
 #[track_caller]
-pub fn add_gram(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
-    add_gram_with(Isa::best(), out, rows, k, ks);
+pub fn add_gram(out: &mut [f64], rows: FactorRef<'_>) {
+    add_gram_with(Isa::best(), out, rows);
 }
 
 /// [`add_gram`] with the instructions named: the same bits, for tests and comparisons.
@@ -40,45 +40,46 @@ pub fn add_gram(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
 ///
 /// As [`add_gram`], or when this machine does not have the instructions.
 #[track_caller]
-pub fn add_gram_with(isa: Isa, out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
+pub fn add_gram_with(isa: Isa, out: &mut [f64], rows: FactorRef<'_>) {
     isa.assert_available();
-    assert!(k > 0 && ks == stride(k), "{k} components with a stride of {ks}");
-    assert_eq!(rows.len() % ks, 0, "rows are whole rows of {ks}");
+    let k = rows.k();
     assert_eq!(out.len(), k * k, "the Gram matrix is {k} × {k}");
     match isa {
         // SAFETY: the instructions were asked for above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { avx512(out, rows, k, ks) },
+        Isa::Avx512 => unsafe { avx512(out, rows) },
         // SAFETY: the instructions were asked for above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { avx2(out, rows, k, ks) },
-        _ => add(out, rows, k, ks),
+        Isa::Avx2 => unsafe { avx2(out, rows) },
+        _ => add(out, rows),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-fn avx512(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
-    add(out, rows, k, ks);
+fn avx512(out: &mut [f64], rows: FactorRef<'_>) {
+    add(out, rows);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn avx2(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
-    add(out, rows, k, ks);
+fn avx2(out: &mut [f64], rows: FactorRef<'_>) {
+    add(out, rows);
 }
 
 #[inline(always)]
-fn add(out: &mut [f64], rows: &[f32], k: usize, ks: usize) {
-    let wide = ks.next_multiple_of(WIDE);
+fn add(out: &mut [f64], rows: FactorRef<'_>) {
+    let k = rows.k();
+    let wide = rows.lanes().next_multiple_of(WIDE);
     let mut widened = vec![0.0f64; ROWS * wide];
-    for rows in rows.chunks(ROWS * ks) {
-        for (to, row) in widened.chunks_exact_mut(wide).zip(rows.chunks_exact(ks)) {
+    for first in (0..rows.rows()).step_by(ROWS) {
+        let some = rows.slice(first..rows.rows().min(first + ROWS));
+        for (to, row) in widened.chunks_exact_mut(wide).zip(some.iter()) {
             for (to, &value) in to.iter_mut().zip(row) {
                 *to = f64::from(value);
             }
         }
-        let widened = &widened[..rows.len() / ks * wide];
+        let widened = &widened[..some.rows() * wide];
         for top in (0..k).step_by(HIGH) {
             for left in (top / WIDE * WIDE..k).step_by(WIDE) {
                 block(out, widened, wide, k, top, left);

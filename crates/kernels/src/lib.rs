@@ -26,7 +26,7 @@
 //! the same bits on one kind of CPU. NaN and infinities in the data pass through and are not looked for.
 //!
 //! ```
-//! use partwise_kernels::{Dead, FactorBuf, Runs, UpdateRule, gram, sparse, stride};
+//! use partwise_kernels::{Dead, FactorBuf, RuleScratch, Runs, UpdateRule, gram, sparse, stride};
 //!
 //! // A tile of 3 cells and 2 genes: gene 0 is seen in cells 0 and 2, gene 1 in cell 1.
 //! let runs = Runs::new(&[0, 1], &[2, 3], &[0, 2, 1], &[1.0, 2.0, 5.0], 3, 2);
@@ -35,13 +35,14 @@
 //! (ht[0], ht[ks + 1]) = (1.0, 1.0); // each gene has a component of its own
 //!
 //! let mut xht = FactorBuf::zeros(3, k);
-//! sparse::xht(&mut xht, runs, &ht, ks);
+//! sparse::xht(xht.view_mut(3, k), runs, ht.view(2, k));
 //! let mut hht = [0.0; 4];
-//! gram::add_gram(&mut hht, &ht, k, ks);
+//! gram::add_gram(&mut hht, ht.view(2, k));
 //! let hht = hht.map(|v| v as f32);
 //!
 //! let mut w = FactorBuf::zeros(3, k);
-//! UpdateRule::Hals { sweeps: 1 }.apply(&mut w, &xht, &hht, k, ks, Dead::Keep);
+//! let rule = UpdateRule::Hals { sweeps: 1 }.prepare(&hht, k, Dead::Keep);
+//! rule.apply(w.view_mut(3, k), xht.view(3, k), &mut RuleScratch::new());
 //! assert_eq!((w[0], w[ks + 1], w[2 * ks]), (1.0, 5.0, 2.0)); // X itself, since H is the identity
 //! ```
 
@@ -58,7 +59,7 @@ mod runs;
 pub mod sparse;
 pub mod update;
 
-pub use factor::{FactorBuf, stride};
+pub use factor::{FactorBuf, FactorMut, FactorRef, stride};
 pub use isa::Isa;
 pub use runs::Runs;
-pub use update::{Dead, UpdateRule};
+pub use update::{Dead, PreparedRule, RuleScratch, UpdateRule};

@@ -22,15 +22,15 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(2 * (rows * m * k) as u64));
         let shape = format!("{rows}x{m}/k={k}");
 
-        dense::xht(&mut xht, &x, &ht, m, k, ks);
+        dense::xht(xht.view_mut(rows, k), &x, ht.view(m, k));
         let expected = naive::product::xht(&x, &ht, rows, m, ks);
         assert!(xht.iter().zip(&expected).all(|(&got, e)| (f64::from(got) - e).abs() <= 1e-4 * e), "wrong product");
 
         group.bench_function(BenchmarkId::new("xht", &shape), |b| {
-            b.iter(|| dense::xht(&mut xht, &x, &ht, m, k, ks));
+            b.iter(|| dense::xht(xht.view_mut(rows, k), &x, ht.view(m, k)));
         });
         group.bench_function(BenchmarkId::new("wtx", &shape), |b| {
-            b.iter(|| dense::wtx(&mut share, &x, &w, m, k, ks));
+            b.iter(|| dense::wtx(share.view_mut(m, k), &x, w.view(rows, k)));
         });
         let x = Mat::from_fn(rows, m, |i, j| x[i * m + j]);
         let h = Mat::from_fn(m, k, |j, c| ht[j * ks + c]);

@@ -7,7 +7,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
-use partwise_kernels::{FactorBuf, naive, sparse, stride};
+use partwise_kernels::{FactorBuf, naive, sparse};
 
 use crate::counts::{ROWS, Tile};
 use crate::factors::factor;
@@ -26,17 +26,16 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             check(&tiles[0], genes, k);
             let (ht, w) = (factor(genes, k, 5), factor(ROWS, k, 6));
             let (mut xht, mut share) = (FactorBuf::zeros(ROWS, k), FactorBuf::zeros(genes, k));
-            let ks = stride(k);
             let mut products = |name: &str, with_xht: bool, with_wtx: bool| {
                 group.bench_function(BenchmarkId::new(name, format!("{genes}-genes/k={k}")), |b| {
                     b.iter(|| {
                         for tile in &tiles {
                             if with_xht {
                                 xht.clear();
-                                sparse::xht(&mut xht, tile.runs(), black_box(&ht), ks);
+                                sparse::xht(xht.view_mut(ROWS, k), tile.runs(), black_box(&ht).view(genes, k));
                             }
                             if with_wtx {
-                                sparse::wtx(&mut share, tile.runs(), black_box(&w), ks);
+                                sparse::wtx(share.view_mut(genes, k), tile.runs(), black_box(&w).view(ROWS, k));
                             }
                         }
                     });
@@ -70,14 +69,13 @@ fn as_many_multiply_adds(group: &mut BenchmarkGroup<'_, WallTime>, tiles: &[Tile
 
 /// The bits of the naive twin.
 fn check(tile: &Tile, genes: usize, k: usize) {
-    let ks = stride(k);
     let (ht, w) = (factor(genes, k, 5), factor(ROWS, k, 6));
     let mut xht = [FactorBuf::zeros(ROWS, k), FactorBuf::zeros(ROWS, k)];
     let mut share = [FactorBuf::zeros(genes, k), FactorBuf::zeros(genes, k)];
     let runs = tile.runs();
-    sparse::xht(&mut xht[0], runs, &ht, ks);
-    naive::sparse::xht(&mut xht[1], runs, &ht, ks);
-    sparse::wtx(&mut share[0], runs, &w, ks);
-    naive::sparse::wtx(&mut share[1], runs, &w, ks);
+    sparse::xht(xht[0].view_mut(ROWS, k), runs, ht.view(genes, k));
+    naive::sparse::xht(xht[1].view_mut(ROWS, k), runs, ht.view(genes, k));
+    sparse::wtx(share[0].view_mut(genes, k), runs, w.view(ROWS, k));
+    naive::sparse::wtx(share[1].view_mut(genes, k), runs, w.view(ROWS, k));
     assert!(*xht[0] == *xht[1] && *share[0] == *share[1], "the products of the benchmark are wrong");
 }

@@ -1,19 +1,13 @@
 //! Twins of [`crate::update`]: the same bits, but for block pivoting, whose twin tries all sets. `rows` and `cross` are
-//! n × ks, `gram` k × k.
+//! n × k, `gram` k × k.
 
 use crate::update::{Dead, TINY, UpdateRule};
+use crate::{FactorMut, FactorRef};
 
-/// What [`UpdateRule::apply`] does, row by row.
-pub fn apply(
-    rule: UpdateRule,
-    rows: &mut [f32],
-    cross: &[f32],
-    gram: &[f32],
-    k: usize,
-    ks: usize,
-    zero_diagonal: Dead,
-) {
-    for (r, cross) in rows.chunks_exact_mut(ks).zip(cross.chunks_exact(ks)) {
+/// A rule [prepared](UpdateRule::prepare) and applied, row by row.
+pub fn apply(rule: UpdateRule, mut rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &[f32], zero_diagonal: Dead) {
+    let k = rows.k();
+    for (r, cross) in rows.iter_mut().zip(cross.iter()) {
         for c in 0..k {
             if dead(gram, k, c) && zero_diagonal == Dead::Zero {
                 r[c] = 0.0;

@@ -4,7 +4,7 @@ use super::{AHEAD, panels, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
 use crate::lanes::{Lanes, Plain};
-use crate::{Isa, Runs};
+use crate::{FactorMut, FactorRef, Isa, Runs};
 
 /// The tile's share of `WᵀX`, gene-major: `share += xᵀ · w`, for the genes in `runs`.
 ///
@@ -23,8 +23,8 @@ use crate::{Isa, Runs};
 ///
 /// When the shapes disagree.
 #[track_caller]
-pub fn wtx(share: &mut [f32], runs: Runs<'_>, w: &[f32], ks: usize) {
-    wtx_with(Isa::best(), share, runs, w, ks);
+pub fn wtx(share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
+    wtx_with(Isa::best(), share, runs, w);
 }
 
 /// [`wtx`](fn@wtx) with the instructions named: the same bits, for tests and comparisons.
@@ -33,15 +33,16 @@ pub fn wtx(share: &mut [f32], runs: Runs<'_>, w: &[f32], ks: usize) {
 ///
 /// When the shapes disagree, or this machine does not have the instructions.
 #[track_caller]
-pub fn wtx_with(isa: Isa, share: &mut [f32], runs: Runs<'_>, w: &[f32], ks: usize) {
+pub fn wtx_with(isa: Isa, mut share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
     isa.assert_available();
-    assert_eq!(ks % 4, 0, "the stride is a multiple of 4");
-    assert!(share.len() >= runs.m() * ks, "the share has {} values, not {} × {ks}", share.len(), runs.m());
-    assert!(w.len() >= runs.tile_rows() * ks, "w has {} values, not {} × {ks}", w.len(), runs.tile_rows());
-    for (first, width) in panels(ks) {
-        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the two asserts make these rows of ks values
-        // each, and the panel lies inside a row. The instructions were asked for above.
-        unsafe { panel(isa, width, share.as_mut_ptr().add(first), runs, w.as_ptr().add(first), ks) }
+    assert_eq!(share.lanes(), w.lanes(), "the share and w have the same lanes");
+    assert!(share.rows() >= runs.m(), "the share has {} rows, not {}", share.rows(), runs.m());
+    assert!(w.rows() >= runs.tile_rows(), "w has {} rows, not {}", w.rows(), runs.tile_rows());
+    let (to, from) = ((share.values_mut().as_mut_ptr(), share.ld()), (w.values().as_ptr(), w.ld()));
+    for (first, width) in panels(w.lanes()) {
+        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the views have as many rows by the asserts, and
+        // the panel lies inside a row. The instructions were asked for above.
+        unsafe { panel(isa, width, to.0.wrapping_add(first), to.1, runs, from.0.wrapping_add(first), from.1) }
     }
 }
 
@@ -49,46 +50,46 @@ pub fn wtx_with(isa: Isa, share: &mut [f32], runs: Runs<'_>, w: &[f32], ks: usiz
 ///
 /// # Safety
 ///
-/// As for [`sweep`], and the machine has the instructions of `isa`.
-unsafe fn panel(isa: Isa, width: usize, share: *mut f32, runs: Runs<'_>, w: *const f32, ks: usize) {
+/// As for [`over_runs`], and the machine has the instructions of `isa`.
+unsafe fn panel(isa: Isa, width: usize, share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
     // SAFETY: handed on to the caller.
-    unsafe { lanes_for!(isa, width, sweep, avx2, avx512(share, runs, w, ks)) }
+    unsafe { lanes_for!(isa, width, over_runs, avx2, avx512(share, share_ld, runs, w, w_ld)) }
 }
 
 /// # Safety
 ///
-/// As for [`sweep`], on a machine with AVX-512 F and VL.
+/// As for [`over_runs`], on a machine with AVX-512 F and VL.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn avx512<L: Lanes>(share: *mut f32, runs: Runs<'_>, w: *const f32, ks: usize) {
+unsafe fn avx512<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
     // SAFETY: handed on to the caller.
-    unsafe { sweep::<L>(share, runs, w, ks) }
+    unsafe { over_runs::<L>(share, share_ld, runs, w, w_ld) }
 }
 
 /// # Safety
 ///
-/// As for [`sweep`], on a machine with AVX2 and FMA.
+/// As for [`over_runs`], on a machine with AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<L: Lanes>(share: *mut f32, runs: Runs<'_>, w: *const f32, ks: usize) {
+unsafe fn avx2<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
     // SAFETY: handed on to the caller.
-    unsafe { sweep::<L>(share, runs, w, ks) }
+    unsafe { over_runs::<L>(share, share_ld, runs, w, w_ld) }
 }
 
 /// One panel of lanes over all runs.
 ///
 /// # Safety
 ///
-/// `share` points to `runs.m()` rows and `w` to `runs.tile_rows()` rows, `ks` apart, of `L::COUNT` values each; the
+/// `share` points to `runs.m()` rows and `w` to `runs.tile_rows()` rows, `share_ld` and `w_ld` apart, of `L::COUNT` values each; the
 /// machine has the instructions of `L`.
 #[inline(always)]
-unsafe fn sweep<L: Lanes>(share: *mut f32, runs: Runs<'_>, w: *const f32, ks: usize) {
+unsafe fn over_runs<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
     let (genes, ends) = (runs.genes(), runs.ends());
     let (rows, values) = (runs.rows().as_ptr(), runs.values().as_ptr());
     let mut at = 0;
     for (run, (&gene, &end)) in genes.iter().zip(ends).enumerate() {
         let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
-        prefetch::<L>(share.wrapping_add(ahead as usize * ks));
+        prefetch::<L>(share.wrapping_add(ahead as usize * share_ld));
         let end = end as usize;
         // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
         // nonzeros; row < tile_rows.
@@ -96,15 +97,15 @@ unsafe fn sweep<L: Lanes>(share: *mut f32, runs: Runs<'_>, w: *const f32, ks: us
             let (mut even, mut odd) = (L::zero(), L::zero());
             while at + 1 < end {
                 debug_assert!(at + 1 < runs.rows().len());
-                even = L::load(w.add(*rows.add(at) as usize * ks)).scaled_plus(*values.add(at), even);
-                odd = L::load(w.add(*rows.add(at + 1) as usize * ks)).scaled_plus(*values.add(at + 1), odd);
+                even = L::load(w.add(*rows.add(at) as usize * w_ld)).scaled_plus(*values.add(at), even);
+                odd = L::load(w.add(*rows.add(at + 1) as usize * w_ld)).scaled_plus(*values.add(at + 1), odd);
                 at += 2;
             }
             if at < end {
-                even = L::load(w.add(*rows.add(at) as usize * ks)).scaled_plus(*values.add(at), even);
+                even = L::load(w.add(*rows.add(at) as usize * w_ld)).scaled_plus(*values.add(at), even);
                 at += 1;
             }
-            let to = share.add(gene as usize * ks);
+            let to = share.add(gene as usize * share_ld);
             L::load(to).plus(even.plus(odd)).store(to);
         }
     }

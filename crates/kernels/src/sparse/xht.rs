@@ -6,7 +6,7 @@ use super::{AHEAD, panels, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
 use crate::lanes::{Lanes, Plain};
-use crate::{Isa, Runs};
+use crate::{FactorMut, FactorRef, Isa, Runs};
 
 /// The tile's cross product with the spectra: `xht += x · hᵀ`, for the genes in `runs`.
 ///
@@ -22,8 +22,8 @@ use crate::{Isa, Runs};
 ///
 /// When the shapes disagree.
 #[track_caller]
-pub fn xht(xht: &mut [f32], runs: Runs<'_>, ht: &[f32], ks: usize) {
-    xht_with(Isa::best(), xht, runs, ht, ks);
+pub fn xht(xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
+    xht_with(Isa::best(), xht, runs, ht);
 }
 
 /// [`xht`](fn@xht) with the instructions named: the same bits, for tests and comparisons.
@@ -32,17 +32,18 @@ pub fn xht(xht: &mut [f32], runs: Runs<'_>, ht: &[f32], ks: usize) {
 ///
 /// When the shapes disagree, or this machine does not have the instructions.
 #[track_caller]
-pub fn xht_with(isa: Isa, xht: &mut [f32], runs: Runs<'_>, ht: &[f32], ks: usize) {
+pub fn xht_with(isa: Isa, mut xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
     isa.assert_available();
-    assert_eq!(ks % 4, 0, "the stride is a multiple of 4");
-    assert!(xht.len() >= runs.tile_rows() * ks, "xht has {} values, not {} × {ks}", xht.len(), runs.tile_rows());
-    assert!(ht.len() >= runs.m() * ks, "ht has {} values, not {} × {ks}", ht.len(), runs.m());
+    assert_eq!(xht.lanes(), ht.lanes(), "xht and ht have the same lanes");
+    assert!(xht.rows() >= runs.tile_rows(), "xht has {} rows, not {}", xht.rows(), runs.tile_rows());
+    assert!(ht.rows() >= runs.m(), "ht has {} rows, not {}", ht.rows(), runs.m());
     // Rows that are no whole cache lines: vectors of 64 bytes would mostly straddle two lines, which stores take badly.
-    let isa = if !ks.is_multiple_of(16) && isa == Isa::Avx512 { Isa::Avx2 } else { isa };
-    for (first, width) in panels(ks) {
-        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the two asserts make these rows of ks values
-        // each, and the panel lies inside a row. The instructions were asked for above.
-        unsafe { panel(isa, width, xht.as_mut_ptr().add(first), runs, ht.as_ptr().add(first), ks) }
+    let isa = if !xht.ld().is_multiple_of(16) && isa == Isa::Avx512 { Isa::Avx2 } else { isa };
+    let (to, from) = ((xht.values_mut().as_mut_ptr(), xht.ld()), (ht.values().as_ptr(), ht.ld()));
+    for (first, width) in panels(ht.lanes()) {
+        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the views have as many rows by the asserts, and
+        // the panel lies inside a row. The instructions were asked for above.
+        unsafe { panel(isa, width, to.0.wrapping_add(first), to.1, runs, from.0.wrapping_add(first), from.1) }
     }
 }
 
@@ -50,53 +51,53 @@ pub fn xht_with(isa: Isa, xht: &mut [f32], runs: Runs<'_>, ht: &[f32], ks: usize
 ///
 /// # Safety
 ///
-/// As for [`sweep`], and the machine has the instructions of `isa`.
-unsafe fn panel(isa: Isa, width: usize, xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+/// As for [`over_runs`], and the machine has the instructions of `isa`.
+unsafe fn panel(isa: Isa, width: usize, xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
     // SAFETY: handed on to the caller.
-    unsafe { lanes_for!(isa, width, sweep, avx2, avx512(xht, runs, ht, ks)) }
+    unsafe { lanes_for!(isa, width, over_runs, avx2, avx512(xht, xht_ld, runs, ht, ht_ld)) }
 }
 
 /// # Safety
 ///
-/// As for [`sweep`], on a machine with AVX-512 F and VL.
+/// As for [`over_runs`], on a machine with AVX-512 F and VL.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn avx512<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+unsafe fn avx512<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
     // SAFETY: handed on to the caller.
-    unsafe { sweep::<L>(xht, runs, ht, ks) }
+    unsafe { over_runs::<L>(xht, xht_ld, runs, ht, ht_ld) }
 }
 
 /// # Safety
 ///
-/// As for [`sweep`], on a machine with AVX2 and FMA.
+/// As for [`over_runs`], on a machine with AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+unsafe fn avx2<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
     // SAFETY: handed on to the caller.
-    unsafe { sweep::<L>(xht, runs, ht, ks) }
+    unsafe { over_runs::<L>(xht, xht_ld, runs, ht, ht_ld) }
 }
 
 /// One panel of lanes over all runs.
 ///
 /// # Safety
 ///
-/// `xht` points to `runs.tile_rows()` rows and `ht` to `runs.m()` rows, `ks` apart, of `L::COUNT` values each; the machine
+/// `xht` points to `runs.tile_rows()` rows and `ht` to `runs.m()` rows, `xht_ld` and `ht_ld` apart, of `L::COUNT` values each; the machine
 /// has the instructions of `L`.
 #[inline(always)]
-unsafe fn sweep<L: Lanes>(xht: *mut f32, runs: Runs<'_>, ht: *const f32, ks: usize) {
+unsafe fn over_runs<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
     let (genes, ends) = (runs.genes(), runs.ends());
     let (rows, values) = (runs.rows().as_ptr(), runs.values().as_ptr());
     let mut at = 0;
     for (run, (&gene, &end)) in genes.iter().zip(ends).enumerate() {
         let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
-        prefetch::<L>(ht.wrapping_add(ahead as usize * ks));
+        prefetch::<L>(ht.wrapping_add(ahead as usize * ht_ld));
         // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
         // nonzeros; row < tile_rows.
         unsafe {
-            let h = L::load(ht.add(gene as usize * ks));
+            let h = L::load(ht.add(gene as usize * ht_ld));
             while at < end as usize {
                 debug_assert!(at < runs.rows().len() && (*rows.add(at) as usize) < runs.tile_rows());
-                let to = xht.add(*rows.add(at) as usize * ks);
+                let to = xht.add(*rows.add(at) as usize * xht_ld);
                 h.scaled_plus(*values.add(at), L::load(to)).store(to);
                 at += 1;
                 // Keeps the loop as it is: unrolled by two, as the compiler likes it, each run has one more branch that

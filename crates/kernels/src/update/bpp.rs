@@ -27,6 +27,7 @@
 
 use super::Dead;
 use super::gram::is_dead;
+use crate::{FactorMut, FactorRef};
 
 /// Full exchanges without progress before single ones.
 const PATIENCE: usize = 3;
@@ -41,25 +42,22 @@ const STEPS: usize = 8;
 /// Sweeps over a row that was given up.
 const SWEEPS: usize = 64;
 
-/// Solves every row: `rows` and `cross` are n × ks, `gram` k × k.
-pub(super) fn apply(rows: &mut [f32], cross: &[f32], gram: &[f32], k: usize, ks: usize, zero_diagonal: Dead) {
-    let mut pivoting = Pivoting::new(gram, k);
-    for (row, cross) in rows.chunks_exact_mut(ks).zip(cross.chunks_exact(ks)) {
-        if zero_diagonal == Dead::Zero {
-            pivoting.dead.iter().for_each(|&c| row[c] = 0.0);
-        }
-        pivoting.solve(row, cross);
-    }
-}
-
-/// One Gram matrix and what is kept from row to row.
-struct Pivoting {
+/// One Gram matrix, made ready for any number of rows.
+#[derive(Debug)]
+pub(super) struct Pivoting {
     k: usize,
     /// G, its diagonal raised where need be.
     gram: Vec<f64>,
     /// Components that move, and those that do not.
     live: Vec<usize>,
     dead: Vec<usize>,
+    /// What becomes of those that do not.
+    zero_diagonal: Dead,
+}
+
+/// What is kept from row to row. Every vector may be longer than k: it has grown to the largest k so far.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
     /// P, ascending; the lower factor L of `G_PP = L·Lᵀ` with rows of length k, the P that it is of, and by how much each of
     /// its pivots was too small.
     passive: Vec<usize>,
@@ -74,72 +72,112 @@ struct Pivoting {
     violated: Vec<usize>,
 }
 
+impl Scratch {
+    /// Bytes that `k` components need.
+    pub(super) const fn bytes(k: usize) -> usize {
+        (k * k + 4 * k) * size_of::<f64>() + 3 * k * size_of::<usize>()
+    }
+
+    /// Makes room for `k` components and forgets the factor, which is another Gram matrix's.
+    fn reset(&mut self, k: usize) {
+        for (values, len) in [
+            (&mut self.factor, k * k),
+            (&mut self.lacking, k),
+            (&mut self.cross, k),
+            (&mut self.solution, k),
+            (&mut self.gradient, k),
+        ] {
+            if values.len() < len {
+                *values = vec![0.0; len];
+            }
+        }
+        for set in [&mut self.passive, &mut self.factored, &mut self.violated] {
+            set.clear();
+            if set.capacity() < k {
+                *set = Vec::with_capacity(k);
+            }
+        }
+    }
+}
+
+/// A Gram matrix and the scratch while rows are solved.
+struct Solver<'a> {
+    pivoting: &'a Pivoting,
+    scratch: &'a mut Scratch,
+}
+
 impl Pivoting {
-    fn new(gram: &[f32], k: usize) -> Self {
+    /// From the k × k matrix `gram`.
+    pub(super) fn new(gram: &[f32], k: usize, zero_diagonal: Dead) -> Self {
         let (dead, live): (Vec<usize>, Vec<usize>) = (0..k).partition(|&c| is_dead(gram[c * k + c]));
-        let mut pivoting = Pivoting {
-            k,
-            gram: gram.iter().map(|&value| f64::from(value)).collect(),
-            passive: live.clone(),
-            live,
-            dead,
-            factor: vec![0.0; k * k],
-            factored: Vec::with_capacity(k),
-            lacking: vec![0.0; k],
-            cross: vec![0.0; k],
-            solution: vec![0.0; k],
-            gradient: vec![0.0; k],
-            violated: Vec::with_capacity(k),
-        };
+        let gram = gram.iter().map(|&value| f64::from(value)).collect();
+        let mut pivoting = Pivoting { k, gram, live, dead, zero_diagonal };
         // All are passive: what their factor lacks is what the diagonal is raised by, once, so that rows stay strangers.
-        pivoting.factorize();
-        for (&c, lacking) in pivoting.live.iter().zip(&pivoting.lacking) {
+        let mut scratch = Scratch::default();
+        scratch.reset(k);
+        scratch.passive.extend(&pivoting.live);
+        Solver { pivoting: &pivoting, scratch: &mut scratch }.factorize();
+        for (&c, lacking) in pivoting.live.iter().zip(&scratch.lacking) {
             pivoting.gram[c * k + c] += lacking;
         }
-        pivoting.factored.clear();
         pivoting
     }
 
+    /// Solves every row.
+    pub(super) fn apply(&self, mut rows: FactorMut<'_>, cross: FactorRef<'_>, scratch: &mut Scratch) {
+        scratch.reset(self.k);
+        let mut solver = Solver { pivoting: self, scratch };
+        for (row, cross) in rows.iter_mut().zip(cross.iter()) {
+            if self.zero_diagonal == Dead::Zero {
+                self.dead.iter().for_each(|&c| row[c] = 0.0);
+            }
+            solver.solve(row, cross);
+        }
+    }
+}
+
+impl Solver<'_> {
     fn solve(&mut self, row: &mut [f32], cross: &[f32]) {
-        let k = self.k;
-        for (c, into) in self.cross.iter_mut().enumerate() {
-            let held: f64 = self.dead.iter().map(|&d| self.gram[c * k + d] * f64::from(row[d])).sum();
+        let Pivoting { k, gram, live, dead, .. } = self.pivoting;
+        let k = *k;
+        for (c, into) in self.scratch.cross[..k].iter_mut().enumerate() {
+            let held: f64 = dead.iter().map(|&d| gram[c * k + d] * f64::from(row[d])).sum();
             *into = f64::from(cross[c]) - held;
         }
-        if !self.live.iter().all(|&c| self.cross[c].is_finite() && row[c].is_finite()) {
-            self.live.iter().for_each(|&c| row[c] = f32::NAN);
+        if !live.iter().all(|&c| self.scratch.cross[c].is_finite() && row[c].is_finite()) {
+            live.iter().for_each(|&c| row[c] = f32::NAN);
             return;
         }
-        self.passive.clear();
-        self.passive.extend(self.live.iter().filter(|&&c| row[c] > 0.0));
+        self.scratch.passive.clear();
+        self.scratch.passive.extend(live.iter().filter(|&&c| row[c] > 0.0));
         let (mut fewest, mut patience) = (k + 1, PATIENCE);
         for _ in 0..STEPS * k {
             self.guess();
-            if self.violated.is_empty() {
-                for &c in &self.live {
+            if self.scratch.violated.is_empty() {
+                for &c in live {
                     // Not `max`, which would hide NaN.
-                    let value = self.solution[c] as f32;
+                    let value = self.scratch.solution[c] as f32;
                     row[c] = if value < 0.0 { 0.0 } else { value };
                     debug_assert!(
                         row[c].is_nan()
-                            || f64::from(row[c]) * self.gram[c * k + c] <= 1.000_01 * self.cross[c].max(0.0),
+                            || f64::from(row[c]) * gram[c * k + c] <= 1.000_01 * self.scratch.cross[c].max(0.0),
                         "component {c} exceeds the bound that exact sums rely on"
                     );
                 }
                 return;
             }
-            if self.violated.len() < fewest {
-                (fewest, patience) = (self.violated.len(), PATIENCE);
+            if self.scratch.violated.len() < fewest {
+                (fewest, patience) = (self.scratch.violated.len(), PATIENCE);
             } else if patience > 0 {
                 patience -= 1;
             } else {
-                let last = self.violated.len() - 1;
-                self.violated.drain(..last);
+                let last = self.scratch.violated.len() - 1;
+                self.scratch.violated.drain(..last);
             }
-            for &c in &self.violated {
-                match self.passive.binary_search(&c) {
-                    Ok(at) => drop(self.passive.remove(at)),
-                    Err(at) => self.passive.insert(at, c),
+            for &c in &self.scratch.violated {
+                match self.scratch.passive.binary_search(&c) {
+                    Ok(at) => drop(self.scratch.passive.remove(at)),
+                    Err(at) => self.scratch.passive.insert(at, c),
                 }
             }
         }
@@ -148,11 +186,12 @@ impl Pivoting {
 
     /// r and y for the present P, and who violates what.
     fn guess(&mut self) {
-        let k = self.k;
-        if self.factored != self.passive {
+        if self.scratch.factored != self.scratch.passive {
             self.factorize();
         }
-        let Pivoting { gram, passive, factor, cross, solution, gradient, violated, live, .. } = self;
+        let Pivoting { k, gram, live, .. } = self.pivoting;
+        let Scratch { passive, factor, cross, solution, gradient, violated, .. } = &mut *self.scratch;
+        let k = *k;
         // L z = c_P, then Lᵀ r_P = z; z lies where r will.
         for (i, &c) in passive.iter().enumerate() {
             let row = &factor[i * k..][..=i];
@@ -194,7 +233,8 @@ impl Pivoting {
 
     /// L of `G_PP`, row by row, with pivots that are too small taken as the least allowed, and what they lacked.
     fn factorize(&mut self) {
-        let Pivoting { k, gram, passive, factor, factored, lacking, .. } = self;
+        let Pivoting { k, gram, .. } = self.pivoting;
+        let Scratch { passive, factor, factored, lacking, .. } = &mut *self.scratch;
         let k = *k;
         let least = k as f64 * SHIFT;
         for (i, &c) in passive.iter().enumerate() {
@@ -217,18 +257,19 @@ impl Pivoting {
 
     /// Sweeps of HALS from the row as it is: never uphill, and within the bound.
     fn sweep(&mut self, row: &mut [f32]) {
-        let k = self.k;
-        for (value, &start) in self.solution.iter_mut().zip(row.iter()) {
+        let Pivoting { k, gram, live, .. } = self.pivoting;
+        let Scratch { cross, solution, .. } = &mut *self.scratch;
+        let k = *k;
+        for (value, &start) in solution[..k].iter_mut().zip(row.iter()) {
             *value = f64::from(start);
         }
         for _ in 0..SWEEPS {
-            for &c in &self.live {
-                let others: f64 =
-                    self.live.iter().filter(|&&l| l != c).map(|&l| self.gram[c * k + l] * self.solution[l]).sum();
-                self.solution[c] = ((self.cross[c] - others) / self.gram[c * k + c]).max(0.0);
+            for &c in live {
+                let others: f64 = live.iter().filter(|&&l| l != c).map(|&l| gram[c * k + l] * solution[l]).sum();
+                solution[c] = ((cross[c] - others) / gram[c * k + c]).max(0.0);
             }
         }
-        self.live.iter().for_each(|&c| row[c] = self.solution[c] as f32);
+        live.iter().for_each(|&c| row[c] = solution[c] as f32);
     }
 }
 
@@ -240,10 +281,13 @@ mod tests {
     fn sweeps_end_where_pivoting_does() {
         let gram = [4.0, 1.0, 2.0, 1.0, 3.0, 0.5, 2.0, 0.5, 5.0];
         let cross = [3.0, 7.0, 0.5, 0.0];
-        let mut pivoting = Pivoting::new(&gram, 3);
+        let pivoting = Pivoting::new(&gram, 3, Dead::Zero);
+        let mut scratch = Scratch::default();
+        scratch.reset(3);
+        let mut solver = Solver { pivoting: &pivoting, scratch: &mut scratch };
         let (mut solved, mut swept) = ([1.0, 0.0, 2.0, 0.0], [1.0, 0.0, 2.0, 0.0]);
-        pivoting.solve(&mut solved, &cross);
-        pivoting.sweep(&mut swept);
+        solver.solve(&mut solved, &cross);
+        solver.sweep(&mut swept);
         for (a, b) in solved.iter().zip(&swept) {
             assert!((a - b).abs() < 1e-6, "{solved:?} {swept:?}");
         }
@@ -253,7 +297,9 @@ mod tests {
     fn of_components_that_are_the_same_the_first_takes_all() {
         let gram = [2.0, 2.0, 2.0, 2.0];
         let mut row = [0.0, 3.0, 0.0, 0.0];
-        apply(&mut row, &[4.0, 4.0, 0.0, 0.0], &gram, 2, 4, Dead::Zero);
+        let rows = FactorMut::new(&mut row, 1, 2, 4);
+        let cross = FactorRef::new(&[4.0, 4.0, 0.0, 0.0], 1, 2, 4);
+        Pivoting::new(&gram, 2, Dead::Zero).apply(rows, cross, &mut Scratch::default());
         assert!(row[0] == 2.0 && row[1] < 1e-8, "{row:?}");
     }
 }

@@ -7,6 +7,7 @@ use crate::stride;
 pub(super) const BLOCK: usize = 4;
 
 /// A symmetric k × k matrix padded with zeros to the stride, in blocks of [`BLOCK`] rows.
+#[derive(Debug)]
 pub(super) struct Gram {
     /// Components with the padding: the stride of the rows.
     pub(super) ks: usize,

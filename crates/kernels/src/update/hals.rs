@@ -20,6 +20,7 @@ use super::strip::{Rule, Strip};
 use crate::lanes::Lanes;
 
 /// The rule.
+#[derive(Debug)]
 pub(super) struct Hals {
     /// Cycles over the components.
     pub(super) sweeps: usize,

@@ -12,7 +12,7 @@
 //!
 //! To add a rule: write its recurrence and reference at the top of a new file here, a function on one
 //! `Strip`, its twin in [`naive::update`](mod@crate::naive::update), a variant of [`UpdateRule`] and an
-//! arm in [`UpdateRule::apply_with`]; the property tests run over every variant. (Block pivoting goes row by row in
+//! arm in [`UpdateRule::prepare_with`] and [`PreparedRule::apply`]; the property tests run over every variant. (Block pivoting goes row by row in
 //! f64 and needs no strip.)
 
 mod bpp;
@@ -21,7 +21,7 @@ mod hals;
 mod mu;
 mod strip;
 
-use crate::{Isa, stride};
+use crate::{FactorMut, FactorRef, Isa, stride};
 use gram::Gram;
 
 pub use mu::TINY;
@@ -64,66 +64,114 @@ pub enum Dead {
 }
 
 impl UpdateRule {
-    /// Updates every row in place.
+    /// Makes the rule ready for one Gram matrix, for any number of [`PreparedRule::apply`].
     ///
     /// | argument        | shape  | holds                                                             |
     /// |-----------------|--------|-------------------------------------------------------------------|
-    /// | `rows`          | n × ks | the factor's rows: W, or H gene-major                             |
-    /// | `cross`         | n × ks | their cross products: X·Hᵀ, or WᵀX gene-major                     |
     /// | `gram`          | k × k  | the other factor's Gram matrix: H·Hᵀ, or WᵀW; symmetric           |
-    /// | `k`, `ks`       |        | components, and the [`stride`] of `rows`, `cross`                 |
+    /// | `k`             |        | components                                                        |
     /// | `zero_diagonal` |        | what to do with components that the other factor lacks            |
     ///
-    /// Lanes from `k` to `ks` must be zero and stay so. NaN in a row's numbers stays visible as NaN in that row.
-    ///
-    /// Costs `2·k²` flops a row, times the sweeps of HALS, and allocates scratch of at most `ks·(ks + 96)` values. Block
-    /// pivoting costs about that in f64 for a row with the passive set of the row before and not quite solved by
-    /// its old values, `k³/3` more for each other set it tries, and allocates `3·k²` values.
+    /// HALS and MU pack the matrix, block pivoting raises its diagonal where need be: `k³/3` flops. Allocates `k²` values
+    /// (f64 in block pivoting, which takes `k²` more while it works).
     ///
     /// # Panics
     ///
-    /// When the shapes disagree, or HALS is asked for no sweep.
+    /// When `k` is zero, the matrix is not k × k, or HALS is asked for no sweep.
     #[track_caller]
-    pub fn apply(&self, rows: &mut [f32], cross: &[f32], gram: &[f32], k: usize, ks: usize, zero_diagonal: Dead) {
-        self.apply_with(Isa::best(), rows, cross, gram, k, ks, zero_diagonal);
+    pub fn prepare(self, gram: &[f32], k: usize, zero_diagonal: Dead) -> PreparedRule {
+        self.prepare_with(Isa::best(), gram, k, zero_diagonal)
     }
 
-    /// [`apply`](Self::apply) with the instructions named: the same bits, for tests and comparisons.
+    /// [`prepare`](Self::prepare) with the instructions named that [`PreparedRule::apply`] is to use: the same bits, for
+    /// tests and comparisons.
     ///
     /// # Panics
     ///
-    /// As [`apply`](Self::apply), or when this machine does not have the instructions.
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes its slices and their shape")]
+    /// As [`prepare`](Self::prepare), or when this machine does not have the instructions.
     #[track_caller]
-    pub fn apply_with(
-        &self,
-        isa: Isa,
-        rows: &mut [f32],
-        cross: &[f32],
-        gram: &[f32],
-        k: usize,
-        ks: usize,
-        zero_diagonal: Dead,
-    ) {
+    pub fn prepare_with(self, isa: Isa, gram: &[f32], k: usize, zero_diagonal: Dead) -> PreparedRule {
         isa.assert_available();
-        assert!(k > 0 && ks == stride(k), "{k} components with a stride of {ks}");
-        assert_eq!(rows.len() % ks, 0, "rows are whole rows of {ks}");
-        assert_eq!(rows.len(), cross.len(), "rows and cross products have the same shape");
+        assert!(k > 0, "a factor has at least one component");
         assert_eq!(gram.len(), k * k, "the Gram matrix is {k} × {k}");
-        if *self == UpdateRule::Bpp {
-            return bpp::apply(rows, cross, gram, k, ks, zero_diagonal);
-        }
-        let gram = Gram::pack(gram, k, zero_diagonal);
-        // SAFETY: the instructions were asked for above.
+        let prepared = match self {
+            UpdateRule::Hals { sweeps } => {
+                assert!(sweeps > 0, "HALS makes at least one sweep");
+                Prepared::Hals(hals::Hals { sweeps }, Gram::pack(gram, k, zero_diagonal))
+            }
+            UpdateRule::Mu => Prepared::Mu(Gram::pack(gram, k, zero_diagonal)),
+            UpdateRule::Bpp => Prepared::Bpp(bpp::Pivoting::new(gram, k, zero_diagonal)),
+        };
+        PreparedRule { isa, k, prepared }
+    }
+}
+
+/// An [`UpdateRule`] with the Gram matrix of a pass, shared by all threads that apply it. All that is the same for every
+/// row belongs here: penalties on a factor, once there are any, change G and c and are part of what is prepared.
+#[derive(Debug)]
+pub struct PreparedRule {
+    isa: Isa,
+    k: usize,
+    prepared: Prepared,
+}
+
+#[derive(Debug)]
+enum Prepared {
+    Hals(hals::Hals, Gram),
+    Mu(Gram),
+    Bpp(bpp::Pivoting),
+}
+
+impl PreparedRule {
+    /// Updates every row in place.
+    ///
+    /// | argument  | shape  | holds                                                             |
+    /// |-----------|--------|-------------------------------------------------------------------|
+    /// | `rows`    | n × k  | the factor's rows: W, or H gene-major                             |
+    /// | `cross`   | n × k  | their cross products: X·Hᵀ, or WᵀX gene-major                     |
+    /// | `scratch` |        | of any rule and any k, or new; what it holds changes no bit       |
+    ///
+    /// Padding must be zero and stays so. NaN in a row's numbers stays visible as NaN in that row.
+    ///
+    /// Costs `2·k²` flops a row, times the sweeps of HALS. Block pivoting costs about that in f64 for a row with the passive
+    /// set of the row before and not quite solved by its old values, and `k³/3` more for each other set it tries. Allocates
+    /// nothing unless `scratch` has to grow.
+    ///
+    /// # Panics
+    ///
+    /// When the shapes disagree.
+    #[track_caller]
+    pub fn apply(&self, rows: FactorMut<'_>, cross: FactorRef<'_>, scratch: &mut RuleScratch) {
+        let k = self.k;
+        assert!(rows.k() == k && cross.k() == k, "{} and {} components with a rule for {k}", rows.k(), cross.k());
+        assert_eq!(rows.rows(), cross.rows(), "rows and cross products have the same shape");
+        // SAFETY: the instructions were asked for when the rule was prepared.
         unsafe {
-            match *self {
-                UpdateRule::Hals { sweeps } => {
-                    assert!(sweeps > 0, "HALS makes at least one sweep");
-                    strip::for_each(isa, rows, cross, &gram, &hals::Hals { sweeps });
-                }
-                UpdateRule::Mu => strip::for_each(isa, rows, cross, &gram, &mu::Mu),
-                UpdateRule::Bpp => unreachable!("it has returned above"),
+            match &self.prepared {
+                Prepared::Hals(hals, gram) => strip::for_each(self.isa, rows, cross, gram, hals, &mut scratch.strip),
+                Prepared::Mu(gram) => strip::for_each(self.isa, rows, cross, gram, &mu::Mu, &mut scratch.strip),
+                Prepared::Bpp(pivoting) => pivoting.apply(rows, cross, &mut scratch.pivoting),
             }
         }
+    }
+}
+
+/// Memory that [`PreparedRule::apply`] works in: empty at first, it grows to the largest rule's need and keeps that. One
+/// for each thread; it carries nothing from call to call that a result could show.
+#[derive(Debug, Default)]
+pub struct RuleScratch {
+    strip: strip::Scratch,
+    pivoting: bpp::Scratch,
+}
+
+impl RuleScratch {
+    /// An empty one, which allocates nothing.
+    pub fn new() -> RuleScratch {
+        RuleScratch::default()
+    }
+
+    /// Bytes that it holds at most after any rules of up to `k` components.
+    pub const fn bytes(k: usize) -> u64 {
+        (strip::Scratch::bytes(stride(k)) + bpp::Scratch::bytes(k)) as u64
     }
 }

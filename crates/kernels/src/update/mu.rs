@@ -18,6 +18,7 @@ use crate::lanes::Lanes;
 pub const TINY: f32 = f32::MIN_POSITIVE;
 
 /// The rule.
+#[derive(Debug)]
 pub(super) struct Mu;
 
 impl Rule for Mu {

@@ -5,12 +5,13 @@
 //! component-major scratch, updated there and turned back. A strip is as wide as suits the machine (16 or 32 rows); a
 //! lane is a row, so the width changes no bit. The last strip is filled up with zero rows, which are not written back.
 
-use crate::Isa;
+use aligned_vec::{AVec, ConstAlign};
+
+use super::gram::Gram;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
 use crate::lanes::{Lanes, Plain};
-
-use super::gram::Gram;
+use crate::{FactorMut, FactorRef, Isa};
 
 /// `L::COUNT` rows, component-major: entry `c` of each slice holds component `c` of every row. Padding components are
 /// zero.
@@ -33,20 +34,72 @@ pub(super) trait Rule {
     unsafe fn apply<L: Lanes>(&self, strip: Strip<'_, L>, gram: &Gram);
 }
 
-/// Applies `rule` to all rows: `rows` and `cross` are n × `gram.ks`.
+/// The most rows of a strip on any machine.
+const WIDEST: usize = 32;
+
+/// Component-major rows, cross products and a rule's own values, kept from call to call. Every strip writes them before
+/// it reads them, so what is left there from another call shows nowhere.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    values: AVec<f32, ConstAlign<64>>,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch { values: AVec::new(64) }
+    }
+}
+
+impl Scratch {
+    /// Bytes that strips of `ks` components need, at most.
+    pub(super) const fn bytes(ks: usize) -> usize {
+        3 * ks * WIDEST * size_of::<f32>()
+    }
+
+    /// Three times `ks` lanes.
+    #[inline(always)]
+    fn lanes<L: Lanes>(&mut self, ks: usize) -> [&mut [L]; 3] {
+        const {
+            assert!(size_of::<L>() == 4 * L::COUNT && align_of::<L>() <= 64, "lanes lie without gaps on a cache line");
+            assert!(L::COUNT <= WIDEST, "no strip is wider than the widest");
+        }
+        let len = 3 * ks * L::COUNT;
+        if self.values.len() < len {
+            // Anew, because to grow would move what nobody needs and take more than was asked for.
+            self.values = AVec::with_capacity(64, len);
+            self.values.resize(len, 0.0);
+        }
+        let values = &mut self.values[..len];
+        // SAFETY: lanes are nothing but COUNT f32 each, as just asserted, any f32 are lanes, and the values start on a
+        // multiple of 64 bytes.
+        let lanes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<L>(), 3 * ks) };
+        let (r, rest) = lanes.split_at_mut(ks);
+        let (cross, spare) = rest.split_at_mut(ks);
+        [r, cross, spare]
+    }
+}
+
+/// Applies `rule` to all rows; `rows` and `cross` have the same shape, with `gram.ks` values a row.
 ///
 /// # Safety
 ///
 /// The machine has the instructions of `isa`.
-pub(super) unsafe fn for_each<R: Rule>(isa: Isa, rows: &mut [f32], cross: &[f32], gram: &Gram, rule: &R) {
+pub(super) unsafe fn for_each<R: Rule>(
+    isa: Isa,
+    rows: FactorMut<'_>,
+    cross: FactorRef<'_>,
+    gram: &Gram,
+    rule: &R,
+    scratch: &mut Scratch,
+) {
     // SAFETY: the caller vouches for the instructions.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512(rows, cross, gram, rule),
+            Isa::Avx512 => avx512(rows, cross, gram, rule, scratch),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2(rows, cross, gram, rule),
-            _ => strips::<Plain<16>, R>(rows, cross, gram, rule),
+            Isa::Avx2 => avx2(rows, cross, gram, rule, scratch),
+            _ => strips::<Plain<16>, R>(rows, cross, gram, rule, scratch),
         }
     }
 }
@@ -56,9 +109,9 @@ pub(super) unsafe fn for_each<R: Rule>(isa: Isa, rows: &mut [f32], cross: &[f32]
 /// The machine has AVX-512 F and VL.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn avx512<R: Rule>(rows: &mut [f32], cross: &[f32], gram: &Gram, rule: &R) {
+unsafe fn avx512<R: Rule>(rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &Gram, rule: &R, scratch: &mut Scratch) {
     // SAFETY: the caller vouches for the instructions.
-    unsafe { strips::<Vectors<2, 0, 0>, R>(rows, cross, gram, rule) }
+    unsafe { strips::<Vectors<2, 0, 0>, R>(rows, cross, gram, rule, scratch) }
 }
 
 /// # Safety
@@ -66,31 +119,35 @@ unsafe fn avx512<R: Rule>(rows: &mut [f32], cross: &[f32], gram: &Gram, rule: &R
 /// The machine has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<R: Rule>(rows: &mut [f32], cross: &[f32], gram: &Gram, rule: &R) {
+unsafe fn avx2<R: Rule>(rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &Gram, rule: &R, scratch: &mut Scratch) {
     // SAFETY: the caller vouches for the instructions.
-    unsafe { strips::<Vectors<0, 2, 0>, R>(rows, cross, gram, rule) }
+    unsafe { strips::<Vectors<0, 2, 0>, R>(rows, cross, gram, rule, scratch) }
 }
 
 /// # Safety
 ///
 /// The machine has the instructions of `L`.
 #[inline(always)]
-unsafe fn strips<L: Lanes, R: Rule>(rows: &mut [f32], cross: &[f32], gram: &Gram, rule: &R) {
-    let ks = gram.ks;
-    // SAFETY: the caller vouches for the instructions.
-    unsafe {
-        let mut scratch = vec![L::zero(); 3 * ks];
-        let (r, rest) = scratch.split_at_mut(ks);
-        let (cross_lanes, spare) = rest.split_at_mut(ks);
-        for (rows, cross) in rows.chunks_mut(L::COUNT * ks).zip(cross.chunks(L::COUNT * ks)) {
-            turn(values(r), rows, L::COUNT, ks);
-            turn(values(cross_lanes), cross, L::COUNT, ks);
+unsafe fn strips<L: Lanes, R: Rule>(
+    mut rows: FactorMut<'_>,
+    cross: FactorRef<'_>,
+    gram: &Gram,
+    rule: &R,
+    scratch: &mut Scratch,
+) {
+    let [r, cross_lanes, spare] = scratch.lanes::<L>(gram.ks);
+    for first in (0..rows.rows()).step_by(L::COUNT) {
+        let some = first..rows.rows().min(first + L::COUNT);
+        turn(values(r), rows.as_ref().slice(some.clone()), L::COUNT);
+        turn(values(cross_lanes), cross.slice(some.clone()), L::COUNT);
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
             for &c in &gram.zeroed {
                 r[c] = L::zero();
             }
             rule.apply(Strip { r, cross: cross_lanes, scratch: spare }, gram);
-            turn_back(rows, values(r), L::COUNT, ks);
         }
+        turn_back(rows.reborrow().slice(some), values(r), L::COUNT);
     }
 }
 
@@ -102,49 +159,48 @@ fn values<L: Lanes>(lanes: &mut [L]) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len() * L::COUNT) }
 }
 
-/// Component-major from row-major: `to` is ks × width, `rows` at most width × ks; missing rows become zeros. `width` is a
-/// multiple of 4; squares of four rows and four components are turned in registers.
+/// Component-major from row-major: `to` is ks × width, `rows` has at most width rows; missing rows become zeros. `width`
+/// is a multiple of 4; squares of four rows and four components are turned in registers.
 #[inline(always)]
-fn turn(to: &mut [f32], rows: &[f32], width: usize, ks: usize) {
-    if rows.len() < width * ks {
+fn turn(to: &mut [f32], rows: FactorRef<'_>, width: usize) {
+    let (n, ks, ld) = (rows.rows(), rows.lanes(), rows.ld());
+    if n < width {
         to.fill(0.0);
     }
-    let squares = rows.chunks_exact(4 * ks);
-    let last = squares.remainder();
-    for (i, four) in squares.enumerate() {
+    for first in (0..n / 4 * 4).step_by(4) {
+        let four = &rows.values()[first * ld..][..3 * ld + ks];
         for c in (0..ks).step_by(4) {
-            let row = |i: usize| -> [f32; 4] { std::array::from_fn(|j| four[i * ks + c + j]) };
+            let row = |i: usize| -> [f32; 4] { std::array::from_fn(|j| four[i * ld + c + j]) };
             let square = [row(0), row(1), row(2), row(3)];
             for j in 0..4 {
-                to[(c + j) * width + 4 * i..][..4].copy_from_slice(&square.map(|row| row[j]));
+                to[(c + j) * width + first..][..4].copy_from_slice(&square.map(|row| row[j]));
             }
         }
     }
-    let first = rows.len() / (4 * ks) * 4;
-    for (i, row) in last.chunks_exact(ks).enumerate() {
-        for (c, &value) in row.iter().enumerate() {
-            to[c * width + first + i] = value;
+    for i in n / 4 * 4..n {
+        for (c, &value) in rows.row(i).iter().enumerate() {
+            to[c * width + i] = value;
         }
     }
 }
 
-/// The way back: row-major from component-major, as many rows as `rows` holds.
+/// The way back: row-major from component-major, as many rows as `rows` has.
 #[inline(always)]
-fn turn_back(rows: &mut [f32], from: &[f32], width: usize, ks: usize) {
-    let first = rows.len() / (4 * ks) * 4;
-    let mut squares = rows.chunks_exact_mut(4 * ks);
-    for (i, four) in squares.by_ref().enumerate() {
+fn turn_back(mut rows: FactorMut<'_>, from: &[f32], width: usize) {
+    let (n, ks, ld) = (rows.rows(), rows.lanes(), rows.ld());
+    for first in (0..n / 4 * 4).step_by(4) {
+        let four = &mut rows.values_mut()[first * ld..][..3 * ld + ks];
         for c in (0..ks).step_by(4) {
-            let component = |j: usize| -> [f32; 4] { std::array::from_fn(|r| from[(c + j) * width + 4 * i + r]) };
+            let component = |j: usize| -> [f32; 4] { std::array::from_fn(|r| from[(c + j) * width + first + r]) };
             let square = [component(0), component(1), component(2), component(3)];
             for r in 0..4 {
-                four[r * ks + c..][..4].copy_from_slice(&square.map(|component| component[r]));
+                four[r * ld + c..][..4].copy_from_slice(&square.map(|component| component[r]));
             }
         }
     }
-    for (i, row) in squares.into_remainder().chunks_exact_mut(ks).enumerate() {
-        for (c, value) in row.iter_mut().enumerate() {
-            *value = from[c * width + first + i];
+    for i in n / 4 * 4..n {
+        for (c, value) in rows.row_mut(i).iter_mut().enumerate() {
+            *value = from[c * width + i];
         }
     }
 }

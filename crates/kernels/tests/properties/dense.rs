@@ -17,16 +17,16 @@ proptest! {
         let ks = stride(k);
         let mut out = FactorBuf::zeros(b, k);
         out.fill(7.0);
-        dense::xht(&mut out, &x, &ht, m, k, ks);
+        dense::xht(out.view_mut(b, k), &x, ht.view(m, k));
         prop_assert!(padding_is_zero(&out, k));
         close(&out, &naive::product::xht(&x, &ht, b, m, ks), m)?;
 
         let mut share = FactorBuf::zeros(m, k);
-        dense::wtx(&mut share, &x, &w, m, k, ks);
+        dense::wtx(share.view_mut(m, k), &x, w.view(b, k));
         prop_assert!(padding_is_zero(&share, k));
         close(&share, &naive::product::wtx(&x, &w, b, m, ks), b)?;
 
-        dense::wtx(&mut share, &x, &w, m, k, ks);
+        dense::wtx(share.view_mut(m, k), &x, w.view(b, k));
         let twice: Vec<f64> = naive::product::wtx(&x, &w, b, m, ks).iter().map(|v| 2.0 * v).collect();
         close(&share, &twice, 2 * b)?;
     }

@@ -8,3 +8,4 @@ mod pivoting;
 mod shapes;
 mod sparse;
 mod update;
+mod wide;

@@ -4,7 +4,7 @@ use partwise_kernels::naive::update::objective;
 use partwise_kernels::{Dead, FactorBuf, Isa, UpdateRule, naive, stride};
 use proptest::prelude::*;
 
-use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero};
+use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero, update, view, view_mut};
 
 /// k, rows (n × ks), cross products (n × ks), Gram matrix (k × k).
 fn case(k: impl Strategy<Value = usize>) -> impl Strategy<Value = (usize, FactorBuf, FactorBuf, Vec<f32>)> {
@@ -26,8 +26,8 @@ proptest! {
     fn no_set_of_components_is_better((k, rows, cross, gram) in case(1..=6usize)) {
         let ks = stride(k);
         let (mut solved, mut best) = (rows.clone(), rows);
-        UpdateRule::Bpp.apply(&mut solved, &cross, &gram, k, ks, Dead::Zero);
-        naive::update::apply(UpdateRule::Bpp, &mut best, &cross, &gram, k, ks, Dead::Zero);
+        update(UpdateRule::Bpp, Isa::best(), &mut solved, &cross, &gram, k, Dead::Zero);
+        naive::update::apply(UpdateRule::Bpp, view_mut(&mut best, k), view(&cross, k), &gram, Dead::Zero);
         for ((solved, best), cross) in solved.chunks_exact(ks).zip(best.chunks_exact(ks)).zip(cross.chunks_exact(ks)) {
             let (got, least) = (objective(solved, cross, &gram, k), objective(best, cross, &gram, k));
             // The raised diagonal of a singular matrix, of second order, and the rounding of r to 32 bits.
@@ -39,7 +39,7 @@ proptest! {
     #[test]
     fn conditions_of_the_minimum_hold((k, mut rows, cross, gram) in case(components())) {
         let ks = stride(k);
-        UpdateRule::Bpp.apply(&mut rows, &cross, &gram, k, ks, Dead::Zero);
+        update(UpdateRule::Bpp, Isa::best(), &mut rows, &cross, &gram, k, Dead::Zero);
         prop_assert!(padding_is_zero(&rows, k));
         for (r, cross) in rows.chunks_exact(ks).zip(cross.chunks_exact(ks)) {
             let largest = f64::from(r.iter().copied().fold(0.0, f32::max));
@@ -63,11 +63,11 @@ proptest! {
     fn neither_instructions_nor_neighbours_show((k, rows, cross, gram) in case(components())) {
         let ks = stride(k);
         let mut together = rows.clone();
-        UpdateRule::Bpp.apply(&mut together, &cross, &gram, k, ks, Dead::Keep);
+        update(UpdateRule::Bpp, Isa::best(), &mut together, &cross, &gram, k, Dead::Keep);
         for isa in Isa::available() {
             let mut one_by_one = rows.clone();
             for (row, cross) in one_by_one.chunks_exact_mut(ks).zip(cross.chunks_exact(ks)) {
-                UpdateRule::Bpp.apply_with(isa, row, cross, &gram, k, ks, Dead::Keep);
+                update(UpdateRule::Bpp, isa, row, cross, &gram, k, Dead::Keep);
             }
             prop_assert_eq!(bits(&one_by_one), bits(&together));
         }

@@ -1,6 +1,6 @@
 //! Random tiles and factors of any shape.
 
-use partwise_kernels::{FactorBuf, Runs, stride};
+use partwise_kernels::{Dead, FactorBuf, FactorMut, FactorRef, Isa, RuleScratch, Runs, UpdateRule, stride};
 use proptest::prelude::*;
 
 /// A sparse tile and its shape.
@@ -102,9 +102,26 @@ pub(crate) fn gram_matrix(k: usize) -> impl Strategy<Value = Vec<f32>> {
             rows.chunks_exact_mut(stride(k)).for_each(|row| row[dead] = 0.0);
         }
         let mut gram = vec![0.0; k * k];
-        partwise_kernels::naive::gram::add_gram(&mut gram, &rows, k, stride(k));
+        partwise_kernels::naive::gram::add_gram(&mut gram, rows.view(k + 2, k));
         gram.iter().map(|&g| g as f32).collect()
     })
+}
+
+/// All rows of a factor of `k` components.
+pub(crate) fn view(values: &[f32], k: usize) -> FactorRef<'_> {
+    FactorRef::new(values, values.len() / stride(k), k, stride(k))
+}
+
+/// The same, to be written.
+pub(crate) fn view_mut(values: &mut [f32], k: usize) -> FactorMut<'_> {
+    let rows = values.len() / stride(k);
+    FactorMut::new(values, rows, k, stride(k))
+}
+
+/// Prepares the rule and applies it to all rows.
+pub(crate) fn update(rule: UpdateRule, isa: Isa, rows: &mut [f32], cross: &[f32], gram: &[f32], k: usize, dead: Dead) {
+    let rule = rule.prepare_with(isa, gram, k, dead);
+    rule.apply(view_mut(rows, k), view(cross, k), &mut RuleScratch::new());
 }
 
 /// Components: every residue of the panel widths, the edges first.

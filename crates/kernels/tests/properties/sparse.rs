@@ -3,7 +3,7 @@
 use partwise_kernels::{FactorBuf, Isa, naive, sparse, stride};
 use proptest::prelude::*;
 
-use crate::shapes::{SparseTile, bits, components, factor, padding_is_zero, sparse_tile};
+use crate::shapes::{SparseTile, bits, components, factor, padding_is_zero, sparse_tile, view, view_mut};
 
 /// A tile, k, spectra (m × ks), usages (rows × ks) and what the outputs hold before.
 fn case() -> impl Strategy<Value = (SparseTile, usize, FactorBuf, FactorBuf)> {
@@ -16,17 +16,16 @@ fn case() -> impl Strategy<Value = (SparseTile, usize, FactorBuf, FactorBuf)> {
 proptest! {
     #[test]
     fn products_have_the_bits_of_their_twins((tile, k, ht, w) in case()) {
-        let ks = stride(k);
         let (mut xht, mut wtx) = (w.clone(), ht.clone()); // whatever is there is added to
-        naive::sparse::xht(&mut xht, tile.runs(), &ht, ks);
-        naive::sparse::wtx(&mut wtx, tile.runs(), &w, ks);
+        naive::sparse::xht(view_mut(&mut xht, k), tile.runs(), view(&ht, k));
+        naive::sparse::wtx(view_mut(&mut wtx, k), tile.runs(), view(&w, k));
         prop_assert!(padding_is_zero(&xht, k) && padding_is_zero(&wtx, k));
         for isa in Isa::available() {
             let mut out = w.clone();
-            sparse::xht_with(isa, &mut out, tile.runs(), &ht, ks);
+            sparse::xht_with(isa, view_mut(&mut out, k), tile.runs(), view(&ht, k));
             prop_assert_eq!(bits(&out), bits(&xht), "xht with {:?}", isa);
             let mut out = ht.clone();
-            sparse::wtx_with(isa, &mut out, tile.runs(), &w, ks);
+            sparse::wtx_with(isa, view_mut(&mut out, k), tile.runs(), view(&w, k));
             prop_assert_eq!(bits(&out), bits(&wtx), "wtx with {:?}", isa);
         }
     }
@@ -35,10 +34,10 @@ proptest! {
     fn products_are_those_of_the_matrix((tile, k, ht, w) in case()) {
         let (ks, x) = (stride(k), tile.to_dense());
         let mut out = FactorBuf::zeros(tile.rows, k);
-        sparse::xht(&mut out, tile.runs(), &ht, ks);
+        sparse::xht(view_mut(&mut out, k), tile.runs(), view(&ht, k));
         close(&out, &naive::product::xht(&x, &ht, tile.rows, tile.m, ks), tile.m)?;
         let mut out = FactorBuf::zeros(tile.m, k);
-        sparse::wtx(&mut out, tile.runs(), &w, ks);
+        sparse::wtx(view_mut(&mut out, k), tile.runs(), view(&w, k));
         close(&out, &naive::product::wtx(&x, &w, tile.rows, tile.m, ks), tile.rows)?;
     }
 }

@@ -4,12 +4,12 @@ use partwise_kernels::naive::update::objective;
 use partwise_kernels::{Dead, FactorBuf, Isa, UpdateRule, naive, stride};
 use proptest::prelude::*;
 
-use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero};
+use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero, update, view, view_mut};
 
 const RULES: [UpdateRule; 3] = [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 3 }, UpdateRule::Mu];
 
 /// Block pivoting has no twin with its bits; what it finds is held in `pivoting.rs`.
-const ALL: [UpdateRule; 4] =
+pub(crate) const ALL: [UpdateRule; 4] =
     [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 3 }, UpdateRule::Mu, UpdateRule::Bpp];
 
 /// k, rows (n × ks), cross products (n × ks), Gram matrix (k × k).
@@ -21,14 +21,13 @@ fn case() -> impl Strategy<Value = (usize, FactorBuf, FactorBuf, Vec<f32>)> {
 proptest! {
     #[test]
     fn rules_have_the_bits_of_their_twins((k, rows, cross, gram) in case()) {
-        let ks = stride(k);
         for rule in RULES {
             for dead in [Dead::Keep, Dead::Zero] {
                 let mut expected = rows.clone();
-                naive::update::apply(rule, &mut expected, &cross, &gram, k, ks, dead);
+                naive::update::apply(rule, view_mut(&mut expected, k), view(&cross, k), &gram, dead);
                 for isa in Isa::available() {
                     let mut out = rows.clone();
-                    rule.apply_with(isa, &mut out, &cross, &gram, k, ks, dead);
+                    update(rule, isa, &mut out, &cross, &gram, k, dead);
                     prop_assert_eq!(bits(&out), bits(&expected), "{:?} with {:?}", rule, isa);
                     prop_assert!(padding_is_zero(&out, k));
                 }
@@ -42,7 +41,7 @@ proptest! {
         // Sweeps one by one, so that each component moves once between two looks.
         for rule in [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 1 }, UpdateRule::Mu, UpdateRule::Mu] {
             let before = rows.clone();
-            rule.apply(&mut rows, &cross, &gram, k, ks, Dead::Keep);
+            update(rule, Isa::best(), &mut rows, &cross, &gram, k, Dead::Keep);
             for ((old, new), cross) in before.chunks_exact(ks).zip(rows.chunks_exact(ks)).zip(cross.chunks_exact(ks)) {
                 let (before, after) = (objective(old, cross, &gram, k), objective(new, cross, &gram, k));
                 let slack = tolerance(old, new, cross, &gram, k);
@@ -61,7 +60,7 @@ proptest! {
         for rule in ALL {
             for dead in [Dead::Keep, Dead::Zero] {
                 let mut out = rows.clone();
-                rule.apply(&mut out, &cross, &gram, k, ks, dead);
+                update(rule, Isa::best(), &mut out, &cross, &gram, k, dead);
                 for (old, new) in rows.chunks_exact(ks).zip(out.chunks_exact(ks)) {
                     for c in (0..k).filter(|c| gram[c * k + c] == 0.0) {
                         prop_assert_eq!(new[c], if dead == Dead::Keep { old[c] } else { 0.0 });
@@ -89,7 +88,8 @@ fn tolerance(old: &[f32], new: &[f32], cross: &[f32], gram: &[f32], k: usize) ->
 #[test]
 fn hals_of_one_component_solves_it() {
     let mut rows = [9.0, 0.0, 0.0, 0.0];
-    UpdateRule::Hals { sweeps: 1 }.apply(&mut rows, &[6.0, 0.0, 0.0, 0.0], &[4.0], 1, 4, Dead::Keep);
+    let rule = UpdateRule::Hals { sweeps: 1 };
+    update(rule, Isa::best(), &mut rows, &[6.0, 0.0, 0.0, 0.0], &[4.0], 1, Dead::Keep);
     assert_eq!(rows, [1.5, 0.0, 0.0, 0.0]);
 }
 
@@ -97,14 +97,16 @@ fn hals_of_one_component_solves_it() {
 fn mu_is_the_published_quotient() {
     // r = (1, 2), G = [[2, 1], [1, 3]], c = (8, 14): G r = (4, 7).
     let mut rows = [1.0, 2.0, 0.0, 0.0];
-    UpdateRule::Mu.apply(&mut rows, &[8.0, 14.0, 0.0, 0.0], &[2.0, 1.0, 1.0, 3.0], 2, 4, Dead::Keep);
+    let gram = [2.0, 1.0, 1.0, 3.0];
+    update(UpdateRule::Mu, Isa::best(), &mut rows, &[8.0, 14.0, 0.0, 0.0], &gram, 2, Dead::Keep);
     assert_eq!(rows, [2.0, 4.0, 0.0, 0.0]);
 }
 
 #[test]
 fn a_zero_row_stays_zero_under_mu() {
     let mut rows = [0.0f32; 4];
-    UpdateRule::Mu.apply(&mut rows, &[1e30, 1.0, 0.0, 0.0], &[2.0, 1.0, 1.0, 3.0], 2, 4, Dead::Keep);
+    let gram = [2.0, 1.0, 1.0, 3.0];
+    update(UpdateRule::Mu, Isa::best(), &mut rows, &[1e30, 1.0, 0.0, 0.0], &gram, 2, Dead::Keep);
     assert_eq!(rows, [0.0; 4]);
 }
 
@@ -113,7 +115,7 @@ fn nan_stays_in_its_row_and_in_sight() {
     for rule in ALL {
         let mut rows = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
         let cross = [f32::NAN, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
-        rule.apply(&mut rows, &cross, &[2.0, 1.0, 1.0, 3.0], 2, 4, Dead::Keep);
+        update(rule, Isa::best(), &mut rows, &cross, &[2.0, 1.0, 1.0, 3.0], 2, Dead::Keep);
         assert!(rows[0].is_nan(), "{rule:?}");
         assert!(rows[4..].iter().all(|v| v.is_finite()), "{rule:?}");
     }

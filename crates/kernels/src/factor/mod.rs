@@ -1,8 +1,12 @@
 //! How factors lie in memory: one row of `stride(k)` components per cell (W) or per gene (H), on cache lines.
 
+mod view;
+
 use std::ops::{Deref, DerefMut};
 
 use aligned_vec::{AVec, ConstAlign};
+
+pub use view::{FactorMut, FactorRef};
 
 /// The distance in f32 between two rows of a factor of `k` components: `k` rounded up to a multiple of 4. The lanes
 /// between `k` and the stride are zero in every factor, cross product and share, and every kernel keeps them zero.
@@ -33,6 +37,28 @@ impl FactorBuf {
         let mut values = AVec::with_capacity(64, len);
         values.resize(len, 0.0);
         FactorBuf { values }
+    }
+
+    /// The first `rows` rows of `k` components, side by side in memory: rows are [`stride(k)`](stride) apart.
+    ///
+    /// # Panics
+    ///
+    /// When `k` is zero or the buffer has fewer rows of that width.
+    #[track_caller]
+    #[inline]
+    pub fn view(&self, rows: usize, k: usize) -> FactorRef<'_> {
+        FactorRef::new(self, rows, k, stride(k))
+    }
+
+    /// [`view`](Self::view), to be written.
+    ///
+    /// # Panics
+    ///
+    /// When `k` is zero or the buffer has fewer rows of that width.
+    #[track_caller]
+    #[inline]
+    pub fn view_mut(&mut self, rows: usize, k: usize) -> FactorMut<'_> {
+        FactorMut::new(self, rows, k, stride(k))
     }
 
     /// Writes zeros over everything.
