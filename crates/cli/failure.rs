@@ -1,16 +1,12 @@
 //! How a run ends: exit codes, and the one line on stderr that says what, where and what to do.
 
 use std::io::Write;
-use std::panic::PanicHookInfo;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use partwise::driver::comm::CommError;
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::storage::{ErrorKind, StorageError};
-
-use crate::launch;
 
 /// Why a run ends without what was asked for. The codes are part of the program's contract.
 #[derive(Debug)]
@@ -71,8 +67,8 @@ impl Failure {
         Failure { code, message: message.into(), known: Known::Here }
     }
 
-    /// What another process says, and all know.
-    pub(crate) fn elsewhere(code: Code) -> Self {
+    /// A failure whose line is printed already, or by another process.
+    pub(crate) fn reported(code: Code) -> Self {
         Self::new(code, "")
     }
 
@@ -101,9 +97,9 @@ impl Failure {
         self.known == Known::Everywhere
     }
 
-    /// How long another process may take to say what has happened, before this one does.
-    pub(crate) fn patience(&self) -> Duration {
-        if self.known == Known::Elsewhere { launch::ALL_TURNS } else { Duration::ZERO }
+    /// Whether another process knows of it, and is to end all.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.known == Known::Elsewhere
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -214,27 +210,4 @@ pub(crate) fn mistake(error: &clap::Error) -> Failure {
     let told = told.map(|part| part.trim().trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     Failure::usage(format!("{told} (partwise --help and partwise VERB --help tell more)"))
-}
-
-/// A panic is a defect of ours: one line that says where it is and asks for a report. [`Code::Defect`] is what `main`
-/// ends with afterwards, once unwinding has cleaned up; other processes, which would wait for this one, are ended here.
-pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        let what = info.payload_as_str().unwrap_or("no message");
-        let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-        // The others may have come to the same place.
-        if launch::has_turn() {
-            say(&format!(
-                "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
-                launch::place(),
-                env!("CARGO_PKG_REPOSITORY")
-            ));
-        }
-        launch::abort_others(Code::Defect);
-    }));
-}
-
-/// The failure that stands for a panic, whose line [`report_panics`] has printed.
-pub(crate) fn defect() -> Failure {
-    Failure::new(Code::Defect, "")
 }

@@ -13,6 +13,7 @@ mod input;
 mod interrupt;
 mod launch;
 mod machine;
+mod mapping;
 mod options;
 mod output;
 mod plan;
@@ -21,6 +22,8 @@ mod progress;
 mod settings;
 mod simulate;
 mod size;
+mod store_report;
+mod verbs;
 mod verify;
 mod watchdog;
 mod wording;
@@ -33,12 +36,12 @@ use clap::Parser;
 use failure::{Code, Failure};
 use interrupt::Interrupt;
 use launch::{Job, Launcher};
-use options::{CommandLine, Verb};
 use progress::Progress;
+use verbs::CommandLine;
 
 fn main() -> ExitCode {
     allocator::settle();
-    failure::report_panics();
+    launch::report_panics();
     let (typed, launcher) = (CommandLine::try_parse(), Launcher::found());
     if let Some(asked) = typed.as_ref().err().filter(|error| !error.use_stderr()) {
         // Help and version.
@@ -58,24 +61,19 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let done = catch_unwind(AssertUnwindSafe(|| run(typed, job, interrupt)));
-    job.end(done.unwrap_or_else(|_panic| Err(failure::defect())))
+    job.end(done.unwrap_or_else(|_panic| Err(launch::defect())))
 }
 
 fn run(typed: Result<CommandLine, clap::Error>, job: &Job, interrupt: Interrupt) -> Result<(), Failure> {
-    let verb = job.agree(typed.map_err(|error| failure::mistake(&error)).and_then(|line| job.allows(line.verb)))?;
+    let typed = typed.map_err(|error| failure::mistake(&error));
+    let allowed = typed.and_then(|line| match line.verb.is_distributed() {
+        true => Ok(line.verb),
+        false => job.require_alone().map(|()| line.verb),
+    });
+    let verb = job.agree(allowed)?;
     let progress = Progress::new(verb.quiet(), job.leads(), interrupt);
     if job.leads() {
         verb.remark();
     }
-    match &verb {
-        Verb::Fit(options) => fit::run(options, job, &progress),
-        Verb::Convert(options) => convert::run(options, &progress),
-        Verb::Info(options) => info::run(options),
-        Verb::Verify(options) => verify::run(options, &progress),
-        Verb::Export(options) => export::run(options, &progress),
-        Verb::Plan(options) => plan::run(options),
-        Verb::Simulate(options) => simulate::run(options, &progress),
-        Verb::Bench(options) => bench::run(options, &progress),
-        Verb::BenchCase(options) => bench::case::run(options, &progress),
-    }
+    verb.run(job, &progress)
 }

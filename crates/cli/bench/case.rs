@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{fit as fit_verb, machine, print};
+use crate::{machine, mapping, print};
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let plan =
         config.with_scratch(options.scratch.clone()).plan(&DataShape::from(&store), &options.common.machine())?;
     if plan.map_store {
-        fit_verb::map(&mut store)?;
+        mapping::map(&mut store)?;
     }
     let clock = Clock { progress, marks: Mutex::default() };
     let fit = fit(&store, &plan, &clock)?;

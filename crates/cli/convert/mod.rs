@@ -9,10 +9,10 @@ use partwise::storage::reblock;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::info::store::StoreReport;
 use crate::input::{self, Input, Select};
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::store_report::StoreReport;
 use crate::wording::duration;
 use crate::{machine, output, print};
 

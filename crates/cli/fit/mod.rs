@@ -23,7 +23,7 @@ use crate::launch::{self, Job};
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::settings::{Settings, word};
-use crate::{allocator, foresee, machine, output, print, watchdog};
+use crate::{allocator, foresee, machine, mapping, output, print, watchdog};
 use keep::Keep;
 use places::Places;
 use report::Report;
@@ -109,7 +109,7 @@ fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Fa
     let prepare = |store: &mut Store| {
         let plan = config.plan(&shape, &resources.with_resident(machine::resident()))?;
         if plan.map_store {
-            map(store)?;
+            mapping::map(store)?;
         }
         Ok((plan, Watch::new(progress, trace, options.keep.resume)?))
     };
@@ -209,13 +209,4 @@ fn say_what_was_given_up(plan: &Plan, blocks: usize, progress: &Progress) {
     if plan.threads < useful {
         progress.note(&format!("{} of {useful} threads fit into the memory; more --memory is faster", plan.threads));
     }
-}
-
-/// Maps the blocks of `store` into memory.
-#[expect(unsafe_code, reason = "a map of files that somebody else could change; argued below")]
-pub(crate) fn map(store: &mut Store) -> Result<(), Failure> {
-    // SAFETY: the files of a finished store are never modified or truncated by this program: conversions write into a
-    // folder of another name and rename it, which leaves the mapped files alive. A user who truncates a block file
-    // during the fit ends the process by a signal; nothing is left behind, since the result is renamed into place last.
-    unsafe { store.map() }.map_err(Failure::from)
 }

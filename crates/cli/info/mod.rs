@@ -2,7 +2,6 @@
 
 mod file;
 mod result;
-pub(crate) mod store;
 
 use std::path::PathBuf;
 
@@ -12,9 +11,9 @@ use crate::failure::Failure;
 use crate::input::{Input, Select};
 use crate::options::Common;
 use crate::print;
+use crate::store_report::StoreReport;
 use file::FileReport;
 use result::ResultReport;
-use store::StoreReport;
 
 /// Say what is inside a store, a result or an input
 #[derive(Args, Debug)]

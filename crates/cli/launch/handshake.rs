@@ -9,16 +9,14 @@ use partwise::storage::{Layout, Store};
 use super::Job;
 use crate::failure::{Code, Failure};
 use crate::machine;
-use crate::options::Verb;
 
 impl Job {
-    /// Refuses what several processes cannot do together.
-    pub(crate) fn allows(&self, verb: Verb) -> Result<Verb, Failure> {
-        match verb {
-            Verb::Fit(_) => Ok(verb),
-            verb if self.is_alone() => Ok(verb),
-            _ => Err(Failure::usage("several processes work together on a fit only; run this without mpirun or srun")),
+    /// Refuses to run as one of several processes.
+    pub(crate) fn require_alone(&self) -> Result<(), Failure> {
+        if self.is_alone() {
+            return Ok(());
         }
+        Err(Failure::usage("several processes work together on a fit only; run this without mpirun or srun"))
     }
 
     /// Refuses processes that were started in different ways: other versions of the program, or other arguments.

@@ -5,18 +5,20 @@
 //! | `launcher`  | has a launcher started others beside this process?              |
 //! | `processes` | what is needed of MPI, and what is there in a program without?  |
 //! | `handshake` | what has to be the same in all processes?                       |
+//! | `emergency` | how does a panic or a watchdog end all processes?               |
 //! | `share`     | what may one process take of a node that it is on with others?  |
 //!
 //! A failure that all know of ends in all of them, and one says it. A failure that one process has for itself, while the others may
 //! be anywhere, is said by that one, which then ends the others.
 
+mod emergency;
 mod handshake;
 mod launcher;
 mod processes;
 mod share;
 
 use std::process::ExitCode;
-use std::sync::{OnceLock, mpsc};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use crate::interrupt::Interrupt;
 use crate::machine;
 use processes::{Processes, exit_now};
 
+pub(crate) use emergency::{defect, idle, report_panics};
 pub(crate) use launcher::Launcher;
 pub(crate) use share::Share;
 
@@ -34,9 +37,7 @@ pub(crate) use share::Share;
 const TURN: Duration = Duration::from_secs(1);
 const MOST_TURNS: u32 = 7;
 /// By then every process that has something to say has said it.
-pub(crate) const ALL_TURNS: Duration = Duration::from_secs((MOST_TURNS as u64 + 1) * TURN.as_secs());
-/// How long a line may take to be written.
-const SPEAKING: Duration = Duration::from_millis(500);
+const ALL_TURNS: Duration = Duration::from_secs((MOST_TURNS as u64 + 1) * TURN.as_secs());
 
 /// For the panic hook and the watchdogs, which nothing can be handed to.
 static JOB: OnceLock<Job> = OnceLock::new();
@@ -83,7 +84,7 @@ impl Job {
             exit_now(Code::Unavailable as i32)
         };
         let (name, size) = (launcher.name, launcher.size);
-        let lost = move || lost(patience.unwrap_or_default());
+        let lost = move || emergency::lost(patience.unwrap_or_default());
         let processes = match processes::start(interrupt, patience, lost) {
             Ok(processes) => processes,
             Err(message) => refuse(&format!("{name} has started {size} processes, but {message}")),
@@ -171,7 +172,7 @@ impl Job {
                 true => failure.agreed(),
                 false => failure.at(processes.node()).agreed(),
             }),
-            _ => Err(Failure::elsewhere(Code::of_exit(codes[first] as i32).unwrap_or(Code::Defect)).agreed()),
+            _ => Err(Failure::reported(Code::of_exit(codes[first] as i32).unwrap_or(Code::Defect)).agreed()),
         }
     }
 
@@ -206,65 +207,10 @@ impl Job {
     fn end_all(&self, failure: Failure) -> ! {
         let code = failure.code() as i32;
         let Some(processes) = &self.processes else { exit_now(code) };
-        if self.has_turn(failure.patience()) {
+        let patience = if failure.is_elsewhere() { ALL_TURNS } else { Duration::ZERO };
+        if self.has_turn(patience) {
             failure.at(processes.node()).report();
         }
         processes.abort(code)
     }
-}
-
-/// Waits until it is this process's turn to speak, if it still is to speak then: at once where there is one.
-pub(crate) fn has_turn() -> bool {
-    JOB.get().is_none_or(|job| job.has_turn(Duration::ZERO))
-}
-
-/// The name of this node for a line about this process, where there are several.
-pub(crate) fn place() -> String {
-    let processes = JOB.get().and_then(|job| job.processes.as_ref());
-    processes.map_or_else(String::new, |processes| format!("node {}: ", processes.node()))
-}
-
-/// Ends all processes at once, from whatever thread, if there are several.
-pub(crate) fn abort_others(code: Code) {
-    if let Some(processes) = JOB.get().and_then(|job| job.processes.as_ref()) {
-        processes.abort(code as i32);
-    }
-}
-
-/// Ends this process and all others, from whatever thread.
-pub(crate) fn abort(code: Code) -> ! {
-    abort_others(code);
-    exit_now(code as i32)
-}
-
-/// There was no sign of life from all processes for `patience`.
-fn lost(patience: Duration) {
-    stuck(format!(
-        "no sign of life from all processes for {} s: one is frozen, or a node or the network is lost (--watchdog SECONDS says \
-         how long to wait)",
-        patience.as_secs()
-    ))
-}
-
-/// Nothing has moved in this process for `patience`.
-pub(crate) fn idle(patience: Duration) -> ! {
-    stuck(format!(
-        "nothing has moved for {} s: a disk that does not answer, or a machine with no time for this process (--watchdog SECONDS \
-         says how long to wait)",
-        patience.as_secs()
-    ))
-}
-
-/// Says it, when it is this process's turn, and ends all.
-fn stuck(message: String) -> ! {
-    // In a thread: a stderr that nobody reads any more must not keep the process.
-    let (said, heard) = mpsc::channel();
-    let speak = move || {
-        say(&format!("{}{message}", place()));
-        let _ = said.send(());
-    };
-    if has_turn() && std::thread::Builder::new().spawn(speak).is_ok() {
-        let _ = heard.recv_timeout(SPEAKING);
-    }
-    abort(Code::Stuck)
 }

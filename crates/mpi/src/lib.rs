@@ -7,6 +7,7 @@
 //! | `pulse` | what do processes tell each other all the time?             |
 //! | `talk`  | who makes these calls, and when?                            |
 //! | `watch` | how is a process missed that says nothing any more?         |
+//! | `flag`  | which facts do all processes learn?                         |
 //! | `mpi`   | what does the rest of the program see of it?                |
 //!
 //! One thread of its own makes every call of the library, so that nothing is asked of MPI but `MPI_THREAD_FUNNELED`. It keeps
@@ -20,6 +21,7 @@
 //! - Processes that disagree about what to add up are told so; they do not add up nonsense.
 #![cfg(feature = "mpi")]
 
+mod flag;
 mod hydra;
 mod mpi;
 mod pulse;
@@ -27,4 +29,5 @@ mod raw;
 mod talk;
 mod watch;
 
-pub use mpi::{Flag, Mpi, Setup, StartError, exit_now};
+pub use flag::Flag;
+pub use mpi::{Mpi, Setup, StartError, exit_now};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use partwise_driver::comm::{Comm, CommError};
 
+use crate::flag::Flag;
 use crate::raw::{self, Lent, World};
 use crate::talk::{Answer, Ask, Talk};
 use crate::watch::watch;
@@ -25,17 +26,6 @@ pub struct Setup {
     /// Called, from a thread of its own, when there was no sign of life from all processes for so long; from the moment on at
     /// which MPI is started.
     pub watchdog: Option<(Duration, Box<dyn FnOnce() + Send>)>,
-}
-
-/// A flag that, once it is up in one process, all learn of within moments.
-///
-/// Two of them, so that a process can tell what it was told itself from what it has heard.
-#[derive(Debug, Clone, Default)]
-pub struct Flag {
-    /// Whether this process raises it.
-    pub own: Arc<AtomicBool>,
-    /// Whether any process has; set, never read.
-    pub heard: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Setup {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use partwise_driver::plan::nodes::PIECE_BYTES;
 
-use crate::mpi::Flag;
+use crate::flag::Flag;
 use crate::pulse::{Beat, Place, Verdict};
 use crate::raw::{self, Lent, World};
 
