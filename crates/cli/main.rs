@@ -35,7 +35,7 @@ use clap::Parser;
 
 use failure::{Code, Failure};
 use interrupt::Interrupt;
-use launch::{Job, Launcher};
+use launch::{Launcher, World};
 use progress::Progress;
 use verbs::CommandLine;
 
@@ -56,24 +56,25 @@ fn main() -> ExitCode {
     };
     let patience = typed.as_ref().ok().and_then(|line| line.verb.watchdog());
     let patience = watchdog::patience(patience, launcher.is_none());
-    let job = match launcher.map_or_else(|| Ok(Job::alone()), |launcher| Job::of(launcher, &interrupt, patience)) {
-        Ok(job) => job,
+    let world = match launcher.map_or_else(|| Ok(World::alone()), |launcher| World::of(launcher, &interrupt, patience))
+    {
+        Ok(world) => world,
         Err(code) => return code,
     };
-    let done = catch_unwind(AssertUnwindSafe(|| run(typed, job, interrupt)));
-    job.end(done.unwrap_or_else(|_panic| Err(launch::defect())))
+    let done = catch_unwind(AssertUnwindSafe(|| run(typed, world, interrupt)));
+    world.end(done.unwrap_or_else(|_panic| Err(launch::defect())))
 }
 
-fn run(typed: Result<CommandLine, clap::Error>, job: &Job, interrupt: Interrupt) -> Result<(), Failure> {
+fn run(typed: Result<CommandLine, clap::Error>, world: &World, interrupt: Interrupt) -> Result<(), Failure> {
     let typed = typed.map_err(|error| failure::mistake(&error));
     let allowed = typed.and_then(|line| match line.verb.is_distributed() {
         true => Ok(line.verb),
-        false => job.require_alone().map(|()| line.verb),
+        false => world.require_alone().map(|()| line.verb),
     });
-    let verb = job.agree(allowed)?;
-    let progress = Progress::new(verb.quiet(), job.leads(), interrupt);
-    if job.leads() {
+    let verb = world.agree(allowed)?;
+    let progress = Progress::new(verb.quiet(), world.leads(), interrupt);
+    if world.leads() {
         verb.remark();
     }
-    verb.run(job, &progress)
+    verb.run(world, &progress)
 }

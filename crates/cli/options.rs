@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 use partwise::driver::Machine;
 
-use crate::launch::Share;
+use crate::launch::Quota;
 use crate::machine;
 use crate::size::ByteSize;
 
@@ -37,14 +37,14 @@ pub(crate) struct Common {
 impl Common {
     /// The threads and the memory that were asked for, or what the machine gives.
     pub(crate) fn machine(&self) -> Machine {
-        self.machine_among(Share::WHOLE)
+        self.machine_among(Quota::WHOLE)
     }
 
-    /// The same, for a process with this share of the machine.
-    pub(crate) fn machine_among(&self, share: Share) -> Machine {
-        let processes = share.processes as u64;
+    /// The same, for a process with this quota of the machine.
+    pub(crate) fn machine_among(&self, quota: Quota) -> Machine {
+        let processes = quota.processes as u64;
         let memory = self.memory.map_or_else(|| machine::default_memory() / processes, |size| size.0);
-        let cores = || machine::threads().min(share.cores.unwrap_or(usize::MAX));
+        let cores = || machine::threads().min(quota.cores.unwrap_or(usize::MAX));
         Machine::new(self.threads.map_or_else(cores, NonZeroUsize::get), memory)
             .with_cache(machine::page_cache(memory.saturating_mul(processes)) / processes)
     }

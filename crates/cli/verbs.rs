@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, say};
-use crate::launch::Job;
+use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::{bench, convert, export, fit, info, machine, plan, simulate, verify};
@@ -48,9 +48,9 @@ impl Verb {
     /// # Errors
     ///
     /// When it does not do what was asked for.
-    pub(crate) fn run(&self, job: &Job, progress: &Progress) -> Result<(), Failure> {
+    pub(crate) fn run(&self, world: &World, progress: &Progress) -> Result<(), Failure> {
         match self {
-            Verb::Fit(options) => fit::run(options, job, progress),
+            Verb::Fit(options) => fit::run(options, world, progress),
             Verb::Convert(options) => convert::run(options, progress),
             Verb::Info(options) => info::run(options),
             Verb::Verify(options) => verify::run(options, progress),

@@ -19,7 +19,7 @@ use partwise::storage::{Layout, Store};
 
 use crate::failure::{Code, Failure};
 use crate::input::{self, Input, Select};
-use crate::launch::{self, Job};
+use crate::launch::{self, World};
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::settings::{Settings, word};
@@ -67,7 +67,7 @@ pub(crate) struct Options {
     pub(crate) common: Common,
 }
 
-pub(crate) fn run(options: &Options, job: &Job, progress: &Progress) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options, job: &World, progress: &Progress) -> Result<(), Failure> {
     if let Some(patience) = watchdog::patience(options.watchdog, job.is_alone()) {
         let watching = progress.signs().watch(patience, move || launch::idle(patience));
         watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options, job: &Job, progress: &Progress) -> Result<(
     })
 }
 
-fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Failure> {
+fn factorize(options: &Options, job: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
     let (common, settings) = (&options.common, &options.settings);
     let checkpoint = options.keep.checkpoint(common.force);
@@ -87,7 +87,7 @@ fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Fa
     let places = job.agree(places)?;
     // Process 0 alone writes it.
     let trace = options.trace.as_deref().filter(|_| job.leads());
-    let resources = common.machine_among(job.share());
+    let resources = common.machine_among(job.quota());
     let open = || {
         input::check(&options.input)?;
         places.check(&options.input, trace, checkpoint.as_ref(), common.force)?;
@@ -154,7 +154,7 @@ fn stored(
     places: &Places,
     resources: &Machine,
     force: bool,
-    job: &Job,
+    job: &World,
     progress: &Progress,
 ) -> Result<Stored, Failure> {
     match input {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::JOB;
+use super::WORLD;
 use super::processes::{Processes, exit_now};
 use crate::failure::{Code, Failure, say};
 
@@ -71,12 +71,12 @@ fn stuck(message: String) -> ! {
 
 /// Waits until it is this process's turn to print, and returns whether it still has to; at once if it is alone.
 fn has_turn() -> bool {
-    JOB.get().is_none_or(|job| job.has_turn(Duration::ZERO))
+    WORLD.get().is_none_or(|world| world.has_turn(Duration::ZERO))
 }
 
 /// The other processes, if there are any.
 fn processes() -> Option<&'static Processes> {
-    JOB.get().and_then(|job| job.processes.as_ref())
+    WORLD.get().and_then(|world| world.processes.as_ref())
 }
 
 /// The name of this node as the begin of a line, if there are several processes.

@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use partwise::driver::comm::broadcast;
 use partwise::storage::{Layout, Store};
 
-use super::Job;
+use super::World;
 use crate::failure::{Code, Failure};
 use crate::machine;
 
-impl Job {
+impl World {
     /// Refuses to run as one of several processes.
     pub(crate) fn require_alone(&self) -> Result<(), Failure> {
         if self.is_alone() {

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn only_several_processes_are_a_job() {
+    fn only_several_processes_are_a_world() {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[("OMPI_COMM_WORLD_SIZE", "1"), ("OMPI_COMM_WORLD_RANK", "0")]), None);
         let slurm = of(&[("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "2")]);

@@ -6,7 +6,7 @@
 //! | `processes` | what is needed of MPI, and what is there in a program without?  |
 //! | `handshake` | what has to be the same in all processes?                       |
 //! | `emergency` | how does a panic or a watchdog end all processes?               |
-//! | `share`     | what may one process take of a node that it is on with others?  |
+//! | `quota`     | what part of a node may one of its processes take?              |
 //!
 //! A failure that all know of ends in all of them, and one says it. A failure that one process has for itself, while the others may
 //! be anywhere, is said by that one, which then ends the others.
@@ -15,7 +15,7 @@ mod emergency;
 mod handshake;
 mod launcher;
 mod processes;
-mod share;
+mod quota;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -31,7 +31,7 @@ use processes::{Processes, exit_now};
 
 pub(crate) use emergency::{defect, idle, report_panics};
 pub(crate) use launcher::Launcher;
-pub(crate) use share::Share;
+pub(crate) use quota::Quota;
 
 /// Between the processes that may find the same thing at once: as long as it takes the first to speak and to end the others.
 const TURN: Duration = Duration::from_secs(1);
@@ -40,23 +40,28 @@ const MOST_TURNS: u32 = 7;
 const ALL_TURNS: Duration = Duration::from_secs((MOST_TURNS as u64 + 1) * TURN.as_secs());
 
 /// For the panic hook and the watchdogs, which nothing can be handed to.
-static JOB: OnceLock<Job> = OnceLock::new();
+static WORLD: OnceLock<World> = OnceLock::new();
 
 /// The processes of this run.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct World {
     /// Where there are several.
     processes: Option<Processes>,
     interrupt: Interrupt,
-    share: Share,
+    quota: Quota,
     /// What to say about how the processes lie on the node, if anything.
     remark: Option<String>,
 }
 
-impl Job {
+impl World {
     /// Of the one process that there is.
-    pub(crate) fn alone() -> &'static Job {
-        JOB.get_or_init(|| Job { processes: None, interrupt: Interrupt::default(), share: Share::WHOLE, remark: None })
+    pub(crate) fn alone() -> &'static World {
+        WORLD.get_or_init(|| World {
+            processes: None,
+            interrupt: Interrupt::default(),
+            quota: Quota::WHOLE,
+            remark: None,
+        })
     }
 
     /// Of those that `launcher` has started. Signals that reach one reach all; when none has been heard for `patience`, or MPI hangs,
@@ -73,7 +78,7 @@ impl Job {
         launcher: Launcher,
         interrupt: &Interrupt,
         patience: Option<Duration>,
-    ) -> Result<&'static Job, ExitCode> {
+    ) -> Result<&'static World, ExitCode> {
         let refuse = |message: &str| {
             // Whoever ends first may have the launcher end the others.
             if launcher.is_first() {
@@ -98,18 +103,18 @@ impl Job {
         }
         interrupt.bear_with_term();
         let interrupt = interrupt.clone();
-        let mut job = Job { processes: Some(processes), interrupt, share: Share::WHOLE, remark: None };
-        let divided = job.divide(launcher);
-        let job = JOB.get_or_init(|| job);
-        let ready = divided.and_then(|()| job.check_program());
-        ready.map(|()| job).map_err(|failure| job.end(Err(failure)))
+        let mut world = World { processes: Some(processes), interrupt, quota: Quota::WHOLE, remark: None };
+        let divided = world.divide(launcher);
+        let world = WORLD.get_or_init(|| world);
+        let ready = divided.and_then(|()| world.check_program());
+        ready.map(|()| world).map_err(|failure| world.end(Err(failure)))
     }
 
     /// Finds out what this process may take of its node.
     fn divide(&mut self, launcher: Launcher) -> Result<(), Failure> {
         let Some(processes) = &self.processes else { return Ok(()) };
-        let cores = share::cores(self.comm(), processes.node(), &machine::cpus_allowed()).map_err(Failure::lost)?;
-        self.share = Share { processes: processes.node_size(), cores: Some(cores) };
+        let cores = quota::cores(self.comm(), processes.node(), &machine::cpus_allowed()).map_err(Failure::lost)?;
+        self.quota = Quota { processes: processes.node_size(), cores: Some(cores) };
         let (here, all) = (processes.node_size(), machine::cpus_of_node());
         if launcher.binds_to_one_core() && 2 * cores * here <= all {
             let each = all / here;
@@ -141,8 +146,8 @@ impl Job {
     }
 
     /// What this process may take of its node.
-    pub(crate) fn share(&self) -> Share {
-        self.share
+    pub(crate) fn quota(&self) -> Quota {
+        self.quota
     }
 
     /// What the user should know about how the processes lie on their nodes.

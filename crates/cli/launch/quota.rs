@@ -1,4 +1,4 @@
-//! What one process may take of the node that it is on with others.
+//! The part of a node that one of its processes may take.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -8,18 +8,18 @@ use partwise::driver::comm::{Comm, CommError};
 /// Words of a set of CPUs: as many as Linux counts in one machine, and more.
 const WORDS: usize = 128;
 
-/// The part of a process in its node.
+/// The part of a node that one process may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct Quota {
     /// Processes on the node.
     pub(crate) processes: usize,
     /// Cores for this one; `None`: all that it may use.
     pub(crate) cores: Option<usize>,
 }
 
-impl Share {
-    /// Of a process that is alone.
-    pub(crate) const WHOLE: Share = Share { processes: 1, cores: None };
+impl Quota {
+    /// The quota of a process that is alone: all of the node.
+    pub(crate) const WHOLE: Quota = Quota { processes: 1, cores: None };
 }
 
 /// A set of CPUs.
