@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// A flag that, once it is up in one process, all learn of within moments.
+/// A flag that one process raises and all processes learn of within moments.
 ///
-/// Two of them, so that a process can tell what it was told itself from what it has heard.
+/// It has two parts, so that a process can tell its own flag from that of another one.
 #[derive(Debug, Clone, Default)]
 pub struct Flag {
-    /// Whether this process raises it.
+    /// This process raises the flag. The program sets it; this crate only reads it.
     pub own: Arc<AtomicBool>,
-    /// Whether any process has; set, never read.
+    /// Some process raises the flag. This crate sets it and never reads it.
     pub heard: Arc<AtomicBool>,
 }
