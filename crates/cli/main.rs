@@ -1,4 +1,8 @@
-//! The program `partwise`: one folder per verb, and what they share.
+//! The program `partwise`: a folder per verb, and the modules that verbs share.
+//!
+//! Modules use each other in one direction only: `main` uses `verbs`, `verbs` uses the folders of
+//! the verbs, these use `options`, `input`, `output`, `progress` and `launch`, and all use
+//! `failure`.
 #![deny(unsafe_code)]
 
 mod allocator;
@@ -43,10 +47,10 @@ fn main() -> ExitCode {
     allocator::settle();
     launch::report_panics();
     let (typed, launcher) = (CommandLine::try_parse(), Launcher::found());
-    if let Some(asked) = typed.as_ref().err().filter(|error| !error.use_stderr()) {
-        // Help and version.
+    if let Some(help) = typed.as_ref().err().filter(|error| !error.use_stderr()) {
+        // --help or --version.
         if launcher.is_none_or(|launcher| launcher.is_first()) {
-            let _ = asked.print();
+            let _ = help.print();
         }
         return ExitCode::SUCCESS;
     }

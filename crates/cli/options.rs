@@ -1,4 +1,4 @@
-//! The options that mean the same with every verb.
+//! The common options, which mean the same for every verb.
 
 use std::num::NonZeroUsize;
 
@@ -9,38 +9,39 @@ use crate::launch::Quota;
 use crate::machine;
 use crate::size::ByteSize;
 
-/// Options that every verb takes and that mean the same with each, as far as it has a use for them.
+/// The common options. Every verb accepts them all; a verb ignores those that it has no use for.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// Most memory the process may take (64M = 64·2²⁰ bytes; K, M, G, T) [default: half of what the machine or its cgroup
-    /// has, shared by the processes on it]
+    /// The most memory that the process may use, such as 500M or 2G (1K = 1024 bytes) [default:
+    /// half of the memory of the machine or its cgroup, divided by the number of processes on it]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
-    /// Threads [default: as many as there are cores to use]; the result does not depend on it
+    /// The number of threads; it does not change the result [default: the number of cores that the
+    /// process may use]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Seed of everything random; the same seed gives the same bits
+    /// The seed of all random numbers; the same seed gives the same bits
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Print one JSON object on stdout when done
+    /// Print one JSON object on stdout at the end, instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// No progress and no pass-by-pass errors on stderr; warnings and failures remain
+    /// Print no progress on stderr; warnings and failures remain
     #[arg(long)]
     pub(crate) quiet: bool,
-    /// Overwrite outputs that exist
+    /// Replace outputs that exist already
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 impl Common {
-    /// The threads and the memory that were asked for, or what the machine gives.
+    /// The threads and the memory that the user asked for, or the defaults of this machine.
     pub(crate) fn machine(&self) -> Machine {
         self.machine_among(Quota::WHOLE)
     }
 
-    /// The same, for a process with this quota of the machine.
+    /// The same for a process with this quota of the machine.
     pub(crate) fn machine_among(&self, quota: Quota) -> Machine {
         let processes = quota.processes as u64;
         let memory = self.memory.map_or_else(|| machine::default_memory() / processes, |size| size.0);

@@ -1,4 +1,4 @@
-//! The command line: its verbs, and the function that carries each of them out.
+//! The command line: the verbs, and the function that runs each of them.
 
 use clap::{Parser, Subcommand};
 
@@ -8,26 +8,47 @@ use crate::options::Common;
 use crate::progress::Progress;
 use crate::{bench, convert, export, fit, info, machine, plan, simulate, verify};
 
-/// Non-negative matrix factorization X ≈ W·H of single-cell data larger than memory.
+const EXAMPLES: &str = "Examples:
+  partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad
+  partwise info pbmc3k.nmf.h5ad           show the contents of a file
+  partwise fit --help                     explain all options of a verb, with examples";
+
+const EXIT_CODES: &str = "Exit codes:
+    0  done
+    2  the command line or a setting is wrong
+   65  the input is damaged, or its values are unusable
+   66  the input does not exist
+   69  an MPI launcher started several processes, but MPI is missing or does not work
+   70  a defect of partwise: please report it
+   73  the output exists already, or cannot be created there
+   74  reading or writing failed
+   75  stopped by a batch system: run the command again to continue
+   76  no progress, or a process is lost
+  130  interrupted
+
+On failure, one line on stderr names the problem, the file and the remedy.";
+
+/// Factorize single-cell data larger than memory: X ≈ W·H, with no negative values
 ///
-/// X is cells × genes; W (usages, cells × k) and H (spectra, k × genes) are non-negative. Rows are streamed from disk
-/// within the memory given, on every core, and the result is an AnnData file.
+/// X holds the data, n cells × m genes. W holds the usages, n cells × k components. H holds the
+/// spectra, k components × m genes. The program reads X from disk block by block, stays within the
+/// memory that you allow, and uses all cores. The result is an AnnData file, which anndata and
+/// scanpy can open. The same data, settings and seed give the same bits, for any amount of memory
+/// and any number of threads.
 #[derive(Debug, Parser)]
 #[command(
     name = "partwise",
     version,
     disable_help_subcommand = true,
-    after_help = "Examples:\n  \
-        partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad\n  \
-        partwise info pbmc3k.nmf.h5ad           what is inside\n  \
-        partwise fit --help                     every option of a verb, with examples"
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
 
-/// One thing to do.
+/// A verb, with the options that the user typed.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Fit(fit::Options),
@@ -43,11 +64,11 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// Carries the verb out.
+    /// Runs the verb.
     ///
     /// # Errors
     ///
-    /// When it does not do what was asked for.
+    /// When the verb fails.
     pub(crate) fn run(&self, world: &World, progress: &Progress) -> Result<(), Failure> {
         match self {
             Verb::Fit(options) => fit::run(options, world, progress),
@@ -62,12 +83,12 @@ impl Verb {
         }
     }
 
-    /// Whether several processes can work on it together.
+    /// Whether several processes can run it together.
     pub(crate) fn is_distributed(&self) -> bool {
         matches!(self, Verb::Fit(_))
     }
 
-    /// The options that verbs have in common; `bench` has its own.
+    /// The common options; `None` for `bench`, which has a list of threads.
     fn common(&self) -> Option<&Common> {
         match self {
             Verb::Fit(options) => Some(&options.common),
@@ -81,7 +102,7 @@ impl Verb {
         }
     }
 
-    /// Whether `--quiet` was typed. A case of `bench` is quiet always.
+    /// Whether progress is hidden: by `--quiet`, and always in a case of `bench`.
     pub(crate) fn quiet(&self) -> bool {
         match self {
             Verb::Bench(options) => options.quiet(),
@@ -89,7 +110,7 @@ impl Verb {
         }
     }
 
-    /// The seconds of `--watchdog`, if they were typed.
+    /// The seconds of `--watchdog`, if the user typed it.
     pub(crate) fn watchdog(&self) -> Option<u64> {
         match self {
             Verb::Fit(options) => options.watchdog,
@@ -97,7 +118,8 @@ impl Verb {
         }
     }
 
-    /// Remarks on settings that are allowed and yet odd. A case of `bench` makes no remark, because `bench` has made it.
+    /// Prints a note if there are more threads than cores. A case of `bench` prints none, because
+    /// `bench` has printed it.
     pub(crate) fn remark(&self) {
         let most = match self {
             Verb::Bench(options) => options.most_threads(),
@@ -105,7 +127,7 @@ impl Verb {
         };
         let cores = machine::threads();
         if let Some(threads) = most.filter(|threads| threads.get() > cores) {
-            say(&format!("{threads} threads on {cores} cores: no faster than {cores}, and more memory"));
+            say(&format!("{threads} threads on {cores} cores are no faster than {cores} threads and use more memory"));
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Ends from outside the work: a panic, and the two watchdogs. They find the processes in a static, because nothing can be
-//! handed to them.
+//! How a panic or a watchdog ends the run: one process prints a line, and all processes stop.
+//!
+//! The panic hook and the watchdogs run outside the normal flow of calls, so they find the
+//! processes in a static.
 
 use std::panic::PanicHookInfo;
 use std::sync::mpsc;
@@ -10,19 +12,20 @@ use super::WORLD;
 use super::processes::{Processes, exit_now};
 use crate::failure::{Code, Failure, say};
 
-/// How long a line may take to be written.
-const SPEAKING: Duration = Duration::from_millis(500);
+/// The time that a line may take to be printed.
+const PRINTING: Duration = Duration::from_millis(500);
 
-/// Makes a panic print one line that says where it is and asks for a report, and end the other processes, which would wait
-/// for this one. [`defect`] is the failure that `main` ends with afterwards, once unwinding has cleaned up.
+/// Installs a panic hook. It prints one line with the place of the panic and ends the other
+/// processes, which would wait for this one. After unwinding has cleaned up, `main` ends this
+/// process with [`defect`].
 pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let what = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-        // The others may have come to the same place.
+        // The other processes may panic at the same place.
         if has_turn() {
             say(&format!(
-                "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
+                "{}a defect of partwise{place}: {what}; please report it with this line and your command at {}/issues",
                 node(),
                 env!("CARGO_PKG_REPOSITORY")
             ));
@@ -31,45 +34,46 @@ pub(crate) fn report_panics() {
     }));
 }
 
-/// The failure that stands for a panic, whose line [`report_panics`] has printed.
+/// The failure of a run that panicked. The hook of [`report_panics`] has printed its line.
 pub(crate) fn defect() -> Failure {
     Failure::reported(Code::Defect)
 }
 
-/// Ends the run because there was no sign of life from all processes for `patience`.
+/// Ends the run: some process has not answered for `patience`.
 pub(super) fn lost(patience: Duration) {
     stuck(format!(
-        "no sign of life from all processes for {} s: one is frozen, or a node or the network is lost (--watchdog SECONDS says \
-         how long to wait)",
+        "no answer from all processes for {} s: a process is frozen, or a node or the network is down (change the limit with \
+         --watchdog SECONDS)",
         patience.as_secs()
     ))
 }
 
-/// Ends the run because nothing has moved in this process for `patience`.
+/// Ends the run: this process has made no progress for `patience`.
 pub(crate) fn idle(patience: Duration) -> ! {
     stuck(format!(
-        "nothing has moved for {} s: a disk that does not answer, or a machine with no time for this process (--watchdog SECONDS \
-         says how long to wait)",
+        "no progress for {} s: the disk does not answer, or the machine has no time for this process (change the limit with \
+         --watchdog SECONDS)",
         patience.as_secs()
     ))
 }
 
-/// Prints the message when it is this process's turn, and ends all processes.
+/// Prints the message if it is this process's turn, and ends all processes.
 fn stuck(message: String) -> ! {
-    // In a thread: a stderr that nobody reads any more must not keep the process.
-    let (said, heard) = mpsc::channel();
-    let speak = move || {
+    // In a thread, because a write to a stderr that nobody reads may block for ever.
+    let (printed, done) = mpsc::channel();
+    let print = move || {
         say(&format!("{}{message}", node()));
-        let _ = said.send(());
+        let _ = printed.send(());
     };
-    if has_turn() && Builder::new().spawn(speak).is_ok() {
-        let _ = heard.recv_timeout(SPEAKING);
+    if has_turn() && Builder::new().spawn(print).is_ok() {
+        let _ = done.recv_timeout(PRINTING);
     }
     abort_others(Code::Stuck);
     exit_now(Code::Stuck as i32)
 }
 
-/// Waits until it is this process's turn to print, and returns whether it still has to; at once if it is alone.
+/// Waits for this process's turn to print, and returns whether it still has to. A process that is
+/// alone never waits.
 fn has_turn() -> bool {
     WORLD.get().is_none_or(|world| world.has_turn(Duration::ZERO))
 }
@@ -79,12 +83,12 @@ fn processes() -> Option<&'static Processes> {
     WORLD.get().and_then(|world| world.processes.as_ref())
 }
 
-/// The name of this node as the begin of a line, if there are several processes.
+/// The start of a line that names this node; empty if the process is alone.
 fn node() -> String {
     processes().map_or_else(String::new, |processes| format!("node {}: ", processes.node()))
 }
 
-/// Ends all processes at once, from whatever thread, if there are several.
+/// Ends all processes at once, if there are several. Any thread may call it.
 fn abort_others(code: Code) {
     if let Some(processes) = processes() {
         processes.abort(code as i32);
