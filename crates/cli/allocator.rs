@@ -1,10 +1,12 @@
-//! What the allocator keeps of what was freed counts against the budget, because the kernel counts it as resident.
+//! Settings of the allocator. The kernel counts freed memory as resident until the allocator
+//! returns it, so it counts against the budget.
 //!
-//! glibc raises the size from which it gives freed memory back as soon as something large is freed, and keeps an arena
-//! per thread: measured on a fit of 50 million nonzeros in 64 MiB, 73 MiB resident where 54 MiB are in use. Fixed
-//! thresholds and few arenas cost no measurable time here, since buffers are large and live for whole passes.
+//! By default, glibc raises the size from which it returns freed memory as soon as the program
+//! frees something large, and keeps an arena per thread. A fit of 50 million nonzeros in 64 MiB
+//! then had 73 MiB resident, of which it used 54 MiB. Fixed thresholds and few arenas cost no
+//! measurable time here, because buffers are large and live for whole passes.
 
-/// Gives large blocks back at once, from now on. Called before any thread starts.
+/// Makes the allocator return large blocks at once. To be called before any thread starts.
 pub(crate) fn settle() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "mallopt is C; it takes two integers and touches nothing of ours")]
@@ -16,8 +18,8 @@ pub(crate) fn settle() {
     }
 }
 
-/// Gives back what is free inside the heap as well: between two stages of work that need
-/// different things.
+/// Returns the free memory inside the heap as well. To be called between two stages of work that
+/// use different buffers.
 pub(crate) fn release() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "malloc_trim is C; it is safe to call at any time from any thread")]

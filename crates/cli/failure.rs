@@ -1,64 +1,62 @@
-//! How a run ends: exit codes, and the one line on stderr that says what, where and what to do.
+//! How a run fails: the exit code, and one line on stderr that names the problem, the place and the
+//! remedy.
 
 use std::io::Write;
-use std::panic::PanicHookInfo;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use partwise::driver::comm::CommError;
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::storage::{ErrorKind, StorageError};
 
-use crate::launch;
-
-/// Why a run ends without what was asked for. The codes are part of the program's contract.
+/// The reason why a run ends without the result that the user asked for: an exit code and a line.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
-    /// Nothing where another process says it.
+    /// Empty if the line is printed already, or by another process.
     message: String,
     known: Known,
 }
 
-/// Which processes know of a failure, where there are several.
+/// The processes that know of a failure, if there are several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// This one.
+    /// Only this one.
     Here,
     /// All of them.
     Everywhere,
-    /// Another, which will end all: this one is to wait for that, and to end them itself when it is not.
+    /// Another one, which will end all of them. This process waits for that, and ends them itself
+    /// if it waits too long.
     Elsewhere,
 }
 
-/// Exit codes beside 0.
+/// Exit codes other than 0. They are part of the program's contract: scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// The request makes no sense.
+    /// The command line or a setting is wrong.
     Usage = 2,
     /// The input's content is wrong or damaged.
     BadData = 65,
-    /// There is no such input.
+    /// The input does not exist.
     NoInput = 66,
-    /// Several processes were started, and MPI is not there or does not work.
+    /// A launcher started several processes, and MPI is missing or does not work.
     Unavailable = 69,
-    /// A defect of ours.
+    /// A bug in this program.
     Defect = 70,
-    /// The output is there already, or cannot be made there.
+    /// The output exists already, or cannot be created there.
     CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
-    /// Stopped from outside with its state kept: to be run again.
+    /// A batch system stopped the run, and another run of the same command continues it.
     Again = 75,
-    /// Nothing moves any more, or a process is lost.
+    /// The run makes no progress, or a process is lost.
     Stuck = 76,
-    /// The user stopped the run.
+    /// The user interrupted the run.
     Interrupted = 130,
 }
 
 impl Code {
-    /// The meaning of the exit code of another run of the program.
+    /// The code that another run of the program exited with; `None` if `code` is not one of ours.
     pub(crate) fn of_exit(code: i32) -> Option<Code> {
         use Code::{Again, BadData, CannotCreate, Defect, Interrupted, Io, NoInput, Stuck, Unavailable, Usage};
         let all = [Usage, BadData, NoInput, Unavailable, Defect, CannotCreate, Io, Again, Stuck, Interrupted];
@@ -71,27 +69,27 @@ impl Failure {
         Failure { code, message: message.into(), known: Known::Here }
     }
 
-    /// What another process says, and all know.
-    pub(crate) fn elsewhere(code: Code) -> Self {
+    /// A failure that prints nothing here: its line is printed already, or by another process.
+    pub(crate) fn reported(code: Code) -> Self {
         Self::new(code, "")
     }
 
-    /// Another process cannot be heard any more.
+    /// The connection to another process is lost.
     pub(crate) fn lost(error: CommError) -> Self {
         Failure { known: Known::Elsewhere, ..Self::new(Code::Stuck, error.to_string()) }
     }
 
-    /// The same, now that all processes know of it.
+    /// This failure, once all processes know of it.
     pub(crate) fn agreed(self) -> Self {
         Failure { known: Known::Everywhere, ..self }
     }
 
-    /// The same, told of `node`.
+    /// This failure, with the name of the node in its line.
     pub(crate) fn at(self, node: &str) -> Self {
         Failure { message: format!("node {node}: {}", self.message), ..self }
     }
 
-    /// What the run ends with.
+    /// The exit code.
     pub(crate) fn code(&self) -> Code {
         self.code
     }
@@ -101,41 +99,46 @@ impl Failure {
         self.known == Known::Everywhere
     }
 
-    /// How long another process may take to say what has happened, before this one does.
-    pub(crate) fn patience(&self) -> Duration {
-        if self.known == Known::Elsewhere { launch::ALL_TURNS } else { Duration::ZERO }
+    /// Whether another process knows of it and will end all processes.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.known == Known::Elsewhere
     }
 
+    /// A mistake in the command line or a setting.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
     }
 
+    /// An interruption that leaves nothing behind.
     pub(crate) fn interrupted() -> Self {
-        Self::new(Code::Interrupted, "interrupted; nothing unfinished was left behind")
+        Self::new(Code::Interrupted, "interrupted; no unfinished file was left behind")
     }
 
-    /// An interruption after which something useful stays.
+    /// An interruption that leaves something useful: `what` is a clause such as "the store x.pw is
+    /// kept".
     pub(crate) fn interrupted_keeping(what: &str) -> Self {
         Self::new(Code::Interrupted, format!("interrupted; no result was written, {what}"))
     }
 
-    /// Stopped so that another run goes on.
+    /// A stop that another run continues from: `what` is a clause that names the state and the next
+    /// command.
     pub(crate) fn again(what: &str) -> Self {
         Self::new(Code::Again, format!("stopped as asked; {what}"))
     }
 
-    /// This stop, so that another run goes on. Who was to say it still is.
+    /// Turns an interruption into a stop that another run continues from. The same process prints
+    /// it as before.
     pub(crate) fn for_another_run(self, what: &str) -> Self {
         let message = if self.message.is_empty() { self.message } else { Self::again(what).message };
         Failure { code: Code::Again, message, known: self.known }
     }
 
-    /// Whether the user stopped the run.
+    /// Whether the user interrupted the run.
     pub(crate) fn is_interruption(&self) -> bool {
         self.code == Code::Interrupted
     }
 
-    /// Prints the line, if it is for this process to say, and gives the exit code.
+    /// Prints the line, unless it is empty, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
             say(&self.message);
@@ -197,44 +200,21 @@ impl From<SimulateError> for Failure {
     }
 }
 
-/// One line on stderr, `partwise: …`. A stderr that is closed is no reason to fail.
+/// Prints one line on stderr, `partwise: …`. Ignores a stderr that is closed.
 pub(crate) fn say(message: &str) {
-    // In one write: what launchers say may come in between two.
+    // One write, because the output of a launcher may come between two.
     let line = format!("partwise: {}\n", message.replace('\n', " "));
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// What clap has to say of a mistake, in one line.
+/// The failure for a command line that clap rejects, in one line.
 pub(crate) fn mistake(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
-    // clap explains in paragraphs: the mistake, tips, then usage and where help is.
-    let told = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
-    // How to give a positional argument that begins with a dash is never what was wrong here.
-    let told = told.filter(|part| !part.contains("tip: to pass"));
-    let told = told.map(|part| part.trim().trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
-    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    Failure::usage(format!("{told} (partwise --help and partwise VERB --help tell more)"))
-}
-
-/// A panic is a defect of ours: one line that says where it is and asks for a report. [`Code::Defect`] is what `main`
-/// ends with afterwards, once unwinding has cleaned up; other processes, which would wait for this one, are ended here.
-pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        let what = info.payload_as_str().unwrap_or("no message");
-        let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
-        // The others may have come to the same place.
-        if launch::has_turn() {
-            say(&format!(
-                "{}a defect of ours{place}: {what}; please report it with this line and your command at {}/issues",
-                launch::place(),
-                env!("CARGO_PKG_REPOSITORY")
-            ));
-        }
-        launch::abort_others(Code::Defect);
-    }));
-}
-
-/// The failure that stands for a panic, whose line [`report_panics`] has printed.
-pub(crate) fn defect() -> Failure {
-    Failure::new(Code::Defect, "")
+    // clap prints paragraphs: the mistake, tips, the usage, and a hint at --help.
+    let parts = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+    // No verb takes a positional argument that begins with a dash, so this tip never helps.
+    let parts = parts.filter(|part| !part.contains("tip: to pass"));
+    let joined = parts.map(|part| part.trim().trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
+    let line = joined.split_whitespace().collect::<Vec<_>>().join(" ");
+    Failure::usage(format!("{line} (see partwise --help or partwise VERB --help)"))
 }

@@ -1,15 +1,15 @@
-//! What the store of a file will be like, as far as its header tells: so that settings which no data of
-//! this shape can carry are refused before a conversion.
+//! A forecast of the store that a file becomes, from the header of the file alone. With it, `fit`
+//! refuses impossible settings before the conversion.
 
 use partwise::driver::DataShape;
 use partwise::storage::source::{Form, Source};
 use partwise::storage::{Layout, default_block_rows};
 
-/// Packed bytes of an entry: of counts. Fractions take up to five times as many.
+/// Packed bytes per entry of counts. Fractions take up to five times as many.
 const BYTES_PER_ENTRY: u64 = 1;
 
-/// The shape of the store that `source` would become. Bytes of a sparse one are the least to expect; a dense file that is
-/// mostly zeros becomes a sparse store, which is smaller than foreseen here.
+/// The shape of the store that `source` would become. For a sparse file, the bytes are a lower
+/// bound. A dense file of mostly zeros becomes a sparse store, which is smaller than this forecast.
 pub(crate) fn shape(source: &dyn Source) -> DataShape {
     let (cells, genes) = (source.cells(), source.genes());
     let values = cells as u64 * genes as u64;

@@ -1,4 +1,4 @@
-//! What the user names as input: a store, or a file from which one is made.
+//! The input that the user names: a store, or a file to make a store from.
 
 use std::path::Path;
 
@@ -8,36 +8,42 @@ use partwise::storage::{Selection, StorageError, Store};
 
 use crate::failure::Failure;
 
-/// Which matrix of an input is meant, and which way round it lies.
+/// The matrix to read from a file, and its orientation.
 #[derive(Args, Debug)]
 pub(crate) struct Select {
-    /// Read layers/NAME instead of X
+    /// Read layers/NAME instead of X (.h5ad)
     #[arg(long, value_name = "NAME", conflicts_with = "raw")]
     layer: Option<String>,
-    /// Read raw/X (what scanpy keeps before it filters and scales genes) instead of X
+    /// Read raw/X instead of X (.h5ad): the values that scanpy kept before it filtered and scaled genes
     #[arg(long)]
     raw: bool,
-    /// The array holds genes x cells: turn it (.npy)
+    /// Transpose the array, which holds genes x cells (.npy)
     #[arg(long)]
     transpose: bool,
 }
 
-/// An input, opened.
+/// An open input.
 pub(crate) enum Input {
     /// A block store.
     Store(Box<Store>),
-    /// A file in a format that people have.
+    /// A file in any other format.
     Source(Box<dyn Source>),
 }
 
 impl Select {
+    /// The library's form of these options.
     pub(crate) fn selection(&self) -> Selection {
         Selection { layer: self.layer.clone(), raw: self.raw, transpose: self.transpose }
     }
 }
 
 impl Input {
-    /// Opens what lies at `path`.
+    /// Opens the store or the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// - the file or the store cannot be read
+    /// - `select` has options for a file, and `path` is a store
     pub(crate) fn open(path: &Path, select: &Select) -> Result<Self, Failure> {
         let selection = select.selection();
         if !is_store(path) {
@@ -45,7 +51,7 @@ impl Input {
         }
         if selection != Selection::default() {
             return Err(Failure::usage(format!(
-                "{}: is a store, which holds one matrix; --layer, --raw and --transpose choose when it is converted",
+                "{}: a store holds one matrix; use --layer, --raw and --transpose when you convert the file instead",
                 path.display()
             )));
         }
@@ -53,12 +59,13 @@ impl Input {
     }
 }
 
-/// Refuses an input that is not there; everything else about it is said when it is opened.
+/// Refuses an input that does not exist. [`Input::open`] checks the rest.
 pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     if path.exists() { Ok(()) } else { Err(StorageError::NotFound { path: path.into() }.into()) }
 }
 
-/// Whether `path` is a store or, by its name, meant to be one: then opening it says what it lacks.
+/// Whether `path` is a store, or a folder with the name of a store, which [`Store::open`] then
+/// reports as incomplete.
 pub(crate) fn is_store(path: &Path) -> bool {
     path.is_dir()
         && (path.extension().is_some_and(|extension| extension == "pw") || path.join("manifest.json").exists())

@@ -1,8 +1,14 @@
-//! Signals that ask the run to end: the work in hand is finished or dropped cleanly, and what can be kept is kept.
+//! Signals that stop the run: it finishes or drops its current work and keeps a checkpoint if it
+//! can.
 //!
-//! Ctrl-C is a person's: the run is over. USR1 and TERM are a batch system's, whose time for this run is up: it is to go on in
-//! another. A second Ctrl-C, or a second TERM, ends the process at once; but not a second TERM to one of several processes, whose
-//! launcher says it to all as soon as the first of them has ended.
+//! | signal       | sender         | meaning                                                |
+//! |--------------|----------------|--------------------------------------------------------|
+//! | INT (Ctrl-C) | a person       | the run is over                                        |
+//! | TERM, USR1   | a batch system | the time of this run is up; another run continues it   |
+//!
+//! A second Ctrl-C or a second TERM ends the process at once. One exception: if several processes
+//! work together, a second TERM does nothing, because their launcher sends it to all as soon as the
+//! first of them has ended.
 
 use std::io;
 use std::sync::Arc;
@@ -13,69 +19,72 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 
 use crate::failure::Code;
 
-/// The exit code after a second TERM, as a shell has it: a batch system that counts it as its own doing gives the run another go.
+/// The exit code after a second TERM, the same as in a shell: a batch system recognises its own
+/// signal in it and runs the job again.
 const TERMINATED: i32 = 128 + SIGTERM;
 
-/// What has been asked of the run so far. Clones hear the same.
+/// The signals that the run has received so far. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt {
     int: Signal,
     term: Signal,
     usr1: Signal,
-    /// What ends the process at a second TERM.
+    /// The handler that ends the process at a second TERM.
     impatience: Option<SigId>,
 }
 
-/// Whether a signal has come.
+/// Whether a signal has arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signal {
-    /// To this process.
+    /// At this process.
     pub(crate) here: Arc<AtomicBool>,
-    /// To any of several, this one among them. Not the same flag: a signal sent to all of them may reach this one after it has
-    /// heard of it, and is no second one.
+    /// At any of several processes, this one included. A flag of its own: a signal that is sent to
+    /// all processes may reach this one after it has learned of it from another, and then counts
+    /// once.
     pub(crate) elsewhere: Arc<AtomicBool>,
 }
 
 impl Signal {
-    fn has_come(&self) -> bool {
+    fn has_arrived(&self) -> bool {
         self.here.load(Ordering::Relaxed) || self.elsewhere.load(Ordering::Relaxed)
     }
 }
 
 impl Interrupt {
-    /// Whether the run should end.
+    /// Whether the run should stop.
     pub(crate) fn asked(&self) -> bool {
-        self.signals().iter().any(|signal| signal.has_come())
+        self.signals().iter().any(|signal| signal.has_arrived())
     }
 
-    /// Whether this process was told to end by TERM, which is also how a launcher ends it.
+    /// Whether this process itself has received TERM, which is also how a launcher ends it.
     pub(crate) fn terminated(&self) -> bool {
         self.term.here.load(Ordering::Relaxed)
     }
 
-    /// All signals that ask for an end.
+    /// All signals that stop the run.
     pub(crate) fn signals(&self) -> [&Signal; 3] {
         [&self.int, &self.term, &self.usr1]
     }
 
-    /// Takes a TERM that comes again for the same one, from now on.
-    pub(crate) fn bear_with_term(&self) {
+    /// Ignores every further TERM from now on.
+    pub(crate) fn ignore_more_terms(&self) {
         self.impatience.map(signal_hook::low_level::unregister);
     }
 
-    /// Whether it should end so that another run goes on.
+    /// Whether the run should stop so that another run can continue it.
     pub(crate) fn wants_another_run(&self) -> bool {
-        self.asked() && !self.int.has_come()
+        self.asked() && !self.int.has_arrived()
     }
 }
 
-/// Listens from now on.
+/// Handles signals from now on.
 pub(crate) fn arm() -> io::Result<Interrupt> {
     let mut interrupt = Interrupt::default();
     for (signal, asked, code) in
         [(SIGINT, &interrupt.int.here, Code::Interrupted as i32), (SIGTERM, &interrupt.term.here, TERMINATED)]
     {
-        // The order matters: the shutdown looks at the flag before this very signal sets it.
+        // The order matters: the handler that ends the process reads the flag before the same
+        // signal sets it.
         let shutdown = signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(asked))?;
         signal_hook::flag::register(signal, Arc::clone(asked))?;
         if signal == SIGTERM {
@@ -83,7 +92,8 @@ pub(crate) fn arm() -> io::Result<Interrupt> {
         }
     }
     signal_hook::flag::register(SIGUSR1, Arc::clone(&interrupt.usr1.here))?;
-    // A file larger than the system's limit (`ulimit -f`) then is an error of the write, which cleans up, and no death.
+    // With a handler, a file beyond the system's limit (`ulimit -f`) is an error of the write, and
+    // the run cleans up; without one, the signal kills the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     Ok(interrupt)
 }
@@ -93,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_person_who_ends_a_run_does_not_want_another() {
+    fn ctrl_c_asks_for_no_further_run() {
         let interrupt = Interrupt::default();
         assert!(!interrupt.asked() && !interrupt.wants_another_run());
         interrupt.usr1.elsewhere.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the machine gives: threads, memory, and how much of it this process has used.
+//! The resources of the machine, and how much of them this process has used.
 
 use std::ffi::CString;
 use std::fs;
@@ -9,13 +9,13 @@ use std::thread;
 
 use sysinfo::{CpuRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Threads that may run at once: what the scheduler and the cgroup let this process have.
+/// The number of threads that may run at once, as the scheduler and the cgroup allow.
 pub(crate) fn threads() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Half of what the machine or, where that is less, this process's cgroup (v1 or v2) has, in bytes; 1 GiB on a system
-/// that does not tell.
+/// Half of the memory of the machine, or of this process's cgroup (v1 or v2) if that is less, in
+/// bytes; 1 GiB if the system does not report it.
 pub(crate) fn default_memory() -> u64 {
     let Ok(mut system) = System::new() else { return 1 << 30 };
     system.refresh_memory();
@@ -26,8 +26,9 @@ pub(crate) fn default_memory() -> u64 {
     limit.min(system.total_memory()) / 2
 }
 
-/// What the page cache may hold beside a process of `memory` bytes: half of what the machine has to give beyond that, for
-/// others want some of it as well. Everything on a system that does not tell.
+/// The bytes that the page cache may hold beside a process of `memory` bytes: half of the other
+/// memory that is available, because other processes need some too. No limit if the system does not
+/// report it.
 pub(crate) fn page_cache(memory: u64) -> u64 {
     let Ok(mut system) = System::new() else { return u64::MAX };
     system.refresh_memory();
@@ -37,21 +38,21 @@ pub(crate) fn page_cache(memory: u64) -> u64 {
     }
 }
 
-/// The kind of CPU, as its maker calls it; empty on a system that does not tell.
+/// The name of the CPU model; empty if the system does not report it.
 pub(crate) fn cpu() -> String {
     let Ok(mut system) = System::new() else { return String::new() };
     system.refresh_cpu_list(CpuRefreshKind::nothing());
     system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned())
 }
 
-/// The kind of CPU with what the blocks of dense products follow from: its vectors and its caches (level, bytes, ways, CPUs that
-/// share it).
+/// The CPU model with the properties that decide how dense products are cut into blocks: vector
+/// instructions and caches (level, bytes, ways, number of CPUs that use it together).
 pub(crate) fn cpu_in_full() -> String {
     let cpu = cpu();
     std::iter::once(cpu).chain(vectors().map(str::to_owned)).chain(caches()).collect::<Vec<_>>().join(", ")
 }
 
-/// The vector instructions, as far as products depend on them.
+/// The vector instructions that products depend on.
 #[cfg(target_arch = "x86_64")]
 fn vectors() -> impl Iterator<Item = &'static str> {
     let has = [
@@ -62,13 +63,13 @@ fn vectors() -> impl Iterator<Item = &'static str> {
     has.into_iter().filter_map(|(name, has)| has.then_some(name))
 }
 
-/// The vector instructions, as far as products depend on them.
+/// The vector instructions that products depend on.
 #[cfg(not(target_arch = "x86_64"))]
 fn vectors() -> impl Iterator<Item = &'static str> {
     std::iter::once(std::env::consts::ARCH)
 }
 
-/// The data caches of a core, the nearest first; none on a system that does not tell.
+/// The data caches of a core, nearest first; empty if the system does not report them.
 fn caches() -> Vec<String> {
     let cache = |index: usize| {
         let of = |name: &str| {
@@ -77,25 +78,25 @@ fn caches() -> Vec<String> {
         };
         let kind = of("type")?;
         let [level, size, ways, shared] = ["level", "size", "ways_of_associativity", "shared_cpu_list"].map(of);
-        let said = |text: Option<String>| text.unwrap_or_default();
+        let text = |field: Option<String>| field.unwrap_or_default();
         (kind != "Instruction")
-            .then(|| format!("L{} {} {} {}", said(level), said(size), said(ways), cpus(&said(shared)).len()))
+            .then(|| format!("L{} {} {} {}", text(level), text(size), text(ways), cpus(&text(shared)).len()))
     };
     (0..8).filter_map(cache).collect()
 }
 
-/// The CPUs that this process may run on; none where the kernel does not tell.
+/// The CPUs that this process may run on; empty if the kernel does not report them.
 pub(crate) fn cpus_allowed() -> Vec<usize> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map_or_else(Vec::new, cpus)
 }
 
-/// How many CPUs this node has; 0 where the kernel does not tell.
+/// The number of CPUs of this node; 0 if the kernel does not report it.
 pub(crate) fn cpus_of_node() -> usize {
     cpus(&fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()).len()
 }
 
-/// The CPUs that a list such as `0-3,8` names.
+/// The CPUs in a list such as `0-3,8`.
 fn cpus(list: &str) -> Vec<usize> {
     let range = |range: &str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -104,17 +105,17 @@ fn cpus(list: &str) -> Vec<usize> {
     list.split(',').filter_map(range).flatten().collect()
 }
 
-/// The most memory that was ever resident, in bytes; 0 where the kernel does not tell.
+/// The peak of resident memory so far, in bytes; 0 if the kernel does not report it.
 pub(crate) fn peak_rss() -> u64 {
     status("VmHWM:")
 }
 
-/// The memory that is resident now, in bytes; 0 where the kernel does not tell.
+/// The resident memory now, in bytes; 0 if the kernel does not report it.
 pub(crate) fn resident() -> u64 {
     status("VmRSS:")
 }
 
-/// A size that the kernel keeps of this process.
+/// A size in bytes from the status file of this process.
 fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = status.lines().find_map(|line| line.strip_prefix(name));
@@ -122,10 +123,11 @@ fn status(name: &str) -> u64 {
     kilobytes.map_or(0, |kilobytes| kilobytes << 10)
 }
 
-/// Processor time that this process has had so far, all threads together, in seconds.
+/// The processor time that all threads of this process have used so far, in seconds.
 pub(crate) fn cpu_seconds() -> f64 {
     #[expect(unsafe_code, reason = "clock_gettime is C; the standard library shows wall clocks only")]
-    // SAFETY: `time` has room for what is written to it, and its fields are integers, for which zeros are values.
+    // SAFETY: `time` has the type that the call fills, and its fields are integers, for which
+    // zeros are values.
     let time = unsafe {
         let mut time: libc::timespec = std::mem::zeroed();
         libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time);
@@ -134,12 +136,13 @@ pub(crate) fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
-/// Bytes that this user may still write to the file system of `folder`; `None` where the system does not tell.
+/// The free bytes for this user in the file system of `folder`; `None` if the system does not
+/// report them.
 pub(crate) fn free_space(folder: &Path) -> Option<u64> {
     let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
     #[expect(unsafe_code, reason = "statvfs is C; the standard library has nothing like it")]
-    // SAFETY: the path is a C string that outlives the call, `stat` has room for what is written to it, and all of its
-    // fields are integers, for which zeros are values.
+    // SAFETY: the path is a C string that outlives the call, `stat` has the type that the call
+    // fills, and all of its fields are integers, for which zeros are values.
     let stat = unsafe {
         let mut stat: libc::statvfs = std::mem::zeroed();
         (libc::statvfs(path.as_ptr(), &raw mut stat) == 0).then_some(stat)?

@@ -1,4 +1,8 @@
-//! The program `partwise`: one folder per verb, and what they share.
+//! The program `partwise`: a folder per verb, and the modules that verbs share.
+//!
+//! Modules use each other in one direction only: `main` uses `verbs`, `verbs` uses the folders of
+//! the verbs, these use `options`, `input`, `output`, `progress` and `launch`, and all use
+//! `failure`.
 #![deny(unsafe_code)]
 
 mod allocator;
@@ -13,6 +17,7 @@ mod input;
 mod interrupt;
 mod launch;
 mod machine;
+mod mapping;
 mod options;
 mod output;
 mod plan;
@@ -21,6 +26,8 @@ mod progress;
 mod settings;
 mod simulate;
 mod size;
+mod store_report;
+mod verbs;
 mod verify;
 mod watchdog;
 mod wording;
@@ -32,18 +39,18 @@ use clap::Parser;
 
 use failure::{Code, Failure};
 use interrupt::Interrupt;
-use launch::{Job, Launcher};
-use options::{CommandLine, Verb};
+use launch::{Launcher, World};
 use progress::Progress;
+use verbs::CommandLine;
 
 fn main() -> ExitCode {
     allocator::settle();
-    failure::report_panics();
+    launch::report_panics();
     let (typed, launcher) = (CommandLine::try_parse(), Launcher::found());
-    if let Some(asked) = typed.as_ref().err().filter(|error| !error.use_stderr()) {
-        // Help and version.
+    if let Some(help) = typed.as_ref().err().filter(|error| !error.use_stderr()) {
+        // --help or --version.
         if launcher.is_none_or(|launcher| launcher.is_first()) {
-            let _ = asked.print();
+            let _ = help.print();
         }
         return ExitCode::SUCCESS;
     }
@@ -53,29 +60,25 @@ fn main() -> ExitCode {
     };
     let patience = typed.as_ref().ok().and_then(|line| line.verb.watchdog());
     let patience = watchdog::patience(patience, launcher.is_none());
-    let job = match launcher.map_or_else(|| Ok(Job::alone()), |launcher| Job::of(launcher, &interrupt, patience)) {
-        Ok(job) => job,
+    let world = match launcher.map_or_else(|| Ok(World::alone()), |launcher| World::of(launcher, &interrupt, patience))
+    {
+        Ok(world) => world,
         Err(code) => return code,
     };
-    let done = catch_unwind(AssertUnwindSafe(|| run(typed, job, interrupt)));
-    job.end(done.unwrap_or_else(|_panic| Err(failure::defect())))
+    let done = catch_unwind(AssertUnwindSafe(|| run(typed, world, interrupt)));
+    world.end(done.unwrap_or_else(|_panic| Err(launch::defect())))
 }
 
-fn run(typed: Result<CommandLine, clap::Error>, job: &Job, interrupt: Interrupt) -> Result<(), Failure> {
-    let verb = job.agree(typed.map_err(|error| failure::mistake(&error)).and_then(|line| job.allows(line.verb)))?;
-    let progress = Progress::new(verb.quiet(), job.leads(), interrupt);
-    if job.leads() {
+fn run(typed: Result<CommandLine, clap::Error>, world: &World, interrupt: Interrupt) -> Result<(), Failure> {
+    let typed = typed.map_err(|error| failure::mistake(&error));
+    let allowed = typed.and_then(|line| match line.verb.is_distributed() {
+        true => Ok(line.verb),
+        false => world.require_alone().map(|()| line.verb),
+    });
+    let verb = world.agree(allowed)?;
+    let progress = Progress::new(verb.quiet(), world.leads(), interrupt);
+    if world.leads() {
         verb.remark();
     }
-    match &verb {
-        Verb::Fit(options) => fit::run(options, job, &progress),
-        Verb::Convert(options) => convert::run(options, &progress),
-        Verb::Info(options) => info::run(options),
-        Verb::Verify(options) => verify::run(options, &progress),
-        Verb::Export(options) => export::run(options, &progress),
-        Verb::Plan(options) => plan::run(options),
-        Verb::Simulate(options) => simulate::run(options, &progress),
-        Verb::Bench(options) => bench::run(options, &progress),
-        Verb::BenchCase(options) => bench::case::run(options, &progress),
-    }
+    verb.run(world, &progress)
 }

@@ -1,4 +1,4 @@
-//! What goes to stdout: the one JSON object under `--json`, otherwise text for people.
+//! The result on stdout: one JSON object with `--json`, otherwise text for people.
 
 use std::io::{ErrorKind, Write, stdout};
 
@@ -11,7 +11,7 @@ pub(crate) fn json(report: &impl Serialize) -> Result<(), Failure> {
     text(&serde_json::to_string(report).expect("a report has string keys and no failing serializers"))
 }
 
-/// Prints `text` and a line end. A reader that has gone away (`partwise info … | head -1`) is no failure.
+/// Prints `text` and a line end. Ignores a closed pipe (`partwise info … | head -1`).
 pub(crate) fn text(text: &str) -> Result<(), Failure> {
     let mut out = stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! The settings of a factorization as they are typed, for `fit` and `plan` alike.
+//! The settings of a factorization, as the user types them for `fit` and `plan`.
 
 use std::path::PathBuf;
 
@@ -8,55 +8,61 @@ use partwise::storage::StorageError;
 
 use crate::failure::Failure;
 
-/// Options that decide the result.
+/// The options that change the result.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Factorization")]
 pub(crate) struct Settings {
-    /// Components k
+    /// The number of components k
     #[arg(short = 'k', long = "components", value_name = "K")]
     pub(crate) k: usize,
-    /// Update rule
+    /// The update rule
     #[arg(long, value_enum, default_value_t = Solver::Auto)]
     pub(crate) solver: Solver,
-    /// Divide genes by something first; the result is in the units of the input all the same
+    /// Scale the genes first; the result is still in the units of the input
     #[arg(long, value_enum, default_value_t = Scale::None)]
     pub(crate) scale: Scale,
-    /// Start: `sample` (a fit of a random sample, components to spare at first), `random`, or the path of an earlier result
-    /// [default: sample; random for --solver mu]
+    /// The start: sample (a fit of a random sample of the cells), random, or the path of an earlier
+    /// result [default: sample; random for --solver mu]
     #[arg(long, value_name = "sample|random|PATH")]
     pub(crate) init: Option<String>,
-    /// Most reads of all of X
+    /// The most passes; each pass reads all of X once
     #[arg(long, value_name = "N", default_value_t = NmfConfig::new(1).max_passes)]
     pub(crate) max_passes: usize,
-    /// Stop after two passes in a row that lower the loss by less than this part of it; 0: never stop early
+    /// Stop after two passes in a row that lower the loss by less than this fraction of it; 0: use
+    /// all passes
     #[arg(long, value_name = "T", default_value_t = NmfConfig::new(1).tol, allow_negative_numbers = true)]
     pub(crate) tol: f64,
 }
 
-/// `--solver`.
+/// The choices of `--solver`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Solver {
-    /// Hierarchical alternating least squares with inner sweeps, extrapolated: fewest passes
+    /// Hierarchical alternating least squares with inner sweeps and extrapolation; takes the fewest
+    /// passes
     Auto,
-    /// Plain hierarchical alternating least squares, one sweep a pass
+    /// Plain hierarchical alternating least squares with one sweep per pass
     Hals,
-    /// Lee and Seung's multiplicative updates as published
+    /// The multiplicative updates of Lee and Seung, as published
     Mu,
-    /// Alternating exact least squares, by block principal pivoting
+    /// Alternating exact least squares by block principal pivoting
     Bpp,
 }
 
-/// `--scale`.
+/// The choices of `--scale`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Scale {
-    /// The values as they are
+    /// Use the values as they are
     None,
-    /// Each gene by its standard deviation, without centring
+    /// Divide each gene by its standard deviation, without centring
     Std,
 }
 
 impl Settings {
-    /// What was typed, as the library's configuration. An earlier result to start from has to be there.
+    /// The library's configuration for these settings.
+    ///
+    /// # Errors
+    ///
+    /// When the start is an earlier result that does not exist.
     pub(crate) fn config(&self, seed: u64) -> Result<NmfConfig, Failure> {
         let solver = match self.solver {
             Solver::Auto => SolverSpec::Auto,
@@ -89,7 +95,7 @@ impl Settings {
     }
 }
 
-/// The word that is typed for `value`.
+/// The word that the user types for `value`.
 pub(crate) fn word<T: ValueEnum>(value: T) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -1,4 +1,5 @@
-//! Sizes in bytes as people type and read them. Powers of two throughout: 64M is 64 · 2²⁰ bytes.
+//! Sizes in bytes, in the form that people type and read. Units are powers of two: 64M is 64 · 2²⁰
+//! bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +15,11 @@ impl FromStr for ByteSize {
 
     /// `1048576`, `64M`, `1.5G`, `2GiB`: a number, and K, M, G or T for powers of two.
     fn from_str(typed: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("\"{typed}\" is no size; write bytes or K, M, G, T for powers of two, such as 64M or 1.5G");
+        let wrong = || {
+            format!("\"{typed}\" is not a size; write bytes, or K, M, G or T for powers of two, such as 64M or 1.5G")
+        };
         if UNITS.iter().any(|(letter, _)| typed.ends_with(&format!("{letter}b"))) {
-            return Err(format!("\"{typed}\" are bits; sizes are in bytes, eight times fewer, such as 64M or 1.5G"));
+            return Err(format!("\"{typed}\" is in bits; write bytes of 8 bits, such as 64M or 1.5G"));
         }
         let upper = typed.trim().to_ascii_uppercase();
         let digits = upper.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -74,17 +76,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_says_how_one_looks() {
+    fn anything_else_is_refused_with_an_example() {
         for typed in ["", "M", "64Q", "-1G", "1e400G", "64 M M", "99999999999T", "inf", "NaN"] {
-            let said = typed.parse::<ByteSize>().expect_err(typed);
-            assert!(said.contains("such as 64M"), "{typed}: {said}");
+            let refusal = typed.parse::<ByteSize>().expect_err(typed);
+            assert!(refusal.contains("such as 64M"), "{typed}: {refusal}");
         }
     }
 
     #[test]
     fn bits_are_not_taken_for_bytes() {
-        assert!("16Gb".parse::<ByteSize>().unwrap_err().contains("are bits"));
-        assert_eq!("64gb".parse(), Ok(ByteSize(64 << 30)), "as PBS writes memory");
+        assert!("16Gb".parse::<ByteSize>().unwrap_err().contains("is in bits"));
+        assert_eq!("64gb".parse(), Ok(ByteSize(64 << 30)), "PBS writes memory like this");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Work that does not move any more: a disk that never answers looks, from inside, like one that is slow.
+//! Detects stalled work. A disk that never answers looks to the program like a slow one, so the
+//! watchdog measures the time without progress.
 
 use std::io;
 use std::sync::Arc;
@@ -8,53 +9,53 @@ use std::time::Duration;
 
 use partwise::driver::comm::{Comm, CommError};
 
-/// How long nothing may move where several processes work, unless it is said.
+/// The default limit in seconds if several processes work together.
 const AMONG_SEVERAL: u64 = 300;
-/// How often it is looked whether something has.
+/// The time between two looks at the counter.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The signs of life of the work of this process.
+/// The progress of the work of this process, as the watchdog sees it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signs(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
-    /// Counted up with whatever gets done.
+    /// Grows whenever something gets done.
     moves: AtomicU64,
-    /// Whether a stage of work is under way: between two of them nobody counts.
+    /// Whether a stage of work is under way. Between stages there is no progress to expect.
     at_work: AtomicBool,
-    /// Whether this process waits for others, who may take as long as they take.
+    /// Whether this process waits for others, which may take any time.
     waiting: AtomicBool,
 }
 
 impl Signs {
-    /// A stage begins.
+    /// Marks the start of a stage.
     pub(crate) fn start(&self) {
         self.moved();
         self.0.at_work.store(true, Ordering::Relaxed);
     }
 
-    /// Something is done.
+    /// Marks progress.
     pub(crate) fn moved(&self) {
         self.0.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The stage is over.
+    /// Marks the end of the stage.
     pub(crate) fn finish(&self) {
         self.0.at_work.store(false, Ordering::Relaxed);
     }
 
-    /// `comm`, in whose sums this process is not at work.
+    /// Wraps `comm` so that time in its sums counts as waiting.
     pub(crate) fn over<'c>(&self, comm: &'c dyn Comm) -> Watched<'c> {
         Watched { comm, signs: self.clone() }
     }
 
-    /// Calls `lost`, once, when nothing has moved for `patience`. Time is counted in looks, so that a process that was stopped for a
-    /// while is not taken for one that hangs.
+    /// Calls `lost`, once, if there is no progress for `patience`. It counts looks, not time, so
+    /// that a process that was suspended for a while does not count as stalled.
     ///
     /// # Errors
     ///
-    /// When the system gives no thread.
+    /// When the system cannot start a thread.
     pub(crate) fn watch(&self, patience: Duration, lost: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let signs = Arc::clone(&self.0);
         let most = patience.as_millis().div_ceil(TICK.as_millis()).max(1);
@@ -73,13 +74,14 @@ impl Signs {
     }
 }
 
-/// How long nothing may move: what was `typed`, in seconds, where 0 is for ever.
+/// The limit on time without progress, from the `typed` seconds; `None`, also for 0 seconds: no
+/// limit.
 pub(crate) fn patience(typed: Option<u64>, alone: bool) -> Option<Duration> {
     let seconds = typed.unwrap_or(if alone { 0 } else { AMONG_SEVERAL });
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
-/// Processes in whose sums one waits and does not work.
+/// A [`Comm`] that tells the watchdog when this process waits in a sum.
 pub(crate) struct Watched<'c> {
     comm: &'c dyn Comm,
     signs: Signs,

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers in the form that people read.
 
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// A relative error. The loss is a difference of sums that cancel when a fit is nearly perfect, so below 0.001 its digits
-/// would be rounding.
+/// A relative error with four decimals, or `< 0.001`. If a fit is nearly perfect, the loss is a
+/// small difference of large sums, so the digits of a smaller error would be rounding errors.
 pub(crate) fn relative_error(error: f64) -> String {
     if error < 0.001 { "< 0.001".into() } else { format!("{error:.4}") }
 }
 
-/// How values are stored.
+/// The name of a layout.
 pub(crate) fn layout(layout: Layout) -> &'static str {
     match layout {
         Layout::Sparse => "sparse",
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_too_small_to_know_is_not_given_digits() {
+    fn an_error_below_the_accuracy_has_no_digits() {
         assert_eq!(relative_error(0.00099), "< 0.001");
         assert_eq!(relative_error(0.41528), "0.4153");
     }

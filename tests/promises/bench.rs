@@ -1,4 +1,4 @@
-//! `bench` measures what it says, keeps what it found out for machines and eyes, and leaves nothing else behind.
+//! `bench` reports every case, as JSON, table and plot, and leaves nothing else behind.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ fn one_object_has_every_case_and_the_choice() {
 }
 
 #[test]
-fn people_get_a_table_and_the_next_step() {
+fn without_json_there_is_a_table_and_the_next_step() {
     let folder = with_store();
     let ran = folder.ok("bench x.pw -k 4 --threads 1 --passes 1 --rounds 1");
     let lines: Vec<&str> = ran.stdout.lines().collect();
@@ -66,7 +66,7 @@ fn people_get_a_table_and_the_next_step() {
 }
 
 #[test]
-fn the_advice_can_be_acted_on() {
+fn the_recommended_command_works() {
     let folder = with_store();
     folder.ok("convert x.pw -o y.pw --block-rows 1024");
     folder.ok("convert x.h5ad -o z.pw --block-rows 1024");
@@ -109,7 +109,7 @@ fn the_plot_is_a_whole_picture() {
     assert_eq!((ran.code, folder.names()), (Some(73), before), "{}", ran.stderr);
 }
 
-/// Names of the elements of an XML text, which has to be well formed as far as its tags nest.
+/// The names of the elements of an XML text. Panics if its tags do not nest.
 fn elements(xml: &str) -> Vec<String> {
     let (mut seen, mut open) = (Vec::new(), Vec::new());
     for tag in xml.split('<').skip(1) {
@@ -120,7 +120,7 @@ fn elements(xml: &str) -> Vec<String> {
         }
         assert_eq!(tag.matches('"').count() % 2, 0, "quotes in <{tag}> come in pairs");
         if tag.starts_with('/') {
-            assert_eq!(open.pop().as_ref(), Some(&name), "what is closed was opened last");
+            assert_eq!(open.pop().as_ref(), Some(&name), "tags nest");
             continue;
         }
         seen.push(name.clone());
@@ -133,7 +133,7 @@ fn elements(xml: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_cannot_be_measured_is_said_before_anything_is_copied() {
+fn wrong_settings_are_refused_before_anything_is_copied() {
     let folder = with_store();
     let before = folder.names();
     for (line, code, said) in [
@@ -162,7 +162,7 @@ fn what_cannot_be_measured_is_said_before_anything_is_copied() {
 }
 
 #[test]
-fn a_case_beyond_the_memory_is_told_and_the_others_run() {
+fn a_case_beyond_the_memory_is_reported_and_the_others_run() {
     let folder = with_store();
     let plan = |k| folder.json(&format!("plan x.pw -k {k} --threads 1 --init random"))["peak_bytes"].clone();
     let (small, large) = (plan(2).as_u64().expect("a size"), plan(200).as_u64().expect("a size"));
@@ -185,7 +185,7 @@ fn damage_ends_it_and_leaves_nothing() {
     bytes[2_000] ^= 8;
     std::fs::write(&blocks, bytes).expect("the blocks are written back");
     let before = folder.names();
-    // Found while copying, and by the process of a case.
+    // The copy detects it, and so does the process of a case.
     for heights in ["512", "256"] {
         let ran = folder.run(&format!("bench x.pw -k 3 --threads 1 --block-rows {heights}"));
         assert_eq!(ran.code, Some(65), "{}", ran.stderr);
@@ -194,7 +194,7 @@ fn damage_ends_it_and_leaves_nothing() {
     }
 }
 
-/// Waits until the folder holds something that it did not.
+/// Waits until the folder holds a new file.
 fn wait_for_a_new_name(folder: &Folder, before: &[String], child: &mut Child) {
     let began = Instant::now();
     while folder.names() == before {
@@ -210,7 +210,7 @@ fn ctrl_c_leaves_nothing() {
     let before = folder.names();
     let mut child = folder.start("bench x.pw -k 3 --passes 1000 --rounds 1000 --block-rows 256,512");
     wait_for_a_new_name(&folder, &before, &mut child);
-    // Into the passes.
+    // Long enough to reach the passes.
     std::thread::sleep(Duration::from_millis(300));
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
@@ -221,7 +221,7 @@ fn ctrl_c_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_run_left_goes_with_the_next_and_what_a_live_one_needs_stays() {
+fn a_run_removes_the_copies_of_a_killed_run_and_keeps_those_of_a_live_one() {
     let folder = with_store();
     let before = folder.names();
     let long = "bench x.pw -k 3 --passes 1000 --rounds 1000 --block-rows 256,512";
@@ -245,7 +245,7 @@ fn what_a_killed_run_left_goes_with_the_next_and_what_a_live_one_needs_stays() {
 }
 
 #[test]
-fn a_disk_without_room_is_said_before_anything_is_copied() {
+fn a_disk_without_room_is_refused_before_anything_is_copied() {
     let folder = with_store();
     let small = folder.path("small");
     std::fs::create_dir(&small).expect("a folder in the folder");

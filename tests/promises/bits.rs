@@ -1,10 +1,10 @@
-//! The result depends on the data, the settings and the seed: not on threads, not on memory.
+//! The result depends on the data, the settings and the seed, and not on threads or memory.
 
 use std::collections::BTreeSet;
 
 use crate::program::Folder;
 
-/// The digests of `fit` on machines of so many threads and so much memory.
+/// The digests of `fit` for each number of threads and amount of memory.
 fn digests(folder: &Folder, fit: &str, machines: &[(usize, &str)]) -> BTreeSet<String> {
     let run = |&(threads, memory): &(usize, &str)| {
         let json = folder.json(&format!("{fit} --threads {threads} --memory {memory} -o r.h5ad --force"));

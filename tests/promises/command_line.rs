@@ -1,4 +1,5 @@
-//! The contract of the command line: help that teaches, one line for a mistake, one JSON object, passes told as they end.
+//! The contract of the command line: help with examples, one line for a mistake, one JSON object, a
+//! line per pass.
 
 use crate::program::Folder;
 
@@ -71,7 +72,7 @@ fn json_is_one_object_on_stdout_for_every_verb() {
         assert!(!fit[key].is_null(), "{key} is in {fit}");
     }
     assert_eq!(fit["rows_per_rank"], serde_json::json!([600]));
-    // Both start from the pages of code that were touched by then, which differ from run to run.
+    // Both include the pages of code that are in memory at the start, which differ from run to run.
     let (told, planned) = (plan["peak_bytes"].as_f64().unwrap(), fit["planned_peak_bytes"].as_f64().unwrap());
     assert!((0.9..1.1).contains(&(told / planned)), "{told} and {planned}");
     let result = folder.json("info r.h5ad");
@@ -81,7 +82,7 @@ fn json_is_one_object_on_stdout_for_every_verb() {
 }
 
 #[test]
-fn passes_are_told_as_they_end_unless_silenced_and_the_trace_has_them_all() {
+fn passes_are_printed_as_they_end_and_the_trace_has_them_all() {
     let folder = Folder::new();
     folder.ok("simulate --kind counts --cells 400 --genes 200 --programs 3 --depth 100 -o x.h5ad");
     folder.ok("convert x.h5ad -o x.pw");
@@ -99,7 +100,7 @@ fn passes_are_told_as_they_end_unless_silenced_and_the_trace_has_them_all() {
 }
 
 #[test]
-fn more_threads_than_cores_are_allowed_and_said_once() {
+fn more_threads_than_cores_are_allowed_and_reported_once() {
     let folder = Folder::new();
     folder.ok("simulate --kind counts --cells 600 --genes 60 --depth 40 -o x.h5ad");
     let one = folder.json("fit x.h5ad -k 3 -o a.h5ad --threads 1");

@@ -1,7 +1,7 @@
-//! `partwise plan` says what a fit then takes: memory between 1.0 and 1.3 times the peak, never below, and the time of a
-//! pass within a factor of two.
+//! `partwise plan` forecasts a fit: its memory within 1.0 to 1.3 times the peak, never below, and
+//! the time of a pass within a factor of two.
 //!
-//! The table of all cases, with what was foreseen beside what was seen:
+//! To print the table of all cases, forecast beside measurement:
 //!
 //! ```text
 //! cargo test --release --test promises foresight -- --ignored --nocapture
@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use crate::program::Folder;
 
-/// Simulated data: name, kind, cells, genes, molecules a cell.
+/// Simulated data: name, kind, cells, genes, molecules per cell.
 type Data = (&'static str, Kind, usize, usize, usize);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Counts,
-    /// Counts divided by the sum of their cell.
+    /// Counts, divided by the sum of their cell.
     Fractions,
     Dense,
 }
@@ -53,13 +53,13 @@ const ALL: [Settings; 7] = [
 ];
 
 #[test]
-fn what_is_foreseen_of_small_data_comes_true() {
+fn the_forecast_for_small_data_is_right() {
     hold(&SMALL, &FEW);
 }
 
 #[test]
-#[ignore = "takes minutes, and a machine that does nothing else"]
-fn what_is_foreseen_comes_true() {
+#[ignore = "takes minutes, and needs an idle machine"]
+fn the_forecast_is_right() {
     hold(&LARGE, &ALL);
 }
 
@@ -82,8 +82,8 @@ fn hold(data: &[Data], settings: &[Settings]) {
     assert!(wrong.is_empty(), "foreseen and seen differ by too much:\n{}", wrong.join("\n"));
 }
 
-/// One line of the table; gives it back where the promise is broken. What another program does meanwhile is not foreseen:
-/// a pass may be tried again.
+/// Prints one line of the table, and returns it if the promise is broken. Other programs may slow
+/// down a pass, so a pass that is too slow gets another try.
 fn compare(folder: &Folder, name: &str, input: &str, settings: Settings) -> Option<String> {
     let mut tried = measure(folder, name, input, settings);
     for _ in 0..3 {
@@ -107,7 +107,7 @@ fn measure(folder: &Folder, name: &str, input: &str, (k, threads, memory, start)
     let plan = folder.json(&format!("plan {settings}"));
     let store = if input == "x.pw" { "" } else { "--store new.pw" };
     let fit = folder.json(&format!("fit {settings} --max-passes 6 --tol 0 -o r.h5ad --trace t.csv --force {store}"));
-    // What was made from a file is made anew for the next one.
+    // The next fit converts the file again.
     let _ = std::fs::remove_dir_all(folder.path("new.pw"));
 
     let (foreseen, seen) = (number(&plan, "peak_bytes"), number(&fit, "peak_rss_bytes"));
@@ -123,7 +123,7 @@ fn measure(folder: &Folder, name: &str, input: &str, (k, threads, memory, start)
         seen / MEBI,
         pass / median,
     );
-    // Passes of a few milliseconds are as long as what else the machine does.
+    // The time of passes of a few milliseconds depends on other work on the machine.
     let in_time = median < 20.0 || (pass >= fastest / 2.0 && pass <= slowest * 2.0);
     Tried { line, in_memory: (1.0..=1.3).contains(&ratio), in_time }
 }
@@ -134,7 +134,7 @@ fn number(report: &Value, key: &str) -> f64 {
     report[key].as_f64().unwrap_or_else(|| panic!("{key} in {report}"))
 }
 
-/// Milliseconds of every pass, ascending.
+/// The milliseconds of all passes, ascending.
 fn passes(folder: &Folder) -> Vec<f64> {
     let trace = std::fs::read_to_string(folder.path("t.csv")).expect("the trace");
     let mut lines = trace.lines();
@@ -164,7 +164,7 @@ fn simulated(folder: &Folder, (_, kind, cells, genes, depth): Data) -> &'static 
     }
 }
 
-/// Small counts at pseudo-random places, a tenth of all, divided by the sum of their row.
+/// Small counts at pseudo-random places, a tenth of all places, divided by the sum of their row.
 fn fractions(cells: usize, genes: usize, depth: usize) -> Vec<f32> {
     let mut values = vec![0.0f32; cells * genes];
     let mut state = 1u64;
@@ -175,7 +175,7 @@ fn fractions(cells: usize, genes: usize, depth: usize) -> Vec<f32> {
     for (cell, row) in values.chunks_exact_mut(genes).enumerate() {
         let molecules = depth / 2 + next() % depth;
         for _ in 0..molecules {
-            // Programs by the cell's number, so that there is something to find.
+            // The number of the cell decides its program, so that there is something to find.
             let gene = (next() % genes) * (next() % genes) / genes;
             row[(gene + cell % 5 * genes / 5) % genes] += 1.0;
         }

@@ -1,24 +1,26 @@
-//! Killed at any moment, the program destroys nothing, leaves nothing that looks whole and is not, and comes to the same bits
-//! when it is run again. `scripts/kill-test` kills hundreds of times, also where files are renamed, and damages checkpoints besides.
+//! A kill at any moment destroys nothing and leaves no incomplete file that looks complete, and the
+//! next run reaches the same bits. `scripts/kill-test` kills hundreds of times, also while files
+//! are renamed, and damages checkpoints as well.
 
 use std::time::Instant;
 
 use crate::program::Folder;
 
-/// Kills of each job, from its start to its end in even steps.
+/// The kills of each command, at even steps from its start to its end.
 const KILLS: u32 = 6;
 
-/// Something that is there already, and that a line replaces.
-struct Job<'j> {
-    /// Puts the old one there, and nothing else.
+/// A command that replaces an existing output.
+struct Replacement<'j> {
+    /// Puts the old output in place, and nothing else.
     prepare: &'j dyn Fn(),
     line: &'j str,
-    /// Checks that what is there is whole, and names its bits.
+    /// Checks that the output is complete, and returns a hash of its bits.
     bits: &'j dyn Fn() -> String,
 }
 
-impl Job<'_> {
-    /// Runs the job undisturbed; then kills it again and again, looks, and lets it go on to its end.
+impl Replacement<'_> {
+    /// Runs the command once to its end. Then kills it several times, checks the output, and runs
+    /// it to its end again.
     fn is_killed(&self, folder: &Folder) {
         (self.prepare)();
         let old = (self.bits)();
@@ -33,7 +35,7 @@ impl Job<'_> {
             (self.prepare)();
             let mut child = folder.start(self.line);
             std::thread::sleep(whole * (2 * kill + 1) / (2 * KILLS));
-            // Refused where it has ended already.
+            // Fails if the run has ended already.
             let _ = child.kill();
             killed += u32::from(child.wait().expect("the program ends").code().is_none());
             let left = (self.bits)();
@@ -41,7 +43,7 @@ impl Job<'_> {
             folder.ok(self.line);
             assert_eq!(((self.bits)(), folder.names()), (new.clone(), names.clone()), "partwise {}", self.line);
         }
-        // On a machine that had other work when the first run was timed, some end before they are killed.
+        // If other work slowed down the first, timed run, some runs end before their kill.
         assert!(killed >= KILLS / 2, "{killed} of {KILLS} runs were killed");
     }
 }
@@ -57,7 +59,7 @@ fn with_inputs() -> Folder {
     folder
 }
 
-/// Removes a folder that may be there.
+/// Removes a folder if it exists.
 fn remove(folder: &Folder, name: &str) {
     let path = folder.path(name);
     assert!(!path.exists() || std::fs::remove_dir_all(&path).is_ok(), "{} is removed", path.display());
@@ -66,7 +68,7 @@ fn remove(folder: &Folder, name: &str) {
 #[test]
 fn a_store_is_the_old_or_the_new_one() {
     let folder = with_inputs();
-    let job = Job {
+    let conversion = Replacement {
         prepare: &|| {
             remove(&folder, "x.pw");
             folder.ok("convert old.pw -o x.pw --block-rows 512");
@@ -77,11 +79,11 @@ fn a_store_is_the_old_or_the_new_one() {
             folder.json("info x.pw")["fingerprint"].to_string()
         },
     };
-    job.is_killed(&folder);
+    conversion.is_killed(&folder);
 }
 
 #[test]
-fn a_fit_goes_on_from_its_checkpoints_and_a_result_stays_until_it_is_replaced() {
+fn a_fit_resumes_from_its_checkpoints_and_a_result_stays_until_it_is_replaced() {
     let folder = with_inputs();
     folder.ok("fit old.pw -k 3 --max-passes 2 -o old.nmf.h5ad");
     let prepare = || {
@@ -95,6 +97,6 @@ fn a_fit_goes_on_from_its_checkpoints_and_a_result_stays_until_it_is_replaced() 
         "table.pw -k 6 --solver bpp --init random --max-passes 20",
     ] {
         let line = format!("fit {fit} {saving}");
-        Job { prepare: &prepare, line: &line, bits: &bits }.is_killed(&folder);
+        Replacement { prepare: &prepare, line: &line, bits: &bits }.is_killed(&folder);
     }
 }

@@ -1,10 +1,11 @@
-//! A program built without MPI does not run N whole jobs over one result.
+//! A program built without MPI refuses to run as several processes, which would all write the same
+//! result.
 #![cfg(not(feature = "mpi"))]
 
 use crate::program::Folder;
 
 #[test]
-fn several_processes_are_refused_where_there_is_no_mpi() {
+fn several_processes_are_refused_without_mpi() {
     let folder = Folder::new();
     folder.npy("x.npy", 8, 3, &[1.0; 24]);
     let launchers = [
@@ -16,13 +17,13 @@ fn several_processes_are_refused_where_there_is_no_mpi() {
         let ran = folder.run_with("fit x.npy -k 2", &[(size, "2"), (rank, "0")]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(69), ""), "{size}\n{}", ran.stderr);
         assert!(ran.stderr.contains("--features mpi") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
-        // One line from one of them.
+        // Only one of them prints the line.
         let other = folder.run_with("fit x.npy -k 2", &[(size, "2"), (rank, "1")]);
         assert_eq!((other.code, other.stderr.as_str()), (Some(69), ""), "{size}");
         assert_eq!(folder.run_with("fit --help", &[(size, "2"), (rank, "0")]).code, Some(0), "{size}");
         assert_eq!(folder.names(), ["x.npy"], "{size}");
     }
-    // One process is one process, whoever has started it.
+    // A single process runs, even under a launcher.
     let alone = folder.run_with("fit x.npy -k 2", &[("OMPI_COMM_WORLD_SIZE", "1"), ("OMPI_COMM_WORLD_RANK", "0")]);
     assert_eq!(alone.code, Some(0), "{}", alone.stderr);
 }

@@ -1,4 +1,4 @@
-//! A run that ends early leaves nothing that looks like a result.
+//! A run that ends early leaves no file that looks like a result.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,7 +12,7 @@ fn interrupt(child: &Child) {
     assert!(sent.success(), "the program was still running");
 }
 
-/// Waits until the folder holds something that it did not, that is until the program has begun to write.
+/// Waits until the folder holds a new file, that is, until the program has begun to write.
 fn wait_for_a_new_name(folder: &Folder, before: &[String], child: &mut Child) {
     let began = Instant::now();
     while folder.names() == before {
@@ -99,7 +99,7 @@ fn a_limit_on_the_size_of_files_leaves_nothing() {
     assert_eq!(folder.names(), ["x.h5ad"], "{}", ran.stderr);
 }
 
-/// A file system that is unmounted when the test ends, however it ends.
+/// A file system that drop unmounts, also if the test fails.
 pub(crate) struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
@@ -109,7 +109,7 @@ impl<'a> Mounted<'a> {
         mount.status.success().then_some(Mounted(at))
     }
 
-    /// Makes it larger.
+    /// Enlarges the file system.
     pub(crate) fn grow(&self, size: &str) {
         let options = format!("remount,size={size}");
         let mount = Command::new("mount").args(["-o", &options]).arg(self.0).status().expect("mount runs");

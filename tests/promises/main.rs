@@ -1,4 +1,4 @@
-//! Promises of the program that span crates, each held through its command line.
+//! Tests of the promises of the program, through its command line.
 #![allow(missing_docs, reason = "a test binary")]
 
 mod bench;

@@ -1,4 +1,4 @@
-//! `--memory` bounds the peak resident size of the process, for inputs several times as large.
+//! `--memory` limits the peak resident memory of the process, for inputs several times as large.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! `plan --nodes` says what many nodes bring; without it `plan` says what it always said.
+//! `plan --nodes` adds a forecast for many nodes, and changes nothing else in the report of `plan`.
 
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ fn nodes_add_keys_and_change_none() {
 }
 
 #[test]
-fn a_file_is_foreseen_before_it_is_a_store() {
+fn a_file_gets_a_forecast_before_it_is_a_store() {
     let folder = folder();
     let told = folder.json("plan x.h5ad -k 4 --nodes 2 --network 40Gb,5us");
     assert_eq!((&told["estimated"], &told["latency_seconds"]), (&true.into(), &5e-6.into()));
@@ -63,7 +63,7 @@ fn a_file_is_foreseen_before_it_is_a_store() {
 }
 
 #[test]
-fn the_table_is_for_people() {
+fn without_json_the_forecast_is_a_table() {
     let folder = folder();
     let said = folder.ok("plan x.pw -k 4 --nodes 2").stdout;
     assert!(
@@ -73,14 +73,14 @@ fn the_table_is_for_people() {
 }
 
 #[test]
-fn what_is_no_cluster_is_2() {
+fn an_impossible_cluster_is_2() {
     let folder = folder();
     for (options, said) in [
         ("--nodes 4 --network fast", "40Gb,5us"),
         ("--nodes 4 --network 0Gb,1us", "40Gb,5us"),
         ("--nodes 0", "number of nodes"),
         ("--nodes 70000", "65536"),
-        ("--nodes 4 --disk 0", "more than nothing"),
+        ("--nodes 4 --disk 0", "larger than 0"),
         ("--nodes 4 --disk quick", "such as 64M"),
         ("--network 10Gb", "--nodes"),
         ("--shared-disk 10G", "--nodes"),

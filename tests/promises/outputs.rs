@@ -1,4 +1,5 @@
-//! What is written where: nothing is overwritten unasked, and a store is used again only for what it was made from.
+//! Outputs: no file is replaced without `--force`, and a store serves only the input that it was
+//! made from.
 
 use crate::program::Folder;
 
@@ -28,7 +29,7 @@ fn an_output_that_exists_is_refused_before_any_work_and_replaced_with_force() {
 }
 
 #[test]
-fn what_is_of_another_kind_than_the_output_stays_even_with_force() {
+fn force_replaces_no_file_or_folder_of_another_kind() {
     let folder = Folder::new();
     folder.ok("simulate --kind clusters --cells 300 --genes 40 -o x.h5ad");
     folder.ok("convert x.h5ad -o x.pw");
@@ -49,7 +50,7 @@ fn what_is_of_another_kind_than_the_output_stays_even_with_force() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_said_before_any_work() {
+fn a_missing_folder_is_reported_before_any_work() {
     let folder = Folder::new();
     folder.ok("simulate --kind clusters --cells 300 --genes 40 -o x.h5ad");
     for line in [
@@ -108,7 +109,7 @@ fn nothing_is_written_into_a_store() {
 }
 
 #[test]
-fn a_budget_too_small_to_simulate_in_is_said_before_anything_is_made() {
+fn a_budget_too_small_for_a_simulation_is_refused_before_any_work() {
     let folder = Folder::new();
     for kind in ["clusters", "counts"] {
         let line = format!("simulate --kind {kind} --cells 10 --genes 4294967295 --memory 64M -o x.h5ad");

@@ -1,4 +1,4 @@
-//! The program as a user runs it, in a fresh folder per test.
+//! Runs the program as a user does, in a fresh folder per test.
 
 use std::fs;
 use std::io::Write;
@@ -8,12 +8,12 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder of its own in which the program is run.
+/// A temporary folder to run the program in.
 pub(crate) struct Folder {
     folder: TempDir,
 }
 
-/// What a run of the program gave.
+/// The outcome of a run of the program.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -29,7 +29,7 @@ impl Folder {
         self.folder.path().join(name)
     }
 
-    /// Names of what is in the folder, sorted.
+    /// The names in the folder, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         names_in(self.folder.path())
     }
@@ -51,12 +51,12 @@ impl Folder {
         Ran::from(self.command(line).envs(variables.iter().copied()).output().expect("the program starts"))
     }
 
-    /// Starts `partwise LINE` and goes on.
+    /// Starts `partwise LINE` and does not wait for it.
     pub(crate) fn start(&self, line: &str) -> Child {
         self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
     }
 
-    /// Runs `partwise LINE`, which has to succeed.
+    /// Runs `partwise LINE`, which must succeed.
     #[track_caller]
     pub(crate) fn ok(&self, line: &str) -> Ran {
         let ran = self.run(line);
@@ -64,7 +64,7 @@ impl Folder {
         ran
     }
 
-    /// Runs `partwise LINE --json`, which has to succeed and to print one object.
+    /// Runs `partwise LINE --json`, which must succeed and print one object.
     #[track_caller]
     pub(crate) fn json(&self, line: &str) -> Value {
         let ran = self.ok(&format!("{line} --json"));
@@ -102,7 +102,7 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Says on the real stderr, which the test harness does not capture, that a promise was not tried here.
+/// Reports a skipped test on the real stderr, which the test harness does not capture.
 pub(crate) fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }

@@ -1,10 +1,12 @@
-//! Bad input gets one line that names the file and the remedy, the exit code of the table, and nothing at the output.
+//! For bad input, the program prints one line with the file and the remedy, exits with the
+//! documented code, and writes no output.
 
 use std::fs;
 
 use crate::program::{Folder, Ran};
 
-/// Every verb that reads `input` refuses it with `code`, naming it, and leaves the folder as it was.
+/// Checks that the verbs that read `input` refuse it with `code`, name it, and leave the folder
+/// unchanged.
 #[track_caller]
 fn refused(folder: &Folder, input: &str, code: i32, said: &[&str]) {
     let before = folder.names();
@@ -36,7 +38,7 @@ fn a_missing_file_is_66() {
 }
 
 #[test]
-fn values_that_no_factorization_can_use_are_named_with_their_place() {
+fn unusable_values_are_reported_with_their_place() {
     for (value, word) in [(-0.5, "negative"), (f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
         let folder = Folder::new();
         let mut values = [1.0; 60];
@@ -83,7 +85,7 @@ fn a_file_cut_short_is_65_wherever_it_is_cut() {
 }
 
 #[test]
-fn settings_that_the_data_cannot_carry_are_2_before_any_work() {
+fn settings_that_do_not_fit_the_data_are_2_before_any_work() {
     let folder = Folder::new();
     folder.npy("x.npy", 10, 6, &[1.0; 60]);
     for (options, said) in [
@@ -101,7 +103,7 @@ fn settings_that_the_data_cannot_carry_are_2_before_any_work() {
 }
 
 #[test]
-fn memory_that_cannot_suffice_is_said_before_a_conversion() {
+fn insufficient_memory_is_reported_before_a_conversion() {
     let folder = Folder::new();
     folder.ok("simulate --kind counts --cells 3000 --genes 4000 --programs 2 --depth 300 -o x.h5ad");
     let ran = folder.run("fit x.h5ad -k 300 --memory 48M");
@@ -112,7 +114,7 @@ fn memory_that_cannot_suffice_is_said_before_a_conversion() {
 }
 
 #[test]
-fn a_damaged_store_is_65_and_says_where() {
+fn a_damaged_store_is_65_and_the_message_names_the_file() {
     let folder = Folder::new();
     folder.ok("simulate --kind counts --cells 600 --genes 200 --programs 2 --depth 100 -o x.h5ad");
     folder.ok("convert x.h5ad -o x.pw");

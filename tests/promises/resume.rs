@@ -1,4 +1,4 @@
-//! A fit that is stopped goes on where it was, to the bits that it would have had.
+//! A stopped fit resumes at its checkpoint and reaches the same bits as without the stop.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ fn folder_with_a_store() -> Folder {
     folder
 }
 
-/// Runs `partwise LINE` and sends it the signal once it has told of its third pass.
+/// Runs `partwise LINE` and sends it the signal after it has printed its third pass.
 fn signalled(folder: &Folder, line: &str, signal: &str) -> Ran {
     let mut child = folder.start(line);
     let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
@@ -29,14 +29,14 @@ fn signalled(folder: &Folder, line: &str, signal: &str) -> Ran {
     Ran { code: status.code(), stdout: String::new(), stderr: said }
 }
 
-/// The table of passes without the times, which differ from run to run.
+/// The trace without its times, which differ from run to run.
 fn passes(folder: &Folder, trace: &str) -> Vec<String> {
     let table = fs::read_to_string(folder.path(trace)).expect("a trace");
     table.lines().map(|line| line.split(',').take(12).collect::<Vec<_>>().join(",")).collect()
 }
 
 #[test]
-fn signals_leave_a_checkpoint_and_the_exit_code_says_whether_to_go_on() {
+fn signals_leave_a_checkpoint_and_the_exit_code_says_whether_to_resume() {
     let folder = folder_with_a_store();
     let fit = "fit x.pw -k 3 --tol 0 --solver mu --threads 2";
     for (signal, code) in [("-INT", 130), ("-TERM", 75), ("-USR1", 75)] {
@@ -49,7 +49,7 @@ fn signals_leave_a_checkpoint_and_the_exit_code_says_whether_to_go_on() {
         let passes_kept: usize = said.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{last}"));
         assert!(last.ends_with("run the same command with --resume to go on"), "{last}");
         assert!(passes_kept >= 3 && !folder.path("a.h5ad").exists(), "{last}");
-        // The header, and a line each.
+        // The header, and a line per pass.
         assert_eq!(passes(&folder, "a.csv").len(), 1 + passes_kept);
 
         let most = passes_kept + 4;
@@ -64,7 +64,8 @@ fn signals_leave_a_checkpoint_and_the_exit_code_says_whether_to_go_on() {
     }
 }
 
-/// USR1 is the warning, TERM the end of the time: what the warning has begun is not to be cut off.
+/// USR1 announces the end of the time limit, TERM is the end. TERM must not cut off the stop that
+/// USR1 has begun.
 #[test]
 fn term_after_usr1_still_leaves_a_checkpoint() {
     let folder = folder_with_a_store();
@@ -76,7 +77,7 @@ fn term_after_usr1_still_leaves_a_checkpoint() {
         assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told: {said}");
     }
     for signal in ["-USR1", "-TERM"] {
-        // The program may be done by then.
+        // Fails if the program has ended already.
         let _ = Command::new("kill").args([signal, &child.id().to_string()]).output().expect("kill runs");
     }
     stderr.read_to_string(&mut said).expect("stderr is text");
@@ -96,7 +97,7 @@ fn signals_without_a_checkpoint_end_a_fit_and_leave_nothing() {
 }
 
 #[test]
-fn a_batch_system_that_stops_a_conversion_is_told_to_run_it_again() {
+fn a_conversion_that_a_batch_system_stops_exits_with_75() {
     let folder = Folder::new();
     folder.ok("simulate --kind counts --cells 30000 --genes 3000 --programs 4 --depth 1000 -o x.h5ad");
     let mut child = folder.start("fit x.h5ad -k 4 -o r.h5ad --threads 1 --checkpoint c --resume");
@@ -111,7 +112,7 @@ fn a_batch_system_that_stops_a_conversion_is_told_to_run_it_again() {
 }
 
 #[test]
-fn a_fit_that_has_ended_is_resumed_to_its_end_and_a_folder_without_checkpoints_to_its_beginning() {
+fn a_finished_fit_resumes_at_its_end_and_a_fit_without_checkpoints_at_its_start() {
     let folder = folder_with_a_store();
     let fit = "fit x.pw -k 3 --max-passes 6 --checkpoint c --checkpoint-every 1 -o r.h5ad";
     let first = folder.json(&format!("{fit} --resume"));
@@ -121,9 +122,9 @@ fn a_fit_that_has_ended_is_resumed_to_its_end_and_a_folder_without_checkpoints_t
     assert_eq!((&again["digest"], &again["passes"]), (&first["digest"], &first["passes"]));
     assert_eq!((&first["resumed_from_pass"], &again["resumed_from_pass"]), (&0.into(), &first["passes"]));
 
-    // The newest is damaged: the one before it serves.
+    // The newest checkpoint is damaged, so the fit uses the previous one.
     let newest = format!("c/state-{:06}.bin", first["passes"].as_u64().expect("a number"));
-    fs::write(folder.path(&newest), "not what it was").expect("a file of the checkpoint");
+    fs::write(folder.path(&newest), "damaged").expect("a file of the checkpoint");
     let ran = folder.ok(&format!("{fit} --resume --force --json --quiet"));
     assert!(ran.stderr.starts_with("partwise: warning: ") && ran.stderr.contains(&newest), "{}", ran.stderr);
     assert!(ran.stdout.contains(first["digest"].as_str().expect("text")), "{}", ran.stdout);
@@ -134,7 +135,7 @@ fn a_fit_that_has_ended_is_resumed_to_its_end_and_a_folder_without_checkpoints_t
 }
 
 #[test]
-fn what_cannot_be_resumed_is_refused_before_any_work() {
+fn an_impossible_resume_is_refused_before_any_work() {
     let folder = folder_with_a_store();
     folder.ok("fit x.pw -k 3 --max-passes 4 --checkpoint c --checkpoint-every 1 --trace t.csv -o r.h5ad");
     fs::create_dir(folder.path("notes")).expect("a folder in the folder");
@@ -165,7 +166,10 @@ fn what_cannot_be_resumed_is_refused_before_any_work() {
         assert_eq!(after, before, "{options}");
     }
     folder.ok("fit x.pw -k 4 --max-passes 4 --checkpoint c --checkpoint-every 50 --force -o s.h5ad");
-    assert!(names_in(&folder.path("c")).is_empty(), "what another fit had kept is gone, and this one was too short");
+    assert!(
+        names_in(&folder.path("c")).is_empty(),
+        "the checkpoints of the other fit are gone, and this one was too short for any"
+    );
 }
 
 #[test]
@@ -178,7 +182,7 @@ fn a_full_disk_leaves_the_checkpoint_before() {
     let Some(disk) = Mounted::tmpfs(&small, "2m") else {
         return skip("checkpoints on a full disk: mounting a small tmpfs takes root");
     };
-    // The start fits, W does not.
+    // The disk has room for the start, but not for W.
     let fit = "fit x.pw -k 40 --tol 0 --max-passes 4 --checkpoint small/c --checkpoint-every 1 -o r.h5ad";
     let ran = folder.run(fit);
     assert_eq!(ran.code, Some(74), "{}", ran.stderr);

@@ -1,4 +1,4 @@
-//! What goes into a store comes out of it.
+//! A store gives back exactly the values that went into it.
 
 use crate::program::Folder;
 
@@ -19,7 +19,7 @@ fn export_and_convert_again_give_the_same_store() {
 }
 
 #[test]
-fn an_array_turned_and_turned_again_is_the_same_matrix() {
+fn an_array_transposed_twice_is_the_same_matrix() {
     let folder = Folder::new();
     let value = |row: usize, column: usize| ((3 * row + 5 * column) % 7) as f32;
     let (rows, columns) = (40, 23);

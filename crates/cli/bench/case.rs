@@ -1,4 +1,4 @@
-//! One case, in a process of its own: `partwise bench-case`, which `bench` starts and nobody types.
+//! One case, in a process of its own: the hidden verb `bench-case`, which `bench` starts.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -12,36 +12,36 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{fit as fit_verb, machine, print};
+use crate::{machine, mapping, print};
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     store: PathBuf,
     #[arg(short = 'k')]
     k: usize,
-    /// Passes in all; the first is not told.
+    /// All passes, including the first, which is not reported.
     #[arg(long)]
     passes: usize,
-    /// Where W goes if the memory does not hold it.
+    /// The folder for W if it does not fit into the memory.
     #[arg(long)]
     scratch: PathBuf,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-/// What was measured.
+/// The figures of a case.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// Wall time of each pass but the first, which finds cold buffers.
+    /// The wall time of each pass except the first, which runs with cold buffers.
     pub(crate) seconds: Vec<f64>,
-    /// Time in each of them that compute threads waited for the disk.
+    /// The time that compute threads waited for the disk in each of these passes.
     pub(crate) waiting_seconds: Vec<f64>,
-    /// Processor time in each of them, of all threads.
+    /// The processor time of all threads in each of these passes.
     pub(crate) cpu_seconds: Vec<f64>,
     pub(crate) peak_rss_bytes: u64,
 }
 
-/// The settings of every case: those of a fit, from a start that takes no passes of its own.
+/// The settings of every case: those of a fit, with a start that takes no passes.
 pub(super) fn config(k: usize) -> NmfConfig {
     NmfConfig::new(k).with_init(InitSpec::Random).with_tol(0.0)
 }
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let plan =
         config.with_scratch(options.scratch.clone()).plan(&DataShape::from(&store), &options.common.machine())?;
     if plan.map_store {
-        fit_verb::map(&mut store)?;
+        mapping::map(&mut store)?;
     }
     let clock = Clock { progress, marks: Mutex::default() };
     let fit = fit(&store, &plan, &clock)?;
@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     })
 }
 
-/// Looks at the processor's clock whenever a pass ends; nobody reads what else a case says.
+/// A monitor that reads the processor time at the end of each pass, and shows nothing.
 struct Clock<'a> {
     progress: &'a Progress,
     marks: Mutex<Vec<f64>>,

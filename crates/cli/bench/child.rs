@@ -1,4 +1,4 @@
-//! The process of one case: started, watched, and stopped when the user says so.
+//! Starts the process of one case, watches it, and stops it when the user interrupts the run.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,25 +12,26 @@ use super::grid::Case;
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 
-/// Time between two looks at a child; a case takes a hundred times longer where times are worth comparing.
+/// The time between two looks at a child. A case with times worth comparing takes a hundred times
+/// longer.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The program that runs, even where its file has been replaced since it was started.
+/// The running program, even if its file has been replaced since the start.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// A run of a case.
+/// One run of a case.
 pub(super) struct Child<'a> {
     pub(super) store: &'a Path,
     pub(super) case: &'a Case,
     pub(super) memory: u64,
     pub(super) passes: usize,
     pub(super) seed: u64,
-    /// Where W goes if the memory does not hold it.
+    /// The folder for W if it does not fit into the memory.
     pub(super) scratch: &'a Path,
 }
 
 impl Child<'_> {
-    /// Runs the case in a process of its own.
+    /// Runs the case and returns its figures.
     pub(super) fn run(&self, progress: &Progress) -> Result<Measured, Failure> {
         let mut command = Command::new(THIS_PROGRAM);
         command.arg("bench-case").arg(self.store).arg("--scratch").arg(self.scratch);
@@ -46,21 +47,21 @@ impl Child<'_> {
         command.arg("--quiet").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running(command.spawn().map_err(|error| cannot("start", &error))?);
         let status = process.wait(progress)?;
-        // Both are short, so a pipe holds them and the process has not waited for a reader.
-        let (said, complained) = (text(process.0.stdout.take()), text(process.0.stderr.take()));
+        // Both outputs are short and fit into a pipe, so the process has not waited for a reader.
+        let (figures, errors) = (text(process.0.stdout.take()), text(process.0.stderr.take()));
         if !status.success() {
-            return Err(self.failure(status, &complained));
+            return Err(self.failure(status, &errors));
         }
-        serde_json::from_str(&said).map_err(|error| self.defect(&format!("gave no figures: {error}")))
+        serde_json::from_str(&figures).map_err(|error| self.defect(&format!("printed no figures: {error}")))
     }
 
-    /// Hands on what the process has said of its failure.
-    fn failure(&self, status: ExitStatus, complained: &str) -> Failure {
-        let message = complained.lines().last().unwrap_or_default().trim_start_matches("partwise: ");
+    /// The failure of the process, with its own last line.
+    fn failure(&self, status: ExitStatus, errors: &str) -> Failure {
+        let message = errors.lines().last().unwrap_or_default().trim_start_matches("partwise: ");
         match status.code().and_then(Code::of_exit) {
             Some(Code::Interrupted) => Failure::interrupted(),
             Some(code) if !message.is_empty() => Failure::new(code, message),
-            _ => self.defect(&format!("ended with {status}; was it out of memory? try a lower --memory")),
+            _ => self.defect(&format!("ended with {status}; if the machine ran out of memory, try a lower --memory")),
         }
     }
 
@@ -68,12 +69,12 @@ impl Child<'_> {
         let Case { block_rows, threads, k, .. } = self.case;
         Failure::new(
             Code::Defect,
-            format!("the case of {block_rows} rows a block, {threads} threads and k = {k} {what}"),
+            format!("the case of {block_rows} rows per block, {threads} threads and k = {k} {what}"),
         )
     }
 }
 
-/// A process that is ended when nobody waits for it any more.
+/// A process that ends when this is dropped.
 struct Running(Process);
 
 impl Running {
@@ -93,7 +94,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has nothing to tidy up: its scratch files have no names. After an orderly end both calls do nothing.
+        // It leaves nothing behind, because its scratch files have no names. After a normal end
+        // both calls do nothing.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -102,7 +104,8 @@ impl Drop for Running {
 fn text(pipe: Option<impl Read>) -> String {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
-        // What cannot be read is missing from a message, or is no JSON and said to be none.
+        // If the read fails, the text is incomplete: a shorter message, or JSON that the caller
+        // reports as broken.
         let _ = pipe.read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -1,6 +1,6 @@
-//! Which block height would be chosen.
+//! Chooses the best block height.
 
-/// How much slower than the fastest a height may be in any setting.
+/// The fraction by which a height may be slower than the fastest, in any setting.
 pub(super) const TOLERANCE: f64 = 0.03;
 
 /// A block height in a setting (k and threads).
@@ -8,21 +8,24 @@ pub(super) const TOLERANCE: f64 = 0.03;
 pub(super) struct Timed {
     pub(super) block_rows: usize,
     pub(super) setting: (usize, usize),
-    /// Best time of a pass; `None` where the case does not fit into the memory.
+    /// The best time of a pass; `None` if the case does not fit into the memory.
     pub(super) seconds: Option<f64>,
 }
 
-/// A height, and by how much it is slower than the fastest in the setting where it is worst: 0.01 is 1 %.
+/// A height, and the fraction by which it is slower than the fastest in its worst setting (0.01 is
+/// 1 %).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Choice {
     pub(super) block_rows: usize,
     pub(super) excess: f64,
 }
 
-/// The smallest height that in no setting is slower than the fastest by more than [`TOLERANCE`]; where there is none, the
-/// height whose worst setting is best. Small blocks are worth a little time: they keep more threads busy and take less
-/// memory. A height that does not fit into the memory in a setting where another one does is out; settings where none
-/// fits do not count. `None` if nothing was timed.
+/// Chooses the smallest height that is within [`TOLERANCE`] of the fastest in all settings. If
+/// there is none, chooses the height with the best worst setting. Small blocks are worth a little
+/// time, because they keep more threads busy and take less memory.
+///
+/// A height drops out if it does not fit into the memory in a setting in which another one does.
+/// Settings in which no height fits do not count. `None` if nothing was timed.
 pub(super) fn choose(cases: &[Timed]) -> Option<Choice> {
     let fastest = |setting| {
         let times = cases.iter().filter(|case| case.setting == setting).filter_map(|case| case.seconds);
@@ -51,7 +54,8 @@ pub(super) fn choose(cases: &[Timed]) -> Option<Choice> {
 mod tests {
     use super::*;
 
-    /// Rows are heights 256, 512, 1024; columns are settings; 0: does not fit.
+    /// Rows are the heights 256, 512 and 1024, columns are settings; 0 means that the case does not
+    /// fit.
     fn chosen(times: [&[f64]; 3]) -> Option<(usize, i64)> {
         let mut cases = Vec::new();
         for (row, times) in times.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The store in blocks of other heights, in a folder that goes when it is done with.
+//! Copies of the store in blocks of other heights, in a folder that is removed at the end.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,15 @@ use crate::progress::Progress;
 use crate::size::ByteSize;
 use crate::{machine, output};
 
-/// What a file system needs besides the bytes of files, for each copy: blocks that are not full, folders.
+/// The bytes that a file system needs for each copy beside its files: folders, and blocks that are
+/// not full.
 const SLACK_BYTES: u64 = 1 << 20;
 
-/// Held locked in the folder of the copies, so that what a killed run left can be told from what another one needs.
+/// A file in the folder of the copies. A run keeps it locked, so that another run recognises the
+/// folder of a killed run.
 const LOCK: &str = "running.lock";
 
-/// A store for every height; those that had to be made are removed when this is dropped.
+/// A store for every height. Drop removes the copies.
 pub(super) struct Copies {
     folder: Folder,
     stores: Vec<Cut>,
@@ -30,8 +32,14 @@ pub(super) struct Cut {
 }
 
 impl Copies {
-    /// Copies `store` into blocks of each of `heights` but its own, in a new folder in `parent` (or beside the store), which
-    /// has to hold `scratch_bytes` besides.
+    /// Copies `store` into blocks of each of the other `heights`, in a new folder in `parent` (by
+    /// default beside the store). The folder must have room for `scratch_bytes` in addition.
+    ///
+    /// # Errors
+    ///
+    /// - the folder cannot be created, or has too little room
+    /// - the store is damaged, or a copy cannot be written
+    /// - the user interrupts the run
     pub(super) fn make(
         store: &Store,
         heights: &[usize],
@@ -65,13 +73,17 @@ impl Copies {
         &self.folder.path
     }
 
-    /// The store in blocks of `block_rows` rows, one of the heights that were asked for.
+    /// The store in blocks of `block_rows` rows, which is one of the heights.
     pub(super) fn of_height(&self, block_rows: usize) -> &Cut {
         let found = self.stores.iter().find(|cut| cut.shape.block_rows == block_rows);
         found.expect("a store was made for every height")
     }
 
-    /// Removes the folder and says so if that fails.
+    /// Removes the folder.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be removed.
     pub(super) fn remove(self) -> Result<(), Failure> {
         let path = self.folder();
         Ok(fs::remove_dir_all(path).map_err(|error| StorageError::io("remove", path, error))?)
@@ -79,7 +91,7 @@ impl Copies {
 }
 
 fn check_space(folder: &Path, needed: u64, copies: usize) -> Result<(), Failure> {
-    // A system that does not tell finds out by writing.
+    // If the system does not report the free space, the first write that fails does.
     let free = machine::free_space(folder).unwrap_or(u64::MAX);
     if needed <= free {
         return Ok(());
@@ -88,14 +100,15 @@ fn check_space(folder: &Path, needed: u64, copies: usize) -> Result<(), Failure>
     Err(Failure::new(
         Code::Io,
         format!(
-            "{}: {copies} copies of the store take {needed} and {free} are free here; choose a folder with room (--tmp DIR) \
-             or fewer heights (--block-rows)",
+            "{}: {copies} copies of the store take {needed}, and only {free} are free here; choose another folder (--tmp DIR) or \
+             fewer heights (--block-rows)",
             folder.display()
         ),
     ))
 }
 
-/// Removes folders of copies that killed runs have left in `parent`, as far as they can be removed: nothing depends on it.
+/// Removes the folders that killed runs have left in `parent`. Ignores those that cannot be
+/// removed.
 fn remove_left(parent: &Path, begin: &str) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_str().and_then(|name| name.strip_prefix(begin)).is_some_and(is_number);
@@ -110,7 +123,7 @@ fn is_number(text: &str) -> bool {
     text.parse::<u32>().is_ok()
 }
 
-/// A folder that is removed when dropped.
+/// A folder that drop removes.
 struct Folder {
     path: PathBuf,
     _lock: File,
@@ -121,7 +134,7 @@ impl Folder {
         let locked = || {
             fs::create_dir(&path)?;
             let lock = File::create(path.join(LOCK))?;
-            // On file systems without locks nothing that was left is removed, either.
+            // On a file system without locks, no run removes the folder of another one.
             let _ = lock.try_lock();
             Ok::<_, std::io::Error>(lock)
         };
@@ -129,7 +142,7 @@ impl Folder {
             Ok(lock) => Ok(Folder { path, _lock: lock }),
             Err(error) => Err(Failure::new(
                 Code::Io,
-                format!("{}: cannot create: {error}; choose a folder to write to with --tmp DIR", path.display()),
+                format!("{}: cannot create: {error}; choose a writable folder with --tmp DIR", path.display()),
             )),
         }
     }
@@ -137,7 +150,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Nobody is left to tell; after an orderly end it is gone already.
+        // An error here cannot be reported. After a normal end the folder is gone already.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

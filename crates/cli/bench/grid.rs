@@ -1,4 +1,4 @@
-//! The cases: every block height with every number of threads and every k.
+//! The cases: each block height with each number of threads and each k.
 
 use partwise::driver::usages::UsagesPlace;
 use partwise::driver::{ConfigError, DataShape, Machine, Plan};
@@ -7,25 +7,29 @@ use partwise::storage::Store;
 use super::case;
 use crate::failure::Failure;
 
-/// Heights that are tried where none are given.
+/// The default heights, as powers of two.
 const HEIGHTS: std::ops::RangeInclusive<u32> = 8..=14;
 
-/// Something to measure.
+/// One combination to measure.
 pub(super) struct Case {
     pub(super) block_rows: usize,
     pub(super) threads: usize,
     pub(super) k: usize,
-    /// How it would be carried out, or how much memory it would take at least.
+    /// The plan, or the least memory in bytes that the case takes.
     pub(super) plan: Result<Plan, u64>,
 }
 
-/// All cases, by k, then threads, then height.
+/// All cases, ordered by k, then threads, then height.
 pub(super) struct Grid {
     pub(super) cases: Vec<Case>,
 }
 
 impl Grid {
-    /// Plans every case for a store of the shape that `shape` gives for its height.
+    /// Plans every case. `shape` gives the shape of the store for a height.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong, or no case fits into the memory.
     pub(super) fn plan(
         shape: impl Fn(usize) -> DataShape,
         heights: &[usize],
@@ -54,12 +58,12 @@ impl Grid {
         }
     }
 
-    /// The cases that fit into the memory, with their places among all.
+    /// The cases that fit into the memory, with their index among all cases.
     pub(super) fn fitting(&self) -> impl Iterator<Item = (usize, &Case)> {
         self.cases.iter().enumerate().filter(|(_, case)| case.plan.is_ok())
     }
 
-    /// Bytes that W takes on disk, in two generations, in the case that puts most there.
+    /// The most bytes that W, in two generations, takes on disk in any case.
     pub(super) fn scratch_bytes(&self, cells: usize) -> u64 {
         let on_disk = |case: &Case| case.plan.as_ref().is_ok_and(|plan| plan.usages != UsagesPlace::Memory);
         let bytes = |case: &Case| 8 * (cells * case.k) as u64;
@@ -67,26 +71,26 @@ impl Grid {
     }
 }
 
-/// What the store would be like in blocks of `block_rows` rows, as far as that can be said before it is.
+/// The expected shape of the store in blocks of `block_rows` rows, before the copy exists.
 pub(super) fn foreseen(store: &Store, block_rows: usize) -> DataShape {
     let shape = DataShape::from(store);
     let max_block_bytes = block_rows.div_ceil(shape.tile_rows) as u64 * shape.max_tile_bytes;
     DataShape { block_rows, max_block_bytes, ..shape }
 }
 
-/// Refuses heights that no copy of `store` can have.
+/// Refuses heights that are not a multiple of the rows of a tile.
 pub(super) fn check_heights(store: &Store, heights: &[usize]) -> Result<(), Failure> {
     let odd = heights.iter().find(|rows| !rows.is_multiple_of(store.tile_rows()));
     odd.map_or(Ok(()), |odd| {
         let (path, tile) = (store.path().display(), store.tile_rows());
         Err(Failure::usage(format!(
-            "--block-rows {odd}: blocks of {path} have multiples of the {tile} rows of its tiles, such as {}",
+            "--block-rows {odd}: the block height of {path} must be a multiple of the {tile} rows of its tiles, such as {}",
             odd.next_multiple_of(tile)
         )))
     })
 }
 
-/// Powers of two that cut the store into two blocks at least, and the height that it has.
+/// The powers of two that cut the store into at least two blocks, and the height that it has.
 pub(super) fn default_heights(store: &Store) -> Vec<usize> {
     heights(store.cells(), store.tile_rows(), store.block_rows())
 }
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heights_that_are_tried_cut_the_store() {
+    fn default_heights_give_two_blocks_or_are_the_own() {
         for (cells, tile_rows, own, expected) in [
             (100, 256, 256, &[256][..]),
             (600, 256, 256, &[256, 512, 256]),

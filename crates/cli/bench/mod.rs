@@ -1,17 +1,18 @@
-//! `partwise bench`: what the height of blocks does to speed and memory, here and with this store.
+//! `partwise bench`: measures how the height of blocks changes speed and memory, for one store on
+//! this machine.
 //!
-//! | file     | question                                                              |
-//! |----------|-----------------------------------------------------------------------|
-//! | `grid`   | which cases are there, and does each fit into the memory?             |
-//! | `copies` | where do stores of other block heights come from, and go in the end?  |
-//! | `case`   | what does one process measure?                                        |
-//! | `child`  | how is that process started, watched and stopped?                     |
-//! | `choice` | which height would be chosen?                                         |
-//! | `report` | how is it told: table and JSON                                        |
-//! | `plot`   | how is it drawn?                                                      |
+//! | file     | question                                                         |
+//! |----------|------------------------------------------------------------------|
+//! | `grid`   | which cases are there, and does each fit into the memory?        |
+//! | `copies` | who makes and removes the stores with other block heights?       |
+//! | `case`   | which figures does one process measure?                          |
+//! | `child`  | how does `bench` start, watch and stop that process?             |
+//! | `choice` | which height is best?                                            |
+//! | `report` | how are the figures printed, as a table and as JSON?             |
+//! | `plot`   | how are the figures drawn?                                       |
 //!
-//! The peak of a process never falls, so each case runs in a process of its own. Cases take turns over rounds, so that a
-//! machine that is busy for a while is so for all of them.
+//! The peak memory of a process never falls, so each case runs in a process of its own. The cases
+//! take turns over several rounds, so that other work on the machine slows down all of them alike.
 
 pub(crate) mod case;
 mod child;
@@ -37,76 +38,80 @@ use copies::Copies;
 use grid::Grid;
 use report::Report;
 
-/// Measure what the height of blocks does to speed and memory here
+/// Measure how the height of blocks changes speed and memory on this machine
 ///
-/// Copies the store into blocks of each height, in a folder beside it that is removed in the end, and runs the passes of a
-/// fit on each copy, in turns. The table gives for each case: the median and the best time of a pass, and the
-/// least processor time; packed bytes, nonzeros and operations (4 x nonzeros x k; dense stores count every value) a second
-/// in the best pass; the peak memory of its process; and how long compute threads waited for the disk in a pass, added up
-/// over the threads. Last it says which height would be chosen: the smallest within 3 % of the fastest passes.
+/// Copies the store into blocks of each height and runs the passes of a fit on each copy, in turns.
+/// The copies lie in a folder beside the store and are removed at the end.
+///
+/// The table shows for each case: the median and the best time of a pass, and the least processor
+/// time; the packed bytes, nonzeros and operations per second in the best pass (4 x nonzeros x k
+/// operations per pass, where a dense store counts every value); the peak memory of the process;
+/// and the time that compute threads waited for the disk in a pass, added up over the threads. The
+/// last lines recommend a height: the smallest within 3 % of the fastest passes.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise bench pbmc3k.pw\n  \
     partwise bench atlas.pw -k 20,50 --block-rows 512,2048,8192 --threads 1,8 --plot atlas.svg\n  \
-    partwise convert atlas.pw -o tall.pw --block-rows 2048    acts on the advice")]
+    partwise convert atlas.pw -o tall.pw --block-rows 2048    follow the recommendation")]
 pub(crate) struct Options {
     /// The store (a folder NAME.pw)
     #[arg(value_name = "STORE")]
     store: PathBuf,
-    /// Components k
+    /// The numbers of components k
     #[arg(short = 'k', long = "components", value_name = "K,...", value_delimiter = ',', default_value = "20")]
     k: Vec<NonZeroUsize>,
-    /// Rows of a block, multiples of the tile's [default: powers of two from 256 to 16384 that make two blocks at least, and
-    /// the store's own]
+    /// The heights to measure: rows of a block, multiples of the rows of a tile [default: the
+    /// powers of two from 256 to 16384 that give at least two blocks, and the height of the store]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     block_rows: Vec<NonZeroUsize>,
-    /// Passes that are timed in a round, after one that is not
+    /// The timed passes of a round; one pass before them is not timed
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     passes: u16,
-    /// Rounds in which the cases take turns
+    /// The rounds in which the cases take turns
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
-    /// Draw pass time and peak memory against block height
+    /// Draw the time of a pass and the peak memory against the block height
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Folder for the copies [default: the one that holds the store]
+    /// The folder for the copies [default: the folder of the store]
     #[arg(long, value_name = "DIR")]
     tmp: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
-/// The common options, where `--threads` is a list.
+/// The common options, with a list for `--threads`.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Common options")]
 struct Common {
-    /// Most memory that each case may take (64M = 64·2²⁰ bytes; K, M, G, T) [default: half of what the machine or its cgroup
-    /// has]
+    /// The most memory that each case may use, such as 500M or 2G (1K = 1024 bytes) [default: half
+    /// of the memory of the machine or its cgroup]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
-    /// Threads [default: 1 and as many as there are cores to use]
+    /// The numbers of threads [default: 1, and the number of cores that the process may use]
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     threads: Vec<NonZeroUsize>,
-    /// Seed of the start
+    /// The seed of the random start
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Print one JSON object on stdout when done
+    /// Print one JSON object on stdout at the end, instead of text
     #[arg(long)]
     json: bool,
-    /// No progress on stderr; warnings and failures remain
+    /// Print no progress on stderr; warnings and failures remain
     #[arg(long)]
     quiet: bool,
-    /// Overwrite a plot that exists
+    /// Replace a plot that exists already
     #[arg(long)]
     force: bool,
 }
 
 impl Options {
+    /// Whether the user typed `--quiet`.
     pub(crate) fn quiet(&self) -> bool {
         self.common.quiet
     }
 
-    /// The largest number of threads that was typed.
+    /// The largest number of threads that the user typed.
     pub(crate) fn most_threads(&self) -> Option<NonZeroUsize> {
         self.common.threads.iter().max().copied()
     }
@@ -125,7 +130,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let heights = sorted(&options.block_rows, || grid::default_heights(&store));
     let ks = sorted(&options.k, Vec::new);
     grid::check_heights(&store, &heights)?;
-    // What cannot be carried out is said before anything is copied; how the cases are carried out, once there are copies.
+    // The first grid refuses impossible cases before anything is copied; the second plans with the
+    // shapes of the copies.
     let foreseen = Grid::plan(|rows| grid::foreseen(&store, rows), &heights, &threads, &ks, memory)?;
     let scratch = foreseen.scratch_bytes(store.cells());
     let copies = Copies::make(&store, &heights, options.tmp.as_deref(), scratch, progress)?;
@@ -159,18 +165,18 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     if common.json { print::json(&report) } else { print::text(&report.to_string()) }
 }
 
-/// Opens a store; what is none gets told how to make one.
+/// Opens a store. If `path` is not a store, the failure says how to make one.
 fn open(path: &Path) -> Result<Store, Failure> {
     match Store::open(path) {
         Err(error @ StorageError::NotAStore { .. }) => Err(Failure::new(
             Code::BadData,
-            format!("{error}; make one with: partwise convert INPUT -o NAME.pw, and measure that"),
+            format!("{error}; make a store first, with: partwise convert INPUT -o NAME.pw"),
         )),
         store => Ok(store?),
     }
 }
 
-/// A list as typed, in order and each number once; `default` where nothing was typed.
+/// The typed numbers in ascending order, each once; `default` if the user typed none.
 fn sorted(typed: &[NonZeroUsize], default: impl FnOnce() -> Vec<usize>) -> Vec<usize> {
     let mut list: Vec<usize> =
         if typed.is_empty() { default() } else { typed.iter().map(|number| number.get()).collect() };

@@ -1,7 +1,8 @@
-//! The picture: pass time and peak memory against block height, a line for each k and number of threads.
+//! The plot: pass time and peak memory against block height, with a line for each k and number of
+//! threads.
 //!
-//! plotters estimates how wide a text is, since without font libraries nobody knows; the viewer of the SVG draws it. So texts
-//! are short and nothing depends on their width.
+//! The viewer of the SVG draws the texts. Without a font library, plotters only estimates their
+//! width, so texts are short and nothing depends on their width.
 
 use std::fs;
 use std::io;
@@ -17,9 +18,9 @@ use super::report::{CaseReport, Report};
 use crate::failure::{Code, Failure};
 use crate::wording::{cells_by_genes, thousands};
 
-/// Pixels of the picture.
+/// The size of the plot in pixels.
 const SIZE: (u32, u32) = (1080, 460);
-/// Colours that people who see fewer of them can tell apart (Okabe and Ito 2008).
+/// Colours that colour-blind people can distinguish (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -30,16 +31,16 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(90, 90, 90),
 ];
 
-/// What is drawn of a case.
+/// The value of a case on the vertical axis.
 type Value = fn(&CaseReport) -> Option<f64>;
 
-/// A line of the picture: its name, and (log2 of the height, case) from left to right.
+/// A line of the plot: its name, and (log2 of the height, case) from left to right.
 struct Line<'a> {
     name: String,
     cases: Vec<(f64, &'a CaseReport)>,
 }
 
-/// The axis of block heights: log2 of them, with a tick at each that was measured.
+/// The axis of block heights: their log2, with a tick at each measured height.
 struct Heights {
     range: Range<f64>,
     ticks: Vec<f64>,
@@ -69,7 +70,11 @@ impl ValueFormatter<f64> for Heights {
     }
 }
 
-/// Draws `report` into a file, which is there whole or not at all.
+/// Draws `report` into a file. The file appears complete or not at all.
+///
+/// # Errors
+///
+/// When the file cannot be written.
 pub(super) fn draw(report: &Report, path: &Path) -> Result<(), Failure> {
     let mut text = String::new();
     picture(report, &mut text)
@@ -103,7 +108,7 @@ fn lines(report: &Report) -> Vec<Line<'_>> {
         let plural = if case.threads == 1 { "" } else { "s" };
         let name = format!("k = {}, {} thread{plural}", case.k, case.threads);
         let point = ((case.block_rows as f64).log2(), case);
-        // Cases come by k and threads.
+        // The cases are ordered by k and threads.
         match lines.last_mut().filter(|line| line.name == name) {
             Some(line) => line.cases.push(point),
             None => lines.push(Line { name, cases: vec![point] }),
@@ -112,7 +117,7 @@ fn lines(report: &Report) -> Vec<Line<'_>> {
     lines
 }
 
-/// One of the two halves.
+/// Draws one half of the plot.
 fn chart(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     what: &str,
@@ -125,7 +130,7 @@ fn chart(
     let (Some(&first), Some(&last)) = (heights.first(), heights.last()) else { return Ok(()) };
     let values = lines.iter().flat_map(|line| line.cases.iter().filter_map(|case| value(case.1)));
     let top = values.fold(0.0, f64::max);
-    // Room above for the names of the lines.
+    // Leaves room above for the names of the lines.
     let top = if top > 0.0 { top * (1.05 + 0.08 * lines.len().min(6) as f64) } else { 1.0 };
 
     let ticks = heights.len();

@@ -1,4 +1,4 @@
-//! What a benchmark says: one JSON object, or a table and a line of advice.
+//! The report of a benchmark: one JSON object, or a table and a recommendation.
 
 use std::fmt;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::machine;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, layout, thousands};
 
-/// Below this part of a processor for a thread alone, wall times are those of other work as well.
+/// If a single thread gets less than this fraction of a processor, other work distorts the times.
 const BUSY: f64 = 0.9;
 
 /// The keys of `bench --json`.
@@ -25,39 +25,41 @@ pub(super) struct Report {
     pub(super) genes: usize,
     pub(super) nonzeros: u64,
     pub(super) layout: &'static str,
-    /// The height that the store has.
+    /// The height of the store.
     block_rows: usize,
     tile_rows: usize,
-    /// Packed bytes that a pass reads.
+    /// The packed bytes that a pass reads.
     bytes_per_pass: u64,
     memory_bytes: u64,
     pub(super) cpu: String,
     cores: usize,
     pub(super) cases: Vec<CaseReport>,
-    /// The height that would be chosen, and by how much it is slower than the fastest where it is worst.
+    /// The recommended height, and the fraction by which it is slower than the fastest in its worst
+    /// setting.
     chosen_block_rows: Option<usize>,
     chosen_excess: Option<f64>,
-    /// How much of a processor a thread alone had, in the best passes of the cases with one thread: less than 1 where other
-    /// work ran. Null without such cases.
+    /// The fraction of a processor that a single thread had, in the best passes of the cases with
+    /// one thread. Less than 1 if other work ran. Null without such cases.
     processor_share: Option<f64>,
     plot: Option<String>,
     seconds: f64,
-    /// Values that a pass multiplies.
+    /// The number of values that a pass multiplies.
     #[serde(skip)]
     entries: u64,
 }
 
-/// A case. What was measured is null where it does not fit into the memory.
+/// A case. If it does not fit into the memory, its measurements are null.
 #[derive(Serialize)]
 pub(super) struct CaseReport {
     pub(super) block_rows: usize,
     blocks: usize,
     pub(super) threads: usize,
-    /// Threads that the plan uses: not more than fit into the memory or have a block.
+    /// The threads that the plan uses: at most as many as fit into the memory and as there are
+    /// blocks.
     threads_used: Option<usize>,
     pub(super) k: usize,
     fits: bool,
-    /// Where it does not fit: the least memory that would do.
+    /// If it does not fit: the least memory that would suffice.
     needed_bytes: Option<u64>,
     planned_peak_bytes: Option<u64>,
     mapped: Option<bool>,
@@ -67,18 +69,20 @@ pub(super) struct CaseReport {
     nonzeros_per_second: Option<f64>,
     flops_per_second: Option<f64>,
     pub(super) peak_rss_bytes: Option<u64>,
-    /// Median over the passes of the time that compute threads waited for the disk, added up over the threads.
+    /// The time that compute threads waited for the disk in a pass, added up over the threads;
+    /// median over the passes.
     waiting_seconds: Option<f64>,
-    /// Least processor time of a pass, all threads together: steadier than wall time where other work runs.
+    /// The least processor time of a pass, of all threads together. Other work disturbs it less
+    /// than the wall time.
     cpu_seconds: Option<f64>,
-    /// Every timed pass.
+    /// The times of all timed passes.
     pass_seconds: Vec<f64>,
     #[serde(skip)]
     waits: Vec<f64>,
 }
 
 impl Report {
-    /// The report of a benchmark that has measured nothing yet.
+    /// The report before any measurement.
     pub(super) fn new(store: &Store, grid: &Grid, memory: u64) -> Self {
         let bytes_per_pass = (0..store.blocks()).map(|block| store.block(block).bytes as u64).sum();
         Report {
@@ -106,7 +110,7 @@ impl Report {
         }
     }
 
-    /// Adds what a run of case `number` has measured.
+    /// Adds the figures of one run of case `number`.
     pub(super) fn add(&mut self, number: usize, measured: Measured) {
         let case = &mut self.cases[number];
         case.pass_seconds.extend(measured.seconds);
@@ -123,7 +127,7 @@ impl Report {
         case.cpu_seconds = measured.cpu_seconds.into_iter().chain(case.cpu_seconds).reduce(f64::min);
     }
 
-    /// Everything is measured.
+    /// Completes the report after all measurements.
     pub(super) fn finish(&mut self, took: Duration, plot: Option<&Path>) {
         let timed = |case: &CaseReport| Timed {
             block_rows: case.block_rows,
@@ -138,7 +142,7 @@ impl Report {
         self.seconds = took.as_secs_f64();
     }
 
-    /// Which height would be chosen, why, and how to act on it.
+    /// The recommended height, the reason, and the command that applies it.
     fn advice(&self) -> Option<String> {
         let (rows, excess) = (self.chosen_block_rows?, self.chosen_excess?);
         let tolerance = 100.0 * choice::TOLERANCE;
@@ -146,7 +150,7 @@ impl Report {
             format!("the smallest within {tolerance:.0} % of the fastest pass")
         } else {
             format!(
-                "up to {:.0} % slower than the fastest pass of a setting, but no height is within {tolerance:.0} % in all",
+                "up to {:.0} % slower than the fastest pass of a setting; no height is within {tolerance:.0} % in all settings",
                 100.0 * excess
             )
         };
@@ -189,7 +193,7 @@ impl CaseReport {
         }
     }
 
-    /// The part of a pass in which its only thread ran or waited for the disk.
+    /// The fraction of a pass in which its only thread ran or waited for the disk.
     fn processor_share(&self) -> Option<f64> {
         let running = self.cpu_seconds? + self.waiting_seconds?;
         (self.threads_used == Some(1)).then_some(running / self.best_seconds?)
@@ -265,12 +269,12 @@ impl fmt::Display for Report {
             let percent = 100.0 * share;
             writeln!(
                 f,
-                "a single thread got {percent:.0} % of a processor: other work runs here, and the choice may be an accident"
+                "a single thread got only {percent:.0} % of a processor: other work runs here, and may have changed the choice"
             )?;
         }
         write!(
             f,
-            "results may differ in the last bits between block heights, since sums are rounded once a block: that is why the \
+            "results may differ in the last bits between block heights, because sums are rounded once per block; therefore the \
              height is part of the store"
         )
     }
@@ -282,7 +286,7 @@ fn three_digits(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// The middle of `values`, or the mean of the two in the middle.
+/// The median of `values`: the middle one, or the mean of the two in the middle.
 fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! `partwise convert`: a file becomes a block store; a store becomes one with blocks of another height.
+//! `partwise convert`: makes a block store from a file, or from a store with another block height.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -9,25 +9,28 @@ use partwise::storage::reblock;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::info::store::StoreReport;
 use crate::input::{self, Input, Select};
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::store_report::StoreReport;
 use crate::wording::duration;
 use crate::{machine, output, print};
 
-/// Convert a file into a block store, which fits read faster and any number of times
+/// Convert a file into a block store, which fits read faster
 ///
-/// A store is a folder NAME.pw, written once. Counts take about one byte per nonzero. With --block-rows the input may be a
-/// store: its tiles are copied into blocks of that height (partwise bench measures which height is fast here).
+/// A store is a folder NAME.pw. It is written once and serves any number of fits. Counts take about
+/// one byte per nonzero.
+///
+/// With --block-rows, the input may be a store: its tiles are copied into blocks of that height.
+/// partwise bench measures which height is fast on this machine.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise convert pbmc3k.h5ad -o pbmc3k.pw\n  \
-    partwise convert processed.h5ad --raw -o counts.pw\n  \
-    partwise convert matrix.npy -o matrix.pw --memory 500M\n  \
-    partwise convert old.pw -o new.pw --block-rows 2048")]
+    partwise convert processed.h5ad --raw -o counts.pw         the values that scanpy keeps under raw\n  \
+    partwise convert matrix.npy -o matrix.pw --memory 500M     within 500 MiB of memory\n  \
+    partwise convert old.pw -o new.pw --block-rows 2048        the same data in taller blocks")]
 pub(crate) struct Options {
-    /// The file to read: .h5ad or .npy, cells x genes; or a store, to cut it anew
+    /// The file to read, cells x genes (.h5ad, .npy); or a store, with --block-rows
     #[arg(value_name = "INPUT")]
     input: PathBuf,
     /// The store to write
@@ -35,7 +38,8 @@ pub(crate) struct Options {
     output: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Rows of a block, a multiple of the tile's (256 where sparse) [default: by the number of cells]
+    /// The rows of a block, a multiple of the rows of a tile (256 for sparse data) [default: chosen
+    /// by the shape of the data]
     #[arg(long, value_name = "N")]
     block_rows: Option<usize>,
     #[command(flatten)]
@@ -63,7 +67,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
         (Input::Store(store), Some(rows)) => reblock(&store, &options.output, rows, overwrite, progress)?,
         (Input::Store(_), None) => {
             return Err(Failure::usage(format!(
-                "{}: is a store already; --block-rows N cuts it anew, anything else needs the file that it was made from",
+                "{}: already a store; --block-rows N changes its block height, everything else needs the original file",
                 options.input.display()
             )));
         }

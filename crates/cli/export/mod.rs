@@ -1,4 +1,4 @@
-//! `partwise export`: a store becomes an AnnData file again.
+//! `partwise export`: writes a store back to an AnnData file.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,7 +14,10 @@ use crate::progress::Progress;
 use crate::wording::{cells_by_genes, duration};
 use crate::{machine, output, print};
 
-/// Write a store back to an AnnData file, value for value
+/// Write a store back to an AnnData file
+///
+/// The file has the values of the store, exactly, and its names of cells and genes. Converting it
+/// gives a store with the same data.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  partwise export pbmc3k.pw -o pbmc3k.again.h5ad")]
 pub(crate) struct Options {

@@ -19,11 +19,11 @@ use partwise::storage::{Layout, Store};
 
 use crate::failure::{Code, Failure};
 use crate::input::{self, Input, Select};
-use crate::launch::{self, Job};
+use crate::launch::{self, World};
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::settings::{Settings, word};
-use crate::{allocator, foresee, machine, output, print, watchdog};
+use crate::{allocator, foresee, machine, mapping, output, print, watchdog};
 use keep::Keep;
 use places::Places;
 use report::Report;
@@ -67,7 +67,7 @@ pub(crate) struct Options {
     pub(crate) common: Common,
 }
 
-pub(crate) fn run(options: &Options, job: &Job, progress: &Progress) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options, job: &World, progress: &Progress) -> Result<(), Failure> {
     if let Some(patience) = watchdog::patience(options.watchdog, job.is_alone()) {
         let watching = progress.signs().watch(patience, move || launch::idle(patience));
         watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options, job: &Job, progress: &Progress) -> Result<(
     })
 }
 
-fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Failure> {
+fn factorize(options: &Options, job: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
     let (common, settings) = (&options.common, &options.settings);
     let checkpoint = options.keep.checkpoint(common.force);
@@ -87,7 +87,7 @@ fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Fa
     let places = job.agree(places)?;
     // Process 0 alone writes it.
     let trace = options.trace.as_deref().filter(|_| job.leads());
-    let resources = common.machine_among(job.share());
+    let resources = common.machine_among(job.quota());
     let open = || {
         input::check(&options.input)?;
         places.check(&options.input, trace, checkpoint.as_ref(), common.force)?;
@@ -109,7 +109,7 @@ fn factorize(options: &Options, job: &Job, progress: &Progress) -> Result<(), Fa
     let prepare = |store: &mut Store| {
         let plan = config.plan(&shape, &resources.with_resident(machine::resident()))?;
         if plan.map_store {
-            map(store)?;
+            mapping::map(store)?;
         }
         Ok((plan, Watch::new(progress, trace, options.keep.resume)?))
     };
@@ -154,7 +154,7 @@ fn stored(
     places: &Places,
     resources: &Machine,
     force: bool,
-    job: &Job,
+    job: &World,
     progress: &Progress,
 ) -> Result<Stored, Failure> {
     match input {
@@ -209,13 +209,4 @@ fn say_what_was_given_up(plan: &Plan, blocks: usize, progress: &Progress) {
     if plan.threads < useful {
         progress.note(&format!("{} of {useful} threads fit into the memory; more --memory is faster", plan.threads));
     }
-}
-
-/// Maps the blocks of `store` into memory.
-#[expect(unsafe_code, reason = "a map of files that somebody else could change; argued below")]
-pub(crate) fn map(store: &mut Store) -> Result<(), Failure> {
-    // SAFETY: the files of a finished store are never modified or truncated by this program: conversions write into a
-    // folder of another name and rename it, which leaves the mapped files alive. A user who truncates a block file
-    // during the fit ends the process by a signal; nothing is left behind, since the result is renamed into place last.
-    unsafe { store.map() }.map_err(Failure::from)
 }

@@ -1,4 +1,4 @@
-//! What is inside a file that could be an input, as far as that is known without reading its values.
+//! The report on an input file, from its header alone.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::wording::{cells_by_genes, thousands};
 
-/// The keys of `info --json` on an input file.
+/// The keys of `info --json` for an input file.
 #[derive(Serialize)]
 pub(super) struct FileReport {
     path: String,
@@ -15,7 +15,7 @@ pub(super) struct FileReport {
     cells: usize,
     genes: usize,
     layout: &'static str,
-    /// Stored entries, zeros and duplicates among them included.
+    /// Stored entries, including explicit zeros and duplicates.
     entries: u64,
     bytes: u64,
 }
@@ -44,6 +44,6 @@ impl fmt::Display for FileReport {
         let FileReport { path, dataset, layout, .. } = self;
         let shape = cells_by_genes(self.cells, self.genes);
         writeln!(f, "{path}: {shape} in \"{dataset}\", {layout}, {} stored entries", thousands(self.entries))?;
-        write!(f, "not converted yet: `partwise convert` or `partwise fit` reads it")
+        write!(f, "not converted yet: partwise convert or partwise fit can read it")
     }
 }

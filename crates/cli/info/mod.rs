@@ -1,8 +1,7 @@
-//! `partwise info`: what is inside a store, a result, or a file that could be an input.
+//! `partwise info`: reports the contents of a store, a result or an input file.
 
 mod file;
 mod result;
-pub(crate) mod store;
 
 use std::path::PathBuf;
 
@@ -12,18 +11,21 @@ use crate::failure::Failure;
 use crate::input::{Input, Select};
 use crate::options::Common;
 use crate::print;
+use crate::store_report::StoreReport;
 use file::FileReport;
 use result::ResultReport;
-use store::StoreReport;
 
-/// Say what is inside a store, a result or an input
+/// Show the contents of a store, a result or an input file
+///
+/// For a store: shape, values, size and blocks. For a result: shape, error and settings. For
+/// another file: shape and number of entries, without reading the values.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise info pbmc3k.pw\n  \
     partwise info pbmc3k.nmf.h5ad\n  \
     partwise info processed.h5ad --raw --json")]
 pub(crate) struct Options {
-    /// A store, a result of `fit`, or a file that could be an input
+    /// A store (NAME.pw), a result of fit, or an input file
     #[arg(value_name = "PATH")]
     path: PathBuf,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What is inside a result of `fit`.
+//! The report on a result of `fit`.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::failure::Failure;
 use crate::wording::{cells_by_genes, relative_error};
 
-/// The keys of `info --json` on a result: its shape and everything under `uns["nmf"]`.
+/// The keys of `info --json` for a result: its shape, and everything under `uns["nmf"]`.
 #[derive(serde::Serialize)]
 #[serde(transparent)]
 pub(super) struct ResultReport {
@@ -17,7 +17,7 @@ pub(super) struct ResultReport {
 }
 
 impl ResultReport {
-    /// Reads the result at `path`; `None` where there is none: whatever else is there is not for this report to judge.
+    /// Reads the result at `path`; `None` if the file is not a result.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, Failure> {
         let (Ok(story), Ok(factors)) = (read_uns(path, "nmf"), read_factors(path)) else { return Ok(None) };
         let mut members = match json(&story) {
@@ -46,7 +46,7 @@ impl fmt::Display for ResultReport {
         let error =
             self.members.get("relative_error").and_then(Json::as_f64).map_or_else(|| "?".into(), relative_error);
         writeln!(f, "{}: a factorization of {shape}, k = {}", self.text("path"), self.count("k"))?;
-        writeln!(f, "relative error {error} after {} reads of the data ({})", self.count("passes"), self.text("stop"))?;
+        writeln!(f, "relative error {error} after {} passes ({})", self.count("passes"), self.text("stop"))?;
         let (solver, scale, init, seed) =
             (self.text("solver"), self.text("scale"), self.text("init"), self.text("seed"));
         writeln!(f, "settings  solver {solver}, scale {scale}, start {init}, seed {seed}")?;

@@ -1,4 +1,4 @@
-//! What has to be the same in all processes, made sure of before they work.
+//! Checks, before any work, that all processes run the same program on the same data.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,22 +6,24 @@ use std::io::{self, Read};
 use partwise::driver::comm::broadcast;
 use partwise::storage::{Layout, Store};
 
-use super::Job;
+use super::World;
 use crate::failure::{Code, Failure};
 use crate::machine;
-use crate::options::Verb;
 
-impl Job {
-    /// Refuses what several processes cannot do together.
-    pub(crate) fn allows(&self, verb: Verb) -> Result<Verb, Failure> {
-        match verb {
-            Verb::Fit(_) => Ok(verb),
-            verb if self.is_alone() => Ok(verb),
-            _ => Err(Failure::usage("several processes work together on a fit only; run this without mpirun or srun")),
+impl World {
+    /// Refuses to run as one of several processes.
+    ///
+    /// # Errors
+    ///
+    /// When there are several.
+    pub(crate) fn require_alone(&self) -> Result<(), Failure> {
+        if self.is_alone() {
+            return Ok(());
         }
+        Err(Failure::usage("only fit works with several processes; run this verb without mpirun or srun"))
     }
 
-    /// Refuses processes that were started in different ways: other versions of the program, or other arguments.
+    /// Refuses processes that have different arguments or different builds of the program.
     pub(super) fn check_program(&self) -> Result<(), Failure> {
         let arguments = format!("{:?}", std::env::args_os().skip(1).collect::<Vec<_>>());
         self.same("arguments", &arguments, Code::Usage)?;
@@ -31,8 +33,8 @@ impl Job {
         self.same("builds of partwise", &format!("{}, checksum {program:08x}", env!("CARGO_PKG_VERSION")), Code::Usage)
     }
 
-    /// Refuses stores that do not hold the same data, and for dense data, whose products differ in the last bit from CPU to CPU,
-    /// nodes with other CPUs; and more processes than have something to do.
+    /// Refuses three things: stores with different data; for dense data, different kinds of CPU,
+    /// because their products differ in the last bit; and more processes than there are blocks.
     pub(crate) fn check_store(&self, store: &Store) -> Result<(), Failure> {
         if self.is_alone() {
             return Ok(());
@@ -40,19 +42,20 @@ impl Job {
         let path = store.path().display();
         self.same(&format!("data in {path}"), &format!("fingerprint {}", store.fingerprint()), Code::BadData)?;
         if store.layout() == Layout::Dense {
-            self.same("kinds of CPU, on which dense data give other bits", &machine::cpu_in_full(), Code::Usage)?;
+            self.same("kinds of CPU, which give different bits for dense data", &machine::cpu_in_full(), Code::Usage)?;
         }
         let (size, most) = (self.comm().size(), store.blocks());
         let refusal = || {
             Failure::usage(format!(
-                "{path} has {most} row blocks, so {size} processes are too many: start {most} at most, or convert it with fewer \
-                 --block-rows"
+                "{path}: {size} processes are too many for its {most} row blocks; start at most {most} processes, or convert the \
+                 data with smaller blocks (--block-rows)"
             ))
         };
         self.agree(if size > most { Err(refusal()) } else { Ok(()) })
     }
 
-    /// Refuses when `mine` is not what process 0 has; `what` names such things, in the plural.
+    /// Refuses if `mine` differs from the value of process 0; `what` is the plural name of such
+    /// values.
     fn same(&self, what: &str, mine: &str, code: Code) -> Result<(), Failure> {
         let first = broadcast(self.comm(), mine.as_bytes()).map_err(Failure::lost)?;
         let first = String::from_utf8_lossy(&first);

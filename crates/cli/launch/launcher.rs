@@ -1,7 +1,8 @@
-//! Who has started this process: a user, or a launcher that has started several.
+//! Detects whether an MPI launcher has started this process together with others.
 
-/// What a launcher leaves in the environment: its name, and the variables of how many processes there are and which of them
-/// this is. The first whose variable is set decides: a launcher inside a job of another one is what has started the process.
+/// The launchers: the name of the command, and its environment variables for the number of
+/// processes and for the rank of this one. The first launcher whose variables are set has started
+/// the process; a launcher that runs inside the job of another one comes before it.
 const LAUNCHERS: [(&str, &str, &str); 3] = [
     (OPEN_MPI, "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("mpiexec", "PMI_SIZE", "PMI_RANK"),
@@ -15,14 +16,14 @@ const SLURM: &str = "srun";
 pub(crate) struct Launcher {
     /// The command.
     pub(super) name: &'static str,
-    /// How many processes it has started.
+    /// The number of processes that it has started.
     pub(super) size: usize,
-    /// Which of them this is.
+    /// The rank of this process.
     pub(super) rank: usize,
 }
 
 impl Launcher {
-    /// The launcher of this process, if it has started others as well.
+    /// The launcher of this process, if it has started at least two.
     pub(crate) fn found() -> Option<Self> {
         Self::of(|name| std::env::var(name).ok())
     }
@@ -36,21 +37,21 @@ impl Launcher {
         (size > 1).then_some(Launcher { name, size, rank })
     }
 
-    /// Whether this process speaks for all of them, where MPI cannot tell yet.
+    /// Whether this process prints for all of them, before MPI has started.
     pub(crate) fn is_first(&self) -> bool {
         self.rank == 0
     }
 
-    /// Whether it ties a process to one core unless told otherwise.
+    /// Whether it binds a process to one core by default.
     pub(super) fn binds_to_one_core(&self) -> bool {
         self.name == OPEN_MPI
     }
 
-    /// What to try where MPI does not see the others.
+    /// The remedy if MPI does not see the other processes.
     pub(super) fn remedy(&self) -> &'static str {
         match self.name {
-            SLURM => "start it with srun --mpi=pmix (srun --mpi=list shows what there is), or with mpirun",
-            _ => "start it with the mpirun of the MPI that this partwise was built with (scripts/install-mpi)",
+            SLURM => "start it with srun --mpi=pmix (srun --mpi=list shows the choices), or with mpirun",
+            _ => "start it with the mpirun of the MPI library that partwise was built with (scripts/install-mpi)",
         }
     }
 }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_several_processes_are_a_job() {
+    fn only_several_processes_are_a_world() {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[("OMPI_COMM_WORLD_SIZE", "1"), ("OMPI_COMM_WORLD_RANK", "0")]), None);
         let slurm = of(&[("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "2")]);

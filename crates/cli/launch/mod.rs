@@ -1,22 +1,24 @@
-//! Several processes of the program working as one: how they come together, agree, and end.
+//! Several processes of the program that work as one: how they start, agree and end.
 //!
 //! | file        | question                                                        |
 //! |-------------|-----------------------------------------------------------------|
-//! | `launcher`  | has a launcher started others beside this process?              |
-//! | `processes` | what is needed of MPI, and what is there in a program without?  |
-//! | `handshake` | what has to be the same in all processes?                       |
-//! | `share`     | what may one process take of a node that it is on with others?  |
+//! | `launcher`  | has an MPI launcher started this process together with others?  |
+//! | `processes` | which functions of MPI are used, and what replaces them?        |
+//! | `handshake` | which things must be the same in all processes?                 |
+//! | `emergency` | how does a panic or a watchdog end all processes?               |
+//! | `quota`     | what part of a node may one of its processes take?              |
 //!
-//! A failure that all know of ends in all of them, and one says it. A failure that one process has for itself, while the others may
-//! be anywhere, is said by that one, which then ends the others.
+//! If all processes know of a failure, all end and one prints the line. If only one process knows
+//! of it, that process prints the line and ends the others, wherever they are.
 
+mod emergency;
 mod handshake;
 mod launcher;
 mod processes;
-mod share;
+mod quota;
 
 use std::process::ExitCode;
-use std::sync::{OnceLock, mpsc};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -27,43 +29,48 @@ use crate::interrupt::Interrupt;
 use crate::machine;
 use processes::{Processes, exit_now};
 
+pub(crate) use emergency::{defect, idle, report_panics};
 pub(crate) use launcher::Launcher;
-pub(crate) use share::Share;
+pub(crate) use quota::Quota;
 
-/// Between the processes that may find the same thing at once: as long as it takes the first to speak and to end the others.
+/// Several processes may meet the same failure at once, so they print in turns. One turn is long
+/// enough for the first to print its line and to end the others.
 const TURN: Duration = Duration::from_secs(1);
 const MOST_TURNS: u32 = 7;
-/// By then every process that has something to say has said it.
-pub(crate) const ALL_TURNS: Duration = Duration::from_secs((MOST_TURNS as u64 + 1) * TURN.as_secs());
-/// How long a line may take to be written.
-const SPEAKING: Duration = Duration::from_millis(500);
+/// The time after which every process has had its turn.
+const ALL_TURNS: Duration = Duration::from_secs((MOST_TURNS as u64 + 1) * TURN.as_secs());
 
-/// For the panic hook and the watchdogs, which nothing can be handed to.
-static JOB: OnceLock<Job> = OnceLock::new();
+/// The processes of this run, for the panic hook and the watchdogs, which take no arguments.
+static WORLD: OnceLock<World> = OnceLock::new();
 
 /// The processes of this run.
 #[derive(Debug)]
-pub(crate) struct Job {
-    /// Where there are several.
+pub(crate) struct World {
+    /// `None` if this process is alone.
     processes: Option<Processes>,
     interrupt: Interrupt,
-    share: Share,
-    /// What to say about how the processes lie on the node, if anything.
+    quota: Quota,
+    /// A note on the placement of the processes, if the placement is poor.
     remark: Option<String>,
 }
 
-impl Job {
-    /// Of the one process that there is.
-    pub(crate) fn alone() -> &'static Job {
-        JOB.get_or_init(|| Job { processes: None, interrupt: Interrupt::default(), share: Share::WHOLE, remark: None })
+impl World {
+    /// A world of one process.
+    pub(crate) fn alone() -> &'static World {
+        WORLD.get_or_init(|| World {
+            processes: None,
+            interrupt: Interrupt::default(),
+            quota: Quota::WHOLE,
+            remark: None,
+        })
     }
 
-    /// Of those that `launcher` has started. Signals that reach one reach all; when none has been heard for `patience`, or MPI hangs,
-    /// this one ends them all.
+    /// The processes that `launcher` has started. A signal that reaches one of them reaches all. If
+    /// some process does not answer for `patience`, or MPI hangs, this process ends them all.
     ///
     /// # Errors
     ///
-    /// When the processes do not come together. The failure has been said then, by one of them.
+    /// When the processes do not start together. One of them has printed the failure.
     #[cfg_attr(
         not(feature = "mpi"),
         expect(unreachable_code, unused_assignments, reason = "without MPI there are never several")
@@ -72,9 +79,10 @@ impl Job {
         launcher: Launcher,
         interrupt: &Interrupt,
         patience: Option<Duration>,
-    ) -> Result<&'static Job, ExitCode> {
+    ) -> Result<&'static World, ExitCode> {
         let refuse = |message: &str| {
-            // Whoever ends first may have the launcher end the others.
+            // Some launchers kill the other processes as soon as one ends, so the one that prints
+            // must end first.
             if launcher.is_first() {
                 say(message);
             } else {
@@ -83,45 +91,45 @@ impl Job {
             exit_now(Code::Unavailable as i32)
         };
         let (name, size) = (launcher.name, launcher.size);
-        let lost = move || lost(patience.unwrap_or_default());
+        let lost = move || emergency::lost(patience.unwrap_or_default());
         let processes = match processes::start(interrupt, patience, lost) {
             Ok(processes) => processes,
-            Err(message) => refuse(&format!("{name} has started {size} processes, but {message}")),
+            Err(message) => refuse(&format!("{name} started {size} processes, but {message}")),
         };
         if processes.size() != size {
             refuse(&format!(
-                "{name} has started {size} processes, but MPI sees {}; {}",
+                "{name} started {size} processes, but MPI sees {}; {}",
                 processes.size(),
                 launcher.remedy()
             ));
         }
-        interrupt.bear_with_term();
+        interrupt.ignore_more_terms();
         let interrupt = interrupt.clone();
-        let mut job = Job { processes: Some(processes), interrupt, share: Share::WHOLE, remark: None };
-        let divided = job.divide(launcher);
-        let job = JOB.get_or_init(|| job);
-        let ready = divided.and_then(|()| job.check_program());
-        ready.map(|()| job).map_err(|failure| job.end(Err(failure)))
+        let mut world = World { processes: Some(processes), interrupt, quota: Quota::WHOLE, remark: None };
+        let divided = world.divide(launcher);
+        let world = WORLD.get_or_init(|| world);
+        let ready = divided.and_then(|()| world.check_program());
+        ready.map(|()| world).map_err(|failure| world.end(Err(failure)))
     }
 
-    /// Finds out what this process may take of its node.
+    /// Determines the quota of this process.
     fn divide(&mut self, launcher: Launcher) -> Result<(), Failure> {
         let Some(processes) = &self.processes else { return Ok(()) };
-        let cores = share::cores(self.comm(), processes.node(), &machine::cpus_allowed()).map_err(Failure::lost)?;
-        self.share = Share { processes: processes.node_size(), cores: Some(cores) };
+        let cores = quota::cores(self.comm(), processes.node(), &machine::cpus_allowed()).map_err(Failure::lost)?;
+        self.quota = Quota { processes: processes.node_size(), cores: Some(cores) };
         let (here, all) = (processes.node_size(), machine::cpus_of_node());
         if launcher.binds_to_one_core() && 2 * cores * here <= all {
             let each = all / here;
             self.remark = Some(format!(
-                "each process may use {cores} of the {all} cores of its node: {} binds so unless told otherwise; for all of \
-                 them: --map-by ppr:{here}:node:pe={each}, or --bind-to none",
+                "each process may use {cores} of the {all} cores of its node, which is the default of {}; to use all cores, start \
+                 it with --map-by ppr:{here}:node:pe={each}, or with --bind-to none",
                 launcher.name
             ));
         }
         Ok(())
     }
 
-    /// What processes say to each other.
+    /// The sums over all processes.
     pub(crate) fn comm(&self) -> &dyn Comm {
         match &self.processes {
             Some(processes) => processes,
@@ -134,48 +142,50 @@ impl Job {
         self.processes.is_none()
     }
 
-    /// Whether this is the process that speaks for all.
+    /// Whether this process prints and writes for all.
     pub(crate) fn leads(&self) -> bool {
         self.comm().rank() == 0
     }
 
-    /// What this process may take of its node.
-    pub(crate) fn share(&self) -> Share {
-        self.share
+    /// The part of its node that this process may take.
+    pub(crate) fn quota(&self) -> Quota {
+        self.quota
     }
 
-    /// What the user should know about how the processes lie on their nodes.
+    /// A note on the placement of the processes, if this process prints for all.
     pub(crate) fn remark(&self) -> Option<&str> {
         self.remark.as_deref().filter(|_| self.leads())
     }
 
-    /// The largest of what the processes have.
-    pub(crate) fn largest(&self, mine: u64) -> Result<u64, Failure> {
-        let all = gather(self.comm(), mine as i64).map_err(Failure::lost)?;
-        Ok(all.into_iter().max().map_or(mine, |most| most as u64))
+    /// The largest `own` of all processes.
+    pub(crate) fn largest(&self, own: u64) -> Result<u64, Failure> {
+        let all = gather(self.comm(), own as i64).map_err(Failure::lost)?;
+        Ok(all.into_iter().max().map_or(own, |most| most as u64))
     }
 
-    /// What this process has done, if all have; otherwise all fail alike, and the first that failed by itself says why.
+    /// Returns `own` if it is `Ok` in all processes. Otherwise all fail with the code of the first
+    /// process that failed, and that process prints the line.
     ///
     /// # Errors
     ///
     /// When this or another process has failed.
-    pub(crate) fn agree<T>(&self, mine: Result<T, Failure>) -> Result<T, Failure> {
-        let Some(processes) = &self.processes else { return mine };
-        let codes = gather(processes, mine.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
+    pub(crate) fn agree<T>(&self, own: Result<T, Failure>) -> Result<T, Failure> {
+        let Some(processes) = &self.processes else { return own };
+        let codes = gather(processes, own.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
         let codes = codes.map_err(Failure::lost)?;
-        let Some(first) = codes.iter().position(|&code| code > 0) else { return mine };
-        match mine {
-            // What all have is no node's.
+        let Some(first) = codes.iter().position(|&code| code > 0) else { return own };
+        match own {
+            // A failure of all processes is not tied to a node.
             Err(failure) if first == processes.rank() => Err(match codes.iter().all(|&code| code == codes[first]) {
                 true => failure.agreed(),
                 false => failure.at(processes.node()).agreed(),
             }),
-            _ => Err(Failure::elsewhere(Code::of_exit(codes[first] as i32).unwrap_or(Code::Defect)).agreed()),
+            _ => Err(Failure::reported(Code::of_exit(codes[first] as i32).unwrap_or(Code::Defect)).agreed()),
         }
     }
 
-    /// Ends this process, and the others, as `result` says.
+    /// Ends this process with the exit code of `result`, and the others if they do not know of the
+    /// failure.
     pub(crate) fn end(&self, result: Result<(), Failure>) -> ExitCode {
         let Some(processes) = &self.processes else {
             return result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS);
@@ -194,77 +204,23 @@ impl Job {
         }
     }
 
-    /// Waits `patience`, and until it is this process's turn to speak; whether it still is to speak then. Where another has ended all
-    /// meanwhile, the launcher says so by a TERM, long before it kills.
+    /// Waits for `patience` and then for this process's turn to print. Returns whether it still has
+    /// to print: if another process has ended all of them in the meantime, the launcher has sent
+    /// TERM, long before it kills.
     fn has_turn(&self, patience: Duration) -> bool {
-        let told = self.interrupt.terminated();
+        let terminated_before = self.interrupt.terminated();
         sleep(patience + TURN * (self.comm().rank() as u32).min(MOST_TURNS));
-        told || !self.interrupt.terminated()
+        terminated_before || !self.interrupt.terminated()
     }
 
-    /// Ends all processes because of what this one has met, which it says unless another does.
+    /// Ends all processes because of a failure of this one. Prints it unless another process does.
     fn end_all(&self, failure: Failure) -> ! {
         let code = failure.code() as i32;
         let Some(processes) = &self.processes else { exit_now(code) };
-        if self.has_turn(failure.patience()) {
+        let patience = if failure.is_elsewhere() { ALL_TURNS } else { Duration::ZERO };
+        if self.has_turn(patience) {
             failure.at(processes.node()).report();
         }
         processes.abort(code)
     }
-}
-
-/// Waits until it is this process's turn to speak, if it still is to speak then: at once where there is one.
-pub(crate) fn has_turn() -> bool {
-    JOB.get().is_none_or(|job| job.has_turn(Duration::ZERO))
-}
-
-/// The name of this node for a line about this process, where there are several.
-pub(crate) fn place() -> String {
-    let processes = JOB.get().and_then(|job| job.processes.as_ref());
-    processes.map_or_else(String::new, |processes| format!("node {}: ", processes.node()))
-}
-
-/// Ends all processes at once, from whatever thread, if there are several.
-pub(crate) fn abort_others(code: Code) {
-    if let Some(processes) = JOB.get().and_then(|job| job.processes.as_ref()) {
-        processes.abort(code as i32);
-    }
-}
-
-/// Ends this process and all others, from whatever thread.
-pub(crate) fn abort(code: Code) -> ! {
-    abort_others(code);
-    exit_now(code as i32)
-}
-
-/// There was no sign of life from all processes for `patience`.
-fn lost(patience: Duration) {
-    stuck(format!(
-        "no sign of life from all processes for {} s: one is frozen, or a node or the network is lost (--watchdog SECONDS says \
-         how long to wait)",
-        patience.as_secs()
-    ))
-}
-
-/// Nothing has moved in this process for `patience`.
-pub(crate) fn idle(patience: Duration) -> ! {
-    stuck(format!(
-        "nothing has moved for {} s: a disk that does not answer, or a machine with no time for this process (--watchdog SECONDS \
-         says how long to wait)",
-        patience.as_secs()
-    ))
-}
-
-/// Says it, when it is this process's turn, and ends all.
-fn stuck(message: String) -> ! {
-    // In a thread: a stderr that nobody reads any more must not keep the process.
-    let (said, heard) = mpsc::channel();
-    let speak = move || {
-        say(&format!("{}{message}", place()));
-        let _ = said.send(());
-    };
-    if has_turn() && std::thread::Builder::new().spawn(speak).is_ok() {
-        let _ = heard.recv_timeout(SPEAKING);
-    }
-    abort(Code::Stuck)
 }

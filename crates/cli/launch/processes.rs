@@ -1,4 +1,5 @@
-//! What is needed of MPI; in a program without it, the same of nothing.
+//! The processes of MPI; in a program built without MPI, a type with the same functions and no
+//! values.
 
 #[cfg(feature = "mpi")]
 pub(super) use with::{Processes, exit_now, start};
@@ -16,7 +17,7 @@ mod with {
     pub(in super::super) use partwise_mpi::exit_now;
     pub(in super::super) type Processes = Mpi;
 
-    /// Starts MPI; `lost` is called when there was no sign of life for `patience`.
+    /// Starts MPI. Calls `lost` if some process does not answer for `patience`.
     pub(in super::super) fn start(
         interrupt: &Interrupt,
         patience: Option<Duration>,
@@ -37,7 +38,7 @@ mod without {
 
     use crate::interrupt::Interrupt;
 
-    /// There are none.
+    /// No processes: this type has no values.
     #[derive(Debug)]
     pub(in super::super) enum Processes {}
 
@@ -78,7 +79,7 @@ mod without {
         _patience: Option<Duration>,
         _lost: impl FnOnce() + Send + 'static,
     ) -> Result<Processes, String> {
-        Err("this partwise was built without MPI; build it with: scripts/install-mpi, or cargo build --release --locked \
+        Err("this partwise was built without MPI; build it with scripts/install-mpi, or with cargo build --release --locked \
              --features mpi"
             .into())
     }

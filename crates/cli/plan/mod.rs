@@ -1,9 +1,9 @@
-//! `partwise plan`: what a fit would take, before it starts.
+//! `partwise plan`: forecasts the time and memory of a fit.
 //!
-//! | file      | question                                  |
-//! |-----------|-------------------------------------------|
-//! | `network` | what is a network called?                 |
-//! | `scaling` | what do many nodes bring, and how far?     |
+//! | file      | question                                      |
+//! |-----------|-----------------------------------------------|
+//! | `network` | how does the user describe a network?         |
+//! | `scaling` | how much faster is a fit on many nodes?       |
 
 mod network;
 mod scaling;
@@ -31,16 +31,19 @@ use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, duration, layout, thousands};
 use crate::{machine, print};
 
-/// Say what a fit would take before it starts: blocks, threads, time and bytes of a pass, peak memory
+/// Forecast the time and memory of a fit, without running it
 ///
-/// A few tiles are read and computed on; nothing is written. Where the memory does not suffice, exit code 2 and the smallest that would do.
+/// Reports blocks, threads, the time and bytes of a pass, and the peak memory. The program reads a
+/// few tiles and computes on them; it writes nothing. If the memory is insufficient, it exits with
+/// code 2 and reports the minimum.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise plan atlas.pw -k 50 --memory 4G\n  \
     partwise plan pbmc3k.h5ad -k 10 --threads 8 --json\n  \
-    partwise plan atlas.pw -k 50 --nodes 16 --network 100Gb --disk 2G    on many nodes")]
+    partwise plan atlas.pw -k 50 --nodes 16 --network 100Gb --disk 2G    also on up to 16 nodes")]
 pub(crate) struct Options {
-    /// A store (NAME.pw) or a file (.h5ad, .npy); a few of its rows tell what its store will be like
+    /// A store (NAME.pw) or a file (.h5ad, .npy); for a file, a few of its rows give an estimate of
+    /// its store
     #[arg(value_name = "INPUT")]
     input: PathBuf,
     #[command(flatten)]
@@ -67,25 +70,25 @@ struct Report {
     threads_wanted: usize,
     segment_bytes: u64,
     bytes_per_pass: u64,
-    /// Of these, what is read anew in each pass after the first.
+    /// The part of these bytes that every pass after the first reads again.
     read_bytes_per_pass: u64,
-    /// The larger of folding and reading, and the update of H.
+    /// The larger of folding and reading, plus the update of H.
     pass_seconds: f64,
     folding_seconds: f64,
     reading_seconds: f64,
     update_seconds: f64,
     store_mapped: bool,
-    /// Of the blocks, what stays in memory from the first pass on.
+    /// The bytes of blocks that stay in memory from the first pass on.
     pinned_bytes: u64,
     usages_in_memory: bool,
     usages_bytes: u64,
-    /// Of the conversion, where there has to be one.
+    /// The peak of the conversion, if the input has to be converted.
     converting_peak_bytes: Option<u64>,
     fitting_peak_bytes: u64,
-    /// The larger of the two: the most that `fit` of this input takes.
+    /// The larger of the two: the peak of `fit` on this input.
     peak_bytes: u64,
     memory_bytes: u64,
-    /// Whether the sizes of the data are estimates, since they are not converted yet.
+    /// Whether the sizes are estimates, because the data are not converted yet.
     estimated: bool,
     #[serde(flatten)]
     scaling: Option<Scaling>,
@@ -124,7 +127,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             let shape = DataShape::from(&excerpt);
             let plan = config.plan(&shape, &machine.with_conversion(opened))?;
             let time = Probe::of_excerpt(excerpt, &plan)?.pass_time(&plan, &shape)?;
-            // Nodes find a store.
+            // On many nodes the data are a store already.
             let scaling = scaling(&shape, &machine, &plan, time, &blocks_foreseen(&shape))?;
             Report { scaling, ..Report::new(&shape, &plan, time, Some(converting)) }
         }
@@ -186,7 +189,7 @@ impl fmt::Display for Report {
         writeln!(f, "W        {} {place}", ByteSize(self.usages_bytes))?;
         write!(f, "memory   {about}{} of {}", ByteSize(self.peak_bytes), ByteSize(self.memory_bytes))?;
         if let Some(converting) = self.converting_peak_bytes {
-            write!(f, " ({} while it is converted)", ByteSize(converting))?;
+            write!(f, " ({} during the conversion)", ByteSize(converting))?;
         }
         match &self.scaling {
             Some(scaling) => write!(f, "\n{scaling}"),

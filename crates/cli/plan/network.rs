@@ -1,18 +1,19 @@
-//! Networks as people name them.
+//! The names of networks that the user can type.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Bandwidth and latency of what connects the nodes.
+/// The bandwidth and latency of the network between nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Link {
-    /// Bits a second, each way.
+    /// Bits per second, in each direction.
     pub(super) bits: f64,
     /// Seconds for a short message.
     pub(super) latency: f64,
 }
 
-/// Gigabits a second, seconds. Below 100 Gb the latency is that of TCP on Ethernet, from there on that of RDMA.
+/// Gigabits per second and latency in seconds: of TCP on Ethernet below 100 Gb, of RDMA from 100 Gb
+/// on.
 const NAMED: [(f64, f64); 5] = [(1.0, 50e-6), (10.0, 30e-6), (25.0, 20e-6), (100.0, 2e-6), (200.0, 2e-6)];
 
 const BANDWIDTHS: [(&str, f64); 2] = [("Gb", 1e9), ("Mb", 1e6)];
@@ -25,8 +26,8 @@ impl FromStr for Link {
     fn from_str(typed: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "\"{typed}\" is no network; write 1Gb, 10Gb, 25Gb, 100Gb or 200Gb (gigabits a second), or bandwidth and \
-                 latency, such as 40Gb,5us or 100Mb,0.2ms"
+                "\"{typed}\" is not a network; write 1Gb, 10Gb, 25Gb, 100Gb or 200Gb (gigabits per second), or a bandwidth and \
+                 a latency, such as 40Gb,5us or 100Mb,0.2ms"
             )
         };
         let (bandwidth, latency) = match typed.split_once(',') {
@@ -34,7 +35,7 @@ impl FromStr for Link {
             None => (typed, None),
         };
         if bandwidth.contains('B') {
-            return Err(format!("\"{bandwidth}\" are bytes; networks go by bits, eight times as many, such as 100Gb"));
+            return Err(format!("\"{bandwidth}\" is in bytes; write bits (8 per byte), such as 100Gb"));
         }
         let bits = quantity(bandwidth, &BANDWIDTHS).filter(|&bits| bits > 0.0).ok_or_else(wrong)?;
         let latency = match latency {
@@ -45,7 +46,7 @@ impl FromStr for Link {
     }
 }
 
-/// A number and one of the units; `None` for anything else.
+/// The value of a number with one of the units; `None` for anything else.
 fn quantity(typed: &str, units: &[(&str, f64)]) -> Option<f64> {
     let typed = typed.trim().to_ascii_lowercase();
     let (number, size) = units
@@ -60,7 +61,7 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: f64, units: &[(&str, f64)]| {
             let (unit, size) = units.iter().find(|(_, size)| value >= *size).unwrap_or(&units[units.len() - 1]);
-            // Four digits are more than anybody knows of a network.
+            // No network is known to more than four digits.
             format!("{} {unit}", (value / size * 1e4).round() / 1e4)
         };
         let times: Vec<_> = TIMES.iter().rev().copied().collect();
@@ -91,25 +92,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_says_how_one_looks() {
+    fn anything_else_is_refused_with_an_example() {
         for typed in
             ["", "fast", "Gb", "10", "10Gb/s", "40Gb", "0Gb", "-1Gb,1us", "10Gb,", "10Gb,5", "infGb,1us", "1Gb,nanus"]
         {
             let said = typed.parse::<Link>().expect_err(typed);
-            assert!(said.contains("is no network") && said.contains("40Gb,5us"), "{typed}: {said}");
+            assert!(said.contains("is not a network") && said.contains("40Gb,5us"), "{typed}: {said}");
         }
     }
 
     #[test]
-    fn bytes_are_not_taken_for_bits() {
+    fn bytes_are_refused() {
         for typed in ["100GB", "10GB/s", "10GB,5us", "100MB,1ms"] {
             let said = typed.parse::<Link>().expect_err(typed);
-            assert!(said.contains("are bytes") && said.contains("100Gb"), "{typed}: {said}");
+            assert!(said.contains("is in bytes") && said.contains("100Gb"), "{typed}: {said}");
         }
     }
 
     #[test]
-    fn links_are_shown_as_they_are_typed() {
+    fn links_are_shown_with_bandwidth_and_latency() {
         for (typed, shown) in [
             ("10Gb", "10 Gb/s each way, 30 us"),
             ("2.5Gb,0.1ms", "2.5 Gb/s each way, 100 us"),

@@ -1,4 +1,4 @@
-//! `plan --nodes`: what many nodes bring, as a table and as JSON.
+//! `plan --nodes`: the speed of a fit on many nodes, as a table and as JSON.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -13,40 +13,43 @@ use crate::failure::Failure;
 use crate::size::ByteSize;
 use crate::wording::{duration, thousands};
 
-/// Nodes that can be asked for: more than any machine has, and a table of them is made at once.
+/// The limit of `--nodes`: more nodes than any cluster has, and few enough for a table in memory.
 const MOST_NODES: usize = 1 << 16;
 
-/// What the nodes of a cluster are like.
+/// The options that describe a cluster.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Many nodes")]
 pub(super) struct ClusterOptions {
-    /// Foresee passes on 1, 2, 4, … up to N nodes, one process with --threads and --memory on each, and where more of them stop
-    /// helping. Folding is as fast as measured here, so ask on a node of the kind that will work
+    /// Forecast passes on 1, 2, 4, … up to N nodes, and the number of nodes beyond which more of
+    /// them hardly help. Each node runs one process with --threads and --memory. The forecast takes
+    /// the speed of this machine, so run it on a node of the cluster
     #[arg(long, value_name = "N", value_parser = nodes)]
     nodes: Option<NonZeroUsize>,
-    /// What connects them: 1Gb (50 us), 10Gb (30 us), 25Gb (20 us; all three TCP on Ethernet), 100Gb or 200Gb (2 us; RDMA), or
-    /// bandwidth and latency, such as 40Gb,5us [default: 10Gb]
+    /// The network between the nodes: 1Gb, 10Gb or 25Gb (TCP on Ethernet; latency 50, 30 or 20 us),
+    /// 100Gb or 200Gb (RDMA; 2 us), or a bandwidth and a latency, such as 40Gb,5us [default: 10Gb]
     #[arg(long, value_name = "NAME", requires = "nodes")]
     network: Option<Link>,
-    /// Bytes a second that a node reads from its own disk (2G = 2·2³⁰) [default: as many as were read here]
+    /// The bytes per second that each node reads from its own disk, such as 2G (2·2³⁰) [default: as
+    /// measured here]
     #[arg(long, value_name = "RATE", requires = "nodes", value_parser = rate)]
     disk: Option<ByteSize>,
-    /// Bytes a second that a file system shared by all nodes gives to them together [default: each has a disk of its own]
+    /// The bytes per second that all nodes together read from a shared file system [default: each
+    /// node has its own disk]
     #[arg(long, value_name = "RATE", requires = "nodes", value_parser = rate)]
     shared_disk: Option<ByteSize>,
 }
 
 fn nodes(typed: &str) -> Result<NonZeroUsize, String> {
     let number = typed.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST_NODES);
-    number.ok_or_else(|| format!("the number of nodes is from 1 to {MOST_NODES}"))
+    number.ok_or_else(|| format!("the number of nodes is between 1 and {MOST_NODES}"))
 }
 
 fn rate(typed: &str) -> Result<ByteSize, String> {
     let size: ByteSize = typed.parse()?;
-    if size.0 > 0 { Ok(size) } else { Err("a disk reads more than nothing".into()) }
+    if size.0 > 0 { Ok(size) } else { Err("the rate of a disk is larger than 0".into()) }
 }
 
-/// What was asked for, and the network with the cost of adding on this machine.
+/// The cluster that the user asked for, with the speed of additions on this machine.
 #[derive(Debug)]
 pub(super) struct Asked {
     nodes: usize,
@@ -55,7 +58,8 @@ pub(super) struct Asked {
 }
 
 impl ClusterOptions {
-    /// `None` where nobody asked for nodes. Measures how fast this machine adds, which takes some milliseconds.
+    /// The cluster; `None` without `--nodes`. Measures the speed of additions on this machine,
+    /// which takes some milliseconds.
     pub(super) fn asked(&self) -> Option<Asked> {
         let nodes = self.nodes?.get();
         let link = self.network.unwrap_or_else(|| "10Gb".parse().expect("a name of the table"));
@@ -70,20 +74,21 @@ impl ClusterOptions {
 #[derive(Serialize)]
 pub(super) struct Scaling {
     nodes: usize,
-    /// Of the network, each way, as it was named.
+    /// The bandwidth of the network in each direction, as the user named it.
     network_bits_per_second: f64,
     latency_seconds: f64,
-    /// What it takes here to add up a byte that has arrived.
+    /// The time that this machine takes to add a received byte.
     adding_seconds_per_byte: f64,
-    /// What each process gives to the sum of a pass.
+    /// The bytes that each process contributes to the sums of a pass.
     summed_bytes_per_pass: u64,
     /// Passes on 1, 2, 4, … nodes.
     scaling: Vec<Row>,
-    /// Twice as many nodes make a pass shorter by less than a factor of 1.5 …
+    /// The first number of nodes for which twice as many make a pass faster by a factor of less
+    /// than 1.5.
     stops_at_nodes: usize,
-    /// … because of this.
+    /// The reason for that limit.
     stops_by: &'static str,
-    /// Nodes beyond these have no block.
+    /// The number of blocks: more nodes than that have no work.
     largest_useful_nodes: usize,
     #[serde(skip)]
     link: Link,
@@ -92,7 +97,7 @@ pub(super) struct Scaling {
 #[derive(Serialize)]
 struct Row {
     nodes: usize,
-    /// Of the node that has most.
+    /// The cells of the node that has most.
     cells: usize,
     blocks: usize,
     pass_seconds: f64,
@@ -101,10 +106,10 @@ struct Row {
     joining_seconds: f64,
     summing_seconds: f64,
     update_seconds: f64,
-    /// Of the pass, what goes into joining and adding up.
+    /// The fraction of the pass that joining and summing take.
     summing_share: f64,
     efficiency: f64,
-    /// Of each node's process.
+    /// The peak memory of the process on each node.
     peak_bytes: u64,
     limit: &'static str,
 }
@@ -171,7 +176,7 @@ fn word(limit: Limit) -> &'static str {
     }
 }
 
-/// Passes on many nodes are short.
+/// A duration with milliseconds, because passes on many nodes are short.
 fn time(seconds: f64) -> String {
     if seconds < 0.995 { format!("{:.3} s", seconds) } else { duration(Duration::from_secs_f64(seconds)) }
 }
@@ -189,7 +194,7 @@ impl fmt::Display for Scaling {
         let widths: [usize; COLUMNS] =
             std::array::from_fn(|column| rows.iter().chain([&header]).map(|row| row[column].len()).max().unwrap_or(0));
         for row in std::iter::once(&header).chain(&rows) {
-            // The last column is words, and starts where its head does.
+            // The last column holds words, so it is aligned to the left.
             let (words, numbers) = row.split_last().expect("a row has columns");
             let padded = numbers.iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}"));
             writeln!(f, "{}  {words}", padded.collect::<Vec<_>>().join("  "))?;

@@ -1,4 +1,4 @@
-//! Progress on a terminal.
+//! Progress as a bar, on a terminal.
 
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use partwise::storage::Unit;
 
 use super::rate;
 
-/// The bar of the stage under way, if there is one.
+/// The bar of the current stage, if there is one.
 #[derive(Default)]
 pub(super) struct Bar {
     stage: Mutex<Option<ProgressBar>>,
@@ -29,7 +29,7 @@ impl Bar {
         let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
         bar.set_style(style.progress_chars("━━─"));
         bar.set_message(stage.to_owned());
-        // A terminal that sees no step for a while still shows that time goes by.
+        // The bar shows the passing time even if a step takes long.
         bar.enable_steady_tick(Duration::from_millis(250));
         *self.stage() = Some(bar);
     }
@@ -46,7 +46,7 @@ impl Bar {
         }
     }
 
-    /// Does `print` with the bar out of the way.
+    /// Calls `print` while the bar is hidden.
     pub(super) fn aside(&self, print: impl FnOnce()) {
         match &*self.stage() {
             Some(bar) => bar.suspend(print),
@@ -60,7 +60,7 @@ impl Bar {
 }
 
 impl Drop for Bar {
-    /// After an error nobody has called `finish`.
+    /// Removes the bar after an error, when nobody has called `finish`.
     fn drop(&mut self) {
         self.finish();
     }

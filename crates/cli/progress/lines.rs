@@ -1,4 +1,5 @@
-//! Progress where stderr is a file or a pipe: a stage that takes longer than two seconds says so now and then.
+//! Progress as lines, if stderr is a file or a pipe: the first after two seconds of a stage, then
+//! one every ten seconds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,12 +10,12 @@ use super::rate;
 use crate::failure::say;
 use crate::wording::duration;
 
-/// A stage shorter than this says nothing.
+/// A shorter stage prints nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time between two lines of a stage.
+/// The time between two lines of a stage.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The stage under way, if there is one.
+/// The current stage, if there is one.
 #[derive(Default)]
 pub(super) struct Lines {
     stage: Mutex<Option<Stage>>,
@@ -26,7 +27,7 @@ struct Stage {
     unit: Unit,
     done: u64,
     began: Instant,
-    /// Time into the stage at which the next line is due.
+    /// The time since the start of the stage at which the next line is due.
     due: Duration,
 }
 
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_part_rate_and_time_left() {
+    fn a_line_has_percentage_rate_and_time_left() {
         let stage = Stage {
             name: "convert".into(),
             total: 4_000_000,

@@ -1,4 +1,5 @@
-//! How far work has come, on stderr: a bar on a terminal, a line now and then elsewhere, nothing under `--quiet`.
+//! Progress on stderr: a bar on a terminal, a line every few seconds in a file or pipe, nothing
+//! with `--quiet`.
 
 mod bar;
 mod lines;
@@ -16,7 +17,7 @@ use crate::wording::thousands;
 use bar::Bar;
 use lines::Lines;
 
-/// The monitor of the program: shows progress, prints warnings, passes signals on.
+/// The monitor of the program: shows progress, prints warnings and reports signals to the work.
 pub(crate) struct Progress {
     view: View,
     interrupt: Interrupt,
@@ -24,7 +25,7 @@ pub(crate) struct Progress {
 }
 
 enum View {
-    /// Not even warnings: another process says them.
+    /// Prints nothing, not even warnings, because another process prints them.
     Mute,
     Silent,
     Bar(Bar),
@@ -32,10 +33,11 @@ enum View {
 }
 
 impl Progress {
-    /// Shows progress unless `quiet`, and nothing at all unless this process `speaks` for the others; work is asked to end once the run is.
-    pub(crate) fn new(quiet: bool, speaks: bool, interrupt: Interrupt) -> Self {
+    /// Shows progress unless `quiet`. Prints nothing at all unless this process `leads` the others.
+    /// The work stops when `interrupt` has a signal.
+    pub(crate) fn new(quiet: bool, leads: bool, interrupt: Interrupt) -> Self {
         let view = match quiet {
-            _ if !speaks => View::Mute,
+            _ if !leads => View::Mute,
             true => View::Silent,
             false if stderr().is_terminal() => View::Bar(Bar::default()),
             false => View::Lines(Lines::default()),
@@ -43,22 +45,22 @@ impl Progress {
         Progress { view, interrupt, signs: Signs::default() }
     }
 
-    /// What the run was asked to do.
+    /// The signals that the run has received.
     pub(crate) fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// What shows that the work goes on.
+    /// The signs of progress for the watchdog.
     pub(crate) fn signs(&self) -> &Signs {
         &self.signs
     }
 
-    /// Says something about the work, unless silenced.
+    /// Prints a note about the work, unless progress is hidden.
     pub(crate) fn note(&self, message: &str) {
         self.line(&format!("partwise: {message}"));
     }
 
-    /// Says what the user should know although the work goes on.
+    /// Prints a warning. `--quiet` does not hide it.
     pub(crate) fn warning(&self, warning: &str) {
         let warn = || say(&format!("warning: {warning}"));
         match &self.view {
@@ -68,7 +70,7 @@ impl Progress {
         }
     }
 
-    /// Prints a line as it is, unless silenced.
+    /// Prints a line as it is, unless progress is hidden.
     pub(crate) fn line(&self, line: &str) {
         let print = || drop(writeln!(stderr().lock(), "{line}"));
         match &self.view {
@@ -120,7 +122,7 @@ impl Monitor for Progress {
     }
 }
 
-/// `done` units in `time`, as a rate.
+/// The rate of `done` units in `time`.
 fn rate(done: u64, unit: Unit, time: Duration) -> String {
     let per_second = done as f64 / time.as_secs_f64().max(1e-9);
     match unit {

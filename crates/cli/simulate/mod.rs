@@ -1,4 +1,4 @@
-//! `partwise simulate`: planted data with the truth in them.
+//! `partwise simulate`: writes data with known programs.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,35 +14,38 @@ use crate::settings::word;
 use crate::wording::{cells_by_genes, duration, thousands};
 use crate::{machine, output, print};
 
-/// Make planted data, of any size in little memory, with the truth in them
+/// Simulate data with known programs, to try a factorization on
 ///
-/// The file is an AnnData file: obs["cluster"] is the dominant program of each cell, varm["programs"] the programs.
+/// The output is an AnnData file. obs["cluster"] holds the dominant program of each cell,
+/// varm["programs"] the programs. The data are written block by block, so that any size fits into
+/// little memory.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise simulate --kind clusters -o clusters.h5ad\n  \
     partwise simulate --kind counts --cells 1000000 --genes 20000 --memory 200M -o million.h5ad")]
 pub(crate) struct Options {
-    /// Which kind of data
+    /// The kind of data
     #[arg(long, value_enum)]
     kind: Kind,
     /// The file to write
     #[arg(short, long, value_name = "OUT.h5ad")]
     output: PathBuf,
-    /// Cells
+    /// The number of cells
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     cells: usize,
-    /// Genes
+    /// The number of genes
     #[arg(long, value_name = "M", default_value_t = 1_000)]
     genes: usize,
-    /// Planted programs
+    /// The number of programs
     #[arg(long, value_name = "P", default_value_t = 5)]
     programs: usize,
-    /// Molecules a cell holds on average (counts) [default: 2500]
+    /// The mean number of molecules per cell (only with --kind counts) [default: 2500]
     #[arg(long, value_name = "UMI")]
     depth: Option<f64>,
-    /// Part of a cell that one of its programs has on average (counts), 0 to 1; 0: no cell types, a continuum, which takes a
-    /// factorization many more passes [default: 0.75]
-    #[arg(long, value_name = "PART")]
+    /// The mean fraction of a cell that its dominant program makes up, 0 to 1 (only with --kind
+    /// counts). With 0 there are no cell types but a continuum, and a factorization takes many more
+    /// passes [default: 0.75]
+    #[arg(long, value_name = "FRACTION")]
     dominance: Option<f64>,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -50,9 +53,9 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// Each cell is one of the programs plus Gaussian noise as large as the program, cut at zero; dense
+    /// Each cell is one program plus Gaussian noise as large as the program, cut at zero; dense
     Clusters,
-    /// Single-cell counts: mixed programs, library sizes, negative-binomial noise; sparse
+    /// Single-cell counts with mixed programs, library sizes and negative-binomial noise; sparse
     Counts,
 }
 
@@ -72,10 +75,10 @@ struct Report<'a> {
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let kind = match options.kind {
         Kind::Clusters if options.depth.is_some() => {
-            return Err(Failure::usage("--depth is about molecules: it belongs to --kind counts"));
+            return Err(Failure::usage("--depth applies to --kind counts only"));
         }
         Kind::Clusters if options.dominance.is_some() => {
-            return Err(Failure::usage("--dominance is about mixtures of programs: it belongs to --kind counts"));
+            return Err(Failure::usage("--dominance applies to --kind counts only"));
         }
         Kind::Clusters => SimulateKind::Clusters,
         Kind::Counts => SimulateKind::Counts {

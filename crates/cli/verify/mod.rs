@@ -1,4 +1,4 @@
-//! `partwise verify`: are all bytes of a store as they were written?
+//! `partwise verify`: checks that a store is undamaged.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -16,7 +16,8 @@ use crate::{machine, print};
 
 /// Read every byte of a store and check it against its checksums
 ///
-/// Damage is reported with file, block and rows, and exit code 65.
+/// If the store is damaged, the exit code is 65, and the message names the file, the block and its
+/// rows.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  partwise verify pbmc3k.pw && echo sound")]
 pub(crate) struct Options {

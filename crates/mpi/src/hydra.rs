@@ -1,18 +1,21 @@
-//! What a process says to MPICH's launcher when it ends: by itself, not through `MPI_Finalize`.
+//! The end of a process under MPICH: it takes leave of the launcher itself, without `MPI_Finalize`.
 //!
-//! MPICH (4.0.2, over UCX and TCP) hangs in `MPI_Finalize` now and then: some processes close connections to others that sit in a
-//! barrier of the launcher's and answer no more. A process that ends without a word instead has the others of its node
-//! killed by the launcher, which may take 1 for its exit code. So each says the two things by itself that the launcher waits
-//! for, in the words of PMI-1 (`src/pmi/maint/pmi-1.1.txt` of MPICH 4.1 and later; 4.0 speaks the same), and leaves the connections to the system.
+//! MPICH (4.0.2, over UCX and TCP) sometimes hangs in `MPI_Finalize`: some processes close
+//! connections to others, which are already in a barrier of the launcher and no longer answer. If a
+//! process ends without a message to the launcher, the launcher kills the others of its node and
+//! may use 1 as its exit code. So each process sends the two messages that the launcher waits for,
+//! in the protocol PMI-1 (`src/pmi/maint/pmi-1.1.txt` of MPICH 4.1 and later; 4.0 uses the same).
+//! The operating system closes the connections.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-/// The line to the launcher, Hydra, which goes by `PMI_FD` and is known by `MPI_LOCALNRANKS`.
+/// The connection to the launcher Hydra. `PMI_FD` holds its number; `MPI_LOCALNRANKS` shows that
+/// the launcher is Hydra.
 pub(crate) struct Launcher(File);
 
 impl Launcher {
-    /// The launcher that has started this process, if that is Hydra. `open` gives the file behind a number.
+    /// The launcher of this process, if it is Hydra. `open` returns the file with a given number.
     pub(crate) fn here(open: impl FnOnce(i32) -> io::Result<File>) -> Option<Self> {
         std::env::var_os("MPI_LOCALNRANKS")?;
         let number = std::env::var("PMI_FD").ok()?.parse().ok()?;
@@ -22,36 +25,36 @@ impl Launcher {
         open(number).ok().map(Self)
     }
 
-    /// Waits until all processes have come here.
+    /// Waits until all processes have called this.
     pub(crate) fn barrier(&self) -> Result<(), String> {
         self.ask("barrier_in", "barrier_out")
     }
 
-    /// Says that this process goes on without MPI. Hydra hears no more from it.
+    /// Tells Hydra that this process has finished with MPI. No message may follow.
     pub(crate) fn leave(&self) -> Result<(), String> {
         self.ask("finalize", "finalize_ack")
     }
 
     fn ask(&self, command: &str, reply: &str) -> Result<(), String> {
-        let said = converse(&self.0, command).map_err(|error| format!("the launcher is gone: {error}"))?;
-        if said.split_whitespace().next() == Some(&format!("cmd={reply}")) {
+        let answer = converse(&self.0, command).map_err(|error| format!("the launcher is gone: {error}"))?;
+        if answer.split_whitespace().next() == Some(&format!("cmd={reply}")) {
             Ok(())
         } else {
-            Err(format!("the launcher answers {command:?} with {said:?}"))
+            Err(format!("the launcher answers {command:?} with {answer:?}"))
         }
     }
 }
 
-/// Sends a command, and reads the line that comes back and no further: other lines are not ours.
+/// Sends a command and reads one line, the answer. Later lines belong to others.
 fn converse(mut line: impl Read + Write, command: &str) -> io::Result<String> {
     line.write_all(format!("cmd={command}\n").as_bytes())?;
-    let mut said = Vec::new();
+    let mut answer = Vec::new();
     let mut byte = [0];
     while byte != *b"\n" {
         line.read_exact(&mut byte)?;
-        said.push(byte[0]);
+        answer.push(byte[0]);
     }
-    Ok(String::from_utf8_lossy(&said).trim_end().to_owned())
+    Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
 }
 
 #[cfg(test)]
@@ -62,7 +65,8 @@ mod tests {
 
     use super::*;
 
-    /// What a process hears that says `ask` to a launcher which answers `answer` and goes.
+    /// The result of `ask` against a launcher that answers `answer` and closes the connection, and
+    /// the message it received.
     fn hears(answer: &'static str, ask: fn(&Launcher) -> Result<(), String>) -> (Result<(), String>, String) {
         let (here, mut there) = UnixStream::pair().unwrap();
         let launcher = thread::spawn(move || {
@@ -84,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_the_launcher_does_not() {
+    fn reports_a_wrong_answer_or_none() {
         let (heard, _) = hears("cmd=finalize_ack_or_not\n", Launcher::leave);
         assert_eq!(heard.unwrap_err(), "the launcher answers \"finalize\" with \"cmd=finalize_ack_or_not\"");
         let (heard, _) = hears("cmd=barr", Launcher::barrier);

@@ -2,24 +2,29 @@
 //!
 //! | file    | question                                                    |
 //! |---------|-------------------------------------------------------------|
-//! | `raw`   | which calls of the library are made, and why are they sound? |
-//! | `hydra` | how does a process of MPICH end where `MPI_Finalize` hangs?  |
-//! | `pulse` | what do processes tell each other all the time?             |
-//! | `talk`  | who makes these calls, and when?                            |
-//! | `watch` | how is a process missed that says nothing any more?         |
-//! | `mpi`   | what does the rest of the program see of it?                |
+//! | `raw`   | which MPI functions are called, and why is that sound?      |
+//! | `hydra` | how does a process of MPICH end if `MPI_Finalize` hangs?    |
+//! | `pulse` | which facts do processes exchange all the time?             |
+//! | `talk`  | which thread calls MPI, and when?                           |
+//! | `watch` | how does a process notice that another one is silent?       |
+//! | `flag`  | which flags do all processes share?                         |
+//! | `mpi`   | which functions does the rest of the program call?          |
 //!
-//! One thread of its own makes every call of the library, so that nothing is asked of MPI but `MPI_THREAD_FUNNELED`. It keeps
-//! a **pulse** going: sums of a few integers, one after the other, slowly while a process works and fast once it waits. A
-//! process that has come to a sum of the driver says so in its next pulse; when all have, and not before, the sum is made by
-//! a blocking `MPI_Allreduce`. What that brings:
+//! A thread of its own makes all calls of the MPI library, so MPI needs to offer no more than
+//! `MPI_THREAD_FUNNELED`. This thread keeps a **pulse** going: sums of a few integers, one after
+//! the other, slowly while a process works and fast while it waits. When a process arrives at a sum
+//! of the driver, it reports that in its next pulse. When all have arrived, and not before, a
+//! blocking `MPI_Allreduce` makes the sum. This has four advantages:
 //!
-//! - A process that waits for slower ones sleeps; it does not take their cores in a loop, as MPI's own waiting does.
-//! - A process that is dead, frozen or cut off is missed by all others as a pulse that does not end, however long a pass takes.
-//! - A signal that reached one process is known to all of them in a moment.
-//! - Processes that disagree about what to add up are told so; they do not add up nonsense.
+//! - A process that waits for slower ones sleeps. MPI's own waiting would run in a loop and take
+//!   cores from the slower ones.
+//! - If a process is dead, frozen or cut off, the pulse does not end, and all others notice,
+//!   however long a pass takes.
+//! - A signal that reaches one process is known to all within moments.
+//! - If processes disagree about the length of a sum, they get an error and not a wrong sum.
 #![cfg(feature = "mpi")]
 
+mod flag;
 mod hydra;
 mod mpi;
 mod pulse;
@@ -27,4 +32,5 @@ mod raw;
 mod talk;
 mod watch;
 
-pub use mpi::{Flag, Mpi, Setup, StartError, exit_now};
+pub use flag::Flag;
+pub use mpi::{Mpi, Setup, StartError, exit_now};

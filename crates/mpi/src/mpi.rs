@@ -1,4 +1,4 @@
-//! What the rest of the program sees of MPI.
+//! The functions that the rest of the program calls.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,34 +8,25 @@ use std::time::Duration;
 
 use partwise_driver::comm::{Comm, CommError};
 
+use crate::flag::Flag;
 use crate::raw::{self, Lent, World};
 use crate::talk::{Answer, Ask, Talk};
 use crate::watch::watch;
 
-/// How long the thread that may call MPI is given to end all processes, before another does, and before this one just ends.
+/// The time for the MPI thread to abort all processes, after which another thread tries; and the
+/// time for that one.
 const ABORTING: Duration = Duration::from_secs(1);
-/// How long MPI may take to end once all processes have come to the end.
+/// The time that MPI may take to end after all processes have reached the end.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// How MPI is used.
+/// The settings of [`Mpi::start`].
 #[derive(Default)]
 pub struct Setup {
-    /// Flags that all processes learn of; as many in each.
+    /// Flags that all processes share; the same number in each process.
     pub flags: Vec<Flag>,
-    /// Called, from a thread of its own, when there was no sign of life from all processes for so long; from the moment on at
-    /// which MPI is started.
+    /// A time limit, and a function that a thread of its own calls if some process does not answer
+    /// for that long. The limit holds from the start of MPI on.
     pub watchdog: Option<(Duration, Box<dyn FnOnce() + Send>)>,
-}
-
-/// A flag that, once it is up in one process, all learn of within moments.
-///
-/// Two of them, so that a process can tell what it was told itself from what it has heard.
-#[derive(Debug, Clone, Default)]
-pub struct Flag {
-    /// Whether this process raises it.
-    pub own: Arc<AtomicBool>,
-    /// Whether any process has; set, never read.
-    pub heard: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Setup {
@@ -45,10 +36,10 @@ impl std::fmt::Debug for Setup {
     }
 }
 
-/// MPI could not be started.
+/// MPI did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartError {
-    /// What the library or the system said.
+    /// The message of the library or the system.
     pub message: String,
 }
 
@@ -60,10 +51,10 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// This process among those that a launcher has started.
+/// The processes that a launcher has started, as this one sees them.
 ///
-/// However the program ends, it ends with [`finish`](Mpi::finish) in all processes or with [`abort`](Mpi::abort) in one of
-/// them: a process that just goes leaves the others waiting.
+/// The program must end with [`finish`](Mpi::finish) in all processes, or with
+/// [`abort`](Mpi::abort) in one of them. If a process ends in another way, the others wait for it.
 #[derive(Debug)]
 pub struct Mpi {
     rank: usize,
@@ -71,21 +62,21 @@ pub struct Mpi {
     node: String,
     node_size: usize,
     line: Mutex<Line>,
-    /// For an abort while another thread waits for a sum.
+    /// Used by an abort while another thread waits for a sum.
     ask: Sender<Ask>,
     over: Arc<AtomicBool>,
-    /// MPI has been finished, and is not to be called any more.
+    /// Whether MPI has ended, so that it must not be called any more.
     finished: AtomicBool,
 }
 
-/// The way to the thread that talks, for one at a time.
+/// The channels to the MPI thread, for one caller at a time.
 #[derive(Debug)]
 struct Line {
     ask: Sender<Ask>,
     answers: Receiver<Answer>,
 }
 
-/// What the thread finds out when it starts MPI.
+/// The place of this process, which the MPI thread finds out at the start.
 struct Here {
     rank: usize,
     size: usize,
@@ -94,12 +85,12 @@ struct Here {
 }
 
 impl Mpi {
-    /// Starts MPI, once in a process, and the thread that talks.
+    /// Starts MPI and the MPI thread. To be called once in a process.
     ///
     /// # Errors
     ///
-    /// - MPI does not start, or not for a program with threads
-    /// - the system gives no thread
+    /// - MPI does not start, or does not support a program with threads
+    /// - the system cannot start a thread
     pub fn start(setup: Setup) -> Result<Mpi, StartError> {
         let failed = |message: String| StartError { message };
         let (ask, asked) = mpsc::channel();
@@ -129,20 +120,21 @@ impl Mpi {
         Ok(Mpi { rank, size, node, node_size, line, ask, over, finished: AtomicBool::new(false) })
     }
 
-    /// What the library calls this node.
+    /// The name of this node.
     pub fn node(&self) -> &str {
         &self.node
     }
 
-    /// How many of the processes are on this node.
+    /// The number of processes on this node.
     pub fn node_size(&self) -> usize {
         self.node_size
     }
 
-    /// Ends MPI. All processes call it, and wait for each other. `code` is what this one is to end with.
+    /// Ends MPI. All processes call it and wait for each other. `code` is the exit code of this
+    /// process.
     ///
-    /// A library may hang here. All work is done then, so a process for which MPI does not end in two seconds ends at once with
-    /// `code`.
+    /// The MPI library may hang here. All work is done by then, so if MPI takes longer than two
+    /// seconds, this process exits at once with `code`.
     ///
     /// # Errors
     ///
@@ -150,7 +142,7 @@ impl Mpi {
     pub fn finish(&self, code: i32) -> Result<(), CommError> {
         let line = self.line();
         let Answer::Leaving = line.ask(Ask::Leave)? else { return Err(apart()) };
-        // Nobody needs to be missed any more.
+        // The watchdog has nothing left to watch.
         self.over.store(true, Ordering::Relaxed);
         match line.answers.recv_timeout(LEAVING) {
             Ok(Answer::Left) => {
@@ -164,14 +156,14 @@ impl Mpi {
         }
     }
 
-    /// Ends all processes, this one with exit code `code`, which is what launchers then end with. May be called from any
-    /// thread, whatever the others do.
+    /// Ends all processes. This one exits with `code`, and launchers then use it as their own exit
+    /// code. Any thread may call it, in any state of the others.
     pub fn abort(&self, code: i32) -> ! {
         if self.finished.load(Ordering::Relaxed) {
             exit_now(code);
         }
         self.over.store(true, Ordering::Relaxed);
-        // Where MPI's own thread has gone or is stuck in a sum, this one calls.
+        // If the MPI thread has ended or hangs in a sum, a new thread calls MPI.
         let _ = self.ask.send(Ask::Abort(code));
         thread::sleep(ABORTING);
         let _ = thread::Builder::new().spawn(move || raw::abort(code));
@@ -184,13 +176,13 @@ impl Mpi {
     }
 }
 
-/// Ends this process at once with this exit code; nothing runs that runs at an exit, so nothing can wait there. For a process
-/// that cannot [`abort`](Mpi::abort), since MPI does not start.
+/// Ends this process at once with this exit code. No exit handler runs, so none can hang. For a
+/// process that cannot [`abort`](Mpi::abort), because MPI has not started.
 pub fn exit_now(code: i32) -> ! {
     raw::exit_now(code)
 }
 
-/// Who and where this process is.
+/// Asks MPI for the rank and the node of this process.
 fn here(world: &World) -> Result<Here, String> {
     let (rank, size) = world.rank_and_size()?;
     Ok(Here { rank, size, node: world.node()?, node_size: world.node_size()? })
@@ -205,17 +197,17 @@ impl Comm for Mpi {
         self.size
     }
 
-    /// In pieces, whose sums are copied: memory for one of them.
+    /// Adds up in pieces and copies their sums, so it takes memory for one piece.
     fn all_reduce_sum(&self, parts: &mut [&mut [i64]]) -> Result<(), CommError> {
         let line = self.line();
         let words = parts.iter().map(|part| part.len()).sum();
-        #[expect(unsafe_code, reason = "a borrow that ends with an answer, which the compiler cannot see")]
-        // SAFETY: `ask` waits for the answer, which comes when the sums are made, or for the end of the thread; `parts` are
-        // borrowed until then, and nobody looks at them here.
+        #[expect(unsafe_code, reason = "the borrow ends with the answer, which the compiler cannot see")]
+        // SAFETY: `ask` returns when the sums are complete or the thread has ended; `parts` are
+        // borrowed until then, and nothing accesses them here.
         let lent = unsafe { Lent::new(parts) };
         match line.ask(Ask::Sum(lent, words))? {
             Answer::Summed => Ok(()),
-            _ => Err(CommError { message: "processes do not add up".into() }),
+            _ => Err(CommError { message: "the processes do not add up together".into() }),
         }
     }
 }
@@ -234,14 +226,14 @@ impl Line {
     }
 
     fn ask(&self, ask: Ask) -> Result<Answer, CommError> {
-        // The thread may have said that all is lost, and ended, before it was asked.
+        // The thread may have reported a loss and ended before this question.
         let sent = self.send(ask);
         self.hear().and_then(|heard| sent.map(|()| heard))
     }
 }
 
 fn apart() -> CommError {
-    CommError { message: "processes do not end together".into() }
+    CommError { message: "the processes do not end together".into() }
 }
 
 fn gone() -> CommError {

@@ -1,46 +1,47 @@
-//! What processes tell each other all the time.
+//! The facts that processes exchange all the time.
 
-/// What one process has to say, or the sum of what all have.
+/// The message of one process, or the sum of the messages of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Beat {
-    /// Processes that wait in the driver's next sum.
+    /// The number of processes that wait in the next sum of the driver.
     arrived: i64,
-    /// Numbers that these want to add up.
+    /// How many numbers they want to add up, in total.
     words: i64,
-    /// And the squares of how many they are: of numbers with the mean `w` these add up to that of `w` only where all are `w`.
+    /// The sum of the squares of these counts. If their mean is `w`, it equals size·w² only if each
+    /// of them is `w`.
     squares: i64,
-    /// Processes that have nothing to do any more.
+    /// The number of processes that have reached the end.
     leaving: i64,
-    /// Processes where each of the shared flags is up.
+    /// For each shared flag, the number of processes that raise it.
     raised: Vec<i64>,
 }
 
-/// Where a process is.
+/// The state of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// At work.
+    /// It works.
     Working,
-    /// In a sum of so many numbers.
+    /// It waits in a sum of this many numbers.
     Summing(usize),
-    /// At the end.
+    /// It has reached the end.
     Leaving,
 }
 
-/// What follows from a beat.
+/// The consequence of a beat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Somebody is still at work.
+    /// Some process still works.
     Wait,
-    /// All have come to the same sum.
+    /// All wait in the same sum.
     Sum,
-    /// All have come to the end.
+    /// All have reached the end.
     Leave,
-    /// They have come to different places, and would wait for each other for ever.
+    /// They wait in different places, and would wait for ever.
     Disagree(String),
 }
 
 impl Beat {
-    /// What a process says.
+    /// The message of a process at `place` that raises these flags.
     pub(crate) fn of(place: Place, raised: impl Iterator<Item = bool>) -> Self {
         let (arrived, words, leaving) = match place {
             Place::Working => (0, 0, 0),
@@ -50,24 +51,24 @@ impl Beat {
         Beat { arrived, words, squares: words.wrapping_mul(words), leaving, raised: raised.map(i64::from).collect() }
     }
 
-    /// As integers to add up.
+    /// The integers to add up over all processes.
     pub(crate) fn to_sum(&self) -> Vec<i64> {
         [self.arrived, self.words, self.squares, self.leaving].into_iter().chain(self.raised.iter().copied()).collect()
     }
 
-    /// From their sums.
+    /// The beat with these sums.
     pub(crate) fn from_sum(sum: &[i64]) -> Self {
         Beat { arrived: sum[0], words: sum[1], squares: sum[2], leaving: sum[3], raised: sum[4..].to_vec() }
     }
 
-    /// The flags that are up somewhere.
+    /// For each shared flag, whether any process raises it.
     pub(crate) fn raised(&self) -> impl Iterator<Item = bool> {
         self.raised.iter().map(|&count| count > 0)
     }
 
-    /// What it means to a process at `place` among `size`, of which this beat is the sum.
+    /// The verdict for one of `size` processes, of whose messages this beat is the sum.
     ///
-    /// `place` is where it was when it said its part.
+    /// `place` is the state of the process in its own message.
     pub(crate) fn verdict(&self, place: Place, size: usize) -> Verdict {
         let size = size as i64;
         if self.arrived + self.leaving < size {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn all_have_to_come_to_the_same_place() {
+    fn a_sum_needs_all_processes_in_the_same_place() {
         use Place::{Leaving, Summing, Working};
         let of = |places: &[Place]| sum(places).verdict(places[0], places.len());
         assert_eq!(of(&[Working, Summing(3), Summing(3)]), Verdict::Wait);
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(of(&[Summing(3), Summing(3), Summing(3)]), Verdict::Sum);
         assert_eq!(of(&[Leaving, Leaving]), Verdict::Leave);
         assert!(matches!(of(&[Summing(3), Summing(4)]), Verdict::Disagree(_)));
-        // The first wants what the others want on average.
+        // The count of the first is the mean of all three.
         assert!(matches!(of(&[Summing(4), Summing(3), Summing(5)]), Verdict::Disagree(_)));
         assert!(matches!(of(&[Summing(3), Leaving]), Verdict::Disagree(_)));
         assert!(matches!(of(&[Leaving, Summing(3)]), Verdict::Disagree(_)));

@@ -1,4 +1,4 @@
-//! The thread that makes the calls: beat after beat, and a sum whenever all have come to it.
+//! The MPI thread: it makes beat after beat, and a sum whenever all processes have arrived at it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,69 +7,71 @@ use std::time::{Duration, Instant};
 
 use partwise_driver::plan::nodes::PIECE_BYTES;
 
-use crate::mpi::Flag;
+use crate::flag::Flag;
 use crate::pulse::{Beat, Place, Verdict};
 use crate::raw::{self, Lent, World};
 
-/// Pauses between looks at a pulse under way: a process at work looks seldom. One that waits begins with the shortest, and
-/// pauses the longer the longer it has waited, by this part of that time.
+/// Pauses between two looks at a pulse under way. A process that works looks rarely. A process that
+/// waits starts with the shortest pause; later each pause is this fraction (1/`PART`) of the time
+/// that it has waited.
 const AT_WORK: Duration = Duration::from_millis(4);
 const SHORTEST: Duration = Duration::from_micros(20);
 const PART: u32 = 100;
-/// Numbers of one piece of a sum: what `plan --nodes` reckons with.
+/// The numbers of one piece of a sum, as the forecast for many nodes assumes.
 const PIECE: usize = PIECE_BYTES as usize / size_of::<i64>();
-/// Between two pulses of a process at work, which coming to a sum cuts short.
+/// The pause between two pulses of a process that works. It ends early when the process arrives at
+/// a sum.
 const REST: Duration = Duration::from_millis(20);
 
-/// What the thread is asked for.
+/// A request to the thread.
 pub(crate) enum Ask {
-    /// To meet the others for the sums of these arrays, of so many numbers in all. Whoever asks leaves them alone until there is
-    /// an answer, or this thread has ended.
+    /// Add up these arrays, of this many numbers in all, with the other processes. The caller does
+    /// not touch them until there is an answer, or this thread has ended.
     Sum(Lent, usize),
-    /// To end MPI with the others.
+    /// End MPI together with the other processes.
     Leave,
-    /// To end all processes.
+    /// End all processes.
     Abort(i32),
 }
 
-/// What it answers.
+/// An answer of the thread.
 pub(crate) enum Answer {
-    /// The arrays are added up.
+    /// The arrays hold the sums.
     Summed,
-    /// All have come to the end: MPI is being finished.
+    /// All processes have reached the end, and MPI is about to end.
     Leaving,
     /// MPI has ended.
     Left,
-    /// It did not go well, and will not any more.
+    /// MPI failed, or the processes disagree; no further request can succeed.
     Lost(String),
 }
 
-/// What the thread works with.
+/// The state of the thread.
 pub(crate) struct Talk {
     pub(crate) world: World,
     pub(crate) size: usize,
     pub(crate) asked: Receiver<Ask>,
     pub(crate) answers: Sender<Answer>,
-    /// Flags that all processes learn of.
+    /// Flags that all processes share.
     pub(crate) flags: Vec<Flag>,
-    /// Room for the sums of a piece, once there was one.
+    /// A buffer for the sums of a piece; empty before the first.
     pub(crate) sums: Vec<i64>,
-    /// Counted up with every sign of life from all.
+    /// Grows whenever all processes have answered.
     pub(crate) beats: Arc<AtomicU64>,
 }
 
 /// How the thread ends.
 enum End {
-    /// MPI is to be finished.
+    /// All processes have reached the end, so MPI can end.
     Left,
-    /// Whoever asks has gone.
+    /// The other threads have dropped the channels.
     Alone,
-    /// What the library, or the others, said.
+    /// MPI failed, or the processes disagree, with this message.
     Lost(String),
 }
 
 impl Talk {
-    /// Talks until it is told to leave, or until something is lost.
+    /// Runs until a request ends it, or until something is lost.
     pub(crate) fn run(mut self) {
         let end = self.beat_on().unwrap_or_else(End::Lost);
         let answer = match end {
@@ -83,7 +85,7 @@ impl Talk {
             End::Lost(message) => Answer::Lost(message),
             End::Alone => return,
         };
-        // Nobody is left to hear it where the main thread has gone.
+        // The send fails if the main thread has ended, and then nobody needs the answer.
         let _ = self.answers.send(answer);
     }
 
@@ -127,7 +129,8 @@ impl Talk {
         }
     }
 
-    /// Takes what is asked within `pause`, if anything is; false where nobody is left to ask.
+    /// Takes a request if one arrives within `pause`. Returns false if no thread is left to send
+    /// any.
     fn listen(&self, here: &mut Here, pause: Duration) -> bool {
         match self.asked.recv_timeout(pause) {
             Ok(Ask::Sum(lent, words)) => *here = Here { lent: Some(lent), ..Here::at(Place::Summing(words)) },
@@ -139,7 +142,7 @@ impl Talk {
         true
     }
 
-    /// Adds up arrays that all have come with.
+    /// Adds up arrays for which all processes have arrived.
     fn sum(&mut self, mut lent: Lent) -> Result<(), String> {
         for piece in lent.pieces(PIECE) {
             self.sums.resize(PIECE, 0);
@@ -155,7 +158,7 @@ impl Talk {
     }
 }
 
-/// Where this process is, since when, and with which arrays.
+/// The state of this process, since when, and its arrays.
 struct Here {
     place: Place,
     since: Instant,
@@ -167,7 +170,7 @@ impl Here {
         Here { place, since: Instant::now(), lent: None }
     }
 
-    /// How long to wait before the next look.
+    /// The pause before the next look.
     fn pause(&self) -> Duration {
         match self.place {
             Place::Working => AT_WORK,

@@ -1,20 +1,22 @@
-//! How a process is missed that says nothing any more.
+//! The watchdog: notices if some process no longer answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, sleep};
 use std::time::Duration;
 
-/// How often it is looked whether there was a beat.
+/// The time between two looks at the number of beats.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Looks whether beats go on, and calls `lost` once when there was none for `patience`.
+/// Starts a thread that calls `lost`, once, if `beats` does not grow for `patience`. Ends when
+/// `over` is set.
 ///
-/// Time is counted in ticks of its own: a process that was stopped, and goes on, has not waited meanwhile.
+/// It counts its own ticks, not time, so that a process that was suspended for a while does not
+/// count as silent.
 ///
 /// # Errors
 ///
-/// When there is no thread for it.
+/// When the system cannot start a thread.
 pub(crate) fn watch(
     beats: Arc<AtomicU64>,
     over: Arc<AtomicBool>,

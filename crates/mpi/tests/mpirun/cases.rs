@@ -1,4 +1,4 @@
-//! What processes do in each case. All run the same; most have one that behaves badly.
+//! The cases. All processes of a case run the same function; in most cases one of them misbehaves.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use partwise_driver::comm::{Comm, broadcast, gather, meet};
 use partwise_mpi::{Flag, Mpi, Setup};
 
-/// One job.
+/// One run under the launcher.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) processes: usize,
@@ -17,11 +17,11 @@ pub(crate) struct Case {
     play: fn(&'static Mpi),
 }
 
-/// The exit code of a process that has seen what should not be: a panic under the hook below.
+/// The exit code of a process that panics, under the hook below.
 const PANICKED: i32 = 70;
 /// The exit code of the watchdog here.
 const SILENT: i32 = 76;
-/// How long it waits.
+/// The time limit of the watchdog.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const fn case(name: &'static str, processes: usize, ends: fn(Option<i32>) -> bool, play: fn(&'static Mpi)) -> Case {
@@ -31,7 +31,7 @@ const fn case(name: &'static str, processes: usize, ends: fn(Option<i32>) -> boo
 pub(crate) const CASES: [Case; 13] = [
     case("sums", 3, |code| code == Some(0), sums),
     case("sums of many", 5, |code| code == Some(0), sums),
-    case("what is made from sums", 4, |code| code == Some(0), made_from_sums),
+    case("gather and broadcast", 4, |code| code == Some(0), made_from_sums),
     case("a slow process is waited for", 2, |code| code == Some(0), slow),
     case("a flag", 3, |code| code == Some(0), flag),
     case("an abort", 3, |code| code == Some(74), abort),
@@ -44,7 +44,7 @@ pub(crate) const CASES: [Case; 13] = [
     case("different sums", 3, |code| code == Some(5), different),
 ];
 
-/// Plays the part of this process.
+/// Runs the part of this process.
 pub(crate) fn run(name: &str) {
     static MPI: OnceLock<Mpi> = OnceLock::new();
     std::panic::set_hook(Box::new(|info| {
@@ -72,7 +72,7 @@ fn flags() -> &'static Flag {
     FLAG.get_or_init(|| Flag { own: Arc::new(AtomicBool::new(false)), heard: Arc::new(AtomicBool::new(false)) })
 }
 
-/// Numbers that look random and that every process can work out for all.
+/// A pseudo-random number, which every process can compute for all.
 fn number(seed: u64) -> u64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -80,12 +80,12 @@ fn number(seed: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// What process `rank` adds at place `i` of sum `sum`.
+/// The summand of process `rank` at place `i` of sum `sum`.
 fn value(sum: u64, rank: usize, i: usize) -> i64 {
     (number(sum ^ number(rank as u64 ^ number(i as u64))) >> 4) as i64 - (1 << 59)
 }
 
-/// Against sums made the slow way, over arrays of all shapes.
+/// Compares with sums computed the slow way, over arrays of all shapes.
 fn sums(mpi: &Mpi) {
     for sum in 0..60 {
         let parts = number(sum) as usize % 5;
@@ -114,7 +114,7 @@ fn made_from_sums(mpi: &Mpi) {
     }
 }
 
-/// Longer than the watchdog's patience: work is no silence.
+/// Works longer than the limit of the watchdog, which must not count work as silence.
 fn slow(mpi: &Mpi) {
     if mpi.rank() == 1 {
         sleep(2 * PATIENCE);
@@ -122,7 +122,7 @@ fn slow(mpi: &Mpi) {
     meet(mpi).unwrap();
 }
 
-/// Whether it waits in a sum or works, each process hears of it within a second.
+/// Each process learns of the flag within a second, whether it waits in a sum or works.
 fn flag(mpi: &Mpi) {
     let waiting = |mpi: &Mpi| meet(mpi).unwrap();
     waiting(mpi);
@@ -138,7 +138,7 @@ fn flag(mpi: &Mpi) {
     waiting(mpi);
 }
 
-/// One ends all while they wait for it.
+/// One process ends all while the others wait for it.
 fn abort(mpi: &Mpi) {
     if mpi.rank() == 1 {
         sleep(Duration::from_millis(300));
@@ -154,7 +154,7 @@ fn abort_at_work(mpi: &Mpi) {
     sleep(Duration::from_secs(600));
 }
 
-/// In a thread that nobody waits for.
+/// A panic in a thread of its own.
 fn panic(mpi: &'static Mpi) {
     if mpi.rank() == 2 {
         spawn(|| panic!("as asked")).join().unwrap();
@@ -170,7 +170,7 @@ fn frozen(mpi: &Mpi) {
     sleep(Duration::from_secs(600));
 }
 
-/// In the midst of the library's own calls, at a moment that differs from run to run.
+/// Freezes inside a call of the library, at a moment that differs from run to run.
 fn frozen_in_a_sum(mpi: &'static Mpi) {
     if mpi.rank() == 1 {
         spawn(|| {
@@ -193,7 +193,7 @@ fn killed(mpi: &Mpi) {
     sleep(Duration::from_secs(600));
 }
 
-/// Those that want to add up more hear that one has left; their panic ends them.
+/// One process leaves. The others, which want another sum, get an error, and their panic ends them.
 fn leaving(mpi: &Mpi) {
     if mpi.rank() != 1 {
         let lost = meet(mpi).unwrap_err();
@@ -201,13 +201,13 @@ fn leaving(mpi: &Mpi) {
     }
 }
 
-/// Nobody gets a sum of arrays that do not belong together, not even who wants what all want on average; then nothing more is to
-/// be had.
+/// Arrays of different lengths give an error in every process, also in the one whose length is the
+/// mean of all. Further sums fail as well.
 fn different(mpi: &Mpi) {
     let mut numbers = vec![1; 3 + mpi.rank()];
     assert!(mpi.all_reduce_sum(&mut [&mut numbers]).is_err());
     assert!(meet(mpi).is_err());
-    // The others see the same before they are ended.
+    // Leaves the others the time to see the same.
     sleep(Duration::from_secs(1));
     mpi.abort(5);
 }

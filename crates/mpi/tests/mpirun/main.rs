@@ -1,8 +1,10 @@
-//! Processes under a launcher: what they add up, and that nothing that happens to one of them leaves the others waiting.
+//! Processes under a launcher: their sums are right, and no accident of one process leaves the
+//! others waiting.
 //!
-//! `cargo test --release -p partwise-mpi --features mpi`. The launcher is `mpirun`, or what `PARTWISE_MPIRUN` says (`mpirun.mpich`
-//! for a build by `MPICC=mpicc.mpich`). This program starts itself under it, once for every case; `mpirun -np 2 PROGRAM
-//! --case measure` says how fast sums are and what the pulse costs.
+//! Run it with `cargo test --release -p partwise-mpi --features mpi`. The launcher is `mpirun`, or
+//! the command in `PARTWISE_MPIRUN` (`mpirun.mpich` for a build with `MPICC=mpicc.mpich`). The test
+//! starts itself under the launcher, once per case. `mpirun -np 2 PROGRAM --case measure` measures
+//! the speed of sums and the cost of the pulse.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
 mod cases;
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use cases::CASES;
 
-/// More than any case takes on a machine with other work.
+/// A limit that no case reaches, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -31,14 +33,15 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs one case under the launcher and says whether it ended as it should.
+/// Runs one case under the launcher and returns whether it ended as it should.
 fn launch(case: &cases::Case) -> bool {
     let launcher = std::env::var("PARTWISE_MPIRUN").unwrap_or_else(|_| "mpirun --oversubscribe".into());
     let mut words = launcher.split_whitespace();
     let mut command = Command::new(words.next().expect("the name of a launcher"));
     command.args(words).args(["-np", &case.processes.to_string()]);
     command.arg(std::env::current_exe().expect("the path of this program")).args(["--case", case.name]);
-    // Open MPI wants to be told by root that it is meant, and by several processes on few cores that they are many.
+    // Open MPI asks root for a confirmation, and runs better with this setting if processes
+    // outnumber cores.
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
     command.env("OMPI_MCA_mpi_yield_when_idle", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let began = Instant::now();
@@ -61,8 +64,8 @@ fn launch(case: &cases::Case) -> bool {
         began.elapsed().as_secs_f64()
     );
     if !passed {
-        let said = child.wait_with_output().expect("what it said");
-        println!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        let output = child.wait_with_output().expect("the output of a child");
+        println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     }
     passed
 }

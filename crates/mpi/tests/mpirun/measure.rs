@@ -1,4 +1,4 @@
-//! How fast sums are, and what the pulse costs a process that works.
+//! Measures the speed of sums, and the cost of the pulse for a process that works.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use partwise_driver::comm::{Comm, meet};
 use partwise_mpi::{Mpi, Setup};
 
-/// Numbers of W'X and W'W for 30,000 genes and 50 components.
+/// The numbers in WᵀX and WᵀW for 30,000 genes and 50 components.
 const LARGE: usize = 50 * 30_000 + 50 * 50;
 
 pub(crate) fn run() {
@@ -15,7 +15,7 @@ pub(crate) fn run() {
     let mut large: Vec<f64> =
         (0..40).map(|_| timed(&mpi, |mpi| mpi.all_reduce_sum(&mut [&mut numbers]).unwrap())).collect();
     let mut small: Vec<f64> = (0..200).map(|_| timed(&mpi, |mpi| meet(mpi).unwrap())).collect();
-    // Process 0 waits for one that is late.
+    // The last process is late, and the others wait for it.
     let mut late: Vec<f64> = (0..20)
         .map(|_| {
             if mpi.rank() + 1 == mpi.size() {
@@ -31,7 +31,8 @@ pub(crate) fn run() {
     let began = Instant::now();
     sleep(Duration::from_secs(5));
     let idle = (cpu_seconds() - before) / began.elapsed().as_secs_f64();
-    // The last process is the one that was waited for: its time is what a sum takes once all have come.
+    // The others have waited for the last process, so its time is the time of a sum after all have
+    // arrived.
     if mpi.rank() + 1 == mpi.size() {
         println!(
             "{} processes: {:.1} MB {:.2} ms (least {:.2}), one number {:.0} us (least {:.0}), after a wait of 100 ms {:.0} us; \
@@ -56,13 +57,13 @@ fn timed(mpi: &Mpi, act: impl FnOnce(&Mpi)) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
-/// Sorts.
+/// The median. Sorts the times.
 fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// Processor time of all threads so far.
+/// The processor time of all threads so far.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap();
     let main: f64 = stat.split(' ').next().unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! What is inside a store.
+//! The report on the contents of a store, for `info` and `convert`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, layout, thousands};
 
-/// The keys of `info --json` on a store.
+/// The keys of `info --json` for a store.
 #[derive(Serialize)]
 pub(crate) struct StoreReport {
     cells: usize,

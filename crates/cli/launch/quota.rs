@@ -1,32 +1,32 @@
-//! What one process may take of the node that it is on with others.
+//! The part of a node that one of its processes may take.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use partwise::driver::comm::{Comm, CommError};
 
-/// Words of a set of CPUs: as many as Linux counts in one machine, and more.
+/// Words of a set of CPUs: enough for the largest machine that Linux supports.
 const WORDS: usize = 128;
 
-/// The part of a process in its node.
+/// The part of a node that one process may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct Quota {
     /// Processes on the node.
     pub(crate) processes: usize,
-    /// Cores for this one; `None`: all that it may use.
+    /// Cores for this process; `None`: all that it may use.
     pub(crate) cores: Option<usize>,
 }
 
-impl Share {
-    /// Of a process that is alone.
-    pub(crate) const WHOLE: Share = Share { processes: 1, cores: None };
+impl Quota {
+    /// The quota of a process that is alone: all of the node.
+    pub(crate) const WHOLE: Quota = Quota { processes: 1, cores: None };
 }
 
 /// A set of CPUs.
 type Cpus = [i64; WORDS];
 
-/// How many of the `cpus` that this process may run on are its own: a CPU that several processes of the node may run on counts in
-/// parts. At least one. All processes call it.
+/// The number of cores for this process, at least 1. `cpus` are the CPUs that it may run on; a CPU
+/// that p processes of the `node` may run on counts as 1/p. All processes call it.
 ///
 /// # Errors
 ///
@@ -35,12 +35,12 @@ pub(super) fn cores(comm: &dyn Comm, node: &str, cpus: &[usize]) -> Result<usize
     let mut hash = DefaultHasher::new();
     node.hash(&mut hash);
     let mut all = vec![[0i64; 1 + WORDS]; comm.size()];
-    let mine = &mut all[comm.rank()];
-    mine[0] = hash.finish() as i64;
-    mine[1..].copy_from_slice(&set(cpus));
+    let own = &mut all[comm.rank()];
+    own[0] = hash.finish() as i64;
+    own[1..].copy_from_slice(&set(cpus));
     comm.all_reduce_sum(&mut [all.as_flattened_mut()])?;
     let here = all[comm.rank()][0];
-    let sets: Vec<&[i64]> = all.iter().filter(|said| said[0] == here).map(|said| &said[1..]).collect();
+    let sets: Vec<&[i64]> = all.iter().filter(|process| process[0] == here).map(|process| &process[1..]).collect();
     Ok(part(cpus, &sets))
 }
 
@@ -52,12 +52,12 @@ fn set(cpus: &[usize]) -> Cpus {
     words
 }
 
-/// The part of `cpus` that is left to one of the processes with these `sets`.
+/// The part of `cpus` for one of the processes that may run on these `sets`.
 fn part(cpus: &[usize], sets: &[&[i64]]) -> usize {
     let sharers =
         |cpu: usize| sets.iter().filter(move |set| set.get(cpu / 64).is_some_and(|word| word >> (cpu % 64) & 1 == 1));
     let part: f64 = cpus.iter().map(|&cpu| 1.0 / sharers(cpu).count().max(1) as f64).sum();
-    // Thirds do not add up to one exactly.
+    // Rounding: three thirds may add up to less than one.
     ((part + 1e-6) as usize).max(1)
 }
 
