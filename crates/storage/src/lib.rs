@@ -16,6 +16,7 @@ pub mod error;
 mod hdf;
 mod lock;
 pub mod monitor;
+pub mod remedy;
 pub mod sealed;
 pub mod source;
 pub mod store;
@@ -25,6 +26,7 @@ pub use anndata::{AnnDataWriter, Factors, Value, export, read_factors};
 pub use convert::{ConvertSpec, convert};
 pub use error::{ErrorKind, StorageError};
 pub use monitor::{Axis, Monitor, Quiet, Unit, Warning};
+pub use remedy::{Matrices, Remedy};
 pub use source::{RowChunk, Source};
 pub use store::{
     BlockInfo, EncodedTile, GeneMoments, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp, Store,

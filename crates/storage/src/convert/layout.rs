@@ -59,9 +59,7 @@ impl StoreShape {
         let tile_rows = layout.tile_rows(genes);
         let block_rows = spec.block_rows.unwrap_or_else(|| default_block_rows(cells, genes, entries));
         if block_rows == 0 || !block_rows.is_multiple_of(tile_rows) {
-            let message =
-                format!("{block_rows} rows a block are not a multiple of {tile_rows}; choose one with --block-rows");
-            return Err(StorageError::Usage { message });
+            return Err(StorageError::BlockRows { block_rows, tile_rows });
         }
         Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile })
     }
