@@ -6,6 +6,8 @@
 mod anndata;
 #[path = "conversion/full_disk.rs"]
 mod full_disk;
+#[path = "conversion/hostile.rs"]
+mod hostile;
 #[path = "conversion/inputs.rs"]
 mod inputs;
 #[path = "conversion/reblock.rs"]

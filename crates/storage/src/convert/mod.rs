@@ -11,9 +11,11 @@
 //! | `pipeline` | how do reader, encoders and writer work together?                      |
 //! | `reader`   | what is read when, into which slot?                                  |
 //! | `excerpt`  | what will the store be like, before it is written?                   |
+//! | `check`    | which rows of a source are refused?                                    |
 //! | `tidy`     | how are rows sorted, merged and freed of zeros?                        |
 //! | `names`    | which names occur twice?                                              |
 
+mod check;
 mod excerpt;
 mod layout;
 mod names;
@@ -50,7 +52,8 @@ pub struct ConvertSpec {
 ///
 /// # Errors
 ///
-/// - a value or index of the source is refused; a cell or gene is missing altogether
+/// - a value or index of the source is refused; there is no cell or no gene at all
+/// - the source breaks a promise: lengths, its form
 /// - `dest` exists, or cannot be written: nothing is left there
 /// - the budget is too small (the message says the smallest that will do)
 /// - `monitor` cancels
@@ -60,7 +63,6 @@ pub fn convert(
     spec: &ConvertSpec,
     monitor: &dyn Monitor,
 ) -> Result<Store, StorageError> {
-    check_shape(source)?;
     let shape = StoreShape::of(source, spec)?;
     let before = source.rounding();
     let header = StoreHeader {
@@ -97,34 +99,10 @@ pub fn convert(
     Ok(store)
 }
 
-/// A matrix without rows or columns is no input for anything here.
-fn check_shape(source: &dyn Source) -> Result<(), StorageError> {
-    let (cells, genes) = (source.cells(), source.genes());
-    if cells > 0 && genes > 0 && genes <= u32::MAX as usize {
-        return Ok(());
-    }
-    Err(StorageError::InvalidDataset {
-        path: source.path().into(),
-        dataset: source.dataset().into(),
-        problem: format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes"),
-        remedy: "choose a matrix with values".into(),
-    })
-}
-
-/// The error of duplicates that add up beyond f32 at `row`, `column` of a source.
-fn beyond(path: &Path, dataset: &str, row: usize, column: u32) -> StorageError {
-    StorageError::InvalidDataset {
-        path: path.into(),
-        dataset: dataset.into(),
-        problem: format!("has entries at row {row}, column {column} that add up beyond 32-bit floats"),
-        remedy: "scale the values down".into(),
-    }
-}
-
 /// Tells how many values were rounded since `before`.
 fn report_rounding(before: Rounding, source: &dyn Source, monitor: &dyn Monitor) {
     let after = source.rounding();
-    let count = after.count - before.count;
+    let count = after.count.saturating_sub(before.count);
     if count > 0 {
         monitor.warn(&Warning::RoundedToF32 { dataset: source.dataset().into(), count, example: after.example });
     }
