@@ -6,13 +6,21 @@
 //!
 //! It does not print, does not exit and does not decide how many threads run: what takes long reports to a [`Monitor`],
 //! which can also stop it, and what fails returns a [`StorageError`] that names file, place and remedy.
+//!
+//! # Features
+//!
+//! - `hdf5` (default): AnnData files, read and written, through the HDF5 library: `.h5ad` inputs, the names and columns of cells
+//!   and genes, results, exports. Without it no C library is needed; stores are read and written as with it, and NumPy arrays are
+//!   converted to stores without names.
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("partwise reads its stores in place, which needs a little-endian machine");
 
+#[cfg(feature = "hdf5")]
 pub mod anndata;
 pub mod convert;
 pub mod error;
+#[cfg(feature = "hdf5")]
 mod hdf;
 mod lock;
 pub mod monitor;
@@ -22,6 +30,7 @@ pub mod source;
 pub mod store;
 pub mod tile;
 
+#[cfg(feature = "hdf5")]
 pub use anndata::{AnnDataWriter, Factors, Value, export, read_factors};
 pub use convert::{ConvertSpec, convert};
 pub use error::{ErrorKind, StorageError};

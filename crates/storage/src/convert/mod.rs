@@ -18,6 +18,7 @@
 mod check;
 mod excerpt;
 mod layout;
+#[cfg(feature = "hdf5")]
 mod names;
 mod pipeline;
 mod plan;
@@ -79,6 +80,7 @@ pub fn convert(
     monitor.finish();
     let annotations = writer.annotations_path();
     source.write_annotations(&annotations, monitor)?;
+    #[cfg(feature = "hdf5")]
     for axis in [Axis::Cells, Axis::Genes] {
         if let Some(found) = names::duplicates(&annotations, axis)? {
             monitor.warn(&Warning::DuplicateNames { axis, count: found.count, example: found.example });

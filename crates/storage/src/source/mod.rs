@@ -5,6 +5,7 @@
 //! can be read in the same memory.
 
 pub(crate) mod detect;
+#[cfg(feature = "hdf5")]
 mod h5ad;
 mod npy;
 pub(crate) mod number;
@@ -68,6 +69,8 @@ pub trait Source: Send {
     /// Writes an AnnData file without a matrix at `dest`: the names of cells and genes and all columns of `obs` and `var`, in the
     /// encodings of today.
     ///
+    /// In a build without the feature `hdf5` it may leave nothing there. The store then has no names.
+    ///
     /// # Errors
     ///
     /// - names or columns cannot be read, `dest` cannot be written
@@ -86,7 +89,13 @@ pub trait Source: Send {
 /// - it contradicts itself: lengths, shapes, row pointers
 pub fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {
     match detect::format_of(path)? {
-        detect::Format::Hdf5 => Ok(h5ad::open(path, selection)?),
+        #[cfg(feature = "hdf5")]
+        detect::Format::Hdf5 => h5ad::open(path, selection),
+        #[cfg(not(feature = "hdf5"))]
+        detect::Format::Hdf5 => Err(StorageError::UnknownFormat {
+            path: path.into(),
+            reason: "it is an HDF5 file, and this build has no HDF5 library; save it as .npy".into(),
+        }),
         detect::Format::Npy => Ok(Box::new(npy::NpySource::open(path, selection)?)),
     }
 }

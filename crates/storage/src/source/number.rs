@@ -47,6 +47,7 @@ impl Scalar {
 }
 
 /// Bytes of `count` values.
+#[cfg(feature = "hdf5")]
 pub(crate) fn bytes_of<T>(count: usize) -> usize {
     count * size_of::<T>()
 }
@@ -113,6 +114,7 @@ pub(crate) trait Number: Pod {
     fn widen(self) -> f64;
 
     /// The value as an integer that any integer type fits into; floats lose their fraction.
+    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128;
 }
 
@@ -132,6 +134,7 @@ macro_rules! integers {
             fn widen(self) -> f64 {
                 self as f64
             }
+            #[cfg(feature = "hdf5")]
             #[inline]
             fn whole(self) -> i128 {
                 i128::from(self)
@@ -154,6 +157,7 @@ impl Number for f32 {
     fn widen(self) -> f64 {
         f64::from(self)
     }
+    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128 {
         self as i128
     }
@@ -172,6 +176,7 @@ impl Number for f64 {
     fn widen(self) -> f64 {
         self
     }
+    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128 {
         self as i128
     }

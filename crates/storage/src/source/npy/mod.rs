@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use self::decode::Decoder;
 use self::header::Header;
 use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp_of};
-use crate::anndata::AnnDataWriter;
-use crate::store::{Overwrite, Selection};
-use crate::{Axis, Matrices, Monitor, Remedy, StorageError};
+use crate::store::Selection;
+use crate::{Matrices, Monitor, Remedy, StorageError};
 
 /// What the one dataset of the file is called in messages.
 const DATASET: &str = "array";
@@ -195,7 +194,15 @@ impl Source for NpySource {
         self.decoder.rounding()
     }
 
+    #[cfg(not(feature = "hdf5"))]
+    fn write_annotations(&self, _dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    #[cfg(feature = "hdf5")]
     fn write_annotations(&self, dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
+        use crate::{AnnDataWriter, Axis, Overwrite};
+
         let mut writer = AnnDataWriter::create(dest, Overwrite::Replace)?;
         for (axis, rows) in [(Axis::Cells, self.header.rows), (Axis::Genes, self.header.columns)] {
             let mut frame = writer.dataframe(axis, rows)?;
