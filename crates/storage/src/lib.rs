@@ -19,11 +19,13 @@ compile_error!("partwise reads its stores in place, which needs a little-endian 
 #[cfg(feature = "hdf5")]
 pub mod anndata;
 pub mod convert;
+mod detect;
 pub mod error;
 #[cfg(feature = "hdf5")]
 mod hdf;
 mod lock;
 pub mod monitor;
+mod number;
 pub mod remedy;
 pub mod sealed;
 pub mod source;
@@ -42,6 +44,6 @@ pub use store::{
     StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock,
 };
 pub use tile::{
-    CellMoments, CsrRows, DenseTile, RunBatch, Runs, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError, TileMoments,
-    encode_dense,
+    CellMoments, CsrRows, DenseTile, RunBatch, RunDecoder, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError,
+    TileMoments, encode_dense,
 };

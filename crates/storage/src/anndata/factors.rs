@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use hdf5::{Dataset, Datatype, File};
 
+use crate::detect::{self, Format};
 use crate::hdf::number::{NumberType, type_name};
 use crate::hdf::{self, problem, raw};
-use crate::source::detect::{self, Format};
 use crate::{Remedy, StorageError};
 
 const USAGES: &str = "obsm/X_nmf";

@@ -4,7 +4,7 @@
 use aligned_vec::{AVec, ConstAlign};
 
 use super::check::{self, Place};
-use super::layout::StoreShape;
+use super::shape::StoreShape;
 use super::tidy::Tidier;
 use super::{ConvertSpec, plan, reader};
 use crate::StorageError;

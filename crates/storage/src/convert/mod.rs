@@ -6,7 +6,7 @@
 //!
 //! | file       | question                                                            |
 //! |------------|---------------------------------------------------------------------|
-//! | `layout`   | sparse or dense, and how tall are tiles and blocks?                    |
+//! | `shape`    | sparse or dense, and how tall are tiles and blocks?                    |
 //! | `plan`     | how many threads and tiles in flight fit into the budget?              |
 //! | `pipeline` | how do reader, encoders and writer work together?                      |
 //! | `reader`   | what is read when, into which slot?                                  |
@@ -17,18 +17,18 @@
 
 mod check;
 mod excerpt;
-mod layout;
 #[cfg(feature = "hdf5")]
 mod names;
 mod pipeline;
 mod plan;
 mod reader;
+mod shape;
 mod tidy;
 
 use std::path::Path;
 
 pub use self::excerpt::{Excerpt, ExcerptTile, excerpt};
-use self::layout::StoreShape;
+use self::shape::StoreShape;
 use crate::source::{Rounding, Source};
 use crate::store::{Overwrite, Store, StoreHeader, StoreWriter};
 use crate::{Axis, Monitor, StorageError, Unit, Warning};

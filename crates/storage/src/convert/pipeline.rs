@@ -12,9 +12,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ConvertSpec;
 use super::check::{self, Place};
-use super::layout::StoreShape;
 use super::plan;
 use super::reader::{Read, Reader};
+use super::shape::StoreShape;
 use super::tidy::{Tidied, Tidier};
 use crate::source::{RowChunk, Source};
 use crate::store::{EncodedTile, StoreWriter};

@@ -3,7 +3,7 @@
 //! Nothing here changes what is written: tiles are the same and in the same order whatever the plan.
 
 use super::ConvertSpec;
-use super::layout::StoreShape;
+use super::shape::StoreShape;
 use crate::StorageError;
 use crate::source::{Form, Source};
 use crate::store::Layout;

@@ -6,8 +6,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::ConvertSpec;
 use super::check::Place;
-use super::layout::StoreShape;
 use super::plan::{self, Plan};
+use super::shape::StoreShape;
 use crate::source::{Form, RowChunk, Source};
 use crate::store::Layout;
 use crate::{Monitor, StorageError};

@@ -4,18 +4,19 @@
 //! finite, an index that points nowhere) and says where it is; it keeps nothing but its chunk cache, so that files of any size
 //! can be read in the same memory.
 
-pub(crate) mod detect;
 #[cfg(feature = "hdf5")]
 mod h5ad;
 mod npy;
-pub(crate) mod number;
 mod reads;
 
 use std::ops::Range;
 use std::path::Path;
 
-pub use reads::{Form, Rounding, RowChunk};
+pub use reads::{Form, RowChunk};
 
+pub use crate::number::Rounding;
+
+use crate::detect::{self, Format};
 use crate::store::{Selection, SourceStamp};
 use crate::{Monitor, StorageError};
 
@@ -26,7 +27,7 @@ use crate::{Monitor, StorageError};
 ///
 /// To write a new one:
 ///
-/// 1. Put it into a file (or folder) of its own beside the others and recognise its content in `detect.rs`.
+/// 1. Put it into a file (or folder) of its own beside the others and recognise its content in `src/detect.rs`.
 /// 2. Validate in the constructor what can be known without reading the values: shape, lengths, that rows do not overlap.
 /// 3. Give rows as they are stored: `convert` sorts, merges and drops zeros. Report rounding through [`Source::rounding`].
 /// 4. Read rows in the order asked, decompressing each piece of the file once when asked in order, and count what that keeps in
@@ -90,13 +91,13 @@ pub trait Source: Send {
 pub fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {
     match detect::format_of(path)? {
         #[cfg(feature = "hdf5")]
-        detect::Format::Hdf5 => h5ad::open(path, selection),
+        Format::Hdf5 => h5ad::open(path, selection),
         #[cfg(not(feature = "hdf5"))]
-        detect::Format::Hdf5 => Err(StorageError::UnknownFormat {
+        Format::Hdf5 => Err(StorageError::UnknownFormat {
             path: path.into(),
             reason: "it is an HDF5 file, and this build has no HDF5 library; save it as .npy".into(),
         }),
-        detect::Format::Npy => Ok(Box::new(npy::NpySource::open(path, selection)?)),
+        Format::Npy => Ok(Box::new(npy::NpySource::open(path, selection)?)),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::hdf::attribute;
 use crate::hdf::number::NumberType;
 use crate::hdf::raw::{self, Class};
 use crate::hdf::text::{TextColumn, TextWriter};
-use crate::source::number::{Number, Scalar, with_scalar};
+use crate::number::{Number, Scalar, with_scalar};
 
 /// Codes looked at together.
 const BATCH: usize = 1 << 14;

@@ -13,7 +13,7 @@ use crate::hdf::number::NumberType;
 use crate::hdf::problem::problem;
 use crate::hdf::raw;
 use crate::hdf::text::{TextColumn, TextWriter};
-use crate::source::number::{Number, Scalar, with_scalar};
+use crate::number::{Number, Scalar, with_scalar};
 
 /// Records read at a time.
 const BATCH: usize = 1 << 14;

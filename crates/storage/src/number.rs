@@ -2,7 +2,24 @@
 
 use bytemuck::Pod;
 
-use super::reads::Rounding;
+/// Values that f32 does not hold exactly.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rounding {
+    /// How many were rounded to the nearest f32.
+    pub count: u64,
+    /// The first of them, as stored.
+    pub example: f64,
+}
+
+impl Rounding {
+    /// Counts one more batch: `count` values, the first of which was `example`.
+    pub(crate) fn add(&mut self, other: Rounding) {
+        if self.count == 0 {
+            self.example = other.example;
+        }
+        self.count += other.count;
+    }
+}
 
 /// The types in which files keep numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +72,7 @@ pub(crate) fn bytes_of<T>(count: usize) -> usize {
 /// Runs an expression with a type alias bound to the Rust type of a [`Scalar`].
 macro_rules! with_scalar {
     ($scalar:expr, $T:ident => $body:expr) => {{
-        use $crate::source::number::Scalar;
+        use $crate::number::Scalar;
         match $scalar {
             Scalar::I8 => {
                 type $T = i8;
