@@ -4,6 +4,8 @@
 
 #[path = "conversion/anndata.rs"]
 mod anndata;
+#[path = "conversion/conformance.rs"]
+mod conformance;
 #[path = "conversion/full_disk.rs"]
 mod full_disk;
 #[path = "conversion/hostile.rs"]

@@ -4,6 +4,7 @@
 //! finite, an index that points nowhere) and says where it is; it keeps nothing but its chunk cache, so that files of any size
 //! can be read in the same memory.
 
+pub mod conformance;
 #[cfg(feature = "hdf5")]
 mod h5ad;
 mod npy;
@@ -33,6 +34,7 @@ use crate::{Monitor, StorageError};
 /// 4. Read rows in the order asked, decompressing each piece of the file once when asked in order, and count what that keeps in
 ///    memory in [`Source::resident_bytes`].
 /// 5. Write names and columns in `write_annotations` through `AnnDataWriter`.
+/// 6. Hold it to these promises in a test with [`conformance::check`] and [`conformance::annotations_are_readable`].
 pub trait Source: Send {
     /// The file.
     fn path(&self) -> &Path;

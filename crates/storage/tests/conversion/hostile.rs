@@ -14,7 +14,7 @@ const CELLS: usize = 600;
 const GENES: usize = 40;
 
 /// A table whose chunks are bent before they are handed over, whose form is what it says, and whose numbers may be.
-struct Liar {
+pub(crate) struct Liar {
     table: Table,
     /// Bends the chunk that begins at this row.
     bend: Box<dyn Fn(usize, &mut RowChunk) + Send>,
@@ -23,7 +23,7 @@ struct Liar {
 }
 
 impl Liar {
-    fn new(sparse: bool, bend: impl Fn(usize, &mut RowChunk) + Send + 'static) -> Liar {
+    pub(crate) fn new(sparse: bool, bend: impl Fn(usize, &mut RowChunk) + Send + 'static) -> Liar {
         // Every third value: a store that is dense where the table is full, sparse otherwise.
         let table = Table::counts(CELLS, GENES, 3, sparse);
         Liar { table, bend: Box::new(bend), form: None, resident: 0 }
@@ -33,7 +33,7 @@ impl Liar {
         Liar { table: Table::counts(CELLS, GENES, 1, false), bend: Box::new(bend), form: None, resident: 0 }
     }
 
-    fn claiming(form: Form) -> Liar {
+    pub(crate) fn claiming(form: Form) -> Liar {
         Liar { form: Some(form), ..Liar::new(true, |_, _| ()) }
     }
 }
