@@ -43,7 +43,11 @@ mod tests {
     #[test]
     fn lines_name_the_options_that_help() {
         let others = || Matrices { layers: vec!["spliced".into(), "counts".into()], raw: true };
-        let missing = |remedy| StorageError::MissingDataset { path: "x.h5ad".into(), dataset: "X".into(), remedy };
+        let missing = |remedy: Remedy| StorageError::MissingDataset {
+            path: "x.h5ad".into(),
+            dataset: "X".into(),
+            remedy: remedy.into(),
+        };
         let condition = " whatever the values are".to_owned();
         let lines = [
             (
@@ -55,7 +59,7 @@ mod tests {
                 "x.h5ad: there is no \"X\"; choose one (the file also has --layer spliced, --layer counts, --raw)",
             ),
             (missing(Remedy::LeaveRawAway(Matrices::default())), "x.h5ad: there is no \"X\"; leave --raw away"),
-            (missing("its layers are a".into()), "x.h5ad: there is no \"X\"; its layers are a"),
+            (missing(Remedy::Text("its layers are a".into())), "x.h5ad: there is no \"X\"; its layers are a"),
             (
                 StorageError::MemoryBudget {
                     path: "x.h5ad".into(),

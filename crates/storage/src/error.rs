@@ -92,7 +92,7 @@ pub enum StorageError {
         /// The dataset or group asked for.
         dataset: String,
         /// What is there instead, or what to ask for.
-        remedy: Remedy,
+        remedy: Box<Remedy>,
     },
 
     /// A dataset contradicts its own format.
@@ -105,7 +105,7 @@ pub enum StorageError {
         /// What is wrong, as the predicate of a sentence: expected beside found.
         problem: String,
         /// What to do.
-        remedy: Remedy,
+        remedy: Box<Remedy>,
     },
 
     /// A value that no non-negative factorization can use.
@@ -125,7 +125,7 @@ pub enum StorageError {
         /// The value as found.
         value: f64,
         /// What to do.
-        remedy: Remedy,
+        remedy: Box<Remedy>,
     },
 
     /// A sparse row refers to a column that is not there.
@@ -213,7 +213,7 @@ pub enum StorageError {
         /// Why not, in half a sentence.
         problem: String,
         /// What to ask for instead.
-        remedy: Remedy,
+        remedy: Box<Remedy>,
     },
 
     /// No store of this matrix can have blocks of this height.
@@ -300,7 +300,7 @@ impl StorageError {
             Self::MissingDataset { remedy, .. }
             | Self::InvalidDataset { remedy, .. }
             | Self::InvalidValue { remedy, .. }
-            | Self::Selection { remedy, .. } => Some(remedy.clone()),
+            | Self::Selection { remedy, .. } => Some((**remedy).clone()),
             Self::BlockRows { .. } => Some(Remedy::ChooseBlockRows),
             Self::MemoryBudget { smallest, condition, .. } => {
                 Some(Remedy::RaiseMemory { smallest: *smallest, condition: condition.clone() })
@@ -382,9 +382,13 @@ mod tests {
             StorageError::MissingDataset {
                 path: path.clone(),
                 dataset: dataset.clone(),
-                remedy: Remedy::ChooseMatrix(others),
+                remedy: Remedy::ChooseMatrix(others).into(),
             },
-            StorageError::Selection { path: path.clone(), problem: "no".into(), remedy: Remedy::LeaveTransposeAway },
+            StorageError::Selection {
+                path: path.clone(),
+                problem: "no".into(),
+                remedy: Remedy::LeaveTransposeAway.into(),
+            },
             StorageError::BlockRows { block_rows: 100, tile_rows: 256 },
             StorageError::MemoryBudget { path, given: 1, smallest: 117_440_513, condition },
         ];
@@ -403,7 +407,7 @@ mod tests {
             row: 10422,
             column: 17,
             value: -0.31,
-            remedy: Remedy::ChooseValues(Matrices { layers: vec!["counts".into()], raw: false }),
+            remedy: Remedy::ChooseValues(Matrices { layers: vec!["counts".into()], raw: false }).into(),
         };
         assert_eq!(
             error.to_string(),

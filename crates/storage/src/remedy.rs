@@ -73,15 +73,15 @@ impl Matrices {
     }
 }
 
-impl From<&str> for Remedy {
+impl From<&str> for Box<Remedy> {
     fn from(text: &str) -> Self {
-        Remedy::Text(text.into())
+        Box::new(Remedy::Text(text.into()))
     }
 }
 
-impl From<String> for Remedy {
+impl From<String> for Box<Remedy> {
     fn from(text: String) -> Self {
-        Remedy::Text(text)
+        Box::new(Remedy::Text(text))
     }
 }
 

@@ -129,7 +129,7 @@ fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), 
     let dataset = file.dataset(name).map_err(|_| StorageError::MissingDataset {
         path: path.into(),
         dataset: name.into(),
-        remedy: Remedy::ChooseStart { reason: format!("it {NO_RESULT}") },
+        remedy: Remedy::ChooseStart { reason: format!("it {NO_RESULT}") }.into(),
     })?;
     let numbers = dataset.dtype().and_then(|t| NumberType::of(&t)).ok().flatten().is_some();
     match dataset.shape()[..] {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::error::StorageError;
+use crate::number::Number;
 use crate::remedy::{Matrices, Remedy};
 use crate::source::{Form, RowChunk, Source};
 
@@ -65,7 +66,7 @@ impl Place {
                 row: (first_row + row) as u64,
                 column: column.into(),
                 value: value.into(),
-                remedy: Remedy::ChooseValues(Matrices::default()),
+                remedy: Remedy::ChooseValues(Matrices::default()).into(),
             },
             Fault::Sum { row, column } => self.invalid(
                 format!("has entries at row {}, column {column} that add up beyond 32-bit floats", first_row + row),
@@ -148,7 +149,6 @@ pub(super) fn check_dense(values: &mut [f32], genes: usize) -> Result<(), Fault>
     if sound {
         return Ok(());
     }
-    let bad = |value: &f32| !(*value >= 0.0 && *value < f32::INFINITY);
-    let at = values.iter().position(bad).expect("one value at least is unsound");
+    let at = values.iter().position(|value| value.accept().is_none()).expect("one value at least is unsound");
     Err(Fault::Value { row: at / genes, column: (at % genes) as u32, value: values[at] })
 }

@@ -1,6 +1,7 @@
 //! Rows as the store wants them: columns ascending, each once, no zeros.
 
 use super::check::Fault;
+use crate::number::Number;
 use crate::{Monitor, Warning};
 
 /// What was put in order.
@@ -131,7 +132,7 @@ fn check(row: usize, columns: &[u32], values: &[f32], genes: usize) -> Result<()
         if column as usize >= genes {
             return Err(Fault::Column { row, column });
         }
-        if !(value >= 0.0 && value < f32::INFINITY) {
+        if value.accept().is_none() {
             return Err(Fault::Value { row, column, value });
         }
     }

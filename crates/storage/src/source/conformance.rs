@@ -38,6 +38,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Form, RowChunk, Source};
 use crate::StorageError;
+use crate::number::Number;
 use crate::tile::TILE_ROWS;
 
 /// Opens the source under test: the same one each time, with nothing read yet.
@@ -274,7 +275,7 @@ impl Rows {
     fn take(source: &dyn Source, chunk: &RowChunk, count: usize) -> Rows {
         let genes = source.genes();
         let sound = |value: f32| {
-            assert!(value >= 0.0 && value < f32::INFINITY, "values are at least zero and finite, not {value}");
+            assert!(value.accept().is_some(), "values are at least zero and finite, not {value}");
             value.to_bits()
         };
         match (chunk, source.form()) {

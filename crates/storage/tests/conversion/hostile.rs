@@ -13,11 +13,14 @@ use super::inputs::{Table, contents, spec};
 const CELLS: usize = 600;
 const GENES: usize = 40;
 
+/// Bends a chunk; also gets its first row.
+type Bend = dyn Fn(usize, &mut RowChunk) + Send;
+
 /// A table whose chunks are bent before they are handed over, whose form is what it says, and whose numbers may be.
 pub(crate) struct Liar {
     table: Table,
     /// Bends the chunk that begins at this row.
-    bend: Box<dyn Fn(usize, &mut RowChunk) + Send>,
+    bend: Box<Bend>,
     form: Option<Form>,
     resident: u64,
 }
@@ -171,7 +174,8 @@ fn columns_outside_the_matrix_are_refused_with_their_place() {
 #[test]
 fn arrays_that_disagree_in_length_are_refused() {
     let sparse = |bend: fn(Arrays<'_>)| Liar::new(true, move |_, chunk| bend(arrays(chunk)));
-    let lies: [(fn(Arrays<'_>), &str); 8] = [
+    type Lie = (fn(Arrays<'_>), &'static str);
+    let lies: [Lie; 8] = [
         (|(indptr, ..)| indptr.clear(), "0 row pointers, expected 257"),
         (|(indptr, ..)| indptr.truncate(256), "256 row pointers, expected 257"),
         (|(indptr, ..)| indptr.push(indptr[256]), "258 row pointers, expected 257"),

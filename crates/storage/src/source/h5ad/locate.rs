@@ -34,7 +34,8 @@ pub(super) fn locate(file: &File, path: &Path, selection: &Selection) -> Result<
     if !exists(file, "X") && layers.is_empty() && raw.is_none() {
         refuse_other_formats(file, path)?;
     }
-    let missing = |dataset: String, remedy: Remedy| StorageError::MissingDataset { path: path.into(), dataset, remedy };
+    let missing =
+        |dataset: String, remedy: Box<Remedy>| StorageError::MissingDataset { path: path.into(), dataset, remedy };
     let dataset = match (&selection.layer, selection.raw) {
         (Some(layer), true) => {
             let problem = format!("a layer ({layer}) and raw were both asked for");
@@ -51,7 +52,7 @@ pub(super) fn locate(file: &File, path: &Path, selection: &Selection) -> Result<
             Some(name) => name.to_owned(),
             None => {
                 let others = Matrices { layers, raw: false };
-                return Err(missing("raw/X".into(), Remedy::LeaveRawAway(others)));
+                return Err(missing("raw/X".into(), Remedy::LeaveRawAway(others).into()));
             }
         },
         (None, false) if exists(file, "X") && !is_null(file) => "X".to_owned(),
@@ -59,7 +60,7 @@ pub(super) fn locate(file: &File, path: &Path, selection: &Selection) -> Result<
             let there = Matrices { layers, raw: raw.is_some() };
             let remedy = match there.is_empty() {
                 true => "the file holds no matrix at all".into(),
-                false => Remedy::ChooseMatrix(there),
+                false => Remedy::ChooseMatrix(there).into(),
             };
             return Err(missing("X".into(), remedy));
         }

@@ -63,7 +63,7 @@ impl Place {
             row: row as u64,
             column: column as u64,
             value,
-            remedy: Remedy::ChooseValues(self.others.clone()),
+            remedy: Remedy::ChooseValues(self.others.clone()).into(),
         }
     }
 
@@ -79,7 +79,7 @@ const DAMAGED: &str = "the file is damaged, make it anew";
 pub(super) fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {
     if selection.transpose {
         let problem = "an AnnData file is cells × genes by definition and is not transposed".to_owned();
-        return Err(StorageError::Selection { path: path.into(), problem, remedy: Remedy::LeaveTransposeAway });
+        return Err(StorageError::Selection { path: path.into(), problem, remedy: Remedy::LeaveTransposeAway.into() });
     }
     let file = hdf::file::open(path)?;
     let (place, matrix) = locate::locate(&file, path, selection)?;

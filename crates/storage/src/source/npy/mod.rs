@@ -51,7 +51,11 @@ impl NpySource {
     pub(super) fn open(path: &Path, selection: &Selection) -> Result<NpySource, StorageError> {
         if selection.layer.is_some() || selection.raw {
             let problem = "a .npy file holds one array".to_owned();
-            return Err(StorageError::Selection { path: path.into(), problem, remedy: Remedy::LeaveLayerAndRawAway });
+            return Err(StorageError::Selection {
+                path: path.into(),
+                problem,
+                remedy: Remedy::LeaveLayerAndRawAway.into(),
+            });
         }
         let file = File::open(path).map_err(|e| StorageError::io("read", path, e))?;
         let invalid = |problem: String, remedy: &str| StorageError::InvalidDataset {
@@ -143,7 +147,7 @@ impl NpySource {
         let remedy = if value.is_finite() && value > 0.0 {
             "it is beyond 32-bit floats, scale the values down".into()
         } else {
-            Remedy::ChooseValues(Matrices::default())
+            Remedy::ChooseValues(Matrices::default()).into()
         };
         StorageError::InvalidValue {
             path: self.path.clone(),
