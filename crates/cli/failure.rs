@@ -157,7 +157,7 @@ impl From<StorageError> for Failure {
             ErrorKind::Usage | ErrorKind::Memory => Code::Usage,
             ErrorKind::Cancelled => return Self::interrupted(),
         };
-        Self::new(code, error.to_string())
+        Self::new(code, crate::remedy::line(&error))
     }
 }
 

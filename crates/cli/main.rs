@@ -23,6 +23,7 @@ mod output;
 mod plan;
 mod print;
 mod progress;
+mod remedy;
 mod settings;
 mod simulate;
 mod size;

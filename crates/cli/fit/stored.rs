@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use partwise::driver::Machine;
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::source::Source;
-use partwise::storage::store::sweep;
+use partwise::storage::store::remove_leftovers;
 use partwise::storage::{ErrorKind, Overwrite, StorageError, Store};
 
 use crate::failure::{Code, Failure};
@@ -42,7 +42,7 @@ impl Stored {
             Found::Current(store) => {
                 progress.note(&format!("{shown}: made from this input earlier and used again"));
                 // Where it may not be removed it does no harm.
-                let _ = sweep(path);
+                let _ = remove_leftovers(path);
                 return Ok(Stored { store: *store, converting: Duration::ZERO });
             }
             Found::Outdated => progress.note(&format!("{shown}: the input has changed since; converting it again")),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::remedy::Remedy;
 use crate::tile::TileError;
 
 /// Why a file could not be read or written.
@@ -21,7 +22,7 @@ pub enum StorageError {
     },
 
     /// The output is there already.
-    #[error("{}: exists already; choose another name or overwrite it with --force", path.display())]
+    #[error("{}: exists already; {}", path.display(), Remedy::AllowOverwrite)]
     Exists {
         /// The output.
         path: PathBuf,
@@ -91,7 +92,7 @@ pub enum StorageError {
         /// The dataset or group asked for.
         dataset: String,
         /// What is there instead, or what to ask for.
-        remedy: String,
+        remedy: Box<Remedy>,
     },
 
     /// A dataset contradicts its own format.
@@ -104,7 +105,7 @@ pub enum StorageError {
         /// What is wrong, as the predicate of a sentence: expected beside found.
         problem: String,
         /// What to do.
-        remedy: String,
+        remedy: Box<Remedy>,
     },
 
     /// A value that no non-negative factorization can use.
@@ -124,7 +125,7 @@ pub enum StorageError {
         /// The value as found.
         value: f64,
         /// What to do.
-        remedy: String,
+        remedy: Box<Remedy>,
     },
 
     /// A sparse row refers to a column that is not there.
@@ -204,6 +205,26 @@ pub enum StorageError {
         source: TileError,
     },
 
+    /// The matrix that was asked for cannot be in this file.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    Selection {
+        /// The file.
+        path: PathBuf,
+        /// Why not, in half a sentence.
+        problem: String,
+        /// What to ask for instead.
+        remedy: Box<Remedy>,
+    },
+
+    /// No store of this matrix can have blocks of this height.
+    #[error("{block_rows} rows a block are not a multiple of {tile_rows}; {}", Remedy::ChooseBlockRows)]
+    BlockRows {
+        /// The height asked for, in rows.
+        block_rows: usize,
+        /// Rows of a tile.
+        tile_rows: usize,
+    },
+
     /// What was asked makes no sense for this input.
     #[error("{message}")]
     Usage {
@@ -212,11 +233,7 @@ pub enum StorageError {
     },
 
     /// The memory budget is too small for the work.
-    #[error(
-        "{}: a memory budget of {given} bytes is too small; {smallest} bytes are the smallest that will do{condition} \
-         (--memory {}M)",
-        path.display(), smallest.div_ceil(1 << 20)
-    )]
+    #[error("{}: a memory budget of {given} bytes is too small; the smallest budget is {smallest} bytes{condition}", path.display())]
     MemoryBudget {
         /// The file that asks for so much.
         path: PathBuf,
@@ -270,9 +287,25 @@ impl StorageError {
             | Self::UnsupportedFormat { .. }
             | Self::Damaged { .. }
             | Self::DamagedTile { .. } => ErrorKind::BadData,
-            Self::Usage { .. } => ErrorKind::Usage,
+            Self::Usage { .. } | Self::Selection { .. } | Self::BlockRows { .. } => ErrorKind::Usage,
             Self::MemoryBudget { .. } => ErrorKind::Memory,
             Self::Cancelled => ErrorKind::Cancelled,
+        }
+    }
+
+    /// What the user can do, if the error says so. The message ends with it.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Exists { .. } => Some(Remedy::AllowOverwrite),
+            Self::MissingDataset { remedy, .. }
+            | Self::InvalidDataset { remedy, .. }
+            | Self::InvalidValue { remedy, .. }
+            | Self::Selection { remedy, .. } => Some((**remedy).clone()),
+            Self::BlockRows { .. } => Some(Remedy::ChooseBlockRows),
+            Self::MemoryBudget { smallest, condition, .. } => {
+                Some(Remedy::RaiseMemory { smallest: *smallest, condition: condition.clone() })
+            }
+            _ => None,
         }
     }
 
@@ -330,6 +363,7 @@ impl fmt::Display for Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remedy::Matrices;
 
     #[test]
     fn huge_and_tiny_values_are_short() {
@@ -339,13 +373,30 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_will_do_can_be_copied() {
-        let (given, smallest) = (48 << 20, (112 << 20) + 1);
-        let error = StorageError::MemoryBudget { path: "x.h5ad".into(), given, smallest, condition: String::new() };
-        assert!(
-            error.to_string().ends_with("117440513 bytes are the smallest that will do (--memory 113M)"),
-            "{error}"
-        );
+    fn messages_end_with_their_remedy() {
+        let (path, dataset) = (PathBuf::from("x.h5ad"), "X".to_owned());
+        let others = Matrices { layers: vec!["counts".into()], raw: true };
+        let condition = " whatever the values are".to_owned();
+        let errors = [
+            StorageError::Exists { path: path.clone() },
+            StorageError::MissingDataset {
+                path: path.clone(),
+                dataset: dataset.clone(),
+                remedy: Remedy::ChooseMatrix(others).into(),
+            },
+            StorageError::Selection {
+                path: path.clone(),
+                problem: "no".into(),
+                remedy: Remedy::LeaveTransposeAway.into(),
+            },
+            StorageError::BlockRows { block_rows: 100, tile_rows: 256 },
+            StorageError::MemoryBudget { path, given: 1, smallest: 117_440_513, condition },
+        ];
+        for error in errors {
+            let remedy = error.remedy().unwrap().to_string();
+            assert!(error.to_string().ends_with(&format!("; {remedy}")), "{error}");
+            assert!(!error.to_string().contains("--"), "{error}");
+        }
     }
 
     #[test]
@@ -356,12 +407,12 @@ mod tests {
             row: 10422,
             column: 17,
             value: -0.31,
-            remedy: "NMF needs X ≥ 0 (is another layer the counts? --layer NAME)".into(),
+            remedy: Remedy::ChooseValues(Matrices { layers: vec!["counts".into()], raw: false }).into(),
         };
         assert_eq!(
             error.to_string(),
             "pbmc.h5ad: dataset \"X\" has a negative value -0.31 at row 10422, column 17; \
-             NMF needs X ≥ 0 (is another layer the counts? --layer NAME)"
+             NMF needs finite values of at least 0 (the file also has layer counts)"
         );
         assert_eq!(error.kind(), ErrorKind::BadData);
     }

@@ -6,31 +6,44 @@
 //!
 //! It does not print, does not exit and does not decide how many threads run: what takes long reports to a [`Monitor`],
 //! which can also stop it, and what fails returns a [`StorageError`] that names file, place and remedy.
+//!
+//! # Features
+//!
+//! - `hdf5` (default): AnnData files, read and written, through the HDF5 library: `.h5ad` inputs, the names and columns of cells
+//!   and genes, results, exports. Without it no C library is needed; stores are read and written as with it, and NumPy arrays are
+//!   converted to stores without names.
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("partwise reads its stores in place, which needs a little-endian machine");
 
+#[cfg(feature = "hdf5")]
 pub mod anndata;
 pub mod convert;
+mod detect;
 pub mod error;
+#[cfg(feature = "hdf5")]
 mod hdf;
 mod lock;
 pub mod monitor;
+mod number;
+pub mod remedy;
 pub mod sealed;
 pub mod source;
 pub mod store;
 pub mod tile;
 
+#[cfg(feature = "hdf5")]
 pub use anndata::{AnnDataWriter, Factors, Value, export, read_factors};
 pub use convert::{ConvertSpec, convert};
 pub use error::{ErrorKind, StorageError};
 pub use monitor::{Axis, Monitor, Quiet, Unit, Warning};
+pub use remedy::{Matrices, Remedy};
 pub use source::{RowChunk, Source};
 pub use store::{
     BlockInfo, EncodedTile, GeneMoments, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp, Store,
     StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock,
 };
 pub use tile::{
-    CellMoments, CsrRows, DenseTile, RunBatch, Runs, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError, TileMoments,
-    encode_dense,
+    CellMoments, CsrRows, DenseTile, RunBatch, RunDecoder, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError,
+    TileMoments, encode_dense,
 };

@@ -132,13 +132,6 @@ pub enum Warning {
         /// Why it was left behind.
         reason: String,
     },
-    /// Values look as if they were not counts although another dataset of the file does.
-    NotCounts {
-        /// The dataset that was read.
-        dataset: String,
-        /// What to ask for instead, such as `--layer counts`.
-        remedy: String,
-    },
 }
 
 impl fmt::Display for Warning {
@@ -177,9 +170,6 @@ impl fmt::Display for Warning {
                 f,
                 "\"{dataset}\" is not carried over: {reason}; copy it from the input if you need it in the result"
             ),
-            Self::NotCounts { dataset, remedy } => {
-                write!(f, "dataset \"{dataset}\" does not hold counts; for the counts try {remedy}")
-            }
         }
     }
 }

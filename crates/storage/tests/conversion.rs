@@ -4,8 +4,12 @@
 
 #[path = "conversion/anndata.rs"]
 mod anndata;
+#[path = "conversion/conformance.rs"]
+mod conformance;
 #[path = "conversion/full_disk.rs"]
 mod full_disk;
+#[path = "conversion/hostile.rs"]
+mod hostile;
 #[path = "conversion/inputs.rs"]
 mod inputs;
 #[path = "conversion/reblock.rs"]

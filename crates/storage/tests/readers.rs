@@ -4,6 +4,8 @@
 
 #[path = "readers/annotations.rs"]
 mod annotations;
+#[path = "readers/conformance.rs"]
+mod conformance;
 #[path = "readers/files.rs"]
 mod files;
 #[path = "readers/h5ad.rs"]

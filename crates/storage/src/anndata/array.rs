@@ -26,7 +26,8 @@ impl ArrayWriter {
     ) -> Result<Self, StorageError> {
         let create = || {
             // Contiguous, and placed in the file at once: rows go to their place directly, from other processes too.
-            let dataset = parent.new_dataset::<f32>().no_chunk().alloc_time(Some(AllocTime::Early));
+            let dataset =
+                parent.new_dataset::<f32>().no_chunk().obj_track_times(false).alloc_time(Some(AllocTime::Early));
             let dataset = dataset.shape((rows, columns)).create(name)?;
             attribute::set_encoding(&dataset, "array", "0.2.0")?;
             Ok((dataset, Datatype::from_type::<f32>()?))

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use hdf5::{Dataset, Datatype, File};
 
-use crate::StorageError;
+use crate::detect::{self, Format};
 use crate::hdf::number::{NumberType, type_name};
 use crate::hdf::{self, problem, raw};
-use crate::source::detect::{self, Format};
+use crate::{Remedy, StorageError};
 
 const USAGES: &str = "obsm/X_nmf";
 const SPECTRA: &str = "varm/spectra";
@@ -129,7 +129,7 @@ fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), 
     let dataset = file.dataset(name).map_err(|_| StorageError::MissingDataset {
         path: path.into(),
         dataset: name.into(),
-        remedy: format!("it {NO_RESULT}; start from one that is, or from --init sample"),
+        remedy: Remedy::ChooseStart { reason: format!("it {NO_RESULT}") }.into(),
     })?;
     let numbers = dataset.dtype().and_then(|t| NumberType::of(&t)).ok().flatten().is_some();
     match dataset.shape()[..] {

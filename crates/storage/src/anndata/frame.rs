@@ -172,7 +172,7 @@ pub(crate) fn write_numbers<T: H5Type + Pod>(
     len: usize,
     values: impl IntoIterator<Item = T>,
 ) -> hdf5::Result<Dataset> {
-    let dataset = parent.new_dataset::<T>().no_chunk().shape(len).create(name)?;
+    let dataset = parent.new_dataset::<T>().no_chunk().obj_track_times(false).shape(len).create(name)?;
     attribute::set_encoding(&dataset, "array", "0.2.0")?;
     let memory = Datatype::from_type::<T>()?;
     let mut batch = Vec::with_capacity(BATCH.min(len));

@@ -106,7 +106,7 @@ struct Growing {
 
 impl Growing {
     fn create<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Self> {
-        let dataset = group.new_dataset::<T>().chunk(CHUNK).shape(0..).create(name)?;
+        let dataset = group.new_dataset::<T>().chunk(CHUNK).obj_track_times(false).shape(0..).create(name)?;
         attribute::set_encoding(&dataset, "array", "0.2.0")?;
         Ok(Growing { dataset, memory: Datatype::from_type::<T>()?, len: 0 })
     }

@@ -67,7 +67,7 @@ pub(super) fn write(parent: &Group, name: &str, value: &Value) -> hdf5::Result<(
 }
 
 fn scalar<T: H5Type>(parent: &Group, name: &str, value: &T, encoding: &str) -> hdf5::Result<()> {
-    let dataset = parent.new_dataset::<T>().create(name)?;
+    let dataset = parent.new_dataset::<T>().obj_track_times(false).create(name)?;
     dataset.write_scalar(value)?;
     attribute::set_encoding(&dataset, encoding, "0.2.0")
 }

@@ -60,7 +60,7 @@ impl AnnDataWriter {
         let source = hdf::file::open(annotations)?;
         for name in ["obs", "var"] {
             let group = source.group(name).map_err(|e| hdf::problem::problem("read", annotations, name, &e))?;
-            group.copy_to(&self.file, name).map_err(|e| self.problem(name, &e))?;
+            hdf::copy::group(&group, &self.file, name).map_err(|e| self.problem(name, &e))?;
         }
         Ok(())
     }

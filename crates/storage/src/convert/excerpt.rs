@@ -3,9 +3,10 @@
 
 use aligned_vec::{AVec, ConstAlign};
 
-use super::layout::StoreShape;
+use super::check::{self, Place};
+use super::shape::StoreShape;
 use super::tidy::Tidier;
-use super::{ConvertSpec, check_shape, plan, reader};
+use super::{ConvertSpec, plan, reader};
 use crate::StorageError;
 use crate::source::{Form, RowChunk, Source};
 use crate::store::Layout;
@@ -65,16 +66,16 @@ pub struct Excerpt {
 ///
 /// - as for [`convert`](super::convert()), as far as the rows looked at tell
 pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, StorageError> {
-    check_shape(source)?;
     let shape = StoreShape::of(source, spec)?;
     let form = source.form();
     let mut packer = Packer::default();
     let (mut tiles, mut cells) = (Vec::new(), Vec::new());
-    let (mut rows, mut entries) = (0, 0);
+    let (mut rows, mut entries, mut stored) = (0, 0, 0);
     let step = shape.tiles().div_ceil(TILES).max(1);
     for tile in (0..shape.tiles()).step_by(step) {
-        let (packed, moments) = packer.pack(source, &shape, form, tile)?;
+        let (packed, moments, held) = packer.pack(source, &shape, form, tile)?;
         rows += packed.rows;
+        stored += held as u64;
         entries += match shape.layout {
             Layout::Sparse => packed.nonzeros as usize,
             Layout::Dense => packed.rows * shape.genes,
@@ -86,6 +87,9 @@ pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, S
         }
     }
 
+    if rows == shape.cells {
+        Place::of(source, shape.genes).check_total(form, stored)?;
+    }
     let scale = shape.cells as f64 / rows.max(1) as f64;
     let scaled = |sum: u64| (sum as f64 * scale) as u64;
     let nonzeros = tiles.iter().map(|tile| tile.nonzeros).sum();
@@ -126,31 +130,30 @@ struct Packer {
 }
 
 impl Packer {
+    /// A tile, the sums of its rows, and its entries as the source stores them.
     fn pack(
         &mut self,
         source: &mut dyn Source,
         shape: &StoreShape,
         form: Form,
         tile: usize,
-    ) -> Result<(ExcerptTile, Vec<CellMoments>), StorageError> {
+    ) -> Result<(ExcerptTile, Vec<CellMoments>, usize), StorageError> {
         let rows = shape.rows_of(tile);
-        if shape.layout == Layout::Sparse && form == Form::Dense {
-            reader::read_sparsely(source, rows.clone(), &mut self.dense, &mut self.chunk)?;
-        } else {
-            source.read_rows(rows.clone(), &mut self.chunk)?;
-        }
+        let stored = reader::read_tile(source, shape, form, tile, &mut self.dense, &mut self.chunk)?;
+        let fault = |fault| Place::of(source, shape.genes).fault(rows.start, fault);
         let moments = match &mut self.chunk {
             RowChunk::Sparse { indptr, indices, values } => {
-                self.tidier.tidy(indptr, indices, values).map_err(|(row, column)| {
-                    super::beyond(source.path(), source.dataset(), rows.start + row, column)
-                })?;
+                self.tidier.tidy(indptr, indices, values, shape.genes).map_err(fault)?;
                 self.encoder.encode(CsrRows { indptr, indices, values }, shape.genes, &mut self.bytes)
             }
-            RowChunk::Dense { values } => encode_dense(values, shape.genes, &mut self.bytes),
+            RowChunk::Dense { values } => {
+                check::check_dense(values, shape.genes).map_err(fault)?;
+                encode_dense(values, shape.genes, &mut self.bytes)
+            }
         };
         let nonzeros = moments.cells.iter().map(|cell| u64::from(cell.nonzeros)).sum();
         let mut bytes = AVec::with_capacity(64, self.bytes.len());
         bytes.extend_from_slice(&self.bytes);
-        Ok((ExcerptTile { bytes, rows: rows.len(), nonzeros }, moments.cells))
+        Ok((ExcerptTile { bytes, rows: rows.len(), nonzeros }, moments.cells, stored))
     }
 }

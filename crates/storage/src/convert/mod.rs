@@ -6,26 +6,29 @@
 //!
 //! | file       | question                                                            |
 //! |------------|---------------------------------------------------------------------|
-//! | `layout`   | sparse or dense, and how tall are tiles and blocks?                    |
+//! | `shape`    | sparse or dense, and how tall are tiles and blocks?                    |
 //! | `plan`     | how many threads and tiles in flight fit into the budget?              |
 //! | `pipeline` | how do reader, encoders and writer work together?                      |
 //! | `reader`   | what is read when, into which slot?                                  |
 //! | `excerpt`  | what will the store be like, before it is written?                   |
+//! | `check`    | which rows of a source are refused?                                    |
 //! | `tidy`     | how are rows sorted, merged and freed of zeros?                        |
 //! | `names`    | which names occur twice?                                              |
 
+mod check;
 mod excerpt;
-mod layout;
+#[cfg(feature = "hdf5")]
 mod names;
 mod pipeline;
 mod plan;
 mod reader;
+mod shape;
 mod tidy;
 
 use std::path::Path;
 
 pub use self::excerpt::{Excerpt, ExcerptTile, excerpt};
-use self::layout::StoreShape;
+use self::shape::StoreShape;
 use crate::source::{Rounding, Source};
 use crate::store::{Overwrite, Store, StoreHeader, StoreWriter};
 use crate::{Axis, Monitor, StorageError, Unit, Warning};
@@ -50,7 +53,8 @@ pub struct ConvertSpec {
 ///
 /// # Errors
 ///
-/// - a value or index of the source is refused; a cell or gene is missing altogether
+/// - a value or index of the source is refused; there is no cell or no gene at all
+/// - the source breaks a promise: lengths, its form
 /// - `dest` exists, or cannot be written: nothing is left there
 /// - the budget is too small (the message says the smallest that will do)
 /// - `monitor` cancels
@@ -60,7 +64,6 @@ pub fn convert(
     spec: &ConvertSpec,
     monitor: &dyn Monitor,
 ) -> Result<Store, StorageError> {
-    check_shape(source)?;
     let shape = StoreShape::of(source, spec)?;
     let before = source.rounding();
     let header = StoreHeader {
@@ -77,6 +80,7 @@ pub fn convert(
     monitor.finish();
     let annotations = writer.annotations_path();
     source.write_annotations(&annotations, monitor)?;
+    #[cfg(feature = "hdf5")]
     for axis in [Axis::Cells, Axis::Genes] {
         if let Some(found) = names::duplicates(&annotations, axis)? {
             monitor.warn(&Warning::DuplicateNames { axis, count: found.count, example: found.example });
@@ -97,34 +101,10 @@ pub fn convert(
     Ok(store)
 }
 
-/// A matrix without rows or columns is no input for anything here.
-fn check_shape(source: &dyn Source) -> Result<(), StorageError> {
-    let (cells, genes) = (source.cells(), source.genes());
-    if cells > 0 && genes > 0 && genes <= u32::MAX as usize {
-        return Ok(());
-    }
-    Err(StorageError::InvalidDataset {
-        path: source.path().into(),
-        dataset: source.dataset().into(),
-        problem: format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes"),
-        remedy: "choose a matrix with values".into(),
-    })
-}
-
-/// The error of duplicates that add up beyond f32 at `row`, `column` of a source.
-fn beyond(path: &Path, dataset: &str, row: usize, column: u32) -> StorageError {
-    StorageError::InvalidDataset {
-        path: path.into(),
-        dataset: dataset.into(),
-        problem: format!("has entries at row {row}, column {column} that add up beyond 32-bit floats"),
-        remedy: "scale the values down".into(),
-    }
-}
-
 /// Tells how many values were rounded since `before`.
 fn report_rounding(before: Rounding, source: &dyn Source, monitor: &dyn Monitor) {
     let after = source.rounding();
-    let count = after.count - before.count;
+    let count = after.count.saturating_sub(before.count);
     if count > 0 {
         monitor.warn(&Warning::RoundedToF32 { dataset: source.dataset().into(), count, example: after.example });
     }

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ConvertSpec;
-use super::layout::StoreShape;
+use super::check::{self, Place};
 use super::plan;
 use super::reader::{Read, Reader};
+use super::shape::StoreShape;
 use super::tidy::{Tidied, Tidier};
 use crate::source::{RowChunk, Source};
 use crate::store::{EncodedTile, StoreWriter};
@@ -25,6 +26,7 @@ struct Packed {
     tile: usize,
     encoded: EncodedTile,
     tidied: Tidied,
+    entries: u64,
     /// The slot, to be used again.
     chunk: RowChunk,
 }
@@ -52,9 +54,8 @@ pub(super) fn run(
     let (free_to, free) = bounded(plan.tiles);
     let (read_to, read) = bounded(plan.tiles);
     let (packed_to, packed) = bounded(plan.tiles + 1);
-    // As of a source that has been moved into its thread.
-    let (place, dataset) = (source.path().to_owned(), source.dataset().to_owned());
-    let beyond = |row, column| super::beyond(&place, &dataset, row, column);
+    // For threads that do not have the source.
+    let place = Place::of(source, shape.genes);
     std::thread::scope(|scope| {
         let reader = Reader {
             source,
@@ -77,11 +78,13 @@ pub(super) fn run(
             }
         });
         for _ in 0..plan.threads {
-            let (read, packed_to, beyond) = (read.clone(), packed_to.clone(), &beyond);
-            scope.spawn(move || encode_all(shape, &read, &packed_to, beyond));
+            let (read, packed_to, place) = (read.clone(), packed_to.clone(), &place);
+            scope.spawn(move || encode_all(shape, &read, &packed_to, place));
         }
         drop((read, packed_to));
-        write_in_order(shape, writer, &packed, free_to, monitor)
+        let (done, entries) = write_in_order(shape, writer, &packed, free_to, monitor)?;
+        place.check_total(form, entries)?;
+        Ok(done)
     })
 }
 
@@ -101,52 +104,52 @@ fn encode_all(
     shape: &StoreShape,
     read: &Receiver<Read>,
     packed_to: &Sender<Result<Packed, StorageError>>,
-    beyond: &impl Fn(usize, u32) -> StorageError,
+    place: &Place,
 ) {
     let _alarm = Alarm(packed_to);
     let mut encoder = TileEncoder::new();
     let mut tidier = Tidier::default();
     let mut bytes = Vec::new();
-    for Read { tile, mut chunk, oversize } in read {
+    for Read { tile, mut chunk, entries, oversize } in read {
         let rows = shape.rows_of(tile);
-        let mut tidied = Tidied::default();
-        let (moments, nonzeros) = match &mut chunk {
+        let encoded = match &mut chunk {
             RowChunk::Sparse { indptr, indices, values } => {
-                tidied = match tidier.tidy(indptr, indices, values) {
-                    Ok(tidied) => tidied,
-                    Err((row, column)) => {
-                        let _ = packed_to.send(Err(beyond(rows.start + row, column)));
-                        return;
-                    }
-                };
-                let moments = encoder.encode(CsrRows { indptr, indices, values }, shape.genes, &mut bytes);
-                (moments, values.len() as u64)
+                tidier.tidy(indptr, indices, values, shape.genes).map(|tidied| {
+                    let moments = encoder.encode(CsrRows { indptr, indices, values }, shape.genes, &mut bytes);
+                    (moments, tidied)
+                })
             }
-            RowChunk::Dense { values } => {
-                let moments = encode_dense(values, shape.genes, &mut bytes);
-                (moments, values.iter().filter(|&&v| v > 0.0).count() as u64)
+            RowChunk::Dense { values } => check::check_dense(values, shape.genes)
+                .map(|()| (encode_dense(values, shape.genes, &mut bytes), Tidied::default())),
+        };
+        let (moments, tidied) = match encoded {
+            Ok(encoded) => encoded,
+            Err(fault) => {
+                let _ = packed_to.send(Err(place.fault(rows.start, fault)));
+                return;
             }
         };
+        let nonzeros = moments.cells.iter().map(|cell| u64::from(cell.nonzeros)).sum();
         let encoded = EncodedTile { bytes: bytes.clone(), rows: rows.len(), nonzeros, moments };
         if oversize {
             (encoder, bytes, chunk) = (TileEncoder::new(), Vec::new(), RowChunk::default());
         }
-        if packed_to.send(Ok(Packed { tile, encoded, tidied, chunk })).is_err() {
+        if packed_to.send(Ok(Packed { tile, encoded, tidied, entries, chunk })).is_err() {
             return;
         }
     }
 }
 
-/// Appends tiles to the store in their order and gives their slots back.
+/// Appends tiles to the store in their order and gives their slots back. Returns the entries that they had as well.
 fn write_in_order(
     shape: &StoreShape,
     writer: &mut StoreWriter,
     packed: &Receiver<Result<Packed, StorageError>>,
     free_to: Sender<RowChunk>,
     monitor: &dyn Monitor,
-) -> Result<Done, StorageError> {
+) -> Result<(Done, u64), StorageError> {
     let mut waiting = BTreeMap::new();
-    let mut done = Done::default();
+    let (mut done, mut entries) = (Done::default(), 0);
     let mut next = 0;
     while next < shape.tiles() {
         // Senders are gone only when threads panicked, which the scope passes on.
@@ -156,6 +159,7 @@ fn write_in_order(
         while let Some(tile) = waiting.remove(&next) {
             done.empty_cells += tile.encoded.moments.cells.iter().filter(|cell| cell.nonzeros == 0).count() as u64;
             done.tidied.add(tile.tidied);
+            entries += tile.entries;
             writer.push_tile(tile.encoded)?;
             monitor.advance(shape.rows_of(next).len() as u64);
             if monitor.cancelled() {
@@ -166,5 +170,5 @@ fn write_in_order(
             next += 1;
         }
     }
-    Ok(done)
+    Ok((done, entries))
 }

@@ -3,7 +3,7 @@
 //! Nothing here changes what is written: tiles are the same and in the same order whatever the plan.
 
 use super::ConvertSpec;
-use super::layout::StoreShape;
+use super::shape::StoreShape;
 use crate::StorageError;
 use crate::source::{Form, Source};
 use crate::store::Layout;
@@ -104,14 +104,16 @@ pub(super) fn foresee(
     let (tile, thread) = match shape.layout {
         Layout::Sparse => {
             let packed = (packed * entries as f64) as u64;
-            (8 * entries + packed, 17 * entries + packed + 8 * genes)
+            let times = |bytes: u64| entries.saturating_mul(bytes).saturating_add(packed);
+            (times(8), times(17).saturating_add(8 * genes))
         }
         Layout::Dense => (8 * shape.tile_rows as u64 * genes, 4 * shape.tile_rows as u64 * genes),
     };
-    let encoding = source.resident_bytes() + 64 * genes + tiles * tile + threads * (thread + ENCODER);
-    let naming = (NAMES_PER_CELL * shape.cells as u64).min(NAMES);
-    let all = (ENCODING + encoding).max(WRITING + naming);
-    Ok(all + all / 8)
+    let encoding = [64 * genes, tiles.saturating_mul(tile), threads.saturating_mul(thread.saturating_add(ENCODER))];
+    let encoding = encoding.into_iter().fold(source.resident_bytes(), u64::saturating_add);
+    let naming = NAMES_PER_CELL.saturating_mul(shape.cells as u64).min(NAMES);
+    let all = encoding.saturating_add(ENCODING).max(WRITING + naming);
+    Ok(all.saturating_add(all / 8))
 }
 
 /// Whether the leading rows of a dense source can be read within the budget.
@@ -119,12 +121,15 @@ pub(super) fn foresee(
 /// # Errors
 ///
 /// - they cannot; the error has a budget that will do whatever the values are, as none of them could be looked at
-pub(super) fn check_sampling(source: &dyn Source, spec: &ConvertSpec) -> Result<(), StorageError> {
+pub(super) fn check_sampling(
+    source: &dyn Source,
+    (cells, genes): (usize, usize),
+    spec: &ConvertSpec,
+) -> Result<(), StorageError> {
     let resident = source.resident_bytes();
-    if resident <= SAMPLING || spec.memory >= PROCESS + resident {
+    if resident <= SAMPLING || spec.memory >= PROCESS.saturating_add(resident) {
         return Ok(());
     }
-    let (cells, genes) = (source.cells(), source.genes());
     let smallest = [Layout::Dense, Layout::Sparse].map(|layout| {
         let tile_rows = layout.tile_rows(genes);
         let entries = tile_rows * genes;
@@ -140,19 +145,20 @@ pub(super) fn check_sampling(source: &dyn Source, spec: &ConvertSpec) -> Result<
     })
 }
 
-/// What tiles of up to `entries` entries need.
+/// What tiles of up to `entries` entries need. Sources may claim any number: sums stop at the largest number there is.
 fn needs(shape: &StoreShape, entries: usize, source_resident: u64) -> Needs {
     let (genes, rows, entries) = (shape.genes as u64, shape.tile_rows as u64, entries as u64);
     let tiles = shape.cells.div_ceil(shape.tile_rows) as u64;
     // Sums of genes, the table of tiles.
-    let fixed = PROCESS + source_resident + 160 * genes + 48 * tiles;
+    let fixed = source_resident.saturating_add(PROCESS + 160 * genes).saturating_add(tiles.saturating_mul(48));
+    let entries_of = |bytes: u64| entries.saturating_mul(bytes);
     match shape.layout {
         Layout::Sparse => Needs {
             // Columns and values; packed at worst; a share of the sums for each gene present.
             fixed,
-            per_tile: 8 * entries + 5 * entries + 64 * genes.min(entries) + 48 * rows + genes / 8,
+            per_tile: entries_of(8 + 5).saturating_add(64 * genes.min(entries) + 48 * rows + genes / 8),
             // The encoder sorts, codes and packs, and grows its buffers by doubling.
-            per_thread: THREAD + 24 * entries + 48 * genes,
+            per_thread: entries_of(24).saturating_add(THREAD + 48 * genes),
         },
         Layout::Dense => {
             let tile = 4 * rows * genes;
@@ -165,13 +171,13 @@ impl Needs {
     /// The smallest budget that will do.
     fn smallest(&self) -> u64 {
         // One tile is read while another one is packed.
-        self.fixed + 2 * self.per_tile + self.per_thread
+        self.fixed.saturating_add(self.per_tile.saturating_mul(2)).saturating_add(self.per_thread)
     }
 
     /// The plan for a budget, or the smallest budget that would do.
     fn plan(&self, memory: u64, threads: usize) -> Result<Plan, u64> {
         let smallest = self.smallest();
-        if memory < smallest {
+        if memory < smallest || smallest == u64::MAX {
             return Err(smallest);
         }
         let more = (memory - smallest) / (self.per_tile + self.per_thread);

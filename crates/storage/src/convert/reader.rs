@@ -5,8 +5,9 @@ use std::ops::Range;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::ConvertSpec;
-use super::layout::StoreShape;
+use super::check::Place;
 use super::plan::{self, Plan};
+use super::shape::StoreShape;
 use crate::source::{Form, RowChunk, Source};
 use crate::store::Layout;
 use crate::{Monitor, StorageError};
@@ -18,6 +19,8 @@ const PIECE: usize = 1 << 17;
 pub(super) struct Read {
     pub(super) tile: usize,
     pub(super) chunk: RowChunk,
+    /// Entries as stored, if the source is sparse.
+    pub(super) entries: u64,
     /// It holds more than was planned for, and is alone in flight.
     pub(super) oversize: bool,
 }
@@ -48,20 +51,11 @@ impl Reader<'_> {
             }
             // An end of the channels means that another thread has failed and said so.
             let Some(mut chunk) = self.slot() else { return Ok(()) };
-            let rows = self.shape.rows_of(tile);
-            let entries = match self.shape.layout {
-                Layout::Sparse if self.form == Form::Dense => read_sparsely(self.source, rows, &mut dense, &mut chunk)?,
-                _ => {
-                    self.source.read_rows(rows, &mut chunk)?;
-                    0
-                }
-            };
-            let oversize = entries > self.expected;
-            let sent = if oversize {
-                self.send_alone(Read { tile, chunk, oversize }, entries)?
-            } else {
-                self.send(Read { tile, chunk, oversize })
-            };
+            let stored = read_tile(self.source, self.shape, self.form, tile, &mut dense, &mut chunk)?;
+            // A sparse source has announced its fullest tile.
+            let oversize = stored > self.expected;
+            let read = Read { tile, chunk, entries: stored as u64, oversize };
+            let sent = if oversize { self.send_alone(read, stored)? } else { self.send(read) };
             if !sent {
                 return Ok(());
             }
@@ -88,19 +82,46 @@ impl Reader<'_> {
     }
 }
 
-/// Reads rows of a dense source as sparse ones into `chunk`, with `dense` for scratch; returns their entries.
-pub(super) fn read_sparsely(
+/// Reads a tile into `chunk` in the layout of the store, with `dense` for scratch, and checks its lengths.
+///
+/// Returns the entries of a sparse tile, zeros included where the source has them; of a dense one 0.
+pub(super) fn read_tile(
     source: &mut dyn Source,
+    shape: &StoreShape,
+    form: Form,
+    tile: usize,
+    dense: &mut RowChunk,
+    chunk: &mut RowChunk,
+) -> Result<usize, StorageError> {
+    let rows = shape.rows_of(tile);
+    let place = Place::of(source, shape.genes);
+    if shape.layout == Layout::Sparse && form == Form::Dense {
+        return read_sparsely(source, &place, shape.genes, rows, dense, chunk);
+    }
+    source.read_rows(rows.clone(), chunk)?;
+    place.check_lengths(chunk, form, &rows)?;
+    match chunk {
+        RowChunk::Sparse { values, .. } => place.check_tile(form, values.len(), &rows).map(|()| values.len()),
+        RowChunk::Dense { .. } => Ok(0),
+    }
+}
+
+/// Reads rows of a dense source as sparse ones; returns their entries.
+fn read_sparsely(
+    source: &mut dyn Source,
+    place: &Place,
+    genes: usize,
     rows: Range<usize>,
     dense: &mut RowChunk,
     chunk: &mut RowChunk,
 ) -> Result<usize, StorageError> {
-    let genes = source.genes();
     let (indptr, indices, values) = chunk.sparse();
     indptr.push(0);
     let step = (PIECE / genes).max(1);
     for first in rows.clone().step_by(step) {
-        source.read_rows(first..rows.end.min(first + step), dense)?;
+        let piece = first..rows.end.min(first + step);
+        source.read_rows(piece.clone(), dense)?;
+        place.check_lengths(dense, Form::Dense, &piece)?;
         let RowChunk::Dense { values: table } = &*dense else { continue };
         for row in table.chunks_exact(genes) {
             for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {

@@ -1,5 +1,7 @@
 //! Rows as the store wants them: columns ascending, each once, no zeros.
 
+use super::check::Fault;
+use crate::number::Number;
 use crate::{Monitor, Warning};
 
 /// What was put in order.
@@ -39,32 +41,41 @@ pub(super) struct Tidier {
 }
 
 impl Tidier {
-    /// Sorts columns, adds up duplicates (in f64, in the order stored), drops zeros and shortens the arrays.
+    /// Sorts columns, adds up duplicates (in f64, in the order stored), drops zeros and shortens the arrays, whose lengths agree.
     ///
-    /// Rows that are in order already cost one look. Returns the row and column of a sum beyond f32, if there is one.
+    /// Rows that are in order already cost one look.
+    ///
+    /// # Errors
+    ///
+    /// - a column is not below `genes`
+    /// - a value is negative or not finite, or duplicates add up beyond f32
     pub(super) fn tidy(
         &mut self,
         indptr: &mut [usize],
         indices: &mut Vec<u32>,
         values: &mut Vec<f32>,
-    ) -> Result<Tidied, (usize, u32)> {
+        genes: usize,
+    ) -> Result<Tidied, Fault> {
         let mut tidied = Tidied::default();
         let mut write = 0;
         let mut start = 0;
         for row in 0..indptr.len() - 1 {
             let end = indptr[row + 1];
-            let ascending = indices[start..end].is_sorted_by(|a, b| a < b);
-            if ascending && values[start..end].iter().all(|&v| v > 0.0) {
+            let columns = &indices[start..end];
+            let inside = columns.last().is_none_or(|&column| (column as usize) < genes);
+            let ascending = columns.is_sorted_by(|a, b| a < b);
+            if ascending && inside && values[start..end].iter().all(|&value| is_positive(value)) {
                 if write != start {
                     indices.copy_within(start..end, write);
                     values.copy_within(start..end, write);
                 }
                 write += end - start;
             } else {
+                check(row, &indices[start..end], &values[start..end], genes)?;
                 let kept = self.put_in_order(&indices[start..end], &values[start..end], &mut tidied);
                 for &(column, value) in kept {
                     if value == f32::INFINITY {
-                        return Err((row, column));
+                        return Err(Fault::Sum { row, column });
                     }
                     indices[write] = column;
                     values[write] = value;
@@ -109,13 +120,32 @@ impl Tidier {
     }
 }
 
+/// Whether a value is above zero and finite.
+fn is_positive(value: f32) -> bool {
+    // The bits of such values, and of no others, lie between those of 0 and those of infinity: one comparison for both.
+    value.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits() - 1
+}
+
+/// Looks for the first entry of a row that no store may hold.
+fn check(row: usize, columns: &[u32], values: &[f32], genes: usize) -> Result<(), Fault> {
+    for (&column, &value) in columns.iter().zip(values) {
+        if column as usize >= genes {
+            return Err(Fault::Column { row, column });
+        }
+        if value.accept().is_none() {
+            return Err(Fault::Value { row, column, value });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn tidy(indptr: &[usize], indices: &[u32], values: &[f32]) -> (Vec<usize>, Vec<u32>, Vec<f32>, Tidied) {
         let (mut indptr, mut indices, mut values) = (indptr.to_vec(), indices.to_vec(), values.to_vec());
-        let tidied = Tidier::default().tidy(&mut indptr, &mut indices, &mut values).unwrap();
+        let tidied = Tidier::default().tidy(&mut indptr, &mut indices, &mut values, 10).unwrap();
         (indptr, indices, values, tidied)
     }
 
@@ -142,6 +172,26 @@ mod tests {
     #[test]
     fn a_sum_beyond_f32_is_found() {
         let (mut indptr, mut indices, mut values) = (vec![0, 1, 3], vec![0, 4, 4], vec![1.0, 3e38, 3e38]);
-        assert_eq!(Tidier::default().tidy(&mut indptr, &mut indices, &mut values), Err((1, 4)));
+        let found = Tidier::default().tidy(&mut indptr, &mut indices, &mut values, 5);
+        assert_eq!(found, Err(Fault::Sum { row: 1, column: 4 }));
+    }
+
+    #[test]
+    fn entries_that_no_store_may_hold_are_found_in_order_and_out_of_order() {
+        for columns in [[1, 2, 3], [3, 2, 1], [2, 2, 2]] {
+            let tidy = |columns: [u32; 3], values: [f32; 3]| {
+                Tidier::default().tidy(&mut [0, 0, 3], &mut columns.to_vec(), &mut values.to_vec(), 4)
+            };
+            for value in [-1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let Err(Fault::Value { row: 1, column, value: found }) = tidy(columns, [1.0, value, 1.0]) else {
+                    panic!()
+                };
+                assert_eq!((column, found.to_bits()), (columns[1], value.to_bits()));
+            }
+            let outside = [columns[0], columns[1], 4];
+            assert_eq!(tidy(outside, [1.0; 3]), Err(Fault::Column { row: 1, column: 4 }));
+            assert!(tidy(columns, [f32::MIN_POSITIVE / 2.0, -0.0, f32::MAX]).is_ok());
+        }
+        assert!(is_positive(f32::from_bits(1)) && is_positive(f32::MAX) && !is_positive(0.0) && !is_positive(-0.0));
     }
 }

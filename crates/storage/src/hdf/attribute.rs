@@ -8,7 +8,7 @@ use hdf5::{Attribute, Location, Result};
 use super::number::NumberType;
 use super::raw::{self, Class};
 use super::text::unpadded;
-use crate::source::number::{Number, with_scalar};
+use crate::number::{Number, with_scalar};
 
 /// An attribute that holds one string (or a list of one); `None` where there is none of that name or type.
 pub(crate) fn text(at: &Location, name: &str) -> Option<String> {

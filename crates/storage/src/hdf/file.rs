@@ -7,7 +7,7 @@ use hdf5::{File, OpenMode};
 
 use super::{problem::problem, raw};
 use crate::StorageError;
-use crate::source::detect::NOT_REGULAR;
+use crate::detect::NOT_REGULAR;
 
 /// Bytes of metadata that the library keeps of a file.
 const METADATA: usize = 1 << 20;

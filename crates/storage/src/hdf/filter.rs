@@ -11,6 +11,17 @@ pub(crate) fn missing(dataset: &Dataset) -> Option<String> {
         .map(|id| format!("{} (HDF5 filter {id})", name(id)))
 }
 
+/// Whether the library can apply and undo all filters of a dataset, and none of them loses anything.
+pub(crate) fn are_exact(dataset: &Dataset) -> bool {
+    // gzip, shuffle, fletcher32 and lzf.
+    let exact = |id| [1, 2, 3, 32000].contains(&id);
+    let there = |id| {
+        let info = Filter::get_info(id);
+        info.encode_enabled && info.decode_enabled
+    };
+    dataset.filters().into_iter().map(|filter| filter.id()).all(|id| exact(id) && there(id))
+}
+
 /// The name under which a filter is known; numbers are registered with The HDF Group.
 fn name(id: i32) -> &'static str {
     match id {

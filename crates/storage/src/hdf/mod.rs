@@ -9,10 +9,12 @@
 //! | `cache`      | how large must a chunk cache be to decompress each chunk once?         |
 //! | `number`     | how are numbers of any type read?                                    |
 //! | `text`       | how are strings of any type read and written?                        |
+//! | `copy`       | how is a dataset or group copied without its times?                  |
 //! | `attribute`  | how are attributes of any type read and written?                      |
 
 pub(crate) mod attribute;
 pub(crate) mod cache;
+pub(crate) mod copy;
 pub(crate) mod file;
 pub(crate) mod filter;
 pub(crate) mod number;

@@ -3,7 +3,7 @@
 use hdf5::{Dataset, Datatype, Result};
 
 use super::raw::{self, Class};
-use crate::source::number::Scalar;
+use crate::number::Scalar;
 
 /// How a dataset's numbers look in memory.
 #[derive(Clone)]

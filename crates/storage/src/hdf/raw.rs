@@ -10,15 +10,18 @@ use std::ptr;
 use super::cache::ChunkNeed;
 use bytemuck::Pod;
 use hdf5::sync::sync;
-use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Result, from_id, h5check};
-use hdf5_sys::h5a::H5Aread;
-use hdf5_sys::h5d::{H5Dopen2, H5Dread, H5Dvlen_reclaim, H5Dwrite};
+use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location, Result, from_id, h5check};
+use hdf5_sys::h5a::{H5Acreate2, H5Aread, H5Awrite};
+use hdf5_sys::h5d::{H5D_layout_t, H5Dcreate2, H5Dget_create_plist, H5Dopen2, H5Dread, H5Dvlen_reclaim, H5Dwrite};
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::h5p::{H5P_CLS_DATASET_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pset_chunk_cache};
+use hdf5_sys::h5p::{
+    H5P_CLS_DATASET_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pget_external_count, H5Pget_layout, H5Pset_chunk_cache,
+    H5Pset_obj_track_times,
+};
 use hdf5_sys::h5s::{H5S_SELECT_SET, H5Sselect_hyperslab, H5Sselect_none};
 use hdf5_sys::h5t::{
-    H5T_class_t, H5T_direction_t, H5T_sign_t, H5Tcreate, H5Tget_class, H5Tget_member_name, H5Tget_member_type,
-    H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert, H5Tis_variable_str,
+    H5T_class_t, H5T_direction_t, H5T_sign_t, H5Tcopy, H5Tcreate, H5Tdetect_class, H5Tget_class, H5Tget_member_name,
+    H5Tget_member_type, H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert, H5Tis_variable_str,
 };
 
 /// What kind of value a datatype holds, as far as readers care.
@@ -226,6 +229,101 @@ pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, 
         ))
     })?;
     Ok(())
+}
+
+/// Creates the dataset `name` in `to` with the type, shape, layout and filters of `source`, without its values and attributes.
+///
+/// It never has modification times. `None` where values are references, or lie in other files.
+pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str) -> Result<Option<Dataset>> {
+    let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
+    let (datatype, space) = (source.dtype()?, source.space()?);
+    if holds_references(&datatype) {
+        return Ok(None);
+    }
+    // SAFETY: all ids are live during the calls, the list and the copy of the type are owned here and closed on every path, and
+    // `c_name` outlives the call that reads it.
+    sync(|| unsafe {
+        // A copy, so that a type which has a name in the source's file is none of that file's.
+        let datatype: Datatype = from_id(h5check(H5Tcopy(datatype.id()))?)?;
+        let list = h5check(H5Dget_create_plist(source.id()))?;
+        let layout = H5Pget_layout(list);
+        let here =
+            [H5D_layout_t::H5D_COMPACT, H5D_layout_t::H5D_CONTIGUOUS, H5D_layout_t::H5D_CHUNKED].contains(&layout);
+        if !here || H5Pget_external_count(list) > 0 {
+            H5Pclose(list);
+            return Ok(None);
+        }
+        let created = h5check(H5Pset_obj_track_times(list, 0)).and_then(|_| {
+            let (at, kind) = (to.id(), datatype.id());
+            h5check(H5Dcreate2(at, c_name.as_ptr(), kind, space.id(), H5P_DEFAULT, list, H5P_DEFAULT))
+        });
+        H5Pclose(list);
+        from_id(created?).map(Some)
+    })
+}
+
+/// Copies the box `first .. first + counts` of one dataset to the same box of another, through `scratch`.
+///
+/// `memory` is the [native](native) type of both, which may hold pointers but no references.
+pub(crate) fn copy_box(
+    from: &Dataset,
+    to: &Dataset,
+    memory: &Datatype,
+    first: &[usize],
+    counts: &[usize],
+    scratch: &mut Vec<u64>,
+) -> Result<()> {
+    let ((in_file, in_memory), (in_copy, _)) = (spaces(from, first, counts)?, spaces(to, first, counts)?);
+    // Zeroed: the library frees what pointers it finds there.
+    scratch.clear();
+    scratch.resize((counts.iter().product::<usize>() * memory.size()).div_ceil(8), 0);
+    let values = scratch.as_mut_ptr().cast();
+    // SAFETY: `scratch` has the bytes of the box in the memory type and its alignment. Pointers in it are the library's own: it
+    // allocates them in the read, follows them in the write and frees them afterwards, and they are not used after.
+    sync(|| unsafe {
+        let (kind, memory) = (memory.id(), in_memory.id());
+        h5check(H5Dread(from.id(), kind, memory, in_file.id(), H5P_DEFAULT, values))?;
+        let written = h5check(H5Dwrite(to.id(), kind, memory, in_copy.id(), H5P_DEFAULT, values));
+        h5check(H5Dvlen_reclaim(kind, memory, H5P_DEFAULT, values))?;
+        written.map(drop)
+    })
+}
+
+/// Copies the attributes of `from` to `to`, which has none of their names. References, which mean nothing in another file, are
+/// left out.
+pub(crate) fn copy_attributes(from: &Location, to: &Location) -> Result<()> {
+    for name in from.attr_names()? {
+        let attribute = from.attr(&name)?;
+        let (datatype, space) = (attribute.dtype()?, attribute.space()?);
+        if holds_references(&datatype) {
+            continue;
+        }
+        let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
+        let memory = native(&datatype)?;
+        let count = space.size();
+        let mut scratch = vec![0_u64; (count * memory.size()).div_ceil(8)];
+        let values = scratch.as_mut_ptr().cast();
+        // SAFETY: as in `copy_box`; the attribute has as many elements as its space, and `c_name` outlives the call.
+        sync(|| unsafe {
+            let datatype: Datatype = from_id(h5check(H5Tcopy(datatype.id()))?)?;
+            let created = H5Acreate2(to.id(), c_name.as_ptr(), datatype.id(), space.id(), H5P_DEFAULT, H5P_DEFAULT);
+            let copy: Attribute = from_id(h5check(created)?)?;
+            if count == 0 {
+                return Ok(());
+            }
+            h5check(H5Aread(attribute.id(), memory.id(), values))?;
+            let written = h5check(H5Awrite(copy.id(), memory.id(), values));
+            h5check(H5Dvlen_reclaim(memory.id(), space.id(), H5P_DEFAULT, values))?;
+            written.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether a reference is anywhere in a type.
+fn holds_references(datatype: &Datatype) -> bool {
+    // SAFETY: the id is live while `datatype` is borrowed; the call only inspects it.
+    sync(|| unsafe { H5Tdetect_class(datatype.id(), H5T_class_t::H5T_REFERENCE) != 0 })
 }
 
 /// The strings of an attribute of a variable-length string type, in order.

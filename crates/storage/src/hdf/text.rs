@@ -87,7 +87,7 @@ impl TextWriter {
     /// A new dataset `name` for `len` strings.
     pub(crate) fn create(parent: &Group, name: &str, len: usize) -> Result<TextWriter> {
         // Long columns in chunks: a contiguous one would be filled with empty strings first.
-        let builder = parent.new_dataset::<VarLenUnicode>().shape(len);
+        let builder = parent.new_dataset::<VarLenUnicode>().obj_track_times(false).shape(len);
         let builder = if len > 4 * BATCH { builder.chunk(4 * BATCH) } else { builder.no_chunk() };
         let dataset = builder.create(name)?;
         let memory = Datatype::from_type::<VarLenUnicode>()?;

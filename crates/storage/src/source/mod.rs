@@ -4,17 +4,20 @@
 //! finite, an index that points nowhere) and says where it is; it keeps nothing but its chunk cache, so that files of any size
 //! can be read in the same memory.
 
-pub(crate) mod detect;
+pub mod conformance;
+#[cfg(feature = "hdf5")]
 mod h5ad;
 mod npy;
-pub(crate) mod number;
 mod reads;
 
 use std::ops::Range;
 use std::path::Path;
 
-pub use reads::{Form, Rounding, RowChunk};
+pub use reads::{Form, RowChunk};
 
+pub use crate::number::Rounding;
+
+use crate::detect::{self, Format};
 use crate::store::{Selection, SourceStamp};
 use crate::{Monitor, StorageError};
 
@@ -25,12 +28,13 @@ use crate::{Monitor, StorageError};
 ///
 /// To write a new one:
 ///
-/// 1. Put it into a file (or folder) of its own beside the others and recognise its content in `detect.rs`.
+/// 1. Put it into a file (or folder) of its own beside the others and recognise its content in `src/detect.rs`.
 /// 2. Validate in the constructor what can be known without reading the values: shape, lengths, that rows do not overlap.
 /// 3. Give rows as they are stored: `convert` sorts, merges and drops zeros. Report rounding through [`Source::rounding`].
 /// 4. Read rows in the order asked, decompressing each piece of the file once when asked in order, and count what that keeps in
 ///    memory in [`Source::resident_bytes`].
 /// 5. Write names and columns in `write_annotations` through `AnnDataWriter`.
+/// 6. Hold it to these promises in a test with [`conformance::check`] and [`conformance::annotations_are_readable`].
 pub trait Source: Send {
     /// The file.
     fn path(&self) -> &Path;
@@ -68,6 +72,8 @@ pub trait Source: Send {
     /// Writes an AnnData file without a matrix at `dest`: the names of cells and genes and all columns of `obs` and `var`, in the
     /// encodings of today.
     ///
+    /// In a build without the feature `hdf5` it may leave nothing there. The store then has no names.
+    ///
     /// # Errors
     ///
     /// - names or columns cannot be read, `dest` cannot be written
@@ -86,8 +92,14 @@ pub trait Source: Send {
 /// - it contradicts itself: lengths, shapes, row pointers
 pub fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {
     match detect::format_of(path)? {
-        detect::Format::Hdf5 => Ok(h5ad::open(path, selection)?),
-        detect::Format::Npy => Ok(Box::new(npy::NpySource::open(path, selection)?)),
+        #[cfg(feature = "hdf5")]
+        Format::Hdf5 => h5ad::open(path, selection),
+        #[cfg(not(feature = "hdf5"))]
+        Format::Hdf5 => Err(StorageError::UnknownFormat {
+            path: path.into(),
+            reason: "it is an HDF5 file, and this build has no HDF5 library; save it as .npy".into(),
+        }),
+        Format::Npy => Ok(Box::new(npy::NpySource::open(path, selection)?)),
     }
 }
 

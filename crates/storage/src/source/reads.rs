@@ -14,25 +14,6 @@ pub enum Form {
     Dense,
 }
 
-/// Values that f32 does not hold exactly.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Rounding {
-    /// How many were rounded to the nearest f32.
-    pub count: u64,
-    /// The first of them, as stored.
-    pub example: f64,
-}
-
-impl Rounding {
-    /// Counts one more batch: `count` values, the first of which was `example`.
-    pub(crate) fn add(&mut self, other: Rounding) {
-        if self.count == 0 {
-            self.example = other.example;
-        }
-        self.count += other.count;
-    }
-}
-
 /// Consecutive rows of a matrix as a source stores them. Buffers are kept from one read to the next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowChunk {

@@ -3,8 +3,8 @@
 //! The directory is the same as the block's part of the table, so that a file can be checked, and a lost table made anew,
 //! from the blocks alone. Tiles start at multiples of [`TILE_ALIGN`] from the start of the block.
 
+use super::cut::{Cut, Layout};
 use super::files::Fields;
-use super::layout::{Cut, Layout};
 
 /// Blocks start and end at multiples of this.
 pub(super) const BLOCK_ALIGN: u64 = 4096;

@@ -1,7 +1,7 @@
 //! The identity of what a store holds.
 
 use super::Store;
-use super::layout::Layout;
+use super::cut::Layout;
 
 /// Offset and prime of 128-bit FNV-1a.
 const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::cut::{Cut, Layout};
 use super::files;
-use super::layout::{Cut, Layout};
 use super::names;
 use super::stamp::SourceStamp;
 use crate::error::StorageError;
@@ -48,7 +48,8 @@ pub(super) struct Manifest {
     tile_rows: u64,
     block_rows: u64,
     /// Bytes of each block file.
-    pub(super) shards: Vec<u64>,
+    #[serde(rename = "shards")]
+    pub(super) block_files: Vec<u64>,
     pub(super) table: FileStamp,
     pub(super) gene_moments: FileStamp,
     pub(super) annotations: Option<FileStamp>,
@@ -61,7 +62,7 @@ impl Manifest {
         cut: &Cut,
         nonzeros: u64,
         source: SourceStamp,
-        shards: Vec<u64>,
+        block_files: Vec<u64>,
         [table, gene_moments]: [FileStamp; 2],
         annotations: Option<FileStamp>,
     ) -> Self {
@@ -77,7 +78,7 @@ impl Manifest {
             layout: cut.layout,
             tile_rows: cut.tile_rows as u64,
             block_rows: cut.block_rows as u64,
-            shards,
+            block_files,
             table,
             gene_moments,
             annotations,

@@ -16,31 +16,31 @@ impl Store {
     ///
     /// When the system refuses, such as for want of address space. The store then goes on with reads.
     pub unsafe fn map(&mut self) -> Result<(), StorageError> {
-        let mut maps = Vec::with_capacity(self.shards.len());
-        for shard in &self.shards {
+        let mut maps = Vec::with_capacity(self.block_files.len());
+        for block_file in &self.block_files {
             // SAFETY: the caller vouches that the file does not change.
-            let map = unsafe { memmap2::Mmap::map(&shard.file) };
-            maps.push(map.map_err(|error| StorageError::io("map", &shard.path, error))?);
+            let map = unsafe { memmap2::Mmap::map(&block_file.file) };
+            maps.push(map.map_err(|error| StorageError::io("map", &block_file.path, error))?);
         }
         for (number, map) in maps.iter().enumerate() {
-            let last = self.table.blocks.iter().rfind(|block| block.shard as usize == number);
+            let last = self.table.blocks.iter().rfind(|block| block.file as usize == number);
             let expected = last.map_or(0, |block| block.offset + block.bytes);
             if map.len() as u64 != expected {
-                let path = &self.shards[number].path;
+                let path = &self.block_files[number].path;
                 return Err(StorageError::damaged(path, "the number of bytes", expected, map.len()));
             }
         }
-        self.shards.iter_mut().zip(maps).for_each(|(shard, map)| shard.map = Some(map));
+        self.block_files.iter_mut().zip(maps).for_each(|(block_file, map)| block_file.map = Some(map));
         Ok(())
     }
 
     /// Takes the maps away; the store goes on with reads.
     pub fn unmap(&mut self) {
-        self.shards.iter_mut().for_each(|shard| shard.map = None);
+        self.block_files.iter_mut().for_each(|block_file| block_file.map = None);
     }
 
     /// Whether the block files are mapped into memory ([`map`](Self::map)).
     pub fn is_mapped(&self) -> bool {
-        self.shards.iter().all(|shard| shard.map.is_some())
+        self.block_files.iter().all(|block_file| block_file.map.is_some())
     }
 }

@@ -15,10 +15,10 @@
 
 mod block;
 mod cells;
+mod cut;
 mod files;
 mod fingerprint;
 mod genes;
-mod layout;
 mod manifest;
 mod map;
 mod names;
@@ -39,10 +39,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use block::TileRecord;
+pub use cut::{Layout, default_block_rows};
 pub use genes::GeneMoments;
-pub use layout::{Layout, default_block_rows};
 pub use reblock::reblock;
-pub use replace::sweep;
+pub use replace::remove_leftovers;
 pub use segment::{Segment, SegmentBuf};
 pub use stamp::{Overwrite, Selection, SourceStamp};
 pub use summary::{BlockInfo, Summary};
@@ -92,9 +92,9 @@ use crate::tile::{CellMoments, TileError};
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    cut: layout::Cut,
+    cut: cut::Cut,
     table: table::Table,
-    shards: Vec<Shard>,
+    block_files: Vec<BlockFile>,
     genes: Vec<GeneMoments>,
     totals: genes::Totals,
     /// Bytes of the block files and the table; bytes of all files.
@@ -106,7 +106,7 @@ pub struct Store {
 
 /// A block file.
 #[derive(Debug)]
-struct Shard {
+struct BlockFile {
     file: File,
     path: PathBuf,
     map: Option<memmap2::Mmap>,
@@ -227,8 +227,8 @@ impl Store {
         &self.source
     }
 
-    fn shard_of(&self, block: usize) -> &Shard {
-        &self.shards[self.table.blocks[block].shard as usize]
+    fn block_file_of(&self, block: usize) -> &BlockFile {
+        &self.block_files[self.table.blocks[block].file as usize]
     }
 
     #[track_caller]
@@ -253,6 +253,6 @@ impl Store {
     pub fn damaged_tile(&self, block: usize, tile: usize, source: TileError) -> StorageError {
         let rows = self.tile_rows_of(block, tile);
         let (first_row, last_row) = (rows.start, rows.end - 1);
-        StorageError::DamagedTile { path: self.shard_of(block).path.clone(), block, first_row, last_row, source }
+        StorageError::DamagedTile { path: self.block_file_of(block).path.clone(), block, first_row, last_row, source }
     }
 }

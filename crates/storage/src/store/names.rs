@@ -9,9 +9,9 @@ pub(super) const ANNOTATIONS: &str = "annotations.h5ad";
 /// The manifest before it is whole; becomes [`MANIFEST`] by renaming.
 pub(super) const MANIFEST_DRAFT: &str = "manifest.json.draft";
 
-/// The block file number `shard`.
-pub(super) fn shard(shard: usize) -> String {
-    format!("blocks-{shard:05}.bin")
+/// The block file number `number`.
+pub(super) fn block_file(number: usize) -> String {
+    format!("blocks-{number:05}.bin")
 }
 
 /// Whether a store, whole or unfinished, has a file of this name. (The annotations may lie under a longer name, with a dot

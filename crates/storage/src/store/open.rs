@@ -6,7 +6,7 @@ use std::path::Path;
 use super::manifest::{FileStamp, Manifest};
 use super::names;
 use super::table::Table;
-use super::{Shard, Store, cells, files, genes};
+use super::{BlockFile, Store, cells, files, genes};
 use crate::error::StorageError;
 
 impl Store {
@@ -29,17 +29,17 @@ impl Store {
             other => other?,
         };
         let cut = manifest.cut(&manifest_path)?;
-        let mut shards = Vec::new();
-        for (number, &bytes) in manifest.shards.iter().enumerate() {
-            let path = path.join(names::shard(number));
+        let mut block_files = Vec::new();
+        for (number, &bytes) in manifest.block_files.iter().enumerate() {
+            let path = path.join(names::block_file(number));
             files::check_size(&path, bytes)?;
-            shards.push(Shard { file: files::open(&path)?, path, map: None });
+            block_files.push(BlockFile { file: files::open(&path)?, path, map: None });
         }
 
         let table_path = path.join(names::TABLE);
         expect_size(&manifest_path, "the size of the table", manifest.table, Table::bytes(&cut))?;
         let table = files::read_checked(&table_path, manifest.table.bytes, manifest.table.crc32c)?;
-        let table = Table::parse(&table, &table_path, &cut, &manifest.shards)?;
+        let table = Table::parse(&table, &table_path, &cut, &manifest.block_files)?;
         if table.nonzeros() != manifest.nonzeros {
             let what = "the number of nonzeros";
             return Err(StorageError::damaged(&manifest_path, what, table.nonzeros(), manifest.nonzeros));
@@ -61,17 +61,17 @@ impl Store {
             files::check_size(&path.join(names::ANNOTATIONS), annotations_bytes)?;
         }
 
-        let shard_bytes = manifest.shards.iter().sum::<u64>();
+        let block_bytes = manifest.block_files.iter().sum::<u64>();
         let small = manifest_bytes + genes_stamp.bytes + cells_bytes + annotations_bytes;
         Ok(Self {
             path: path.into(),
             cut,
             table,
-            shards,
+            block_files,
             genes: gene_moments,
             totals,
-            packed_bytes: shard_bytes + manifest.table.bytes,
-            bytes: shard_bytes + manifest.table.bytes + small,
+            packed_bytes: block_bytes + manifest.table.bytes,
+            bytes: block_bytes + manifest.table.bytes + small,
             annotations: manifest.annotations,
             source: manifest.source,
         })

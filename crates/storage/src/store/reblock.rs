@@ -80,8 +80,8 @@ pub fn reblock(
 fn read_tile(store: &Store, block: usize, tile: usize, bytes: &mut Vec<u8>) -> Result<(), StorageError> {
     let place = store.tile_place(block, tile);
     bytes.resize((place.end - place.start) as usize, 0);
-    let shard = store.shard_of(block);
-    files::read_at(&shard.file, &shard.path, place.start, bytes)?;
+    let block_file = store.block_file_of(block);
+    files::read_at(&block_file.file, &block_file.path, place.start, bytes)?;
     let (expected, found) = (store.tile_record(block, tile).crc, crc32c::crc32c(bytes));
     let sound = expected == found;
     if sound { Ok(()) } else { Err(store.damaged_tile(block, tile, TileError::Checksum { expected, found })) }

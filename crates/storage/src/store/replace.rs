@@ -139,7 +139,7 @@ impl Partial {
 /// # Errors
 ///
 /// When it cannot be removed.
-pub fn sweep(dest: &Path) -> Result<(), StorageError> {
+pub fn remove_leftovers(dest: &Path) -> Result<(), StorageError> {
     let folder = beside(dest, ".partial")?;
     if stat(&folder)?.is_none() && !Lock::is_left(dest)? {
         return Ok(());
@@ -261,7 +261,7 @@ mod tests {
         let partial = Partial::create(&dest, Overwrite::Refuse).unwrap();
         assert!(!left.join(names::TABLE).exists());
         assert!(matches!(Partial::create(&dest, Overwrite::Refuse), Err(StorageError::Busy { .. })));
-        sweep(&dest).unwrap();
+        remove_leftovers(&dest).unwrap();
         assert!(left.exists());
         drop(partial);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
@@ -281,7 +281,7 @@ mod tests {
         fs::create_dir(&left).unwrap();
         fs::write(left.join(names::TABLE), "old").unwrap();
         fs::write(root.path().join(".a.pw.lock"), "").unwrap();
-        sweep(&dest).unwrap();
+        remove_leftovers(&dest).unwrap();
         assert!(dest.exists());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }

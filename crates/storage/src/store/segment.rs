@@ -10,8 +10,8 @@ use aligned_vec::{AVec, ConstAlign};
 
 use super::Store;
 use super::block::TILE_ALIGN;
+use super::cut::Layout;
 use super::files;
-use super::layout::Layout;
 use crate::error::StorageError;
 use crate::tile::{DenseTile, SparseTile, Tile, TileError};
 
@@ -97,8 +97,8 @@ impl Store {
         buf.holds = None;
         buf.hold(length);
         buf.filled = length;
-        let shard = self.shard_of(block);
-        files::read_at(&shard.file, &shard.path, place.start, &mut buf.bytes[..length])?;
+        let block_file = self.block_file_of(block);
+        files::read_at(&block_file.file, &block_file.path, place.start, &mut buf.bytes[..length])?;
         buf.holds = Some((block, tiles));
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Store {
     #[track_caller]
     pub fn forget(&self, block: usize, tiles: Range<usize>) {
         let place = self.segment_place(block, &tiles);
-        files::forget(&self.shard_of(block).file, place.start, place.end - place.start);
+        files::forget(&self.block_file_of(block).file, place.start, place.end - place.start);
     }
 
     /// Brings the tiles `tiles` of block `block` of a mapped store into memory, many pages at once: whoever touches them later
@@ -125,7 +125,7 @@ impl Store {
     #[track_caller]
     pub fn populate(&self, block: usize, tiles: Range<usize>) {
         let place = self.segment_place(block, &tiles);
-        if let Some(map) = &self.shard_of(block).map {
+        if let Some(map) = &self.block_file_of(block).map {
             files::populate(map, place.start as usize, (place.end - place.start) as usize);
         }
     }
@@ -171,7 +171,7 @@ impl Store {
     /// When there is no such block or tile.
     #[track_caller]
     pub fn mapped(&self, block: usize, tiles: Range<usize>) -> Option<Segment<'_>> {
-        let map = self.shard_of(block).map.as_ref()?;
+        let map = self.block_file_of(block).map.as_ref()?;
         let place = self.segment_place(block, &tiles);
         Some(Segment { store: self, block, tiles, bytes: &map[place.start as usize..place.end as usize] })
     }

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::block::{self, TileRecord};
+use super::cut::{Cut, Layout};
 use super::files::Fields;
-use super::layout::{Cut, Layout};
 use crate::error::StorageError;
 
 const MAGIC: &[u8; 8] = b"PWTABLE1";
@@ -16,7 +16,7 @@ const HEADER: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockRecord {
     /// The block file and where in it.
-    pub(super) shard: u32,
+    pub(super) file: u32,
     pub(super) offset: u64,
     /// From header to padding.
     pub(super) bytes: u64,
@@ -48,7 +48,7 @@ impl Table {
         out.extend_from_slice(&(self.tiles.len() as u64).to_le_bytes());
         out.resize(HEADER, 0);
         for block in &self.blocks {
-            out.extend_from_slice(&block.shard.to_le_bytes());
+            out.extend_from_slice(&block.file.to_le_bytes());
             out.extend_from_slice(&[0; 4]);
             out.extend_from_slice(&block.offset.to_le_bytes());
             out.extend_from_slice(&block.bytes.to_le_bytes());
@@ -58,11 +58,11 @@ impl Table {
         out
     }
 
-    /// Reads the file `content` of a store that is cut like `cut` and whose block files have `shards` bytes.
+    /// Reads the file `content` of a store that is cut like `cut` and whose block files have `block_files` bytes.
     ///
     /// Everything is checked: blocks follow each other without a gap and fill the files exactly, tiles fill their blocks,
     /// and nothing overflows.
-    pub(super) fn parse(content: &[u8], path: &Path, cut: &Cut, shards: &[u64]) -> Result<Self, StorageError> {
+    pub(super) fn parse(content: &[u8], path: &Path, cut: &Cut, block_files: &[u64]) -> Result<Self, StorageError> {
         let damaged = |what: String, expected: u64, found: u64| StorageError::damaged(path, what, expected, found);
         let expected = Self::bytes(cut);
         if content.len() as u64 != expected {
@@ -83,7 +83,7 @@ impl Table {
             blocks: blocks
                 .chunks_exact(BlockRecord::BYTES)
                 .map(|record| BlockRecord {
-                    shard: record.u32_at(0),
+                    file: record.u32_at(0),
                     offset: record.u64_at(8),
                     bytes: record.u64_at(16),
                     nonzeros: record.u64_at(24),
@@ -91,7 +91,7 @@ impl Table {
                 .collect(),
             tiles: tiles.chunks_exact(TileRecord::BYTES).map(TileRecord::read).collect(),
         };
-        table.check_places(shards, &damaged)?;
+        table.check_places(block_files, &damaged)?;
         table.check_tiles(cut, &damaged)?;
         Ok(table)
     }
@@ -99,31 +99,31 @@ impl Table {
     /// Blocks lie one after the other and fill the block files.
     fn check_places(
         &self,
-        shards: &[u64],
+        block_files: &[u64],
         damaged: &dyn Fn(String, u64, u64) -> StorageError,
     ) -> Result<(), StorageError> {
-        let (mut shard, mut end) = (0u32, 0u64);
+        let (mut file, mut end) = (0u32, 0u64);
         for (number, block) in self.blocks.iter().enumerate() {
-            if block.shard != shard && shards.get(shard as usize) == Some(&end) {
-                (shard, end) = (shard + 1, 0);
+            if block.file != file && block_files.get(file as usize) == Some(&end) {
+                (file, end) = (file + 1, 0);
             }
-            if block.shard != shard {
-                return Err(damaged(format!("the file of block {number}"), shard.into(), block.shard.into()));
+            if block.file != file {
+                return Err(damaged(format!("the file of block {number}"), file.into(), block.file.into()));
             }
             if block.offset != end {
                 return Err(damaged(format!("the place of block {number}"), end, block.offset));
             }
-            let room = shards.get(shard as usize).copied().unwrap_or(0) - end;
+            let room = block_files.get(file as usize).copied().unwrap_or(0) - end;
             if block.bytes > room {
                 return Err(damaged(format!("the size of block {number} (at most)"), room, block.bytes));
             }
             end += block.bytes;
         }
-        let used = if self.blocks.is_empty() { 0 } else { shard as usize + 1 };
-        if used != shards.len() {
-            return Err(damaged("the number of block files".into(), shards.len() as u64, used as u64));
+        let used = if self.blocks.is_empty() { 0 } else { file as usize + 1 };
+        if used != block_files.len() {
+            return Err(damaged("the number of block files".into(), block_files.len() as u64, used as u64));
         }
-        match shards.last() {
+        match block_files.last() {
             Some(&last) if last != end => Err(damaged("the end of the last block".into(), last, end)),
             _ => Ok(()),
         }

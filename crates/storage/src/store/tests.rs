@@ -174,10 +174,10 @@ fn blocks_go_to_a_new_file_when_one_is_full() {
     let header = header(700, 40, Layout::Sparse, 256, 256);
     let values = matrix(header.cells, header.genes);
     let mut writer = StoreWriter::create(&folder.path().join("a.pw"), header.clone(), Overwrite::Refuse).unwrap();
-    writer.limit_shards(5000);
+    writer.limit_block_files(5000);
     push_all(&mut writer, &header, &values).unwrap();
     let store = writer.finish().unwrap();
-    assert_eq!(store.shards.len(), 2);
+    assert_eq!(store.block_files.len(), 2);
     assert!(read_all(&store, 1) == values);
     store.verify(&Quiet).unwrap();
 }

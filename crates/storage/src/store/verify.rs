@@ -4,7 +4,7 @@ use super::block::{self, BLOCK_ALIGN};
 use super::files;
 use super::names;
 use super::segment::SegmentBuf;
-use super::{Shard, Store};
+use super::{BlockFile, Store};
 use crate::error::StorageError;
 use crate::monitor::{Monitor, Unit};
 use crate::tile::{CellMoments, RunBatch, SparseTile, Tile, TileError};
@@ -62,7 +62,7 @@ impl Store {
 
     /// Header, directory and all padding of a block.
     fn verify_head(&self, block: usize) -> Result<(), StorageError> {
-        let Shard { file, path, .. } = self.shard_of(block);
+        let BlockFile { file, path, .. } = self.block_file_of(block);
         let record = self.table.blocks[block];
         let tiles = &self.table.tiles[self.cut.block_tiles(block)];
         let expected = block::head(&self.cut, block, tiles);

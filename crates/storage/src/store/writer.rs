@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::Store;
 use super::block::{self, TILE_ALIGN, TileRecord};
 use super::cells::CellWriter;
+use super::cut::{Cut, Layout};
 use super::files;
 use super::genes::{self, GeneAccumulator, GeneMoments, Totals};
-use super::layout::{Cut, Layout};
 use super::manifest::{FileStamp, Manifest};
 use super::names;
 use super::replace::Partial;
@@ -18,7 +18,7 @@ use crate::error::StorageError;
 use crate::tile::{CellMoments, TileMoments};
 
 /// A block file that has this many bytes takes no further block.
-const SHARD_BYTES: u64 = 4 << 30;
+const BLOCK_FILE_BYTES: u64 = 4 << 30;
 
 /// What is known of a store before its first tile.
 #[derive(Clone, Debug)]
@@ -62,9 +62,9 @@ pub struct StoreWriter {
     /// Tiles taken so far; those of the current block come after `block_tiles`.
     table: Table,
     block_tiles: usize,
-    shard: Option<Shard>,
-    shards: Vec<u64>,
-    shard_bytes: u64,
+    current: Option<BlockFileWriter>,
+    block_files: Vec<u64>,
+    file_bytes: u64,
     genes: GeneAccumulator,
     cells: CellWriter,
     /// Last, so that its folder goes when the files in it are closed.
@@ -73,7 +73,7 @@ pub struct StoreWriter {
 
 /// The block file that is being written.
 #[derive(Debug)]
-struct Shard {
+struct BlockFileWriter {
     file: File,
     path: PathBuf,
     /// Where the current block starts, and where its next tile goes.
@@ -102,9 +102,9 @@ impl StoreWriter {
             source,
             table: Table::default(),
             block_tiles: 0,
-            shard: None,
-            shards: Vec::new(),
-            shard_bytes: SHARD_BYTES,
+            current: None,
+            block_files: Vec::new(),
+            file_bytes: BLOCK_FILE_BYTES,
             genes: GeneAccumulator::new(genes),
             cells: CellWriter::create(partial.folder().join(names::CELLS), cells)?,
             partial,
@@ -143,9 +143,9 @@ impl StoreWriter {
         if self.table.tiles.len() == self.block_tiles {
             self.begin_block()?;
         }
-        let shard = self.shard.as_mut().expect("the file of a block that has begun");
-        files::write_at(&shard.file, &shard.path, shard.end, bytes)?;
-        shard.end = (shard.end + bytes.len() as u64).next_multiple_of(TILE_ALIGN);
+        let current = self.current.as_mut().expect("the file of a block that has begun");
+        files::write_at(&current.file, &current.path, current.end, bytes)?;
+        current.end = (current.end + bytes.len() as u64).next_multiple_of(TILE_ALIGN);
         self.table.tiles.push(TileRecord { bytes: bytes.len() as u64, nonzeros, crc });
         let block = self.table.blocks.len();
         if self.table.tiles.len() == self.cut.block_tiles(block).end {
@@ -161,19 +161,19 @@ impl StoreWriter {
 
     /// Opens a block file where there is none with room, and leaves room for the head of the block.
     fn begin_block(&mut self) -> Result<(), StorageError> {
-        if self.shard.as_ref().is_some_and(|shard| shard.end >= self.shard_bytes) {
-            self.end_shard()?;
+        if self.current.as_ref().is_some_and(|current| current.end >= self.file_bytes) {
+            self.end_file()?;
         }
-        let shard = match &mut self.shard {
-            Some(shard) => shard,
+        let current = match &mut self.current {
+            Some(current) => current,
             none => {
-                let path = self.partial.folder().join(names::shard(self.shards.len()));
+                let path = self.partial.folder().join(names::block_file(self.block_files.len()));
                 let file = File::create(&path).map_err(|error| StorageError::io("create", &path, error))?;
-                none.insert(Shard { file, path, block: 0, end: 0 })
+                none.insert(BlockFileWriter { file, path, block: 0, end: 0 })
             }
         };
-        shard.block = shard.end;
-        shard.end += block::first_tile(self.cut.block_tiles(self.table.blocks.len()).len());
+        current.block = current.end;
+        current.end += block::first_tile(self.cut.block_tiles(self.table.blocks.len()).len());
         Ok(())
     }
 
@@ -182,31 +182,31 @@ impl StoreWriter {
         let number = self.table.blocks.len();
         let tiles = &self.table.tiles[self.block_tiles..];
         let bytes = block::size(tiles).expect("the sum of what has been written");
-        let shard = self.shard.as_mut().expect("the file of a block that has begun");
-        files::write_at(&shard.file, &shard.path, shard.block, &block::head(&self.cut, number, tiles))?;
-        let end = shard.block + bytes;
-        shard.file.set_len(end).map_err(|error| StorageError::io("write", &shard.path, error))?;
+        let current = self.current.as_mut().expect("the file of a block that has begun");
+        files::write_at(&current.file, &current.path, current.block, &block::head(&self.cut, number, tiles))?;
+        let end = current.block + bytes;
+        current.file.set_len(end).map_err(|error| StorageError::io("write", &current.path, error))?;
         self.table.blocks.push(BlockRecord {
-            shard: self.shards.len() as u32,
-            offset: shard.block,
+            file: self.block_files.len() as u32,
+            offset: current.block,
             bytes,
             nonzeros: tiles.iter().map(|tile| tile.nonzeros).sum(),
         });
-        shard.end = end;
+        current.end = end;
         self.block_tiles = self.table.tiles.len();
         Ok(())
     }
 
     /// Lets a block file take further blocks up to `bytes` only.
     #[cfg(test)]
-    pub(super) fn limit_shards(&mut self, bytes: u64) {
-        self.shard_bytes = bytes;
+    pub(super) fn limit_block_files(&mut self, bytes: u64) {
+        self.file_bytes = bytes;
     }
 
-    fn end_shard(&mut self) -> Result<(), StorageError> {
-        if let Some(shard) = self.shard.take() {
-            files::sync(&shard.file, &shard.path)?;
-            self.shards.push(shard.end);
+    fn end_file(&mut self) -> Result<(), StorageError> {
+        if let Some(current) = self.current.take() {
+            files::sync(&current.file, &current.path)?;
+            self.block_files.push(current.end);
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl StoreWriter {
     #[track_caller]
     pub(super) fn finish_with(mut self, moments: &[GeneMoments], totals: &Totals) -> Result<Store, StorageError> {
         assert_eq!(self.table.tiles.len(), self.cut.tiles(), "all tiles of the store");
-        self.end_shard()?;
+        self.end_file()?;
         self.cells.finish()?;
         let folder = self.partial.folder();
         let write = |name, content: &[u8]| {
@@ -241,7 +241,7 @@ impl StoreWriter {
         let table = write(names::TABLE, &self.table.to_bytes())?;
         let genes = write(names::GENES, &genes::to_bytes(moments, totals))?;
         let annotations = annotations_stamp(&folder.join(names::ANNOTATIONS))?;
-        Manifest::new(&self.cut, nonzeros, self.source, self.shards, [table, genes], annotations).write(folder)?;
+        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, [table, genes], annotations).write(folder)?;
         Store::open(&self.partial.place()?)
     }
 }

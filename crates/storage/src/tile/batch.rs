@@ -11,8 +11,8 @@ pub(super) const SLACK: usize = 64;
 /// A few runs, decoded.
 ///
 /// Run i is gene `genes[i]` with the entries `ends[i - 1]..ends[i]` (from 0 for the first) of `rows` and `values`. Rows
-/// ascend within a run and count from the tile's first row. Genes ascend in what [`Runs::next_batch`](super::Runs::next_batch)
-/// leaves; [`Runs::next_sheet`](super::Runs::next_sheet) has its own order.
+/// ascend within a run and count from the tile's first row. Genes ascend in what [`RunDecoder::next_batch`](super::RunDecoder::next_batch)
+/// leaves; [`RunDecoder::next_sheet`](super::RunDecoder::next_sheet) has its own order.
 #[derive(Clone, Debug, Default)]
 pub struct RunBatch {
     /// The genes.

@@ -24,7 +24,7 @@ use super::{LISTED_ROWS, TILE_ROWS};
 
 /// Decodes the runs of a tile in gene order.
 #[derive(Clone, Debug)]
-pub struct Runs<'a> {
+pub struct RunDecoder<'a> {
     pub(super) tile: SparseTile<'a>,
     pub(super) sections: Sections,
     pub(super) level: Level,
@@ -63,7 +63,7 @@ impl Genes {
     }
 }
 
-impl<'a> Runs<'a> {
+impl<'a> RunDecoder<'a> {
     /// The runs of `tile`, with the best instructions of this CPU.
     pub(super) fn new(tile: &SparseTile<'a>) -> Self {
         Self::with_level(tile, Level::detect())

@@ -44,7 +44,7 @@ mod tests;
 mod width;
 
 pub use batch::{BATCH_NONZEROS, RunBatch};
-pub use decode::Runs;
+pub use decode::RunDecoder;
 pub use dense::{DenseTile, encode_dense};
 pub use encode::{CsrRows, TileEncoder};
 pub use error::TileError;

@@ -21,7 +21,7 @@
 //! batches to 300 Mnnz/s.
 
 use super::batch::{RunBatch, SLACK};
-use super::decode::Runs;
+use super::decode::RunDecoder;
 use super::error::TileError;
 use super::header::{Mode, mismatch};
 use super::patch::Patch;
@@ -76,7 +76,7 @@ impl Place {
 
 const _: () = assert!((SHEET_NONZEROS * 32) >> 32 == 0, "bits of a sheet stay in the lower half");
 
-impl Runs<'_> {
+impl RunDecoder<'_> {
     /// Fills `batch` with the next runs, sorted by length: as many as make at most [`SHEET_NONZEROS`] nonzeros. False when
     /// there were none left; the batch is then empty. Allocates while a batch grows to the largest sheet it has held.
     ///

@@ -1,6 +1,6 @@
 //! A sparse tile in place: its bytes, checked to be consistent.
 
-use super::decode::Runs;
+use super::decode::RunDecoder;
 use super::dictionary;
 use super::error::TileError;
 use super::header::{Header, Mode, Sections, mismatch};
@@ -65,8 +65,8 @@ impl<'a> SparseTile<'a> {
     }
 
     /// Its runs in gene order, from the first.
-    pub fn runs(&self) -> Runs<'a> {
-        Runs::new(self)
+    pub fn runs(&self) -> RunDecoder<'a> {
+        RunDecoder::new(self)
     }
 
     /// Where the sections lie.

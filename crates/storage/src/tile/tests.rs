@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::batch::{BATCH_NONZEROS, RunBatch};
-use super::decode::Runs;
+use super::decode::RunDecoder;
 use super::encode::{CsrRows, TileEncoder};
 use super::header::Mode;
 use super::sheet::SHEET_NONZEROS;
@@ -43,7 +43,7 @@ fn encode(rows: &Rows, genes: usize) -> (Vec<u8>, TileMoments) {
 /// Decodes everything, checking what a batch promises.
 fn decode(tile: &SparseTile<'_>, level: Level) -> Triples {
     let mut triples = Triples::new();
-    let mut runs = Runs::with_level(tile, level);
+    let mut runs = RunDecoder::with_level(tile, level);
     let mut batch = RunBatch::new();
     while runs.next_batch(&mut batch).unwrap() {
         assert!(batch.rows.len() <= BATCH_NONZEROS);
@@ -66,7 +66,7 @@ fn decode(tile: &SparseTile<'_>, level: Level) -> Triples {
 /// Decodes everything by sheets, checking what a sheet promises; gives it in gene order, and the number of sheets.
 fn decode_sheets(tile: &SparseTile<'_>, level: Level) -> (Triples, usize) {
     let (mut triples, mut sheets) = (Triples::new(), 0);
-    let mut runs = Runs::with_level(tile, level);
+    let mut runs = RunDecoder::with_level(tile, level);
     let mut sheet = RunBatch::new();
     while runs.next_sheet(&mut sheet).unwrap() {
         assert!(sheet.rows.len() <= SHEET_NONZEROS && sheet.rows.len() == sheet.values.len());
@@ -261,7 +261,7 @@ proptest! {
         let bytes = bytes.into_boxed_slice();
         if let Ok(tile) = SparseTile::parse(&bytes, rows.len(), genes, nonzeros) {
             for &level in Level::all() {
-                let mut runs = Runs::with_level(&tile, level);
+                let mut runs = RunDecoder::with_level(&tile, level);
                 let mut batch = RunBatch::new();
                 let mut seen = 0;
                 while let Ok(true) = runs.next_batch(&mut batch) {
@@ -269,7 +269,7 @@ proptest! {
                     seen += batch.rows.len() as u64;
                 }
                 prop_assert!(seen <= nonzeros);
-                let (mut runs, mut seen) = (Runs::with_level(&tile, level), 0);
+                let (mut runs, mut seen) = (RunDecoder::with_level(&tile, level), 0);
                 while let Ok(true) = runs.next_sheet(&mut batch) {
                     prop_assert!(batch.genes.iter().all(|&gene| (gene as usize) < genes));
                     seen += batch.rows.len() as u64;

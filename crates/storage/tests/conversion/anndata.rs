@@ -2,9 +2,9 @@ use std::path::Path;
 
 use partwise_storage::anndata::{AnnDataWriter, Value, read_factors, read_uns};
 use partwise_storage::store::Selection;
-use partwise_storage::{Axis, ErrorKind, Overwrite, StorageError, Store, source};
+use partwise_storage::{Axis, ErrorKind, Overwrite, Quiet, StorageError, Store, convert, export, source};
 
-use super::inputs::contents;
+use super::inputs::{Table, contents, spec};
 
 /// A result of 5 cells × 3 genes and 2 components.
 fn write(dest: &Path, overwrite: Overwrite, spectra: &[f32]) -> Result<(), StorageError> {
@@ -45,6 +45,33 @@ fn factors_come_back_as_they_were_written() {
     assert_eq!(file.dataset("uns/nmf/k").unwrap().read_scalar::<i64>().unwrap(), 2);
     assert!(file.dataset("uns/nmf/deep/t").unwrap().read_scalar::<bool>().unwrap());
     assert_eq!(file.dataset("obs/cluster/codes").unwrap().read_raw::<i8>().unwrap(), [0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn the_same_content_gives_the_same_bytes_at_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // HDF5 keeps times in seconds.
+    let tick = || std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let tables = [Table::counts(400, 30, 3, true), Table::counts(400, 30, 1, false)];
+    let write_all = |time: &str| {
+        write(&path(&format!("{time}.h5ad")), Overwrite::Refuse, &[0.5, 1.5]).unwrap();
+        for (number, table) in tables.iter().enumerate() {
+            let store = path(&format!("{time}-{number}.pw"));
+            let store = convert(&mut table.clone(), &store, &spec(1 << 30, 2), &Quiet).unwrap();
+            export(&store, &path(&format!("{time}-{number}.h5ad")), Overwrite::Refuse, &Quiet).unwrap();
+        }
+    };
+    write_all("a");
+    tick();
+    write_all("b");
+    for name in [".h5ad", "-0.h5ad", "-1.h5ad"] {
+        let read = |time: &str| std::fs::read(path(&format!("{time}{name}"))).unwrap();
+        assert!(read("a") == read("b"), "{name}");
+    }
+    for name in ["-0.pw", "-1.pw"] {
+        assert!(contents(&path(&format!("a{name}"))) == contents(&path(&format!("b{name}"))), "{name}");
+    }
 }
 
 #[test]

@@ -22,8 +22,8 @@ pub(crate) struct Table {
     pub(crate) resident: u64,
     /// Fails when this row is read.
     pub(crate) fails_at: Option<usize>,
-    /// Says that it has fewer genes than it gives.
-    pub(crate) claims_genes: Option<usize>,
+    /// Panics when this row is read.
+    pub(crate) panics_at: Option<usize>,
 }
 
 impl Table {
@@ -74,7 +74,7 @@ impl Source for Table {
     }
 
     fn genes(&self) -> usize {
-        self.claims_genes.unwrap_or(self.genes)
+        self.genes
     }
 
     fn form(&self) -> Form {
@@ -94,6 +94,7 @@ impl Source for Table {
         if let Some(row) = self.fails_at.filter(|row| rows.contains(row)) {
             return Err(StorageError::Usage { message: format!("row {row}") });
         }
+        assert!(!self.panics_at.is_some_and(|row| rows.contains(&row)), "a defect of the source");
         if !self.sparse {
             let span = rows.start * self.genes..rows.end * self.genes;
             chunk.dense().extend_from_slice(&self.values[span]);

@@ -269,8 +269,7 @@ fn a_matrix_without_rows_or_columns_is_refused() {
 fn a_panic_in_a_thread_is_passed_on_instead_of_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let dest = folder.path().join("a.pw");
-    // A source that breaks its word: columns beyond its genes.
-    let mut table = Table { claims_genes: Some(5), ..Table::counts(2_000, 30, 3, true) };
+    let mut table = Table { panics_at: Some(700), ..Table::counts(2_000, 30, 3, true) };
     let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         convert(&mut table, &dest, &spec(PLENTY, 2), &Quiet).map(drop)
     }));

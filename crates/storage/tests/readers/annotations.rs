@@ -70,6 +70,66 @@ fn names_and_columns_of_today_are_copied() {
     assert!(!copy.link_exists("X"));
 }
 
+#[test]
+fn copied_columns_carry_no_times_and_are_the_same_bytes_at_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.h5ad");
+    let file = csr().write(&path);
+    let obs = file.group("obs").unwrap();
+    let words = ["a", "µ", "", "d"].map(|s| s.parse::<VarLenUnicode>().unwrap());
+    let packed = obs
+        .new_dataset_builder()
+        .with_data(&words)
+        .obj_track_times(true)
+        .chunk(3)
+        .deflate(4)
+        .create("packed words")
+        .unwrap();
+    text(&packed, "encoding-type", "string-array");
+    let fixed = [b"x", b"y", b"z", b"w"].map(|s| FixedAscii::<3>::from_ascii(s).unwrap());
+    obs.new_dataset_builder().with_data(&fixed).create("fixed words").unwrap();
+    let numbers = obs
+        .new_dataset_builder()
+        .with_data(&[1.5, -2.5, f64::NAN, 4.5])
+        .obj_track_times(true)
+        .chunk(3)
+        .shuffle()
+        .deflate(4);
+    let numbers = numbers.create("numbers").unwrap();
+    text(&numbers, "a note", "kept");
+    let nullable = obs.create_group("nullable").unwrap();
+    text(&nullable, "encoding-type", "nullable-integer");
+    nullable.new_dataset_builder().with_data(&[1_i64, 2, 3, 4]).obj_track_times(true).create("values").unwrap();
+    nullable.new_dataset_builder().with_data(&[true, false, false, true]).create("mask").unwrap();
+    let deep = nullable.create_group("deep").unwrap();
+    deep.new_dataset::<u8>().obj_track_times(true).create("one").unwrap().write_scalar(&7).unwrap();
+    drop((obs, packed, numbers, nullable, deep));
+    file.close().unwrap();
+
+    let (first, heard, _first) = annotations(&path, "X");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let (second, _, _second) = annotations(&path, "X");
+    assert_eq!(heard, Vec::<String>::new());
+    let bytes = |file: &File| std::fs::read(file.filename()).unwrap();
+    assert!(bytes(&first) == bytes(&second));
+    // The old object headers have one time, which the library calls that of the last change.
+    let time = |file: &File, name: &str| file.dataset(&format!("obs/{name}")).unwrap().loc_info().unwrap().ctime;
+    assert_ne!(time(&File::open(&path).unwrap(), "numbers"), 0, "the input carries times");
+    let obs = first.group("obs").unwrap();
+    assert_eq!(texts(&obs, "packed words"), ["a", "µ", "", "d"]);
+    assert_eq!(texts(&obs, "fixed words"), ["x", "y", "z", "w"]);
+    let numbers = obs.dataset("numbers").unwrap();
+    let bits = numbers.read_raw::<f64>().unwrap().into_iter().map(f64::to_bits).collect::<Vec<_>>();
+    assert_eq!(bits, [1.5, -2.5, f64::NAN, 4.5].map(f64::to_bits));
+    assert_eq!((numbers.chunk(), numbers.filters().len()), (Some(vec![3]), 2));
+    assert_eq!(attr(&numbers, "a note"), "kept");
+    assert_eq!(obs.dataset("nullable/mask").unwrap().read_raw::<bool>().unwrap(), [true, false, false, true]);
+    assert_eq!(obs.dataset("nullable/deep/one").unwrap().read_scalar::<u8>().unwrap(), 7);
+    for name in ["_index", "packed words", "fixed words", "numbers", "nullable/values", "nullable/deep/one"] {
+        assert_eq!(time(&first, name), 0, "{name}");
+    }
+}
+
 /// A record of an `obs` of anndata 0.6.
 #[derive(H5Type, Clone, Copy)]
 #[repr(C)]

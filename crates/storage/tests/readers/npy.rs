@@ -6,7 +6,7 @@ use partwise_storage::source::{self, Form};
 use super::files::{read_all, refusal, selection};
 
 /// A NumPy file as `numpy.save` writes it.
-fn save(path: &Path, version: u8, descr: &str, fortran: bool, shape: &str, data: &[u8]) {
+pub(crate) fn save(path: &Path, version: u8, descr: &str, fortran: bool, shape: &str, data: &[u8]) {
     let order = if fortran { "True" } else { "False" };
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}").into_bytes();
     while (text.len() + 11) % 64 != 0 {

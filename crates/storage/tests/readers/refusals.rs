@@ -90,7 +90,7 @@ fn what_is_missing_is_named_with_what_is_there() {
     file.close().unwrap();
     let (kind, said) = refusal(&path, "X");
     assert_eq!(kind, ErrorKind::BadData);
-    assert!(said.contains("--layer spliced, --layer unspliced, --raw"), "{said}");
+    assert!(said.contains("layer spliced, layer unspliced, raw"), "{said}");
     assert!(refusal(&path, "layers/counts").1.contains("its layers are spliced, unspliced"));
     assert_eq!(refusal(&path, "transpose").0, ErrorKind::Usage);
     assert_eq!(refusal(&folder.path().join("none.h5ad"), "X").0, ErrorKind::NotFound);

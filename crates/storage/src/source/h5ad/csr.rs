@@ -11,7 +11,7 @@ use crate::StorageError;
 use crate::hdf::cache::ChunkNeed;
 use crate::hdf::number::NumberType;
 use crate::hdf::raw;
-use crate::source::number::{Number, Scalar, bytes_of, with_scalar};
+use crate::number::{Number, Scalar, bytes_of, with_scalar};
 use crate::source::{Form, Rounding, RowChunk};
 
 /// Indices converted at a time.

@@ -5,9 +5,9 @@ use std::path::Path;
 use hdf5::{File, Group, LocationType};
 
 use super::{DAMAGED, Place};
-use crate::StorageError;
 use crate::hdf::attribute;
 use crate::store::Selection;
+use crate::{Matrices, Remedy, StorageError};
 
 /// The matrix as it lies in the file.
 pub(super) enum Matrix {
@@ -34,43 +34,44 @@ pub(super) fn locate(file: &File, path: &Path, selection: &Selection) -> Result<
     if !exists(file, "X") && layers.is_empty() && raw.is_none() {
         refuse_other_formats(file, path)?;
     }
-    let missing = |dataset: String, remedy: String| StorageError::MissingDataset { path: path.into(), dataset, remedy };
+    let missing =
+        |dataset: String, remedy: Box<Remedy>| StorageError::MissingDataset { path: path.into(), dataset, remedy };
     let dataset = match (&selection.layer, selection.raw) {
         (Some(layer), true) => {
-            let message = format!("{}: a layer ({layer}) and raw were both asked for; choose one", path.display());
-            return Err(StorageError::Usage { message });
+            let problem = format!("a layer ({layer}) and raw were both asked for");
+            return Err(StorageError::Selection { path: path.into(), problem, remedy: "choose one".into() });
         }
         (Some(layer), false) if layers.contains(layer) => format!("layers/{layer}"),
         (Some(layer), false) if layers.is_empty() => {
             return Err(missing(format!("layers/{layer}"), "the file has no layers".into()));
         }
         (Some(layer), false) => {
-            return Err(missing(format!("layers/{layer}"), format!("its layers are {}", layers.join(", "))));
+            return Err(missing(format!("layers/{layer}"), format!("its layers are {}", layers.join(", ")).into()));
         }
         (None, true) => match raw {
             Some(name) => name.to_owned(),
-            None => return Err(missing("raw/X".into(), format!("leave --raw away{}", choices(&layers, None)))),
+            None => {
+                let others = Matrices { layers, raw: false };
+                return Err(missing("raw/X".into(), Remedy::LeaveRawAway(others).into()));
+            }
         },
         (None, false) if exists(file, "X") && !is_null(file) => "X".to_owned(),
         (None, false) => {
-            let there = choices(&layers, raw);
-            let remedy =
-                if there.is_empty() { "the file holds no matrix at all".into() } else { format!("choose one{there}") };
+            let there = Matrices { layers, raw: raw.is_some() };
+            let remedy = match there.is_empty() {
+                true => "the file holds no matrix at all".into(),
+                false => Remedy::ChooseMatrix(there).into(),
+            };
             return Err(missing("X".into(), remedy));
         }
     };
-    let others: Vec<String> = layers.into_iter().filter(|l| selection.layer.as_ref() != Some(l)).collect();
-    let alternatives = choices(&others, raw.filter(|_| !selection.raw));
-    let place = Place { path: path.into(), dataset: dataset.clone(), alternatives };
+    let others = Matrices {
+        layers: layers.into_iter().filter(|l| selection.layer.as_ref() != Some(l)).collect(),
+        raw: raw.is_some() && !selection.raw,
+    };
+    let place = Place { path: path.into(), dataset: dataset.clone(), others };
     let matrix = classify(file, &dataset, &place)?;
     Ok((place, matrix))
-}
-
-/// The other matrices of the file as a phrase: ` (is another matrix the counts? --layer counts, --raw)`.
-fn choices(layers: &[String], raw: Option<&str>) -> String {
-    let mut options: Vec<String> = layers.iter().take(8).map(|layer| format!("--layer {layer}")).collect();
-    options.extend(raw.map(|_| "--raw".to_owned()));
-    if options.is_empty() { String::new() } else { format!(" (the file also has {})", options.join(", ")) }
 }
 
 fn classify(file: &File, dataset: &str, place: &Place) -> Result<Matrix, StorageError> {
@@ -130,7 +131,7 @@ fn refuse_other_formats(file: &File, path: &Path) -> Result<(), StorageError> {
             list.join(", "),
             modalities[0]
         );
-        return Err(StorageError::MissingDataset { path: path.into(), dataset: "X".into(), remedy });
+        return Err(StorageError::MissingDataset { path: path.into(), dataset: "X".into(), remedy: remedy.into() });
     }
     let unknown = |reason: &str| Err(StorageError::UnknownFormat { path: path.into(), reason: reason.into() });
     if file.dataset("matrix").is_ok() && (exists(file, "row_attrs") || exists(file, "col_attrs")) {

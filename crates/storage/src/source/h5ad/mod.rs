@@ -26,7 +26,7 @@ use self::locate::Matrix;
 use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp_of};
 use crate::error::Short;
 use crate::store::Selection;
-use crate::{Monitor, StorageError, hdf};
+use crate::{Matrices, Monitor, Remedy, StorageError, hdf};
 
 /// Where a matrix is, for messages.
 #[derive(Debug, Clone)]
@@ -34,8 +34,8 @@ struct Place {
     path: PathBuf,
     /// The dataset or group: `X`, `layers/counts`, `raw/X`.
     dataset: String,
-    /// What to try instead when the values are no counts.
-    alternatives: String,
+    /// The other matrices of the file.
+    others: Matrices,
 }
 
 impl Place {
@@ -63,7 +63,7 @@ impl Place {
             row: row as u64,
             column: column as u64,
             value,
-            remedy: format!("NMF needs finite values of at least 0{}", self.alternatives),
+            remedy: Remedy::ChooseValues(self.others.clone()).into(),
         }
     }
 
@@ -78,12 +78,8 @@ const DAMAGED: &str = "the file is damaged, make it anew";
 /// Opens the selected matrix of an HDF5 file.
 pub(super) fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {
     if selection.transpose {
-        let message = format!(
-            "{}: an AnnData file is cells × genes by definition and is not transposed; leave --transpose away, or save the \
-             transposed data from Python (adata.T.write)",
-            path.display()
-        );
-        return Err(StorageError::Usage { message });
+        let problem = "an AnnData file is cells × genes by definition and is not transposed".to_owned();
+        return Err(StorageError::Selection { path: path.into(), problem, remedy: Remedy::LeaveTransposeAway.into() });
     }
     let file = hdf::file::open(path)?;
     let (place, matrix) = locate::locate(&file, path, selection)?;

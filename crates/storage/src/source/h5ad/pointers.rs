@@ -10,7 +10,7 @@ use crate::StorageError;
 use crate::hdf::cache::ChunkNeed;
 use crate::hdf::number::NumberType;
 use crate::hdf::raw;
-use crate::source::number::{Number, Scalar, with_scalar};
+use crate::number::{Number, Scalar, with_scalar};
 
 /// Pointers held at a time.
 const WINDOW: usize = 1 << 16;

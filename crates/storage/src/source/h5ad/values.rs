@@ -6,8 +6,8 @@ use super::Place;
 use crate::StorageError;
 use crate::hdf::number::{NumberType, type_name};
 use crate::hdf::{filter, raw};
-use crate::source::number::{Number, Scalar, bytes_of, to_f32, with_scalar};
-use crate::source::reads::Rounding;
+use crate::number::Rounding;
+use crate::number::{Number, Scalar, bytes_of, to_f32, with_scalar};
 
 /// Values converted at a time.
 const PIECE: usize = 1 << 16;

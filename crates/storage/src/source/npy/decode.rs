@@ -1,8 +1,8 @@
 //! From the bytes of a NumPy array to f32.
 
 use super::header::Element;
-use crate::source::number::{to_f32, with_scalar};
-use crate::source::reads::Rounding;
+use crate::number::Rounding;
+use crate::number::{to_f32, with_scalar};
 
 /// Turns bytes into f32, whatever they are.
 pub(super) struct Decoder {

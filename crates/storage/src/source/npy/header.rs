@@ -5,7 +5,7 @@
 
 use std::io::Read;
 
-use crate::source::number::Scalar;
+use crate::number::Scalar;
 
 /// How numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

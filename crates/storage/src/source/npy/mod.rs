@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use self::decode::Decoder;
 use self::header::Header;
 use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp_of};
-use crate::anndata::AnnDataWriter;
-use crate::store::{Overwrite, Selection};
-use crate::{Axis, Monitor, StorageError};
+use crate::store::Selection;
+use crate::{Matrices, Monitor, Remedy, StorageError};
 
 /// What the one dataset of the file is called in messages.
 const DATASET: &str = "array";
@@ -51,8 +50,12 @@ impl NpySource {
     /// - a layer or raw is asked for, which an array does not have
     pub(super) fn open(path: &Path, selection: &Selection) -> Result<NpySource, StorageError> {
         if selection.layer.is_some() || selection.raw {
-            let message = format!("{}: a .npy file holds one array; leave --layer and --raw away", path.display());
-            return Err(StorageError::Usage { message });
+            let problem = "a .npy file holds one array".to_owned();
+            return Err(StorageError::Selection {
+                path: path.into(),
+                problem,
+                remedy: Remedy::LeaveLayerAndRawAway.into(),
+            });
         }
         let file = File::open(path).map_err(|e| StorageError::io("read", path, e))?;
         let invalid = |problem: String, remedy: &str| StorageError::InvalidDataset {
@@ -142,9 +145,9 @@ impl NpySource {
 
     fn bad_value(&self, row: usize, column: usize, value: f64) -> StorageError {
         let remedy = if value.is_finite() && value > 0.0 {
-            "it is beyond 32-bit floats, scale the values down"
+            "it is beyond 32-bit floats, scale the values down".into()
         } else {
-            "NMF needs finite values of at least 0"
+            Remedy::ChooseValues(Matrices::default()).into()
         };
         StorageError::InvalidValue {
             path: self.path.clone(),
@@ -152,7 +155,7 @@ impl NpySource {
             row: row as u64,
             column: column as u64,
             value,
-            remedy: remedy.into(),
+            remedy,
         }
     }
 }
@@ -195,7 +198,15 @@ impl Source for NpySource {
         self.decoder.rounding()
     }
 
+    #[cfg(not(feature = "hdf5"))]
+    fn write_annotations(&self, _dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    #[cfg(feature = "hdf5")]
     fn write_annotations(&self, dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
+        use crate::{AnnDataWriter, Axis, Overwrite};
+
         let mut writer = AnnDataWriter::create(dest, Overwrite::Replace)?;
         for (axis, rows) in [(Axis::Cells, self.header.rows), (Axis::Genes, self.header.columns)] {
             let mut frame = writer.dataframe(axis, rows)?;

@@ -11,7 +11,7 @@ mod plain;
 mod x86;
 
 use super::batch::RunBatch;
-use super::decode::Runs;
+use super::decode::RunDecoder;
 use super::error::TileError;
 
 /// The codes of one run.
@@ -82,8 +82,8 @@ impl Level {
         &[Self::Plain]
     }
 
-    /// [`Runs::fill`] with this level's instructions.
-    pub(super) fn fill<const MODE: u8>(self, runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+    /// [`RunDecoder::fill`] with this level's instructions.
+    pub(super) fn fill<const MODE: u8>(self, runs: &mut RunDecoder<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
         // SAFETY: a level other than `Plain` comes from `all`, which gives those that the CPU has.
         unsafe {
             match self {
@@ -95,8 +95,12 @@ impl Level {
             }
         }
     }
-    /// [`Runs::fill_sheet`] with this level's instructions. `batch` has been prepared for the sheet.
-    pub(super) fn fill_sheet<const MODE: u8>(self, runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+    /// [`RunDecoder::fill_sheet`] with this level's instructions. `batch` has been prepared for the sheet.
+    pub(super) fn fill_sheet<const MODE: u8>(
+        self,
+        runs: &mut RunDecoder<'_>,
+        batch: &mut RunBatch,
+    ) -> Result<(), TileError> {
         // SAFETY: a level other than `Plain` comes from `all`, which gives those that the CPU has.
         unsafe {
             match self {

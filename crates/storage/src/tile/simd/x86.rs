@@ -25,7 +25,7 @@ use std::arch::x86_64::{
 use super::plain::Plain;
 use super::{COUNTS, Codes, Simd};
 use crate::tile::batch::RunBatch;
-use crate::tile::decode::Runs;
+use crate::tile::decode::RunDecoder;
 use crate::tile::error::TileError;
 use crate::tile::width::WIDTHS;
 
@@ -47,34 +47,40 @@ pub(super) fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vbmi2")
 }
 
-/// [`Runs::fill`] compiled for AVX2.
+/// [`RunDecoder::fill`] compiled for AVX2.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-pub(super) unsafe fn fill_avx2<const MODE: u8>(runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+pub(super) unsafe fn fill_avx2<const MODE: u8>(
+    runs: &mut RunDecoder<'_>,
+    batch: &mut RunBatch,
+) -> Result<(), TileError> {
     // SAFETY: this function runs where these instructions are.
     unsafe { runs.fill::<_, MODE>(Avx2, batch) }
 }
 
-/// [`Runs::fill`] compiled for AVX-512.
+/// [`RunDecoder::fill`] compiled for AVX-512.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
-pub(super) unsafe fn fill_avx512<const MODE: u8>(runs: &mut Runs<'_>, batch: &mut RunBatch) -> Result<(), TileError> {
+pub(super) unsafe fn fill_avx512<const MODE: u8>(
+    runs: &mut RunDecoder<'_>,
+    batch: &mut RunBatch,
+) -> Result<(), TileError> {
     // SAFETY: this function runs where these instructions are.
     unsafe { runs.fill::<_, MODE>(Avx512, batch) }
 }
 
-/// [`Runs::fill_sheet`] compiled for AVX2.
+/// [`RunDecoder::fill_sheet`] compiled for AVX2.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 pub(super) unsafe fn fill_sheet_avx2<const MODE: u8>(
-    runs: &mut Runs<'_>,
+    runs: &mut RunDecoder<'_>,
     batch: &mut RunBatch,
 ) -> Result<(), TileError> {
     // SAFETY: this function runs where these instructions are; the rest is the caller's.
     unsafe { runs.fill_sheet::<_, MODE>(Avx2, batch) }
 }
 
-/// [`Runs::fill_sheet`] compiled for AVX-512.
+/// [`RunDecoder::fill_sheet`] compiled for AVX-512.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
 pub(super) unsafe fn fill_sheet_avx512<const MODE: u8>(
-    runs: &mut Runs<'_>,
+    runs: &mut RunDecoder<'_>,
     batch: &mut RunBatch,
 ) -> Result<(), TileError> {
     // SAFETY: this function runs where these instructions are; the rest is the caller's.

@@ -2,11 +2,11 @@
 
 use hdf5::{Dataset, Group, Location, ObjectReference1, ReferencedObject, Result};
 
-use crate::hdf::attribute;
 use crate::hdf::number::NumberType;
 use crate::hdf::raw::{self, Class};
 use crate::hdf::text::{TextColumn, TextWriter};
-use crate::source::number::{Number, Scalar, with_scalar};
+use crate::hdf::{attribute, copy};
+use crate::number::{Number, Scalar, with_scalar};
 
 /// Codes looked at together.
 const BATCH: usize = 1 << 14;
@@ -45,8 +45,7 @@ pub(super) fn copy(from: &Group, name: &str, rows: usize, to: &Group) -> Result<
             }
             let group = to.create_group(name)?;
             let ordered = attribute::integers(&categories, "ordered").is_some_and(|v| v.first() == Some(&1));
-            dataset.copy_to(&group, "codes")?;
-            let codes = group.dataset("codes")?;
+            let codes = copy::dataset(&dataset, &group, "codes")?;
             attribute::remove(&codes, "categories")?;
             attribute::set_encoding(&codes, "array", "0.2.0")?;
             finish_categorical(&group, ordered)?;
@@ -72,13 +71,12 @@ pub(super) fn copy_list(dataset: &Dataset, name: &str, to: &Group) -> Result<Out
             writer.copy(&texts)?;
             writer.finish()?;
         } else {
-            dataset.copy_to(to, name)?;
+            copy::dataset(dataset, to, name)?;
         }
         let copy = to.dataset(name)?;
         attribute::set_encoding(&copy, "string-array", "0.2.0")?;
     } else if NumberType::of(&file)?.is_some() {
-        dataset.copy_to(to, name)?;
-        let copy = to.dataset(name)?;
+        let copy = copy::dataset(dataset, to, name)?;
         attribute::set_encoding(&copy, "array", "0.2.0")?;
     } else {
         return Ok(Outcome::Skipped("its type is none that a column has".into()));
@@ -109,8 +107,7 @@ fn copy_group(group: &Group, name: &str, rows: usize, to: &Group) -> Result<Outc
             return Ok(Outcome::Skipped(reason));
         }
     }
-    group.copy_to(to, name)?;
-    let copy = to.group(name)?;
+    let copy = copy::group(group, to, name)?;
     modernise(&copy)?;
     for member in copy.member_names()? {
         if let Ok(dataset) = copy.dataset(&member) {

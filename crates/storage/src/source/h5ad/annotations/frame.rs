@@ -7,7 +7,7 @@ use crate::anndata::FrameWriter;
 use crate::hdf::attribute;
 use crate::hdf::number::NumberType;
 use crate::hdf::text::TextColumn;
-use crate::source::number::with_scalar;
+use crate::number::with_scalar;
 use crate::{Axis, StorageError};
 
 /// The name of the member that holds the names.

@@ -13,7 +13,7 @@ use crate::hdf::number::NumberType;
 use crate::hdf::problem::problem;
 use crate::hdf::raw;
 use crate::hdf::text::{TextColumn, TextWriter};
-use crate::source::number::{Number, Scalar, with_scalar};
+use crate::number::{Number, Scalar, with_scalar};
 
 /// Records read at a time.
 const BATCH: usize = 1 << 14;
@@ -85,7 +85,13 @@ fn copy_field(records: &Dataset, name: &str, datatype: &Datatype, uns: Option<&G
 
 /// Copies one field of numbers, booleans included, as a list of its own.
 fn copy_numbers(records: &Dataset, field: &str, number: &NumberType, to: &Group, name: &str) -> Result<()> {
-    let list = to.new_dataset_builder().empty_as(&number.memory).no_chunk().shape(records.size()).create(name)?;
+    let list = to
+        .new_dataset_builder()
+        .empty_as(&number.memory)
+        .no_chunk()
+        .obj_track_times(false)
+        .shape(records.size())
+        .create(name)?;
     attribute::set_encoding(&list, "array", "0.2.0")?;
     for_batches(records, field, number, |first, bytes| {
         let count = bytes.len() / number.scalar.size();

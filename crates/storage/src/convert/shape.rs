@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::check::Place;
 use super::{ConvertSpec, StorageError, plan};
 use crate::source::{Form, RowChunk, Source};
 use crate::store::{Layout, default_block_rows};
@@ -35,33 +36,40 @@ impl StoreShape {
     ///
     /// # Errors
     ///
+    /// - there is no row or no column, or the form contradicts itself
     /// - the block height is not a positive multiple of the tile's height
     /// - the leading rows cannot be read, or not within the budget
     pub(super) fn of(source: &mut dyn Source, spec: &ConvertSpec) -> Result<StoreShape, StorageError> {
+        let (cells, genes) = (source.cells(), source.genes());
+        let place = Place::of(source, genes);
+        if cells == 0 || genes == 0 || genes > u32::MAX as usize {
+            let problem = format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes");
+            return Err(place.invalid(problem, "choose a matrix with values"));
+        }
         match source.form() {
-            Form::Sparse { entries, .. } => StoreShape::cut(source, Layout::Sparse, entries, 0, spec),
+            Form::Sparse { entries, most_per_tile } => {
+                place.check_form(entries, most_per_tile)?;
+                StoreShape::cut((cells, genes), Layout::Sparse, entries, 0, spec)
+            }
             Form::Dense => {
-                plan::check_sampling(source, spec)?;
-                let Sampled { layout, entries, most_per_tile } = sample(source)?;
-                StoreShape::cut(source, layout, entries, most_per_tile, spec)
+                plan::check_sampling(source, (cells, genes), spec)?;
+                let Sampled { layout, entries, most_per_tile } = sample(source, &place, (cells, genes))?;
+                StoreShape::cut((cells, genes), layout, entries, most_per_tile, spec)
             }
         }
     }
 
     fn cut(
-        source: &dyn Source,
+        (cells, genes): (usize, usize),
         layout: Layout,
         entries: u64,
         sampled_entries_per_tile: usize,
         spec: &ConvertSpec,
     ) -> Result<StoreShape, StorageError> {
-        let (cells, genes) = (source.cells(), source.genes());
         let tile_rows = layout.tile_rows(genes);
         let block_rows = spec.block_rows.unwrap_or_else(|| default_block_rows(cells, genes, entries));
         if block_rows == 0 || !block_rows.is_multiple_of(tile_rows) {
-            let message =
-                format!("{block_rows} rows a block are not a multiple of {tile_rows}; choose one with --block-rows");
-            return Err(StorageError::Usage { message });
+            return Err(StorageError::BlockRows { block_rows, tile_rows });
         }
         Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile })
     }
@@ -87,17 +95,18 @@ struct Sampled {
     most_per_tile: usize,
 }
 
-fn sample(source: &mut dyn Source) -> Result<Sampled, StorageError> {
-    let genes = source.genes();
-    let rows = (SAMPLE / genes.max(1)).max(16).min(source.cells());
-    let step = (PIECE / genes.max(1)).max(1);
+fn sample(source: &mut dyn Source, place: &Place, (cells, genes): (usize, usize)) -> Result<Sampled, StorageError> {
+    let rows = (SAMPLE / genes).max(16).min(cells);
+    let step = (PIECE / genes).max(1);
     let mut chunk = RowChunk::default();
     let mut nonzeros = 0;
     let mut densest = 0;
     for first in (0..rows).step_by(step) {
-        source.read_rows(first..rows.min(first + step), &mut chunk)?;
+        let piece = first..rows.min(first + step);
+        source.read_rows(piece.clone(), &mut chunk)?;
+        place.check_lengths(&chunk, Form::Dense, &piece)?;
         let RowChunk::Dense { values } = &chunk else { continue };
-        for row in values.chunks_exact(genes.max(1)) {
+        for row in values.chunks_exact(genes) {
             let count = row.iter().filter(|&&v| v > 0.0).count();
             nonzeros += count;
             densest = densest.max(count);
@@ -108,6 +117,6 @@ fn sample(source: &mut dyn Source) -> Result<Sampled, StorageError> {
         Layout::Sparse => nonzeros as f64 / rows.max(1) as f64,
         Layout::Dense => genes as f64,
     };
-    let entries = (a_row * source.cells() as f64) as u64;
+    let entries = (a_row * cells as f64) as u64;
     Ok(Sampled { layout, entries, most_per_tile: densest * TILE_ROWS })
 }

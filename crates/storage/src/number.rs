@@ -2,7 +2,24 @@
 
 use bytemuck::Pod;
 
-use super::reads::Rounding;
+/// Values that f32 does not hold exactly.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rounding {
+    /// How many were rounded to the nearest f32.
+    pub count: u64,
+    /// The first of them, as stored.
+    pub example: f64,
+}
+
+impl Rounding {
+    /// Counts one more batch: `count` values, the first of which was `example`.
+    pub(crate) fn add(&mut self, other: Rounding) {
+        if self.count == 0 {
+            self.example = other.example;
+        }
+        self.count += other.count;
+    }
+}
 
 /// The types in which files keep numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +64,7 @@ impl Scalar {
 }
 
 /// Bytes of `count` values.
+#[cfg(feature = "hdf5")]
 pub(crate) fn bytes_of<T>(count: usize) -> usize {
     count * size_of::<T>()
 }
@@ -54,7 +72,7 @@ pub(crate) fn bytes_of<T>(count: usize) -> usize {
 /// Runs an expression with a type alias bound to the Rust type of a [`Scalar`].
 macro_rules! with_scalar {
     ($scalar:expr, $T:ident => $body:expr) => {{
-        use $crate::source::number::Scalar;
+        use $crate::number::Scalar;
         match $scalar {
             Scalar::I8 => {
                 type $T = i8;
@@ -113,6 +131,7 @@ pub(crate) trait Number: Pod {
     fn widen(self) -> f64;
 
     /// The value as an integer that any integer type fits into; floats lose their fraction.
+    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128;
 }
 
@@ -132,6 +151,7 @@ macro_rules! integers {
             fn widen(self) -> f64 {
                 self as f64
             }
+            #[cfg(feature = "hdf5")]
             #[inline]
             fn whole(self) -> i128 {
                 i128::from(self)
@@ -154,6 +174,7 @@ impl Number for f32 {
     fn widen(self) -> f64 {
         f64::from(self)
     }
+    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128 {
         self as i128
     }
@@ -172,6 +193,7 @@ impl Number for f64 {
     fn widen(self) -> f64 {
         self
     }
+    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128 {
         self as i128
     }

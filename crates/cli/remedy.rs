@@ -1,0 +1,83 @@
+//! Errors of the storage library as the program prints them: with the options that remedy them.
+
+use partwise::storage::{Remedy, StorageError};
+
+/// The whole line for `error`. Where its remedy is a choice that the user has on the command line, the line names the option.
+pub(crate) fn line(error: &StorageError) -> String {
+    let message = error.to_string();
+    let Some(remedy) = error.remedy() else { return message };
+    match (options(&remedy), message.strip_suffix(&remedy.to_string())) {
+        (Some(options), Some(before)) => format!("{before}{options}"),
+        _ => message,
+    }
+}
+
+/// A remedy in options of the program; `None` where it needs none.
+fn options(remedy: &Remedy) -> Option<String> {
+    const LAYER: &str = "--layer ";
+    const RAW: &str = "--raw";
+    Some(match remedy {
+        Remedy::AllowOverwrite => "choose another name or overwrite it with --force".into(),
+        Remedy::RaiseMemory { smallest, condition } => {
+            let mebibytes = smallest.div_ceil(1 << 20);
+            format!("{smallest} bytes are the smallest that will do{condition} (--memory {mebibytes}M)")
+        }
+        Remedy::ChooseBlockRows => "choose one with --block-rows".into(),
+        Remedy::ChooseMatrix(others) => format!("choose one{}", others.phrase(LAYER, RAW)),
+        Remedy::ChooseValues(others) => format!("NMF needs finite values of at least 0{}", others.phrase(LAYER, RAW)),
+        Remedy::LeaveRawAway(others) => format!("leave --raw away{}", others.phrase(LAYER, RAW)),
+        Remedy::LeaveLayerAndRawAway => "leave --layer and --raw away".into(),
+        Remedy::LeaveTransposeAway => {
+            "leave --transpose away, or save the transposed data from Python (adata.T.write)".into()
+        }
+        Remedy::ChooseStart { reason } => format!("{reason}; start from one that is, or from --init sample"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use partwise::storage::Matrices;
+
+    #[test]
+    fn lines_name_the_options_that_help() {
+        let others = || Matrices { layers: vec!["spliced".into(), "counts".into()], raw: true };
+        let missing = |remedy: Remedy| StorageError::MissingDataset {
+            path: "x.h5ad".into(),
+            dataset: "X".into(),
+            remedy: remedy.into(),
+        };
+        let condition = " whatever the values are".to_owned();
+        let lines = [
+            (
+                StorageError::Exists { path: "x.pw".into() },
+                "x.pw: exists already; choose another name or overwrite it with --force",
+            ),
+            (
+                missing(Remedy::ChooseMatrix(others())),
+                "x.h5ad: there is no \"X\"; choose one (the file also has --layer spliced, --layer counts, --raw)",
+            ),
+            (missing(Remedy::LeaveRawAway(Matrices::default())), "x.h5ad: there is no \"X\"; leave --raw away"),
+            (missing(Remedy::Text("its layers are a".into())), "x.h5ad: there is no \"X\"; its layers are a"),
+            (
+                StorageError::MemoryBudget {
+                    path: "x.h5ad".into(),
+                    given: 48 << 20,
+                    smallest: (112 << 20) + 1,
+                    condition,
+                },
+                "x.h5ad: a memory budget of 50331648 bytes is too small; 117440513 bytes are the smallest that will do \
+                 whatever the values are (--memory 113M)",
+            ),
+            (
+                StorageError::BlockRows { block_rows: 100, tile_rows: 256 },
+                "100 rows a block are not a multiple of 256; choose one with --block-rows",
+            ),
+            (StorageError::Cancelled, "cancelled"),
+        ];
+        for (error, expected) in lines {
+            assert_eq!(line(&error), expected);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Rows of a source are believed only after a look at them: a [`Source`] may be anybody's, and no lie of one may make a bad store.
+//!
+//! Lengths are checked where rows are read, which costs a look at each row pointer. Columns and values are checked where rows are
+//! [tidied](super::tidy) or packed, in passes over them that are made anyway.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::error::StorageError;
+use crate::number::Number;
+use crate::remedy::{Matrices, Remedy};
+use crate::source::{Form, RowChunk, Source};
+
+/// What to do about a reader that breaks its promises.
+const DEFECT: &str = "the reader of this format has a defect, report it to its author";
+
+/// Where a matrix is, for messages from threads that do not have the source.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    path: PathBuf,
+    dataset: String,
+    genes: usize,
+}
+
+/// A number that no store may hold. Rows count from the first of the chunk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fault {
+    /// A column that the matrix does not have.
+    Column { row: usize, column: u32 },
+    /// A value that is negative or not finite.
+    Value { row: usize, column: u32, value: f32 },
+    /// Duplicates that add up beyond f32.
+    Sum { row: usize, column: u32 },
+}
+
+impl Place {
+    /// The place of `source`, which has `genes` columns.
+    pub(super) fn of(source: &dyn Source, genes: usize) -> Place {
+        Place { path: source.path().into(), dataset: source.dataset().into(), genes }
+    }
+
+    /// The matrix contradicts itself.
+    pub(super) fn invalid(&self, problem: String, remedy: &str) -> StorageError {
+        StorageError::InvalidDataset {
+            path: self.path.clone(),
+            dataset: self.dataset.clone(),
+            problem,
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The error of a fault in a chunk that begins at `first_row`.
+    pub(super) fn fault(&self, first_row: usize, fault: Fault) -> StorageError {
+        let (path, dataset) = (self.path.clone(), self.dataset.clone());
+        match fault {
+            Fault::Column { row, column } => StorageError::ColumnOutOfRange {
+                path,
+                dataset,
+                row: (first_row + row) as u64,
+                column: column.into(),
+                columns: self.genes as u64,
+            },
+            Fault::Value { row, column, value } => StorageError::InvalidValue {
+                path,
+                dataset,
+                row: (first_row + row) as u64,
+                column: column.into(),
+                value: value.into(),
+                remedy: Remedy::ChooseValues(Matrices::default()).into(),
+            },
+            Fault::Sum { row, column } => self.invalid(
+                format!("has entries at row {}, column {column} that add up beyond 32-bit floats", first_row + row),
+                "scale the values down",
+            ),
+        }
+    }
+
+    /// Whether `chunk` is of the source's form and its arrays have the lengths that `rows` need.
+    pub(super) fn check_lengths(&self, chunk: &RowChunk, form: Form, rows: &Range<usize>) -> Result<(), StorageError> {
+        let found = match (chunk, form) {
+            (RowChunk::Dense { values }, Form::Dense) => {
+                if rows.len().checked_mul(self.genes) == Some(values.len()) {
+                    return Ok(());
+                }
+                format!("{} values for {} columns", values.len(), self.genes)
+            }
+            (RowChunk::Sparse { indptr, indices, values }, Form::Sparse { .. }) => {
+                let ends = (indptr.first(), indptr.last());
+                if indptr.len() != rows.len() + 1 {
+                    format!("{} row pointers, expected {}", indptr.len(), rows.len() + 1)
+                } else if ends != (Some(&0), Some(&values.len())) || indices.len() != values.len() {
+                    let (first, last) = (indptr[0], indptr[rows.len()]);
+                    let (columns, values) = (indices.len(), values.len());
+                    format!("row pointers from {first} to {last} for {columns} columns and {values} values")
+                } else if let Some(row) = indptr.windows(2).position(|pair| pair[0] > pair[1]) {
+                    format!("row pointers that fall from {} to {}", indptr[row], indptr[row + 1])
+                } else {
+                    return Ok(());
+                }
+            }
+            (RowChunk::Dense { .. }, Form::Sparse { .. }) => "a table, although the matrix is sparse".into(),
+            (RowChunk::Sparse { .. }, Form::Dense) => "sparse rows, although the matrix is dense".into(),
+        };
+        Err(self.invalid(format!("was read at rows {} to {} as {found}", rows.start, rows.end), DEFECT))
+    }
+
+    /// Whether a sparse form can be true.
+    pub(super) fn check_form(&self, entries: u64, most_per_tile: usize) -> Result<(), StorageError> {
+        if most_per_tile as u64 <= entries {
+            return Ok(());
+        }
+        let problem = format!("was announced to have {most_per_tile} entries in a tile, but {entries} in all");
+        Err(self.invalid(problem, DEFECT))
+    }
+
+    /// Whether a tile of `entries` entries was to be expected of a source of this form.
+    pub(super) fn check_tile(&self, form: Form, entries: usize, rows: &Range<usize>) -> Result<(), StorageError> {
+        match form {
+            Form::Sparse { most_per_tile, .. } if entries > most_per_tile => {
+                let Range { start, end } = rows;
+                let problem = format!(
+                    "has {entries} entries in rows {start} to {end}, but was announced to have {most_per_tile} at most"
+                );
+                Err(self.invalid(problem, DEFECT))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a source of this form may have `found` entries in all.
+    pub(super) fn check_total(&self, form: Form, found: u64) -> Result<(), StorageError> {
+        match form {
+            Form::Sparse { entries, .. } if entries != found => {
+                let problem = format!("has {found} entries, but was announced to have {entries}");
+                Err(self.invalid(problem, DEFECT))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks a table of whole rows of `genes` columns, and turns −0 into 0.
+pub(super) fn check_dense(values: &mut [f32], genes: usize) -> Result<(), Fault> {
+    let mut sound = true;
+    for value in values.iter_mut() {
+        sound &= (*value >= 0.0) & (*value < f32::INFINITY);
+        *value += 0.0;
+    }
+    if sound {
+        return Ok(());
+    }
+    let at = values.iter().position(|value| value.accept().is_none()).expect("one value at least is unsound");
+    Err(Fault::Value { row: at / genes, column: (at % genes) as u32, value: values[at] })
+}
