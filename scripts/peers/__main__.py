@@ -1,4 +1,4 @@
-"""partwise against scikit-learn and RcppML, in one run on one machine.
+"""Compares partwise with scikit-learn and RcppML, in one run on one machine.
 
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
