@@ -1,4 +1,4 @@
-"""What is kept of a measurement: a table, and a page on the machine, the commit and the command that it came from."""
+"""The record of a measurement: a table, and a page on the machine, the commit and the command."""
 
 import csv
 import datetime
@@ -17,7 +17,7 @@ def target():
 
 
 def said(*command):
-    """What a command prints, one line or more; empty where it cannot be run."""
+    """The output of a command, one line or more; empty if the command cannot run."""
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:
@@ -25,9 +25,10 @@ def said(*command):
 
 
 def surroundings(*commands):
-    """Lines of `name value` on where and when a measurement is made.
+    """Lines of `name value` on the place and time of a measurement.
 
-    To be asked for before it begins: what is measured is a load, and the record itself is a change.
+    Call it before the measurement: the measurement adds to the load, and the record changes the
+    tree.
     """
     changed = " with changes" if said("git", "status", "--porcelain", "--untracked-files=no") else ""
     return [
@@ -49,7 +50,8 @@ def first(path, key):
 
 
 def keep(machine, ending, columns, rows, about):
-    """Writes benches/record/MACHINE/DATE{ending}.csv and .txt and returns the path without its ending."""
+    """Writes benches/record/MACHINE/DATE{ending}.csv and .txt and returns the path without its
+    ending."""
     folder = ROOT / "benches" / "record" / machine
     folder.mkdir(parents=True, exist_ok=True)
     name = folder / f"{datetime.date.today().isoformat()}{ending}"
@@ -66,7 +68,8 @@ def table(path, columns, rows):
 
 
 def criterion(pattern="**"):
-    """(full id, median, low, high in nanoseconds, unit, count of units) of the cases that criterion has measured."""
+    """(full id, median, low, high in nanoseconds, unit, count of units) of each case of
+    criterion."""
     for path in sorted((target() / "criterion").glob(f"{pattern}/new/estimates.json")):
         about = json.loads((path.parent / "benchmark.json").read_text())
         median = json.loads(path.read_text())["median"]

@@ -1,4 +1,7 @@
-"""Prints the path of the blood cells that the package scanpy ships; exit status 1 where it is not installed."""
+"""Prints the path of the blood cells that the package scanpy ships.
+
+The exit status is 1 if scanpy is not installed.
+"""
 
 import importlib.util
 import pathlib

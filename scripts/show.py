@@ -1,4 +1,4 @@
-"""Opens a result in anndata and shows what is in it: `show.py RESULT.h5ad`."""
+"""Opens a result in anndata and prints its contents: `show.py RESULT.h5ad`."""
 
 import sys
 

@@ -1,1 +1,2 @@
-"""The program killed at random moments: jobs, moments, what is looked at after a kill, and how checkpoints are damaged."""
+"""Kills the program at random moments: jobs, moments, checks after a kill, and damage to
+checkpoints."""

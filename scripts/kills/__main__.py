@@ -1,4 +1,5 @@
-"""Rounds of a job that is killed a few times and then goes on to its end, until there were enough kills."""
+"""Plays rounds until there are enough kills: each kills a job a few times and then lets it
+finish."""
 
 import argparse
 import collections
@@ -26,19 +27,20 @@ class Kills:
             self.program.ok(line, self.inputs)
         self.jobs = jobs.all_jobs(self.program, self.inputs)
         self.expected = {}
-        # Kills by (job, phase), damages by what was damaged, and how many runs went on from a checkpoint.
+        # Kills by (job, phase), damages by kind, and the number of runs that resumed from a
+        # checkpoint.
         self.kills, self.damages, self.resumed = collections.Counter(), collections.Counter(), 0
         self.history = []
 
     def fresh(self, job):
-        """A new folder for the job; the bits of what lies in it."""
+        """Makes a new folder for the job and returns the bits of its files."""
         shutil.rmtree(self.round, ignore_errors=True)
         self.round.mkdir()
         job.prepare(self.inputs, self.round)
         return look.bits(self.round, job)
 
     def undisturbed(self, job):
-        """What comes of the job, and how long it takes."""
+        """The outputs of the job when nothing disturbs it, and its seconds."""
         if job not in self.expected:
             self.fresh(job)
             began = time.monotonic()
@@ -47,7 +49,7 @@ class Kills:
         return self.expected[job]
 
     def play(self, most):
-        """One round of a job with at most so many kills."""
+        """Plays one round of a job with at most `most` kills."""
         job = self.rng.choice(self.jobs)
         expected, seconds = self.undisturbed(job)
         had = self.fresh(job)
@@ -59,7 +61,7 @@ class Kills:
             command = self.command(job, f"killed {moment}")
             ended = moments.run_and_kill(command, self.round, moment)
             if ended[0] is not None:
-                self.history[-1] += f": it had ended before with {ended[0]}"
+                self.history[-1] += f": it had already ended with {ended[0]}"
                 break
             at = look.phase(self.round, job, had, expected)
             self.kills[job.name, at] += 1
@@ -67,11 +69,11 @@ class Kills:
             look.check(self.program, self.round, job, had, expected)
             damaged = False
             if damage.newest(saved)[0] < behind:
-                raise Lost(f"there was a checkpoint of pass {behind}, now of {damage.newest(saved)[0]}")
+                raise Lost(f"the newest checkpoint was of pass {behind} and is now of pass {damage.newest(saved)[0]}")
             if job.resumes and self.rng.random() < 0.35:
                 damaged = self.damage(saved)
                 if damaged:
-                    # How far it goes back is for the next run to say.
+                    # The next run reports how far it goes back.
                     behind = None
                     break
         else:
@@ -83,22 +85,23 @@ class Kills:
         self.compare(job, look.bits(self.round, job), expected, finished)
 
     def command(self, job, then="to the end"):
-        """A run of the job with a number of threads of its own."""
+        """The command of one run, with a random number of threads."""
         line = jobs.with_threads(job.line, self.rng)
         self.history.append(f"partwise {line}    {then}")
         return [self.program.binary, *line.split()]
 
     def damage(self, saved):
-        """Whether the newest checkpoint cannot be used any more."""
+        """Damages one file, and returns whether the newest checkpoint has become unusable."""
         what, matters = damage.some(saved, self.rng)
         self.damages[what] += 1
         self.history.append(f"damaged: {what}")
         return matters
 
     def is_done(self, job, code, out, err, behind):
-        """Whether a run before had done it: killed after its result was in place, it leaves nothing to do.
+        """Whether an earlier run had finished the job: killed after its result was in place.
 
-        A run to the end has to go on from pass `behind`; None: the newest checkpoint is damaged, and that has to be said.
+        A run to the end must go on from pass `behind`. None means that the newest checkpoint is
+        damaged, and the run must report that.
         """
         self.history[-1] += f": ended with {code}\n{err}"
         if code == 73 and "--force" not in job.line:
@@ -109,28 +112,29 @@ class Kills:
             went_on = json.loads(out)["resumed_from_pass"]
             self.resumed += went_on > 0
             if behind is None and "checkpoint" not in err:
-                raise Lost("a damaged checkpoint was passed over in silence")
+                raise Lost("the run skipped a damaged checkpoint and did not report it")
             if behind is not None and went_on != behind:
-                raise Lost(f"it went on from pass {went_on}, but there was a checkpoint of pass {behind}")
+                raise Lost(f"the run resumed from pass {went_on}, but the newest checkpoint was of pass {behind}")
         return False
 
     def compare(self, job, found, expected, finished):
-        """Whether the job has come to what it comes to undisturbed, and has left nothing else."""
+        """Checks that the job gave the outputs of an undisturbed run, and left nothing else."""
         if found.outputs != expected.outputs:
-            raise Lost(f"other bits in the end: {found.outputs} instead of {expected.outputs}")
-        # A run that had nothing left to do does not come to the lock of one killed after its result was in place. How many
-        # checkpoints are there depends on how often a fit was stopped and where.
+            raise Lost(f"the outputs have other bits: {found.outputs} instead of {expected.outputs}")
+        # A run with nothing left to do never reaches the lock of a run that was killed after its
+        # result was in place. The number of checkpoints depends on how often a fit was stopped, and
+        # where.
         mine = {name for name in found.names if not name.startswith(CHECKPOINTS + "/")} - (LOCKS if finished else set())
         others = {name for name in expected.names if not name.startswith(CHECKPOINTS + "/")}
         if mine != others:
-            raise Lost(f"names in the end: too many {sorted(mine - others)}, missing {sorted(others - mine)}")
+            raise Lost(f"the names differ in the end: extra {sorted(mine - others)}, missing {sorted(others - mine)}")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/kill-test", description=__doc__)
-    parser.add_argument("count", nargs="?", type=int, default=200, help="kills")
+    parser.add_argument("count", nargs="?", type=int, default=200, help="number of kills")
     parser.add_argument("seed", nargs="?", type=int, default=random.randrange(10**6), help="draws jobs and moments")
-    parser.add_argument("--keep", action="store_true", help="keep the folder of a round that lost something")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of a round that failed")
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="partwise-kills."))
     print(f"seed {options.seed}, {options.count} kills, in {folder}", flush=True)
@@ -151,13 +155,13 @@ def main():
 
 
 def report(kills, options):
-    """How many kills, in which job and at what."""
+    """Prints the number of kills by job and by phase."""
     by_job = collections.Counter()
     by_phase = collections.Counter()
     for (job, phase), count in kills.kills.items():
         by_job[job] += count
         by_phase[phase] += count
-    print(f"{kills.kills.total()} kills, seed {options.seed}; {kills.resumed} fits ended after going on from a checkpoint")
+    print(f"{kills.kills.total()} kills, seed {options.seed}; {kills.resumed} fits finished after resuming from a checkpoint")
     for table in (by_job, by_phase, kills.damages):
         print()
         for name, count in table.most_common():

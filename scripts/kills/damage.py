@@ -1,10 +1,11 @@
-"""Damage to checkpoints: bytes flipped, files cut, emptied or gone."""
+"""Damages checkpoints: flips bytes, cuts, empties or removes files."""
 
 import json
 
 
 def newest(folder):
-    """Reads of the data behind the newest checkpoint, and the names of its files; (0, ()) where there is none."""
+    """Reads of the data before the newest checkpoint, and the names of its files; (0, ()) without
+    one."""
     try:
         entry = json.loads((folder / "manifest.json").read_text())["checkpoints"][0]
     except (FileNotFoundError, NotADirectoryError):
@@ -13,7 +14,8 @@ def newest(folder):
 
 
 def some(folder, rng):
-    """Damages one file of the folder; says what was done, and whether the newest checkpoint cannot be used any more."""
+    """Damages one file of the folder; returns a description, and whether the newest checkpoint has
+    become unusable."""
     _, files = newest(folder)
     there = sorted(folder.iterdir()) if folder.exists() else []
     if not there:

@@ -1,10 +1,11 @@
-"""What is killed: lines of the program, and what has to come of each whatever happened on the way."""
+"""The jobs to kill: command lines of the program, and the files that each must make."""
 
 import random
 import shutil
 from dataclasses import dataclass
 
-# Into the folder of the inputs; the last two lines are what others are replaced with, or go over.
+# These make the inputs in their folder; other jobs replace or overwrite those of the last two
+# lines.
 INPUTS = (
     "simulate --kind counts --cells 60000 --genes 2000 --programs 5 --depth 200 --seed 1 -o counts.h5ad",
     "simulate --kind clusters --cells 20000 --genes 300 --programs 5 --seed 2 -o table.h5ad",
@@ -19,8 +20,9 @@ CHECKPOINTS = "saved"
 
 @dataclass(frozen=True)
 class Job:
-    """`line` makes the store x.pw, the result r.h5ad or both. `before` is the input that lies there and is to be replaced;
-    with `resumes` a run goes on from the checkpoints of the one before."""
+    """`line` makes the store x.pw, the result r.h5ad or both. `before` is the input that lies there
+    and that the job replaces. With `resumes` a run goes on from the checkpoints of the one
+    before."""
 
     name: str
     line: str
@@ -36,7 +38,7 @@ class Job:
         return ("x.pw" if self.before.endswith(".pw") else "r.h5ad") if self.before else None
 
     def prepare(self, inputs, folder):
-        """What is in the folder before the first run."""
+        """Puts the input to be replaced into the folder, before the first run."""
         if self.replaces == "x.pw":
             shutil.copytree(inputs / self.before, folder / "x.pw")
         elif self.replaces:
@@ -66,7 +68,7 @@ FITS = (
 
 
 def all_jobs(program, inputs):
-    """Every job, with the memory that `least` stands for."""
+    """Every job, with a number in place of the memory `least`."""
     jobs = list(CONVERSIONS)
     for name, fit, before in FITS:
         line = f"fit {fit} --tol 0 -o r.h5ad --checkpoint {CHECKPOINTS} --checkpoint-every 1 --resume"
@@ -78,5 +80,5 @@ def all_jobs(program, inputs):
 
 
 def with_threads(line, rng: random.Random):
-    """The line of one run: how many threads it has must not show."""
+    """The line of one run, with a random number of threads, which must not change the result."""
     return f"{line} --threads {rng.choice((1, 2))} --json"

@@ -1,4 +1,5 @@
-"""What lies in a folder after a kill: nothing half-written may look whole, and what was there before stays until it is replaced."""
+"""Checks a folder after a kill: nothing half-written may look whole, and an old file stays until
+the new one replaces it."""
 
 import hashlib
 import json
@@ -13,20 +14,21 @@ from .program import Lost
 
 @dataclass
 class Bits:
-    """What is in a folder in the end: of each output the hash of its bits, and every name."""
+    """The contents of a folder: the hash of the bits of each output, and every name."""
 
     outputs: dict = field(default_factory=dict)
     names: frozenset = frozenset()
 
 
 def store_bits(path):
-    """One hash of all files of a store: it has no byte that another run would write otherwise."""
+    """One hash of all files of a store: no byte of it differs from run to run."""
     hashes = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(path.iterdir())]
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def result_bits(path):
-    """The digest of a result, worked out from W and H as they are in the file; it has to be the one that the file names."""
+    """The digest of a result, computed from W and H in the file; the file must name the same
+    one."""
     with h5py.File(path) as file:
         w, h = file["obsm/X_nmf"][:], file["varm/spectra"][:].T
         about = file["uns/nmf"]
@@ -36,48 +38,49 @@ def result_bits(path):
         whole.update(hashlib.sha256(w[first : first + rows].tobytes()).digest())
     whole.update(hashlib.sha256(h.tobytes()).digest())
     if whole.hexdigest() != named:
-        raise Lost(f"{path.name} says that its digest is {named}, but its bits give {whole.hexdigest()}")
+        raise Lost(f"{path.name} names the digest {named}, but its bits give {whole.hexdigest()}")
     return named
 
 
 def bits(folder, job):
-    """Hashes of the outputs that are there."""
+    """Hashes of the outputs that exist."""
     of = {"x.pw": store_bits, "r.h5ad": result_bits}
     return Bits({name: of[name](folder / name) for name in job.makes if (folder / name).exists()}, frozenset(names(folder)))
 
 
 def check(program, folder, job, had, expected):
-    """Whether what a kill has left is whole or missing, as `info` and `verify` see it and bit by bit.
+    """Checks that each output is whole or missing after a kill, by `info`, by `verify` and bit by
+    bit.
 
-    `had` are the bits from before the first run; an output has those or the expected ones, and one that is to be replaced
-    is always there.
+    `had` are the bits from before the first run. An output has those or the expected ones, and one
+    that the job replaces is always there.
     """
     for name in job.makes:
         if not (folder / name).exists():
             if name in had.outputs:
-                raise Lost(f"{name} was to be replaced and is gone; there are {', '.join(sorted(names(folder)))}")
+                raise Lost(f"{name} is gone before its replacement came; the folder holds {', '.join(sorted(names(folder)))}")
             code, _, err = program.run(f"info {name}", folder)
             if code != 66:
-                raise Lost(f"info {name}, which is not there, ended with {code}: {err}")
+                raise Lost(f"info of the missing {name} ended with {code}: {err}")
             continue
         program.ok(f"info {name}", folder)
         if name == "x.pw":
             program.ok(f"verify {name}", folder)
         found = bits(folder, job).outputs[name]
         if found not in (had.outputs.get(name), expected.outputs[name]):
-            raise Lost(f"{name} is there with other bits, {found} instead of {expected.outputs[name]}")
+            raise Lost(f"{name} has other bits: {found} instead of {expected.outputs[name]}")
     partial = folder / "x.pw.partial"
     if partial.exists() and not (partial / "manifest.json").exists():
         code, _, err = program.run("info x.pw.partial", folder)
         if code != 65:
             raise Lost(f"info of an unfinished store ended with {code}: {err}")
     elif partial.exists():
-        # A store whole but for its name, or the one that was replaced, on its way out.
+        # A store that lacks only its name, or the replaced one before its removal.
         program.run("verify x.pw.partial", folder)
 
 
 def named_checkpoints(folder):
-    """Names of the files that the list of checkpoints vouches for, its own among them."""
+    """Names of the files in the list of checkpoints, and the list itself."""
     try:
         entries = json.loads((folder / "manifest.json").read_text())["checkpoints"]
     except FileNotFoundError:
@@ -87,13 +90,13 @@ def named_checkpoints(folder):
 
 
 def phase(folder, job, had, expected):
-    """What the program was at when it was killed, by what it has left."""
+    """The work that the kill interrupted, judged by the files left."""
     there = names(folder)
     now = bits(folder, job).outputs
-    # What is as expected and was not so before.
+    # Outputs that are as expected and were not before.
     made = [name for name in job.makes if name in now and now[name] == expected.outputs[name] != had.outputs.get(name)]
     if made == job.makes:
-        return "after all was in place"
+        return "after everything was in place"
     if ".r.h5ad.part" in there:
         return "writing the result"
     saved = {name.removeprefix(CHECKPOINTS + "/") for name in there if name.startswith(CHECKPOINTS + "/")}

@@ -1,4 +1,5 @@
-"""When a run is killed: after a time, when names in its folder have changed, or as it enters a call that changes files."""
+"""The moment of a kill: after a time, after names in the folder changed, or at a call that changes
+files."""
 
 import os
 import random
@@ -7,7 +8,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
-# Calls that change names or bring files to the disk, and those that write, of which there are many more.
+# Calls that change names or bring files to the disk; calls that write, which are far more frequent.
 NAMING = ("rename", "renameat", "renameat2", "fsync", "unlink", "unlinkat", "rmdir", "mkdir")
 WRITING = ("pwrite64", "write", "ftruncate")
 # Longer than any job takes, however busy the machine.
@@ -16,8 +17,8 @@ PATIENCE = 120
 
 @dataclass
 class Moment:
-    """`kind` clock: `delay` seconds after the start; names: `delay` seconds after the names have changed `count` times;
-    call: as a thread enters `call` for the `count`th time."""
+    """`kind` clock: `delay` seconds after the start; names: `delay` seconds after the names have
+    changed `count` times; call: as a thread enters `call` for the `count`th time."""
 
     kind: str
     delay: float = 0.0
@@ -33,8 +34,8 @@ class Moment:
 
 
 def draw(rng: random.Random, seconds):
-    """A moment in a job that takes about `seconds`: any; while a run goes on from a checkpoint; in the last milliseconds; when files
-    come and go."""
+    """A moment in a job that takes about `seconds`: any; while a run resumes from a checkpoint; in
+    the last milliseconds; when files come and go."""
     kind = rng.choices(("clock", "early", "late", "names", "call"), (30, 10, 15, 30, 15 if can_trace() else 0))[0]
     if kind == "clock":
         return Moment("clock", delay=rng.uniform(0, seconds))
@@ -50,7 +51,7 @@ def draw(rng: random.Random, seconds):
 
 
 def can_trace():
-    """Whether strace is there and may trace."""
+    """Whether strace exists and may trace."""
     if not hasattr(can_trace, "answer"):
         can_trace.answer = bool(shutil.which("strace")) and (
             subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode == 0
@@ -59,15 +60,16 @@ def can_trace():
 
 
 def run(command, folder):
-    """Exit code, stdout and stderr of a run that nobody disturbs."""
+    """Exit code, stdout and stderr of an undisturbed run."""
     ran = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return ran.returncode, ran.stdout, ran.stderr
 
 
 def run_and_kill(command, folder, moment):
-    """Starts the command, kills it at the moment; its exit code (None: it was killed), stdout and stderr."""
+    """Starts the command and kills it at the moment. Returns its exit code (None: it was killed),
+    stdout and stderr."""
     if moment.kind == "call":
-        # A call that this machine does not have is passed over.
+        # The question mark skips a call that this machine does not have.
         inject = f"inject=?{moment.call}:signal=KILL:when={moment.count}"
         command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace=?{moment.call}", "-e", inject, *command]
     out, err = folder.parent / "out.txt", folder.parent / "err.txt"
@@ -91,7 +93,7 @@ def run_and_kill(command, folder, moment):
 
 
 def wait(process, seconds):
-    """Sleeps, but for no longer than the process runs."""
+    """Sleeps, but no longer than the process runs."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -108,7 +110,7 @@ def wait_for_names(process, folder, moment):
 
 
 def names(folder):
-    """Everything in the folder, hidden or not, by its path in it."""
+    """All paths inside the folder, hidden ones too."""
     found, folders = set(), [(str(folder), "")]
     while folders:
         path, prefix = folders.pop()

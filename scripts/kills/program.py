@@ -1,4 +1,4 @@
-"""partwise through its command line."""
+"""Runs partwise through its command line."""
 
 import os
 import pathlib
@@ -8,12 +8,12 @@ import subprocess
 import records
 
 
-# The smallest budget that would do, as a refusal names it.
+# The minimum budget, as the error of a refusal states it.
 LEAST = re.compile(r"--memory (\d+)M")
 
 
 class Lost(Exception):
-    """The program has not kept its word; the text says how."""
+    """The program has broken a promise; the text describes how."""
 
 
 class Program:
@@ -28,13 +28,13 @@ class Program:
         return ran.returncode, ran.stdout, ran.stderr
 
     def ok(self, line, folder):
-        """stdout of a run that has to succeed."""
+        """stdout of a run that must succeed."""
         code, out, err = self.run(line, folder)
         if code != 0:
             raise Lost(f"partwise {line}\nended with {code}: {err}")
         return out
 
     def least_memory(self, fit, folder):
-        """The smallest budget that a fit takes, with a mebibyte to spare: there is least room for W in memory."""
+        """The minimum budget of a fit plus a mebibyte: it leaves the least room for W in memory."""
         _, _, err = self.run(f"plan {fit} --memory 1M", folder)
         return f"{int(LEAST.search(err)[1]) + 1}M"

@@ -1,6 +1,6 @@
-"""partwise beside its peers: what `scripts/bench` runs.
+"""Compares partwise with its peers; `scripts/bench` runs this.
 
-`parts` holds one question a file, `others` what runs a peer, each in a process of its own so that its peak memory is
-its own. The process that asks stays small (nothing but the standard library): what the kernel reports as the peak of a
-child starts from the size of the process that started it.
+`parts` holds one question a file. `others` runs the peers, each in a process of its own, so that
+its peak memory is its own. The asking process stays small (it imports only the standard library):
+the peak that the kernel reports for a child starts from the size of the process that started it.
 """

@@ -1,8 +1,9 @@
-"""partwise against scikit-learn and RcppML, in one run on one machine.
+"""Compares partwise with scikit-learn and RcppML, in one run on one machine.
 
-Each figure is printed as it is measured, beside what it should be. With --record MACHINE they are kept in
-benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time), DATE-peers.txt (how they
-came to be) and DATE-peers.svg (the picture); with --only large, DATE-large.csv and .txt. Run it on a machine that does nothing else.
+Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
+benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
+DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large,
+DATE-large.csv and .txt. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -29,9 +30,10 @@ PARTS = {
     "dense": dense,
     "large": large,
 }
-# A continuum of cells, where every method is slow; clear types, as many as components; and fewer types than components.
+# A continuum of cells, where every method is slow; clear types, as many as components; and fewer
+# types than components.
 DATA = ("20:0", "20", "12")
-# Sizes unless they are given, and with --quick.
+# Default sizes, and those with --quick.
 SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (100, 10)}
 
 
@@ -46,7 +48,7 @@ def options():
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="small data, to see that everything works: its figures say nothing")
+    add("--quick", action="store_true", help="small data, to check that everything works; its figures mean nothing")
     add("--cells", type=int, metavar="N")
     add("--genes", type=int, metavar="M")
     add("-k", type=int)
@@ -55,28 +57,28 @@ def options():
         type=lambda text: [planted(part) for part in text.split(",")],
         metavar="P[:D],…",
         default=None,
-        help="planted programs and their dominance in a cell (0: a continuum, 0.75: clear types); the first data are those "
-        "of all parts, the others of the race only [default: 20:0,20,12]",
+        help="planted programs and their dominance in a cell (0: a continuum, 0.75: clear types); all parts use the first "
+        "data, only the race uses the others [default: 20:0,20,12]",
     )
     add(
         "--only",
         type=lambda text: text.split(","),
         metavar="NAME,…",
-        help=f"of {', '.join(PARTS)} [default: all but large]",
+        help=f"parts to run, of {', '.join(PARTS)} [default: all but large]",
     )
-    add("--large", action="store_true", help="2,400,000 cells as well: half an hour and 26 GB of disk")
-    add("--limit", type=float, metavar="SECONDS", help="how long a peer may take to the error asked for [default: 100]")
-    add("--without-rcppml", action="store_true", help="leave RcppML out, which needs R")
+    add("--large", action="store_true", help="also run 2,400,000 cells: half an hour and 26 GB of disk")
+    add("--limit", type=float, metavar="SECONDS", help="longest time of a peer to the target error [default: 100]")
+    add("--without-rcppml", action="store_true", help="leave out RcppML, which needs R")
     add(
         "--record",
         metavar="MACHINE",
-        help="keep the figures in benches/record/MACHINE, or in a folder given by its whole path",
+        help="keep the figures in benches/record/MACHINE, or in a folder given by its full path",
     )
     add(
         "--work",
         type=pathlib.Path,
         metavar="FOLDER",
-        help="for the data, kept and used again [default: a temporary one]",
+        help="folder for the data, kept and used again [default: a temporary one]",
     )
     given = parser.parse_args()
     for name, (usual, quick) in SIZES.items():
@@ -86,10 +88,10 @@ def options():
     given.only = given.only or [name for name in PARTS if name != "large"] + ["large"] * given.large
     for name in given.only:
         if name not in PARTS:
-            parser.error(f"--only knows no {name}, but {', '.join(PARTS)}")
+            parser.error(f"--only takes {', '.join(PARTS)}, not {name}")
     given.rcppml = not given.without_rcppml and shutil.which("Rscript") is not None
     if "race" in given.only and not given.rcppml:
-        print("the race is without RcppML", file=sys.stderr)
+        print("the race runs without RcppML", file=sys.stderr)
     return given
 
 
@@ -108,7 +110,7 @@ def main():
                 failed.append(name)
                 bench.say(f"{name} FAILED: {failure}")
             except Exception:
-                # A defect in one part must not cost what the others have measured.
+                # A defect in one part must not cost the measurements of the others.
                 failed.append(name)
                 bench.say(f"{name} FAILED: {traceback.format_exc()}")
     print(f"\nload {about[-1].split()[1]} when it began, {os.getloadavg()[0]:.2f} at the end\n")
@@ -125,7 +127,7 @@ def keep(bench, machine, about, failed):
         f"peers     {versions()}",
         f"load      {os.getloadavg()[0]:.2f} at the end",
         *([f"failed    {', '.join(failed)}"] if failed else []),
-        "figures   wall clock unless a note says otherwise; scripts/peers says what is compared and how",
+        "figures   wall clock unless a note states otherwise; scripts/peers describes the comparisons",
     ]
     ending = "-large" if bench.options.only == ["large"] else "-peers"
     name = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
@@ -138,7 +140,7 @@ def keep(bench, machine, about, failed):
         )
         records.table(f"{name}-traces.csv", ("data", "who", "step", "seconds", "relative_error"), rows)
         plot.draw(bench.traces, bench.best, f"{name}.svg")
-    print(f"\nkept in {name}.csv and what lies beside it")
+    print(f"\nkept in {name}.csv and the files beside it")
 
 
 def versions():

@@ -1,4 +1,5 @@
-"""What every part is given: the program, a folder for data, the sizes, and where its figures go."""
+"""The argument of every part: the program, a folder for data, the sizes, and the list of
+figures."""
 
 import time
 
@@ -16,9 +17,9 @@ class Bench:
         self.folder, self.options = folder, options
         self.program = Program(folder)
         self.figures = []
-        # Error against time by the name of the data: what the plot shows.
+        # Error against time by the name of the data, for the plot.
         self.traces = {}
-        # The lowest relative error that anybody reached, by the name of the data.
+        # The lowest relative error that any program reached, by the name of the data.
         self.best = {}
         self.began = time.monotonic()
 
@@ -31,7 +32,8 @@ class Bench:
         self.say(f"    {figure.line()}")
 
     def counts(self, planted):
-        """Simulated counts, as (name, gzip h5ad, store): made once, kept where the folder is kept."""
+        """Simulated counts, as (name, gzip h5ad, store): made once, and kept if the folder is
+        kept."""
         (cells, genes), (programs, dominance) = (self.options.cells, self.options.genes), planted
         kind = "a continuum of" if dominance == 0 else "cells of"
         name = f"counts {cells}x{genes}, {kind} {programs} programs"
@@ -86,7 +88,7 @@ class Bench:
         return name, plain.name, store.name
 
     def peer(self, who, module, threads="", **job):
-        """Error against time of a peer in its own process, said as it comes."""
+        """Error against time of a peer in its own process, printed as it comes."""
         trace, shown = Trace(who, threads=threads), [time.monotonic()]
 
         def hear(words):
@@ -101,6 +103,7 @@ class Bench:
                 )
 
         job["path"] = str(self.folder / job["path"])
-        # The clock of a peer is held while errors are computed, so the whole takes longer than its limit.
+        # The clock of a peer stops while errors are computed, so the whole takes longer than its
+        # limit.
         clock.python(module, job, hear, limit=60 + 4 * job["limit"])
         return trace

@@ -1,4 +1,4 @@
-"""A process of its own, with its wall clock, processor time and peak memory."""
+"""Runs a process of its own, and measures its wall clock, processor time and peak memory."""
 
 import json
 import os
@@ -14,12 +14,13 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Failed(Exception):
-    """A process that did not do its work; the message says which and what it said."""
+    """A process failed; the message holds its command and its output."""
 
 
 @dataclass
 class Ran:
-    """How a process went: seconds since it was started, bytes, and lines of stderr with the second they came in."""
+    """The measurements of a process: seconds since its start, bytes, and lines of stderr with the
+    second of each."""
 
     out: str
     wall: float
@@ -52,7 +53,7 @@ def run(command, limit=None, **options):
 
 
 class Timer:
-    """Kills a process after so many seconds, unless cancelled."""
+    """Kills a process after a number of seconds, unless cancelled."""
 
     def __init__(self, seconds, process):
         self.fired = False
@@ -71,7 +72,8 @@ class Timer:
 
 
 def python(module, job, hear=None, limit=None, threads=None):
-    """Runs `peers.others.MODULE` on a job: hands each JSON line to `hear` as it comes and returns the last."""
+    """Runs `peers.others.MODULE` on a job: passes each JSON line to `hear` as it comes, and returns
+    the last."""
     environment = dict(os.environ, PYTHONPATH=str(SCRIPTS), PYTHONWARNINGS="ignore")
     if threads:
         environment.update({f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")})
@@ -93,6 +95,6 @@ def python(module, job, hear=None, limit=None, threads=None):
 
 
 def alone(module, job, limit=None):
-    """Runs `peers.others.MODULE` as somebody's script: the whole process is what is measured."""
+    """Runs `peers.others.MODULE` as a user's script: the measurement covers the whole process."""
     environment = dict(os.environ, PYTHONPATH=str(SCRIPTS), PYTHONWARNINGS="ignore")
     return run([sys.executable, "-m", f"peers.others.{module}", json.dumps(job)], limit, env=environment)

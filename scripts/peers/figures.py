@@ -1,4 +1,4 @@
-"""The figures of a comparison, each beside what it should be."""
+"""The figures of a comparison, each beside its target."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ COLUMNS = ("part", "data", "figure", "value", "unit", "target", "reached", "note
 
 @dataclass
 class Figure:
-    """One number. `least` and `most` say where it should lie; a number without either is for information."""
+    """One number. `least` and `most` bound its target range; a number without either is for
+    information."""
 
     part: str
     data: str

@@ -1,8 +1,9 @@
-"""Error against time, as a picture."""
+"""Draws error against time."""
 
 import math
 
-# Okabe and Ito's colours, which differ for every kind of colour vision; each line also has a marker and a name at its end.
+# Okabe and Ito's colours, which differ for every kind of colour vision. Each line also has a
+# marker, and a name at its end.
 STYLE = {
     "partwise": ("#0072B2", "o"),
     "scikit-learn CD": ("#D55E00", "s"),
@@ -10,19 +11,21 @@ STYLE = {
     "scikit-learn MiniBatchNMF": ("#CC79A7", "^"),
     "RcppML": ("#009E73", "v"),
 }
-# Excess over the lowest error that is drawn at all, and the least span of the axis.
+# The smallest and largest excess over the lowest error that the axis spans.
 LOWEST, HIGHEST = 1e-4, 1.0
 
 
 def draw(traces, best, path):
-    """One panel for each data set: the excess over the lowest error known against the seconds, both logarithmic."""
+    """Draws one panel for each data set: the excess over the lowest error known against the
+    seconds, both logarithmic."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    # Text stays text: it can be searched, and the file stays small. A fixed salt makes the same data the same file.
+    # Text stays text, so that it can be searched and the file stays small. With a fixed salt the
+    # same data give the same file.
     pyplot.rcParams.update(
         {"svg.fonttype": "none", "svg.hashsalt": "partwise", "font.family": "sans-serif", "font.size": 10}
     )
@@ -68,7 +71,7 @@ def draw(traces, best, path):
 
 
 def label(panel, lines, best):
-    """Names at the ends of lines, moved apart where they would cover one another."""
+    """Writes names at the ends of lines, moved apart where they would overlap."""
 
     def end(trace):
         return max(trace.points[-1][1] / best - 1, LOWEST)

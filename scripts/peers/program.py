@@ -1,4 +1,4 @@
-"""partwise through its command line, with what the plan promised beside what was seen."""
+"""Runs partwise through its command line, and records predicted and measured memory."""
 
 import csv
 import json
@@ -19,16 +19,18 @@ NOT_PLANNED = ("--store", "--seed")
 
 @dataclass
 class Fit:
-    """A fit: what it said, the trace it wrote, and the process it was."""
+    """A fit: its JSON, its trace and its process."""
 
     said: dict
     rows: list
     ran: clock.Ran
 
     def trace(self, who):
-        """Error against the time since the process was started, as its lines came in: start, read and all.
+        """Error against the time since the start of the process, by the times of its lines; this
+        includes the start and the read.
 
-        After the tenth pass only some have a line; the seconds of those between come from the table.
+        After the tenth pass only some passes print a line; the seconds of those between come from
+        the table.
         """
         trace = Trace(who, peak=self.ran.peak, threads=f"{self.said['threads']} threads")
         at = {int(found[1]): seconds for seconds, line in self.ran.lines if (found := PASS.match(line))}
@@ -40,7 +42,7 @@ class Fit:
             elif now is not None:
                 now += float(row["seconds"])
             else:
-                raise clock.Failed(f"partwise wrote no line for pass {number}, so when it ended is not known")
+                raise clock.Failed(f"partwise printed no line for pass {number}, so the time of its end is not known")
             trace.add(now, float(row["relative_error"]), number)
         return trace
 
@@ -57,12 +59,12 @@ class Program:
         self.predictions = []
 
     def run(self, *arguments):
-        """What the verb says as JSON, and the process."""
+        """The JSON of a verb, and the process."""
         ran = clock.run([self.binary, *arguments, "--json"], cwd=self.folder)
         return json.loads(ran.out), ran
 
     def fit(self, source, k, *options, name="result", planned=True):
-        """A fit into NAME.h5ad with its trace in NAME.csv; the plan for it is asked for first."""
+        """Fits into NAME.h5ad with the trace in NAME.csv, after a plan of the same fit."""
         if planned:
             predicted = self.run("plan", source, "-k", k, *plannable(options))[0]["peak_bytes"]
         said, ran = self.run(

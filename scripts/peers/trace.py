@@ -1,4 +1,4 @@
-"""Error against time, of whoever it is."""
+"""Error against time, of partwise or a peer."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Trace:
-    """Points (seconds since the fit began, start included; ‖X − WH‖/‖X‖; step), in the order they came."""
+    """Points (seconds since the fit began, start included; ‖X − WH‖/‖X‖; step), in the order they
+    came."""
 
     who: str
     points: list = field(default_factory=list)
@@ -25,10 +26,11 @@ class Trace:
         return self.points[-1][0] if self.points else 0.0
 
     def time_to(self, error, best):
-        """Seconds until the error is no larger than `error`, infinite where it never is.
+        """Seconds until the error is no larger than `error`; infinite if that never happens.
 
-        Not every step of a peer is looked at, so between two points the excess over `best` is taken to fall
-        exponentially, which is in the peer's favour. partwise gives every pass: there the first point counts.
+        Not every step of a peer is measured. Between two points the excess over `best` is assumed
+        to fall exponentially, which favours the peer. partwise reports every pass: there the first
+        point counts.
         """
         before = None
         for seconds, reached, _ in self.points:
@@ -43,5 +45,5 @@ class Trace:
         return math.inf
 
     def steps_to(self, error):
-        """The first step whose error is no larger, or the last one there is."""
+        """The first step whose error is no larger, or else the last step."""
         return next((step for _, reached, step in self.points if reached <= error), self.points[-1][2])

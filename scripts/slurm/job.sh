@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# Sourced by the batch scripts beside it: what a fit needs to survive as a Slurm job.
+# The batch scripts beside this one source it. It keeps a fit alive as a Slurm job.
 #
-# A job may be told to stop (its time limit is near, another job takes its nodes) or lose a node, any number of times. It
-# leaves a checkpoint when it can, is queued again, and goes on from the newest one; the result has the bits of a job that
-# nobody disturbed. It stops for good when it is done, when an error would only come again, and when starts no longer get
-# further.
+# Slurm may stop a job (its time limit is near, another job takes its nodes), or a job may lose a
+# node, any number of times. It leaves a checkpoint when it can, is queued again, and goes on from
+# the newest one; the result has the bits of an undisturbed job. It stops for good when it is done,
+# when an error would only come again, and when starts no longer get further.
 #
-# Variables of the user: PARTWISE (the program), LAUNCH, TRIES, STAGE. `job_init` sets: job, program, store, result, checkpoint,
-# starts (a file beside the checkpoint: the pass at which each start began), arguments, ranks, ranks_a_node, cores (those that
-# Slurm counts, which on some clusters are hardware threads).
+# Variables of the user: PARTWISE (the program), LAUNCH, TRIES, STAGE. `job_init` sets: job,
+# program, store, result, checkpoint, starts (a file beside the checkpoint: the pass at which each
+# start began), arguments, ranks, ranks_a_node, cores (those that Slurm counts, which on some
+# clusters are hardware threads).
 
 say() { printf '== %s\n' "$*"; }
 
@@ -20,12 +21,13 @@ stop() {
   exit "$code"
 }
 
-# patiently COMMAND…: a Slurm that is busy, or starts anew, answers a moment later.
+# patiently COMMAND…: runs it up to three times; a Slurm that is busy or restarts answers a moment
+# later.
 patiently() {
   "$@" 2>/dev/null || { sleep 5 && "$@" 2>/dev/null; } || { sleep 20 && "$@"; }
 }
 
-# value_of "-o --output" ARGUMENT…: the value that was given to an option, or nothing.
+# value_of "-o --output" ARGUMENT…: prints the value of an option, or nothing.
 value_of() {
   local names=" $1 "
   shift
@@ -40,15 +42,15 @@ value_of() {
 
 # job_init STORE [OPTION OF FIT…]
 job_init() {
-  # From here on: without a trap, a signal that comes early ends this script, and the job with it.
+  # Without a trap, an early signal would end this script, and the job with it.
   asked=
   trap 'asked=yes' USR1 TERM
-  [ -n "${SLURM_JOB_ID:-}" ] || stop 2 "this is a batch script: sbatch -N 4 $0 STORE.pw -k 20 (its first lines say more)"
+  [ -n "${SLURM_JOB_ID:-}" ] || stop 2 "this is a batch script: sbatch -N 4 $0 STORE.pw -k 20 (its first lines explain more)"
   [[ $# -gt 0 && $1 != -* ]] || stop 2 "the store comes first, options of \`partwise fit\` after it"
-  # A task of an array by its full name: its plain number may be that of the whole array.
+  # A task of an array by its full name, since its plain number may be that of the whole array.
   job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID:-}}
   job=${job:-$SLURM_JOB_ID}
-  program=$(command -v "${PARTWISE:-partwise}") || stop 66 "no program ${PARTWISE:-partwise} on $(hostname): put it into PATH or name it by PARTWISE"
+  program=$(command -v "${PARTWISE:-partwise}") || stop 66 "no program ${PARTWISE:-partwise} on $(hostname): put it into PATH, or set PARTWISE to its path"
   store=${1%/}
   shift
   [ -e "$store/manifest.json" ] || stop 66 "$store: no finished store on $(hostname) (partwise convert FILE.h5ad -o STORE.pw makes one)"
@@ -67,25 +69,27 @@ job_init() {
   cores=${SLURM_CPUS_PER_TASK:-$((smallest / ranks_a_node))}
   [ "$cores" -gt 0 ] || cores=1
   [ -n "$(value_of "--threads" "$@")" ] || arguments+=(--threads "$cores")
-  # What was asked of Slurm, less a tenth for the launcher and MPI; without a request the program asks machine and cgroup.
+  # The memory requested from Slurm, less a tenth for the launcher and MPI. Without a request the
+  # program takes the memory of machine and cgroup.
   local memory=${SLURM_MEM_PER_NODE:-$((${SLURM_MEM_PER_CPU:-0} * cores * ranks_a_node))} # MiB
   if [ "$memory" -gt 0 ] && [ -z "$(value_of "--memory" "$@")" ]; then
     arguments+=(--memory "$((memory * 9 / 10 / ranks_a_node))M")
   fi
 }
 
-# The pass that the newest whole checkpoint was made after; 0 where there is none.
+# The pass after which the newest whole checkpoint was made; 0 if there is none.
 pass() {
   local found
   found=$(tr ",{" "\n" 2>/dev/null <"$checkpoint/manifest.json" | sed -n 's/^ *"passes" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
   echo "${found:-0}"
 }
 
-# How many starts in a row, the last ones, began at pass $1.
+# The number of starts, counted back from the last, that began at pass $1.
 starts_at() { awk -v pass="$1" '$1 == pass { n++; next } { n = 0 } END { print n + 0 }' "$starts" 2>/dev/null || echo 0; }
 
-# Counts a start. One rule bounds them all, those after lost nodes too, which Slurm queues again by itself: passes are
-# finite, so only a job that begins at the same pass again and again could go on for ever.
+# Counts a start. One rule bounds all starts, also those after lost nodes, which Slurm queues again
+# by itself: passes are finite, so only a job that begins at the same pass again and again could go
+# on for ever.
 job_start() {
   local now tries=${TRIES:-3}
   [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$starts"
@@ -93,52 +97,57 @@ job_start() {
   say "job $job, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date '+%F %T'): $ranks ranks × $cores cores on $SLURM_JOB_NODELIST"
   say "store $store, result $result, checkpoint $checkpoint (pass $now)"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
-    stop 76 "$tries starts ended before the pass after $now did; what they said is above (TRIES sets how many)"
+    stop 76 "$tries starts ended before the pass after $now did; their messages are above (TRIES sets the number)"
   fi
   mkdir -p "$(dirname "$starts")"
   echo "$now $job $SLURM_JOB_NODELIST" >>"$starts"
 }
 
-# Sets `launch`, the command that starts ranks so that each has its cores, and `kind`, the family of the program's MPI. LAUNCH
-# chooses: srun, mpirun, or a whole command line. Without it: srun where Slurm speaks to that MPI, mpirun otherwise.
+# Sets `launch`, the command that starts ranks so that each has its cores, and `kind`, the family of
+# the program's MPI. LAUNCH chooses: srun, mpirun, or a whole command line. Without LAUNCH it is
+# srun if Slurm supports that MPI, and mpirun otherwise.
 job_launch() {
   local pmi=pmix choice=${LAUNCH:-} core=core hwthreads=()
   kind=openmpi
-  # The number is the library's interface: 12 is that of MPICH and those that keep to it (Intel, Cray), 40 Open MPI's.
-  case $(ldd "$program" 2>/dev/null || true) in # fails where PARTWISE is a script
+  # The number is the library's interface: 12 is MPICH's, shared by Intel and Cray; 40 is Open
+  # MPI's.
+  case $(ldd "$program" 2>/dev/null || true) in # fails if PARTWISE is a script
     *libmpi.so.12* | *libmpich.so*) kind=mpich pmi=pmi2 ;;
   esac
   if [ -z "$choice" ]; then
     if [ "$ranks" = 1 ]; then
       choice=srun
     elif [ $kind = mpich ]; then
-      # srun can start MPICH too (--mpi=pmi2), but it shows every error as 137, the code of a killed rank.
+      # srun can start MPICH too (--mpi=pmi2), but it shows every error as 137, the code of a killed
+      # rank.
       choice=$(basename "$(command -v mpirun.mpich || command -v mpiexec.hydra || command -v mpirun || echo srun)")
-    elif srun --mpi=list 2>&1 | grep pmix >/dev/null; then # to its end: srun must not find the pipe closed
+    elif srun --mpi=list 2>&1 | grep pmix >/dev/null; then # reads to the end: srun must not find the pipe closed
       choice=srun
     else
       choice=$(basename "$(command -v mpirun || echo srun)")
     fi
   fi
   [ "$ranks" != 1 ] || pmi=none # one rank alone never asks for MPI
-  # What is beyond this of a TCP message goes in one direction at a time; sums come in pieces that fit (docs/scaling.md).
+  # The part of a TCP message beyond this goes in one direction at a time; the pieces of a sum fit
+  # (docs/scaling.md).
   export OMPI_MCA_btl_tcp_eager_limit=${OMPI_MCA_btl_tcp_eager_limit:-1048576}
-  # For mpirun a core is a core, however many hardware threads it has.
+  # mpirun counts cores, and Slurm may count hardware threads.
   if [ "$(LC_ALL=C lscpu 2>/dev/null | sed -n 's/^Thread(s) per core: *//p')" -gt 1 ] 2>/dev/null; then
     core=hwthread hwthreads=(--use-hwthread-cpus)
   fi
   case $choice in
     srun)
-      # From Slurm 22.05 on, srun does not take --cpus-per-task from the job any more: unsaid, a rank would have one core.
-      # A rank that ends ill must not leave the others waiting.
+      # Since Slurm 22.05, srun no longer takes --cpus-per-task from the job: without the option a
+      # rank would have one core. A rank that fails must not leave the others waiting.
       launch=(srun --mpi="$pmi" --kill-on-bad-exit=1 --cpus-per-task="$cores" --cpu-bind=cores)
       ;;
     mpirun | mpirun.openmpi | mpiexec)
       if [ $kind = mpich ]; then
         launch=("$choice" -n "$ranks" -ppn "$ranks_a_node" -bind-to "$core:$cores")
       else
-        # Open MPI's default leaves a rank one core (two ranks) or a socket. The last three find a node whose cable was cut;
-        # without them mpirun waits for it for more than a minute and a half.
+        # Open MPI's default leaves a rank one core (two ranks) or a socket. The last three options
+        # detect a cut cable; without them mpirun waits for that node for more than a minute and a
+        # half.
         launch=("$choice" "${hwthreads[@]}" --map-by "ppr:$ranks_a_node:node:pe=$cores" --bind-to "$core"
           --mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3)
       fi
@@ -148,9 +157,10 @@ job_launch() {
   esac
 }
 
-# copy_store FROM TO ALIVE: on one node. Sizes are compared; whether bytes are sound, checksums say when they are read. What earlier
-# jobs left there, since they were killed, is removed first. ALIVE: the jobs that Slurm knew when this one asked, so that later
-# ones are not missed in it; empty where it did not say.
+# copy_store FROM TO ALIVE: copies on one node and compares sizes; checksums find damaged bytes when
+# the fit reads them. It first removes the copies of earlier jobs that were killed. ALIVE lists the
+# jobs that Slurm knew when this job asked, and later jobs are not in it: only lower numbers are
+# removed. It is empty if Slurm did not answer.
 copy_store() {
   set -euo pipefail
   local from=$1 to=$2 alive=$3 need free old number
@@ -171,7 +181,7 @@ copy_store() {
   rm -rf "$to"
   cp -r "$from" "$to"
   if [ "$(sizes "$from")" != "$(sizes "$to")" ]; then
-    echo "$(hostname): $to: the copy has not the sizes of $from" >&2
+    echo "$(hostname): $to: file sizes differ from those of $from" >&2
     exit 74
   fi
 }
@@ -179,7 +189,8 @@ copy_store() {
 # on_each_node COMMAND…
 on_each_node() { srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 "$@"; }
 
-# With STAGE=/local/scratch every node gets a copy of the store on its own disk, removed when this script ends.
+# With STAGE=/local/scratch every node gets a copy of the store on its own disk; the end of this
+# script removes it.
 job_stage() {
   [ -n "${STAGE:-}" ] || return 0
   local local_disk=$STAGE
@@ -192,7 +203,7 @@ job_stage() {
   staged=$folder
   trap job_unstage EXIT
   say "staging: $store to $copy, $(du -sh "$store" | cut -f1) a node"
-  # An error of the copy is 74; codes above 128 are signals, to the step or with its node.
+  # An error of the copy is 74. Codes above 128 are signals, to the step or with its node.
   on_each_node bash -c "$(declare -f copy_store); (copy_store \"\$@\"); code=\$?; [ \$code = 0 ] || [ \$code -gt 128 ] || code=74; exit \$code" copy_store "$store" "$copy" "$alive" &
   trap 'asked=yes; kill '$!' 2>/dev/null || true' USR1 TERM
   attend $!
@@ -215,7 +226,7 @@ job_unstage() {
   staged=
 }
 
-# attend PID: waits until a child has ended, whatever signals come meanwhile, and sets `code` to how.
+# attend PID: waits for the end of a child, through all signals, and sets `code` to its exit code.
 attend() {
   # A signal ends `wait` before the child has ended, with a code above 128.
   while :; do
@@ -225,11 +236,12 @@ attend() {
   done
   local last=0
   wait "$1" 2>/dev/null || last=$?
-  [ $last = 127 ] || code=$last # 127: the loop had the code already
+  [ $last = 127 ] || code=$last # 127: the loop already has the code
 }
 
-# ask LAUNCHER_PID: USR1 for the ranks. srun and Open MPI's mpirun hand it on. MPICH's (4.0) often loses the exit code, or hangs,
-# when it does so over several nodes, so there it goes to the rank on this node, which tells the others.
+# ask LAUNCHER_PID: sends USR1 to the ranks. srun and Open MPI's mpirun forward it. MPICH's mpirun
+# (4.0) often loses the exit code, or hangs, when it does so over several nodes. There the rank on
+# this node gets the signal and passes it to the others.
 ask() {
   local pid told=
   if [ "$kind" = mpich ] && [ "${launch[0]##*/}" != srun ]; then
@@ -240,26 +252,28 @@ ask() {
   [ -n "$told" ] || kill -USR1 "$1"
 }
 
-# Runs the fit and sets `code` to how it ended.
+# Runs the fit and sets `code` to its exit code.
 job_run() {
   local said pid
   code=75
-  [ -z "$asked" ] || return 0 # already, before there was anybody to tell
+  [ -z "$asked" ] || return 0 # a signal came before there were ranks
   said=$(mktemp)
   launch+=("$program" fit "$store" "${arguments[@]}")
   say "running: ${launch[*]}"
   "${launch[@]}" 2> >(tee "$said" >&2) &
   pid=$!
-  # USR1 comes before the time limit (--signal in the batch scripts). TERM comes when another job takes the nodes, or from
-  # scancel; Slurm gives it to the ranks as well, and they treat both alike.
+  # USR1 comes before the time limit (--signal in the batch scripts). TERM comes from scancel, or
+  # when another job takes the nodes. Slurm sends TERM to the ranks as well, and they treat both
+  # alike.
   trap 'say "USR1: asking the ranks to leave a checkpoint"; ask '"$pid"' 2>/dev/null || true' USR1
-  trap 'say "TERM: the ranks have it too"' TERM
+  trap 'say "TERM: the ranks got it too"' TERM
   attend "$pid"
-  # Where a launcher has only "killed" to say of MPI_Abort(code), the MPI library has said the code itself.
+  # Some launchers report only "killed" after MPI_Abort(code); the MPI library itself prints the
+  # code.
   case $code in
     9 | 137 | 143)
       local told=
-      for _ in 1 2 3 4 5; do # what was said may come a moment after the launcher ended
+      for _ in 1 2 3 4 5; do # the output may come a moment after the launcher ended
         told=$(sed -n -e 's/.*MPI_Abort(MPI_COMM_WORLD, \([0-9]*\)).*/\1/p' -e 's/^with errorcode \([0-9]*\)\..*/\1/p' "$said" | head -1)
         [ -z "$told" ] || break
         sleep 0.2
@@ -271,11 +285,12 @@ job_run() {
   say "ended with exit code $code after pass $(pass)"
 }
 
-# Decides what becomes of the job: done, queued again, or stopped.
+# Decides on the job: done, queued again, or stopped.
 job_end() {
-  # MPICH's mpirun (4.0) may end with 0 after a TERM. The result is renamed into place last: without it nothing is done.
+  # MPICH's mpirun (4.0) may end with 0 after a TERM. The fit renames the result into place last:
+  # without a result the fit is not done.
   if [ "$code" = 0 ] && [ ! "$result" -nt "$starts" ]; then
-    say "the launcher says 0, but there is no result"
+    say "the launcher ended with 0, but there is no result"
     code=143
   fi
   case $code in
@@ -284,11 +299,11 @@ job_end() {
       say "done: $result"
       exit 0
       ;;
-    75) job_again "it was asked to stop and left what it had" ;;
+    75) job_again "it was asked to stop and left a checkpoint" ;;
     76) job_again "the watchdog saw no progress" ;;
-    9 | 137) job_again "a rank was killed (by the kernel where memory ran out, or with its node)" ;;
+    9 | 137) job_again "a rank was killed (by the kernel because memory ran out, or with its node)" ;;
     134 | 135 | 139) job_again "a rank crashed" ;;
-    138 | 143) job_again "it was told to end and had no time for a checkpoint" ;; # 138: USR1 before the program knew of it
+    138 | 143) job_again "it had to end and had no time for a checkpoint" ;; # 138: USR1 before the program handled it
     205 | 255 | 7 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)
       if [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -e "$result" ]; then
@@ -297,23 +312,24 @@ job_end() {
       fi
       stop 73 "the result exists"
       ;;
-    *) stop "$code" "another start would end alike; the program said why above" ;;
+    *) stop "$code" "another start would end the same way; the reason of the program is above" ;;
   esac
 }
 
-# job_again WHY: queues the job again, if that may help.
+# job_again WHY: queues the job again if that may help.
 job_again() {
   local now tries=${TRIES:-3} state hint=
   now=$(pass)
-  # Who cancels a job does not want it back; and where Slurm ends it by itself, Slurm also knows what comes next.
+  # A cancelled job must stay away. If Slurm ends a job by itself, Slurm also decides on the next
+  # step.
   state=$(patiently scontrol show job "$job" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -n 1) || true
   [ "${state:-RUNNING}" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from pass $now"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
-    [ "$code" != 75 ] || hint=". Where it is the time limit: that has to leave time beside the margin of --signal (300 seconds unless set)"
-    stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets how many)$hint"
+    [ "$code" != 75 ] || hint=". If the time limit ended it: the limit must leave time beside the margin of --signal (300 seconds unless set)"
+    stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets the number)$hint"
   fi
   say "queued again: $1; the next start goes on from pass $now"
-  job_unstage # Slurm leaves no time for it once the job is queued
+  job_unstage # Slurm leaves no time for this once the job is queued
   trap - TERM
   if ! patiently scontrol requeue "$job"; then
     stop "$code" "Slurm refused to queue it again; the same sbatch line goes on from pass $now"

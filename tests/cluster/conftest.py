@@ -1,6 +1,7 @@
-"""Programs built against each MPI, hosts to run them on, and a fit that is long enough to be disturbed.
+"""Programs built against each MPI, hosts to run them on, and a fit long enough to disturb.
 
-PARTWISE_OPENMPI and PARTWISE_MPICH name the programs; `scripts/test-cluster` builds them and sets both.
+PARTWISE_OPENMPI and PARTWISE_MPICH name the programs; `scripts/test-cluster` builds them and sets
+both.
 """
 
 import json
@@ -15,7 +16,8 @@ import pytest
 import lab
 
 HOSTS = 4
-# A fit of some seconds: every pass is made, none of them costs much, and there is no start from a sample to wait for.
+# A fit of some seconds: it makes every pass, none of them costs much, and it does not wait for a
+# sample.
 FIT = ["-k", "16", "--seed", "7", "--init", "random", "--solver", "hals", "--tol", "0", "--max-passes"]
 
 
@@ -25,17 +27,18 @@ def pytest_configure(config):
 
 @dataclass
 class Mpi:
-    """One MPI library: its program, and how it starts ranks on virtual hosts."""
+    """One MPI library: its program, and the command that starts ranks on virtual hosts."""
 
     name: str
     binary: pathlib.Path
 
     def command(self, hosts, *groups):
-        """A command line for each group, (names of hosts, arguments): `partwise ARGUMENTS` with a rank on each of these hosts."""
+        """A command line that runs `partwise ARGUMENTS` for each group, (names of hosts,
+        arguments), with a rank on each of its hosts."""
         agent = lab.SCRIPTS / "vhosts-rsh"
         names = [name for group, _ in groups for name in group]
         if self.name == "mpich":
-            # Debian's MPICH rides on UCX, which has to be told which network leads to the others.
+            # Debian's MPICH uses UCX, which needs the name of the network to the others.
             launcher = (
                 f"exec env UCX_TLS=self,tcp UCX_NET_DEVICES=eth0 mpirun.mpich -launcher rsh -launcher-exec {agent} -iface eth0 "
                 f"-hosts {','.join(names)}"
@@ -44,9 +47,10 @@ class Mpi:
             launcher = (
                 f"exec mpirun.openmpi --allow-run-as-root --mca plm_rsh_agent {agent} --mca btl self,vader,tcp "
                 f"--mca oob_tcp_if_include {hosts.net}.0/24 --mca btl_tcp_if_include {hosts.net}.0/24 "
-                # A node whose cable is cut is given up after 5 + 3 · 2 seconds.
+                # Gives up a node with a cut cable after 5 + 3 · 2 seconds.
                 "--mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3 "
-                # All hosts share the machine's cores: a rank that waits must leave its core to the others.
+                # All hosts share the machine's cores: a rank that waits must leave its core to the
+                # others.
                 f"--mca mpi_yield_when_idle 1 --bind-to none --host {','.join(names)}"
             )
         return f"{launcher} " + " : ".join(f"-np {len(group)} {self.binary} {' '.join(map(str, words))}" for group, words in groups)
@@ -86,7 +90,7 @@ def slurm(openmpi, tmp_path_factory):
 
 @dataclass
 class Job:
-    """A store, the options of a fit of it, and the digest that one process alone ends on."""
+    """A store, the options of a fit of it, and the digest of that fit by one process alone."""
 
     store: pathlib.Path
     passes: int
@@ -115,7 +119,8 @@ def simulate(program, folder, cells):
 
 @pytest.fixture(scope="session")
 def lasting(openmpi, tmp_path_factory):
-    """Gives fits that take about so many seconds on this machine, whatever its speed, so that they can be disturbed."""
+    """Gives fits that take about so many seconds on this machine, whatever its speed, so that a
+    test can disturb them."""
     store = simulate(openmpi.binary, tmp_path_factory.mktemp("data"), 40_000)
     _, took = one_process(openmpi.binary, store, 10)
 
@@ -128,7 +133,7 @@ def lasting(openmpi, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def job(lasting):
-    """For Slurm: long enough to be there when a signal comes."""
+    """For Slurm: long enough to be running when a signal comes."""
     return lasting(8)
 
 
@@ -139,7 +144,7 @@ def short(lasting):
 
 
 def digest(result):
-    """The digest that a result carries."""
+    """The digest in a result."""
     with h5py.File(result) as file:
         value = file["uns/nmf/digest"][()]
     return value.decode() if isinstance(value, bytes) else value

@@ -13,7 +13,8 @@ SCRIPTS = REPOSITORY / "scripts/cluster"
 
 
 def until(seconds, what, condition):
-    """Waits for `condition()` and gives its value; fails with `what`, which may be a function, when it does not come."""
+    """Waits for `condition()` and returns its value. If it stays false, fails with `what`, which
+    may be a function."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -24,7 +25,8 @@ def until(seconds, what, condition):
 
 
 def processes(word):
-    """Ids of the programs (not of the shells and launchers around them) that have `word` in their command line."""
+    """Ids of the programs (not of the shells and launchers around them) that have `word` in their
+    command line."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -67,7 +69,7 @@ class Hosts:
         return ran
 
     def start(self, host, command, folder):
-        """Starts a command line on a host, with its output in files, and gives a `Running`."""
+        """Starts a command line on a host, with its output in files, and returns a `Running`."""
         return Running([self.script, "run", host, command], self.environment, folder)
 
     def on(self, host, word):
@@ -77,7 +79,7 @@ class Hosts:
 
 
 class Running:
-    """A command under way."""
+    """A running command."""
 
     def __init__(self, command, environment, folder):
         self.folder = folder
@@ -96,7 +98,8 @@ class Running:
         os.kill(self.process.pid, number)
 
     def ends(self, seconds):
-        """The exit code, which must come within `seconds`, with nothing left over soon after."""
+        """The exit code, which must come within `seconds`; otherwise kills everything the command
+        started."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""mpirun over four virtual hosts: the result of one process, and what is promised when something breaks."""
+"""mpirun over four virtual hosts: the result of one process, and the promises for every failure."""
 
 import contextlib
 import json
@@ -10,14 +10,15 @@ import pytest
 from conftest import digest, simulate
 from lab import until
 
-# Codes of a launcher whose ranks were killed, or whose host is gone.
+# Exit codes of a launcher whose ranks were killed, or whose host is gone.
 KILLED = {"openmpi": {137}, "mpich": {9, 137, 255}}
 LOST = {"openmpi": {205, 76, 137}, "mpich": {7, 9, 76, 137, 255}}
 
 
 @pytest.fixture
 def fit(mpi, hosts, short, tmp_path):
-    """Fits the store on some of the hosts, a thread a rank, with a checkpoint every few passes."""
+    """Fits the store on some of the hosts, one thread a rank, with a checkpoint every few
+    passes."""
 
     class Fit:
         result, checkpoint, folder = tmp_path / "result.h5ad", tmp_path / "checkpoint", tmp_path
@@ -33,7 +34,8 @@ def fit(mpi, hosts, short, tmp_path):
             until(60, lambda: f"no checkpoint\n{run.said}", (self.checkpoint / "manifest.json").exists)
 
         def goes_on(self, ranks):
-            """A new start with other ranks continues, and ends where one process alone ends."""
+            """Checks that a new start with other ranks continues, and ends with the bits of one
+            process."""
             run = self.start(hosts.names[:ranks], "--json")
             assert run.ends(120) == 0, run.out.read_text() + run.said
             said = json.loads(run.out.read_text())
@@ -44,7 +46,7 @@ def fit(mpi, hosts, short, tmp_path):
 
 
 def the_line(run):
-    """The one line that the program says when it fails."""
+    """The one line that the program prints when it fails."""
     lines = [line for line in run.said.splitlines() if line.startswith("partwise")]
     assert len(lines) == 1, run.said
     return lines[0]
@@ -60,7 +62,7 @@ def test_hosts_with_two_ranks_each_end_on_the_digest_of_one_process(fit, short, 
 
 
 def ends_as_one(fit, short, names):
-    """Four ranks end as they should, with the result of one process."""
+    """Checks that four ranks succeed, with the result of one process."""
     run = fit.start(names, "--json")
     assert run.ends(120) == 0, run.out.read_text() + run.said
     said = json.loads(run.out.read_text())
@@ -131,7 +133,8 @@ def test_a_host_that_loses_power_ends_the_job(fit, mpi, hosts):
 
 
 def test_a_cut_cable_ends_the_job_on_both_sides(fit, mpi, hosts):
-    # Longer than mpirun takes to miss the host: asked to end ranks on a host that is gone, it would wait for it for minutes.
+    # Longer than mpirun takes to detect the lost host: it would wait for minutes to end ranks
+    # there.
     run = fit.start(hosts.names, "--watchdog", "20")
     fit.under_way(run)
     hosts.do("cut", hosts.names[3])
@@ -149,7 +152,7 @@ def test_usr1_leaves_a_checkpoint_that_two_ranks_continue(fit, mpi, hosts):
     fit.under_way(run)
     if mpi.name == "openmpi":
         run.send(signal.SIGUSR1)
-    else:  # mpirun of MPICH 4.0 loses the exit code of what it hands a signal on to, so users tell a rank
+    else:  # MPICH's mpirun 4.0 loses the exit code when it forwards a signal, so users signal a rank
         os.kill(hosts.on(hosts.names[2], str(fit.folder))[0], signal.SIGUSR1)
     assert run.ends(20) == 75, run.said
     assert not fit.result.exists()
@@ -159,7 +162,7 @@ def test_usr1_leaves_a_checkpoint_that_two_ranks_continue(fit, mpi, hosts):
 
 @pytest.mark.quick
 def test_a_rank_that_hears_term_again_and_again_leaves_a_checkpoint(fit, hosts):
-    # srun says it to all, and once more to the rest as soon as one has ended.
+    # srun sends it to all, and again to the rest as soon as one has ended.
     run = fit.start(hosts.names[:2])
     fit.under_way(run)
     (rank,) = hosts.on(hosts.names[1], str(fit.folder))
@@ -175,7 +178,7 @@ def test_term_to_the_launcher_ends_everything_and_the_next_goes_on(fit, mpi, hos
     run = fit.start()
     fit.under_way(run)
     run.send(signal.SIGTERM)
-    # MPICH's mpirun may end with 0 although every rank ended with 75: that there is no result tells.
+    # MPICH's mpirun may end with 0 although every rank ended with 75: the missing result shows it.
     assert run.ends(20) != 0 or mpi.name == "mpich", run.said
     assert not fit.result.exists()
     run.leaves_nothing()

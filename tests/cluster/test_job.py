@@ -1,4 +1,5 @@
-"""The parts of scripts/slurm/job.sh by themselves, with stand-ins for Slurm's commands: no cluster, no root."""
+"""The parts of scripts/slurm/job.sh alone, with stand-ins for Slurm's commands: no cluster, no
+root."""
 
 import os
 import pathlib
@@ -12,7 +13,8 @@ SLURM = {"SLURM_JOB_ID": "12", "SLURM_JOB_NUM_NODES": "4", "SLURM_NTASKS": "4", 
 
 @pytest.fixture
 def job(tmp_path):
-    """Runs a few lines of shell after job.sh, in a folder with a store, and gives exit code, stdout and stderr in one."""
+    """Runs a few lines of shell after job.sh, in a folder with a store; returns the exit code, and
+    stdout and stderr in one string."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "atlas.pw").mkdir()
     (tmp_path / "atlas.pw/manifest.json").write_text("{}")
@@ -121,7 +123,7 @@ def test_a_job_is_queued_again_only_where_that_may_help(job):
         assert ends(job, code)[:2] == (code, True)
     for code in (2, 65, 66, 69, 70, 73, 74, 130):
         assert ends(job, code)[:2] == (code, False)
-    assert ends(job, 0)[:2] == (143, True), "without a result nothing is done, whatever the launcher says"
+    assert ends(job, 0)[:2] == (143, True), "without a result the job is not done, whatever the code of the launcher"
     assert ends(job, 0, work="sleep 1; touch atlas.h5ad")[:2] == (0, False)
     for state in ("COMPLETING", "CANCELLED", "TIMEOUT"):
         got, again, said = ends(job, 75, state)
@@ -179,7 +181,7 @@ def test_a_store_is_staged_and_what_killed_jobs_left_there_removed(job):
     assert sorted(path.name for path in scratch.iterdir()) == ["partwise-15", "partwise-9"]
     job.command("squeue", "exit 1")
     assert staged(job)[0] == 0
-    assert (scratch / "partwise-9").exists(), "nothing is known to be over where Slurm does not say"
+    assert (scratch / "partwise-9").exists(), "without an answer of Slurm no copy is known to be left over"
 
 
 def test_a_disk_that_is_full_stops_the_job_and_a_signal_while_it_copies_does_not(job):
@@ -205,10 +207,10 @@ def test_starts_that_get_no_further_are_counted(job):
     assert ends(job, 75, SLURM_RESTART_COUNT="3")[1]
     code, again, said = ends(job, 75, SLURM_RESTART_COUNT="4")
     assert (code, again) == (75, False) and "3 starts began at pass 9" in said and "--signal" in said
-    # Slurm itself queues a job again whose node was lost: then the start finds out.
+    # Slurm itself queues a job again after a lost node: then the start counts.
     code, again, said = ends(job, 0, SLURM_RESTART_COUNT="5")
     assert (code, again) == (76, False) and "3 starts ended before the pass after 9" in said
-    assert ends(job, 75, SLURM_RESTART_COUNT="0")[1], "a job that somebody submits anew starts to count anew"
+    assert ends(job, 75, SLURM_RESTART_COUNT="0")[1], "a newly submitted job starts to count anew"
 
 
 def test_a_result_written_before_the_node_was_lost_is_the_result(job):

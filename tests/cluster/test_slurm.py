@@ -1,4 +1,5 @@
-"""The batch scripts on a Slurm of four nodes: whatever happens to a job, it ends on the digest of one process, or says why not."""
+"""The batch scripts on a Slurm of four nodes: a job ends with the digest of one process, or reports
+why not, whatever happens to it."""
 
 import os
 import pathlib
@@ -43,7 +44,8 @@ def fit(slurm, job, tmp_path):
             return re.findall(r"cores on (\S+)", self.said)
 
         def is_done(self, starts):
-            """It took that many starts, each of which but the first went on from a checkpoint, to the digest of one process."""
+            """Checks that the job took that many starts, that each but the first went on from a
+            checkpoint, and that it ended with the digest of one process."""
             self.ends()
             began = [int(number) for number in re.findall(r"checkpoint \S+ \(pass (\d+)\)", self.said)]
             assert len(began) == starts and began == sorted(set(began)), self.said
@@ -74,7 +76,8 @@ def test_a_preempted_job_is_queued_again_and_goes_on(fit, slurm):
 
 
 def test_a_job_at_its_time_limit_is_queued_again_and_goes_on(fit, slurm):
-    # Slurm looks at limits twice a minute, so the signal comes within half of one. The ranks rest until then.
+    # Slurm checks limits twice a minute, so the signal comes within half a minute. The ranks are
+    # stopped until then.
     fit.submit("-N 2 -t 1 --signal=B:USR1@50").under_way()
     ranks = [pid for name in slurm.names for pid in slurm.on(name, str(fit.result.name))]
     for pid in ranks:
@@ -106,8 +109,8 @@ def test_a_job_whose_rank_is_killed_or_frozen_goes_on(fit, slurm):
     on = lambda: slurm.on(slurm.names[1], str(fit.result.name))
     os.kill(on()[0], signal.SIGKILL)
     until(60, lambda: fit.said, lambda: len(fit.nodes()) == 2 and on())
-    # srun sends TERM to the others, which wait for a sign of life from the dead one until srun kills them, or the watchdog ends
-    # the job, whichever is first.
+    # srun sends TERM to the others. They wait for a sign of life from the dead one until srun kills
+    # them or the watchdog ends the job, whichever is first.
     assert re.search("ended with exit code (137|76) ", fit.said), fit.said
     began = int(re.findall(r"\(pass (\d+)\)", fit.said)[-1])
     until(60, lambda: fit.said, lambda: newest(fit) > began)
@@ -124,7 +127,7 @@ def newest(fit):
 def test_a_store_that_one_node_lacks_stops_the_job_with_66(fit, slurm, job):
     lacking = slurm.names[3]
     (fit.folder / "empty").mkdir()
-    # Ranks see the file systems that slurmd sees.
+    # Ranks have the file systems of slurmd.
     (slurmd,) = (pid for pid in anything(f"slurmd\0-D\0-N\0{lacking}\0") if (pathlib.Path(f"/proc/{pid}/comm").read_text() == "slurmd\n"))
     space = ["nsenter", "-t", str(slurmd), "-m"]
     subprocess.run([*space, "mount", "--bind", fit.folder / "empty", job.store.parent], check=True)

@@ -1,4 +1,5 @@
-"""docs/cluster.md, walked by pasting: every block marked `sh`, one after the other, on the login node of a fresh home."""
+"""Pastes docs/cluster.md: every block marked `sh`, one after the other, on the login node with a
+fresh home."""
 
 import re
 
@@ -6,7 +7,8 @@ from lab import REPOSITORY, until
 
 
 def blocks():
-    """The blocks that a reader pastes; what needs another site, or installs, is marked `text`."""
+    """The blocks that a reader pastes; blocks that need another site, or that install, are marked
+    `text`."""
     return re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "docs/cluster.md").read_text(), re.M | re.S)
 
 

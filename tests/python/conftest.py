@@ -1,7 +1,8 @@
-"""The program through its command line, and the real files where they are.
+"""Runs the program through its command line, and finds the real files.
 
-PARTWISE_BIN names the program (default: target/release/partwise), PARTWISE_DATA a folder of real files (default: the
-folder shared/data beside the repository); tests of real files are skipped, and say so, where there is none.
+PARTWISE_BIN names the program (default: target/release/partwise). PARTWISE_DATA names a folder of
+real files (default: the folder shared/data beside the repository); without it, tests of real files
+are skipped with a message.
 """
 
 import json
@@ -38,13 +39,13 @@ class Program:
         return json.loads(ran.stdout)
 
     def export(self, source, *options):
-        """The matrix of `source` after it went through a store, as an AnnData object."""
+        """The matrix of `source` after its way through a store, as an AnnData object."""
         self.json("convert", source, *options, "-o", "there.pw", "--force")
         self.json("export", "there.pw", "-o", "back.h5ad", "--force")
         return anndata.read_h5ad(self.path("back.h5ad"))
 
     def fit(self, source, k, *options):
-        """What the program says of a fit, and its result."""
+        """The JSON of a fit, and its result."""
         said = self.json("fit", source, "-k", k, *options, "-o", "result.h5ad", "--force")
         return said, Result(self.path("result.h5ad"))
 
@@ -73,7 +74,7 @@ def relative_error(x, w, h):
 @pytest.fixture
 def partwise(tmp_path):
     binary = pathlib.Path(os.environ.get("PARTWISE_BIN", REPOSITORY / "target/release/partwise")).resolve()
-    assert binary.exists(), f"{binary} is not there: cargo build --release, or set PARTWISE_BIN"
+    assert binary.exists(), f"no program {binary}: run cargo build --release, or set PARTWISE_BIN"
     return Program(binary, tmp_path)
 
 
@@ -86,7 +87,7 @@ def counts(partwise):
 
 @pytest.fixture
 def real():
-    """Gives the path of a real file, or skips the test where it is not there."""
+    """Gives the path of a real file, or skips the test if the file is missing."""
     folder = pathlib.Path(os.environ.get("PARTWISE_DATA", REPOSITORY.parent / "shared/data")).resolve()
 
     def path(name):

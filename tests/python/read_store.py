@@ -1,8 +1,9 @@
-"""Reads a partwise store into a scipy CSR matrix: an independent reader, written from docs/format.md alone.
+"""Reads a partwise store into a scipy CSR matrix: an independent reader, written from
+docs/format.md alone.
 
     python read_store.py STORE      prints shape, nonzeros, sum and maximum
 
-It is slow and checks everything; numpy and scipy are all it needs.
+It is slow, checks everything, and needs only numpy and scipy.
 """
 
 import json

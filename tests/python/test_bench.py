@@ -1,4 +1,5 @@
-"""The comparison with peers runs to its end and keeps what it measured. What it measures here says nothing."""
+"""The comparison with peers runs to its end and keeps its figures. Figures of this size mean
+nothing."""
 
 import csv
 import os
@@ -34,7 +35,8 @@ def test_the_race_is_run_and_kept(bench):
     rows, traces = (table(folder, ending) for ending in ("-peers.csv", "-peers-traces.csv"))
     assert {row["part"] for row in rows} == {"products", "threads", "race", "memory"}
     assert all(float(row["value"]) > 0 for row in rows if row["part"] == "products")
-    # Everybody starts above the lowest error known and comes down; partwise and CD come near it.
+    # Every program starts above the lowest error known and comes down; partwise and CD come near
+    # it.
     found = {}
     for row in traces:
         found.setdefault(row["who"], []).append(float(row["relative_error"]))

@@ -1,4 +1,5 @@
-"""Whatever anndata, h5py and numpy write goes through a store and comes back value for value, name for name."""
+"""Files that anndata, h5py and numpy write go through a store and come back value for value, name
+for name."""
 
 import anndata
 import h5py
@@ -51,7 +52,7 @@ def test_layers_and_raw_with_genes_of_its_own(partwise):
     part = whole[:, :30].copy()
     part.raw = whole
     part.layers["doubled"] = part.X * 2
-    part.X = part.X - 1 * (part.X > 0.2)  # negative here and there, as scaled values are
+    part.X = part.X - 1 * (part.X > 0.2)  # some are negative, as scaled values are
     part.write_h5ad(partwise.path("x.h5ad"))
     refused = partwise.run("convert", "x.h5ad", "-o", "x.pw")
     assert refused.returncode == 65 and "negative" in refused.stderr

@@ -1,6 +1,6 @@
 """A program that one cell in a thousand carries is found, with default settings.
 
-The full size, 200,000 cells × 5,000 genes, runs where PARTWISE_SLOW is set.
+The full size, 200,000 cells × 5,000 genes, runs if PARTWISE_SLOW is set.
 """
 
 import os
@@ -29,7 +29,8 @@ def counts(rng, usages, h):
 
 
 def planted(cells, genes, overlapping, seed, share=0.01):
-    """X, the common spectra, and the spectrum of the program that a thousandth of the cells carry."""
+    """X, the common spectra, and the spectrum of the program that a thousandth of the cells
+    carry."""
     rng = np.random.default_rng(seed)
     common_genes, free = np.arange(genes * 9 // 10), np.arange(genes * 9 // 10, genes)
     shared = rng.lognormal(0, 1.5, genes) * np.isin(np.arange(genes), common_genes)

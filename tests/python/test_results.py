@@ -1,4 +1,4 @@
-"""A result opens in anndata, says what is true, and carries the input's names and columns."""
+"""A result opens in anndata, holds true figures, and carries the input's names and columns."""
 
 import anndata
 import numpy as np

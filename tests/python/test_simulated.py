@@ -1,4 +1,4 @@
-"""Simulated data hold the truth that they say they hold, and a fit finds it."""
+"""Simulated data hold the truth that they claim, and a fit finds it."""
 
 import anndata
 import numpy as np
@@ -28,7 +28,7 @@ def test_counts_follow_the_planted_programs(partwise):
     np.testing.assert_allclose(programs.sum(0), 1, rtol=1e-4)
     sums = np.asarray(x.sum(1)).ravel()
     assert abs(sums.sum() / source.obs["library_size"].sum() - 1) < 0.01
-    # The mean profile of the cells of a cluster is closest to the program that is said to dominate them.
+    # The mean profile of the cells of a cluster is closest to the program that dominates them.
     for cluster in range(3):
         cells = (source.obs["cluster"] == str(cluster)).to_numpy()
         profile = np.asarray(x[cells].sum(0)).ravel() / sums[cells].sum()

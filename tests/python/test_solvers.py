@@ -1,4 +1,4 @@
-"""The solvers against ten lines of numpy and against scikit-learn."""
+"""Compares the solvers with ten lines of numpy and with scikit-learn."""
 
 import anndata
 import numpy as np
@@ -40,7 +40,8 @@ def test_multiplicative_updates_follow_numpy(partwise, kind):
 
 
 def plain_hals(x, w, h, passes):
-    """Cichocki and Phan: one sweep over W's columns, then one over H's rows with the new W."""
+    """Cichocki and Phan: one inner sweep over W's columns, then one over H's rows with the new
+    W."""
     for _ in range(passes):
         xht, hht = x @ h.T, h @ h.T
         for c in range(h.shape[0]):
@@ -61,7 +62,7 @@ def test_plain_hals_follows_numpy(partwise, counts):
 def test_pivoting_gives_every_row_and_gene_its_exact_solution(partwise, counts):
     x = matrix_of(counts)
     _, h = start(partwise, x, 4)
-    # W comes with rows of H of norms in [1, 2), scaled by powers of two.
+    # The program scales rows of H by powers of two to norms in [1, 2) before it solves for W.
     h /= 2.0 ** np.floor(np.log2(np.linalg.norm(h, axis=1, keepdims=True)))
     _, result = partwise.fit(counts, 4, "--solver", "bpp", "--init", "start.h5ad", "--max-passes", 1)
     for i in range(0, x.shape[0], 50):

@@ -1,4 +1,4 @@
-"""A store is what docs/format.md says: a reader written from that page alone gives the matrix."""
+"""A store follows docs/format.md: a reader written from that page alone gives the matrix."""
 
 import anndata
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every peer's process needs: its job, its words, its clock and its peak."""
+"""The parts that every peer's process needs: job, output, clock and peak memory."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def peak():
 
 
 class Watch:
-    """A stopwatch that can be held while something else is done."""
+    """A stopwatch that can stop while something else runs."""
 
     def __init__(self):
         self.wall = 0.0
@@ -34,5 +34,6 @@ class Watch:
 
 
 def worth_a_look(step):
-    """Whether the error is computed after this step: up to ten each, up to a hundred every second, then every twentieth."""
+    """Whether to compute the error after this step: up to step 10 after each, up to 100 after every
+    second, then after every twentieth."""
     return step % max(1, 10 ** (len(str(step)) - 1) // 5) == 0

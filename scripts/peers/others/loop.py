@@ -1,4 +1,5 @@
-"""Lee and Seung's updates in numpy, as a notebook has them: H first, products in the order they are written.
+"""Lee and Seung's updates in numpy, as in a notebook: H first, products in the order of the
+formula.
 
 The job: `path`, `k`, `passes`.
 """

@@ -1,4 +1,4 @@
-"""The data as peers hold them in memory, and the one function that judges everybody."""
+"""The data as peers hold them in memory, and the one function that judges all."""
 
 import anndata
 import numpy as np
@@ -6,7 +6,8 @@ import scipy.sparse as sparse
 
 
 def load(path, scale="none"):
-    """X of an h5ad file as f32, CSR or dense; each gene divided by its standard deviation where `scale` is "std"."""
+    """X of an h5ad file as f32, CSR or dense; each gene divided by its standard deviation if
+    `scale` is "std"."""
     x = anndata.read_h5ad(path).X
     if sparse.issparse(x):
         assert scale == "none", "scaling is compared on dense data only"
@@ -19,7 +20,8 @@ def load(path, scale="none"):
 
 
 class RelativeError:
-    """‖X − WH‖/‖X‖ by ‖X‖² − 2⟨XHᵀ, W⟩ + ⟨WᵀW, HHᵀ⟩: no dense product, sums in f64, a block of rows at a time."""
+    """‖X − WH‖/‖X‖ by ‖X‖² − 2⟨XHᵀ, W⟩ + ⟨WᵀW, HHᵀ⟩: no dense product, sums in f64, some rows at a
+    time."""
 
     ROWS = 4096
 

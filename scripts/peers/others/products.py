@@ -1,4 +1,4 @@
-"""scipy's X·Hᵀ and Xᵀ·W on CSR data in memory, f32: processor seconds, best of several.
+"""Times scipy's X·Hᵀ and Xᵀ·W on CSR data in memory, f32: processor seconds, best of several.
 
 The job: `path`, `components` (the k to try).
 """

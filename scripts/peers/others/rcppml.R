@@ -1,7 +1,10 @@
-# RcppML::nmf, asked over stdin for one number of iterations after the other.   rcppml.R FOLDER CELLS GENES k SEED
+# Runs RcppML::nmf for each number of iterations that comes over stdin.
 #
-# A dgCMatrix of genes x cells holds just what a CSR matrix of cells x genes does: p, i and x, read as raw bytes.
-# The package takes no start, so every answer is a whole fit from the same seed; it has no callback either.
+#   rcppml.R FOLDER CELLS GENES k SEED
+#
+# A dgCMatrix of genes x cells holds the same arrays as a CSR matrix of cells x genes: p, i and x,
+# read as raw bytes. The package takes no start and has no callback, so every answer is a whole fit
+# from the same seed.
 suppressMessages({library(Matrix); library(RcppML)})
 a <- commandArgs(trailingOnly = TRUE)
 folder <- a[1]; cells <- as.integer(a[2]); genes <- as.integer(a[3]); k <- as.integer(a[4]); seed <- as.integer(a[5])

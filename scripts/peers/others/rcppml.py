@@ -1,7 +1,7 @@
-"""RcppML::nmf: fits of 1, 2, 4, … iterations from one seed, each timed in R and judged here.
+"""Runs RcppML::nmf: fits of 1, 2, 4, … iterations from one seed, each timed in R and judged here.
 
-The job: `path`, `k`, `seed`, `stop_at`, `limit` (of one fit), `folder` for the matrix as raw bytes. Handing it over is
-not timed.
+The job: `path`, `k`, `seed`, `stop_at`, `limit` (of one fit), `folder` for the matrix as raw bytes.
+The times leave out the transfer of the matrix.
 """
 
 import pathlib

@@ -1,4 +1,5 @@
-"""A copy of an h5ad file with the arrays of X compressed by gzip, as anndata's `compression="gzip"` writes them.
+"""Copies an h5ad file with the arrays of X compressed by gzip, as anndata's `compression="gzip"`
+does.
 
 The job: `path`, `to`.
 """

@@ -1,7 +1,10 @@
-"""scikit-learn's NMF(solver="cd") and MiniBatchNMF: error against time, the error computed while the clock is held.
+"""Runs scikit-learn's NMF(solver="cd") and MiniBatchNMF: error against time.
 
-The job: `path`, `scale`, `k`, `seed`, `solver` ("cd" or "minibatch"), `init` (None: the library's default),
-`stop_at` (an error) and `limit` (seconds on the clock; mini-batches end where twice the epochs would pass it).
+The clock stops while the error is computed.
+
+The job: `path`, `scale`, `k`, `seed`, `solver` ("cd" or "minibatch"), `init` (None: the library's
+default), `stop_at` (an error) and `limit` (seconds on the clock; mini-batches end where twice the
+epochs would pass it).
 """
 
 import sklearn.decomposition._nmf as inside
@@ -13,18 +16,19 @@ from .matrix import RelativeError, load
 
 
 class Enough(Exception):
-    """The error or the time is reached."""
+    """The run has reached the error or the time limit."""
 
 
 def coordinate_descent(x, error, job):
-    """One real fit. It has no callback, so the update that it calls twice an iteration (W, then H) is wrapped."""
+    """One real fit. It has no callback, so this wraps the update that it calls twice an iteration
+    (W, then H)."""
     update, calls, watch = inside._update_coordinate_descent, 0, Watch()
 
     def watched(x, w, ht, *rest, **options):
         nonlocal calls
         change = update(x, w, ht, *rest, **options)
         calls += 1
-        # The second call is the one that updates H: it gets Xᵀ, H and W.
+        # The second call updates H: it gets Xᵀ, H and W.
         if calls % 2 == 0 and worth_a_look(calls // 2):
             watch.hold()
             look(error(ht, w.T), calls // 2, watch.wall, job)
@@ -36,7 +40,8 @@ def coordinate_descent(x, error, job):
 
 
 def mini_batches(x, error, job):
-    """Batches of the default size, read in order. W is what `transform` gives, so its time counts at each point."""
+    """Batches of the default size, read in order. `transform` gives W, so its time counts at each
+    point."""
     model, watch = MiniBatchNMF(job["k"], init=job["init"], random_state=job["seed"]), Watch()
     for epoch in range(1, 10_000):
         for batch in gen_batches(x.shape[0], model.batch_size):

@@ -1,4 +1,5 @@
-"""From an h5ad file to a result beside it, as one would write it with anndata and scikit-learn; nothing is measured here.
+"""Goes from an h5ad file to a result beside it, as a user would write it with anndata and
+scikit-learn. Nothing is measured here.
 
 The job: `path`, `result`, `k`, `seed`, `init`, `iterations`.
 """

@@ -1,1 +1,2 @@
-"""The comparison, one question a file: each has `run(bench)`, which measures and hands in its figures."""
+"""The comparison, one question a file: each has `run(bench)`, which measures and reports its
+figures."""

@@ -1,7 +1,8 @@
-"""A pass over a store that is not in the page cache, against the larger of a bare read and a pass over a warm one.
+"""Compares a pass over a store that is not in the page cache with the larger of a bare read and a
+pass over a warm one.
 
-Only the store's pages are dropped: with everything dropped the program's own code would be read during the pass. And
-only from this system's cache: under a virtual machine the host may still hold them.
+It drops only the store's pages: otherwise the pass would also read the program's own code. It drops
+them only from this system's cache: under a virtual machine the host may still hold them.
 """
 
 import os
@@ -38,7 +39,7 @@ def first_pass(bench, store):
 
 
 def drop(files):
-    """Takes the files out of the page cache."""
+    """Drops the files from the page cache."""
     os.sync()
     for file in files:
         with open(file, "rb") as opened:

@@ -1,4 +1,5 @@
-"""A pass over dense data in the page cache, against two plain faer products of its shape: what `benches/passes.rs` measures."""
+"""Compares a pass over dense data in the page cache with two plain faer products of its shape, as
+`benches/passes.rs` measures both."""
 
 import re
 import shutil

@@ -1,7 +1,8 @@
-"""More than 2³¹ nonzeros within a gibibyte: conversion and fit of 2,400,000 cells. Only with `--large`.
+"""Converts and fits 2,400,000 cells, more than 2³¹ nonzeros, within a gibibyte. Only with
+`--large`.
 
-Needs some 25 GB of disk: the simulated file is not compressed, and deleted as soon as it is converted. One that a run was
-stopped with is used again.
+It needs some 25 GB of disk: the simulated file is not compressed, and is deleted after its
+conversion. A file that a stopped run left is used again.
 """
 
 import shutil
@@ -18,7 +19,7 @@ def run(bench):
     name, store, plain = f"counts {CELLS}x{GENES}", bench.folder / "large.pw", bench.folder / "large.h5ad"
     if free < DISK and not (store.exists() or plain.exists()):
         raise clock.Failed(
-            f"{bench.folder} has {free >> 30} GiB free and {DISK >> 30} are needed: TMPDIR or --work names another place"
+            f"{bench.folder} has {free >> 30} GiB free, but {DISK >> 30} are needed: set TMPDIR or --work to another folder"
         )
     if not store.exists():
         if not plain.exists():

@@ -1,4 +1,5 @@
-"""What `partwise plan` predicted for each fit of the other parts, of the peak that was then seen."""
+"""Compares the prediction of `partwise plan` with the measured peak, for each fit of the other
+parts."""
 
 
 def run(bench):

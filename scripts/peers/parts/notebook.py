@@ -1,8 +1,9 @@
-"""Lee and Seung's updates as a notebook writes them in numpy, and scikit-learn, on data as small as a notebook's.
+"""Compares with Lee and Seung's updates in numpy, and with scikit-learn, on data as small as a
+notebook's.
 
-Dense 5,000 × 1,000 (clusters with noise as large as themselves), genes divided by their standard deviation, k = 4. The
-loop is the notebook's with its order of products, without the error that a notebook computes every time; the faster of
-f64 and f32 counts.
+Dense 5,000 × 1,000 (clusters with noise as large as themselves), genes divided by their standard
+deviation, k = 4. The loop is the notebook's, with its order of products, but without the error that
+a notebook computes every time. The faster of f64 and f32 counts.
 """
 
 import math

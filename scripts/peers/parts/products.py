@@ -1,7 +1,9 @@
-"""Both products and the update of a pass from the packed store, against scipy's two products in memory, one thread each.
+"""Compares both products and the update of a pass from the packed store with scipy's two products
+in memory, one thread each.
 
-scipy gets the faster of its two ways to Xᵀ·W (the CSC view that `.T` gives, or a second CSR matrix) and processor
-time; partwise the wall clock of a pass, in which it also reads, decodes and updates.
+scipy gets the faster of its two ways to Xᵀ·W (the CSC view that `.T` gives, or a second CSR matrix)
+and is measured in processor time. partwise is measured in the wall clock of a pass, in which it
+also reads, decodes and updates.
 """
 
 from .. import clock

@@ -1,9 +1,14 @@
-"""Who comes to the same error when: partwise, scikit-learn and RcppML on the same simulated counts.
+"""Compares the times of partwise, scikit-learn and RcppML to the same error, on the same simulated
+counts.
 
-Peers have the data in memory when their clock starts; partwise starts as a process on its store. The error to reach is
-the lowest that anybody found plus 0.1 and plus 1 %. Nobody's own rule to stop is used, neither partwise's nor a peer's;
-where partwise stops by itself is said beside. Then the whole way, from a gzip h5ad file to a result written, both told
-how many passes or iterations come to the lowest + 0.1 %. Of partwise's three seeds the one in the middle counts.
+Peers have the data in memory when their clock starts; partwise starts as a process on its store.
+The target error is the lowest that any program found plus 0.1 and plus 1 %. No program's own rule
+to stop is used, neither partwise's nor a peer's; another figure states where partwise stops by
+itself.
+
+Then the whole way, from a gzip h5ad file to a result written: both programs get the number of
+passes or iterations that reaches the lowest + 0.1 %. Of partwise's three seeds the one in the
+middle counts.
 """
 
 import math
@@ -14,7 +19,7 @@ from .. import clock
 SEEDS = range(3)
 LONG = ("--tol", "1e-6", "--max-passes", 60)
 WITHIN = (0.001, 0.01)
-# Peers stop a little below what is asked for, so that the time to it lies between two points.
+# Peers stop a little below the target, so that the time to it lies between two points.
 FAR_ENOUGH = 1.0005
 
 
@@ -48,7 +53,7 @@ def partwise(bench, store, packed):
 
 
 def usual(bench, name, store, best):
-    """Where the default settings stop."""
+    """The error at which the default settings stop."""
     trace = bench.program.fit(store, bench.options.k, "--seed", SEEDS[0]).trace("partwise")
     seconds, error, passes = trace.points[-1]
     note = f"after {passes} passes, {seconds:.2f} s"
@@ -56,10 +61,10 @@ def usual(bench, name, store, best):
 
 
 def check(bench, packed, result, claimed):
-    """A result is as good as it says, by the function that judges everybody."""
+    """Checks the error that a result claims, by the function that judges all."""
     error = judge(bench, packed, result)
     if abs(error - claimed) > 1e-5:
-        raise clock.Failed(f"partwise says {claimed}, its result has {error}")
+        raise clock.Failed(f"partwise reports the error {claimed}, but its result has {error}")
 
 
 def judge(bench, packed, result):
@@ -86,7 +91,8 @@ def peers(bench, packed, low):
 
 
 def compare(bench, name, ours, found, best, within):
-    """Ratios of the times to within so much of the best; of a peer that does not get there, what it spent without."""
+    """Ratios of the times to within this part of the best; for a peer that does not reach it, its
+    whole time counts."""
     wanted, targets = best * (1 + within), {"scikit-learn CD": 30, "RcppML": 20} if within == WITHIN[0] else {}
     mine = statistics.median(trace.time_to(wanted, best) for trace in ours)
     bench.figure("race", name, f"partwise to best + {within:.1%}", mine, "s", note="median of three seeds")

@@ -1,4 +1,4 @@
-"""Two threads, against what two independent processes of one thread reach together at that moment."""
+"""Compares two threads with two independent processes of one thread that run at the same time."""
 
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,8 @@ def run(bench):
         together = statistics.median(fit(2, "both").pass_seconds()[1:])
         with ThreadPoolExecutor(2) as pool:
             apart = list(pool.map(fit, (1, 1), ("one", "other")))
-        # Passes a second of the two processes, added. Their first and last passes may have had the machine to themselves.
+        # The passes a second of the two processes, added. Their first and last passes may have had
+        # the machine to themselves.
         rate = sum(1 / statistics.median(one.pass_seconds()[2:-2]) for one in apart)
         ratios.append(1 / together / rate)
         seconds.append((together, 1 / rate))
