@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use partwise::driver::comm::CommError;
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
-use partwise::storage::{ErrorKind, StorageError};
+use partwise::job::JobError;
+use partwise::storage::{ErrorKind, Overwrite, StorageError};
+
+use crate::remedy;
 
 /// The reason why a run ends without the result that the user asked for: an exit code and a line.
 #[derive(Debug)]
@@ -157,14 +160,14 @@ impl From<StorageError> for Failure {
             ErrorKind::Usage | ErrorKind::Memory => Code::Usage,
             ErrorKind::Cancelled => return Self::interrupted(),
         };
-        Self::new(code, crate::remedy::line(&error))
+        Self::new(code, remedy::line(&error))
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let code = if matches!(error, ConfigError::Empty { .. }) { Code::BadData } else { Code::Usage };
-        Self::new(code, error.to_string())
+        Self::new(code, remedy::of_config(&error))
     }
 }
 
@@ -180,14 +183,29 @@ impl From<DriverError> for Failure {
             },
             DriverError::Scratch { .. } => Code::Io,
             DriverError::Start { .. } | DriverError::Range { .. } | DriverError::Magnitude { .. } => Code::BadData,
-            DriverError::Threads { .. } => Code::Usage,
+            DriverError::Threads { .. } | DriverError::Settings { .. } => Code::Usage,
             DriverError::Comm(error) => return Self::lost(error),
-            DriverError::Elsewhere { .. } => {
+            DriverError::Elsewhere(_) => {
                 return Failure { known: Known::Elsewhere, ..Self::new(Code::Io, error.to_string()) };
             }
             _ => Code::Defect,
         };
-        Self::new(code, error.to_string())
+        Self::new(code, remedy::of_driver(&error))
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        let code = match error {
+            JobError::Storage(error) => return error.into(),
+            JobError::Config(error) => return error.into(),
+            JobError::Driver(error) => return error.into(),
+            JobError::Values { .. } => Code::BadData,
+            JobError::NoFolder { .. } => Code::Io,
+            JobError::OtherStore { .. } => Code::CannotCreate,
+            _ => Code::Usage,
+        };
+        Self::new(code, remedy::of_job(&error))
     }
 }
 
@@ -198,6 +216,11 @@ impl From<SimulateError> for Failure {
             error => Self::usage(error.to_string()),
         }
     }
+}
+
+/// The library's setting for `--force`.
+pub(crate) fn overwrite(force: bool) -> Overwrite {
+    if force { Overwrite::Replace } else { Overwrite::Refuse }
 }
 
 /// Prints one line on stderr, `partwise: …`. Ignores a stderr that is closed.

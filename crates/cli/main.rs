@@ -1,7 +1,7 @@
 //! The program `partwise`: a folder per verb, and the modules that verbs share.
 //!
 //! Modules use each other in one direction only: `main` uses `verbs`, `verbs` uses the folders of
-//! the verbs, these use `options`, `input`, `output`, `progress` and `launch`, and all use
+//! the verbs, these use `options`, `input`, `settings`, `progress` and `launch`, and all use
 //! `failure`.
 #![deny(unsafe_code)]
 
@@ -11,15 +11,13 @@ mod convert;
 mod export;
 mod failure;
 mod fit;
-mod foresee;
 mod info;
 mod input;
 mod interrupt;
 mod launch;
-mod machine;
+mod list;
 mod mapping;
 mod options;
-mod output;
 mod plan;
 mod print;
 mod progress;

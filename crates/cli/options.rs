@@ -3,10 +3,11 @@
 use std::num::NonZeroUsize;
 
 use clap::Args;
-use partwise::driver::Machine;
+use partwise::{Machine, machine};
 
+use crate::failure::Failure;
 use crate::launch::Quota;
-use crate::machine;
+use crate::list::List;
 use crate::size::ByteSize;
 
 /// The common options. Every verb accepts them all; a verb ignores those that it has no use for.
@@ -21,9 +22,10 @@ pub(crate) struct Common {
     /// process may use]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// The seed of all random numbers; the same seed gives the same bits
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// The seed of all random numbers; the same seed gives the same bits. fit takes several: 0,1,2 or
+    /// 0..9
+    #[arg(long, value_name = "N", default_value_t = List(vec![0]))]
+    pub(crate) seed: List<u64>,
     /// Print one JSON object on stdout at the end, instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -36,6 +38,15 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// The only seed, for verbs that have no use for several.
+    ///
+    /// # Errors
+    ///
+    /// When the user typed several.
+    pub(crate) fn one_seed(&self) -> Result<u64, Failure> {
+        self.seed.only().ok_or_else(|| Failure::usage(format!("--seed {}: only fit takes several seeds", self.seed)))
+    }
+
     /// The threads and the memory that the user asked for, or the defaults of this machine.
     pub(crate) fn machine(&self) -> Machine {
         self.machine_among(Quota::WHOLE)

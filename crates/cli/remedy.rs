@@ -1,5 +1,7 @@
-//! Errors of the storage library as the program prints them: with the options that remedy them.
+//! Errors of the library as the program prints them: with the options that remedy them.
 
+use partwise::driver::{CheckpointError, ConfigError, DriverError};
+use partwise::job::JobError;
 use partwise::storage::{Remedy, StorageError};
 
 /// The whole line for `error`. Where its remedy is a choice that the user has on the command line, the line names the option.
@@ -9,6 +11,65 @@ pub(crate) fn line(error: &StorageError) -> String {
     match (options(&remedy), message.strip_suffix(&remedy.to_string())) {
         (Some(options), Some(before)) => format!("{before}{options}"),
         _ => message,
+    }
+}
+
+/// The line for settings that cannot be carried out.
+pub(crate) fn of_config(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Memory { needed, lower_blocks, .. } => {
+            let advice = lower_blocks.map_or_else(String::new, |lower| {
+                let memory = lower.needed.div_ceil(1 << 20);
+                let rows = lower.block_rows;
+                format!("; a store converted with --block-rows {rows} needs less (--memory {memory}M)")
+            });
+            format!("{error} (--memory {}M){advice}", needed.div_ceil(1 << 20))
+        }
+        ConfigError::SamplePasses => {
+            "a start from a sample reads the data once and needs at least one more pass: --max-passes 2, or --init random"
+                .into()
+        }
+        ConfigError::GivenForMany { .. } => {
+            format!("{error}; give one -k and one --seed, or --init sample or random")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// The line for a fit that failed.
+pub(crate) fn of_driver(error: &DriverError) -> String {
+    match error {
+        DriverError::Checkpoint(CheckpointError::Exists { folder }) => format!(
+            "{}: holds checkpoints already; go on from the newest with --resume, or begin anew and overwrite them with \
+             --force",
+            folder.display()
+        ),
+        DriverError::Threads { .. } => format!("{error} (--threads)"),
+        error => error.to_string(),
+    }
+}
+
+/// The line for a job that failed.
+pub(crate) fn of_job(error: &JobError) -> String {
+    match error {
+        JobError::SelectionOfStore { path } => format!(
+            "{}: a store holds one matrix; use --layer, --raw and --transpose when you convert the file instead",
+            path.display()
+        ),
+        JobError::StoreOfStore { path } => {
+            format!("{}: is a store already; --store says where a file is converted to", path.display())
+        }
+        JobError::Overwrites { result, other } => format!(
+            "{}: the result would overwrite {}; choose another -o",
+            result.display(),
+            other.display()
+        ),
+        JobError::OtherStore { path, made_from } => format!(
+            "{}: is the store of another matrix (made from {}); choose another --store or overwrite it with --force",
+            path.display(),
+            made_from.display()
+        ),
+        error => error.to_string(),
     }
 }
 

@@ -7,14 +7,15 @@ use partwise::driver::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 use partwise::storage::StorageError;
 
 use crate::failure::Failure;
+use crate::list::List;
 
 /// The options that change the result.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Factorization")]
 pub(crate) struct Settings {
-    /// The number of components k
-    #[arg(short = 'k', long = "components", value_name = "K")]
-    pub(crate) k: usize,
+    /// The number of components k, or several: 5,8,10..14 (both ends included)
+    #[arg(short = 'k', long = "components", value_name = "K,...")]
+    pub(crate) k: List<usize>,
     /// The update rule
     #[arg(long, value_enum, default_value_t = Solver::Auto)]
     pub(crate) solver: Solver,
@@ -85,7 +86,7 @@ impl Settings {
         {
             return Err(StorageError::NotFound { path: path.clone() }.into());
         }
-        Ok(NmfConfig::new(self.k)
+        Ok(NmfConfig::new(self.k.0.first().copied().unwrap_or(0))
             .with_solver(solver)
             .with_scale(scale)
             .with_init(init)

@@ -1,12 +1,13 @@
 //! The command line: the verbs, and the function that runs each of them.
 
 use clap::{Parser, Subcommand};
+use partwise::machine;
 
 use crate::failure::{Failure, say};
 use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{bench, convert, export, fit, info, machine, plan, simulate, verify};
+use crate::{bench, convert, export, fit, info, plan, simulate, verify};
 
 const EXAMPLES: &str = "Examples:
   partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad

@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use clap::Args;
 use partwise::driver::{InitSpec, NmfConfig, fit};
 use partwise::storage::{Monitor, Store};
-use partwise::{DataShape, FitMonitor, TraceRow};
+use partwise::{DataShape, FitId, FitMonitor, TraceRow};
 use serde::{Deserialize, Serialize};
 
+use partwise::machine;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{machine, mapping, print};
+use crate::{mapping, print};
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -47,11 +48,11 @@ pub(super) fn config(k: usize) -> NmfConfig {
 }
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
-    let config = config(options.k).with_max_passes(options.passes).with_seed(options.common.seed);
+    let config = config(options.k).with_max_passes(options.passes).with_seed(options.common.one_seed()?);
     let mut store = Store::open(&options.store)?;
     let plan =
-        config.with_scratch(options.scratch.clone()).plan(&DataShape::from(&store), &options.common.machine())?;
-    if plan.map_store {
+        config.with_scratch(options.scratch.clone()).plan(&DataShape::of_store(&store)?, &options.common.machine())?;
+    if plan.execution.map_store {
         mapping::map(&mut store)?;
     }
     let clock = Clock { progress, marks: Mutex::default() };
@@ -73,7 +74,7 @@ struct Clock<'a> {
 }
 
 impl FitMonitor for Clock<'_> {
-    fn pass(&self, _: &TraceRow) {
+    fn pass(&self, _: FitId, _: &TraceRow) {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).push(machine::cpu_seconds());
     }
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use partwise::driver::DataShape;
 use partwise::storage::{Overwrite, StorageError, Store, reblock};
 
+use partwise::job::output;
+use partwise::machine;
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::size::ByteSize;
-use crate::{machine, output};
 
 /// The bytes that a file system needs for each copy beside its files: folders, and blocks that are
 /// not full.
@@ -59,11 +60,11 @@ impl Copies {
         let needed = missing.len() as u64 * (store.summary().bytes + SLACK_BYTES) + scratch_bytes;
         check_space(parent, needed, missing.len())?;
 
-        let mut copies = Copies { folder: Folder::make(path)?, stores: vec![Cut { path: whole, shape: store.into() }] };
+        let mut copies = Copies { folder: Folder::make(path)?, stores: vec![Cut { path: whole, shape: DataShape::of_store(store)? }] };
         for rows in missing {
             let dest = copies.folder().join(format!("{rows}.pw"));
             let copy = reblock(store, &dest, rows, Overwrite::Refuse, progress)?;
-            copies.stores.push(Cut { path: dest, shape: (&copy).into() });
+            copies.stores.push(Cut { path: dest, shape: DataShape::of_store(&copy)? });
         }
         Ok(copies)
     }

@@ -2,7 +2,7 @@
 
 use partwise::driver::usages::UsagesPlace;
 use partwise::driver::{ConfigError, DataShape, Machine, Plan};
-use partwise::storage::Store;
+use partwise::storage::{StorageError, Store};
 
 use super::case;
 use crate::failure::Failure;
@@ -31,7 +31,7 @@ impl Grid {
     ///
     /// When a setting is wrong, or no case fits into the memory.
     pub(super) fn plan(
-        shape: impl Fn(usize) -> DataShape,
+        shape: impl Fn(usize) -> Result<DataShape, StorageError>,
         heights: &[usize],
         threads: &[usize],
         ks: &[usize],
@@ -41,7 +41,7 @@ impl Grid {
         for &k in ks {
             for &threads in threads {
                 for &block_rows in heights {
-                    let plan = match case::config(k).plan(&shape(block_rows), &Machine::new(threads, memory)) {
+                    let plan = match case::config(k).plan(&shape(block_rows)?, &Machine::new(threads, memory)) {
                         Ok(plan) => Ok(plan),
                         Err(ConfigError::Memory { needed, .. }) => Err(needed),
                         Err(error) => return Err(error.into()),
@@ -65,17 +65,17 @@ impl Grid {
 
     /// The most bytes that W, in two generations, takes on disk in any case.
     pub(super) fn scratch_bytes(&self, cells: usize) -> u64 {
-        let on_disk = |case: &Case| case.plan.as_ref().is_ok_and(|plan| plan.usages != UsagesPlace::Memory);
+        let on_disk = |case: &Case| case.plan.as_ref().is_ok_and(|plan| plan.execution.usages != UsagesPlace::Memory);
         let bytes = |case: &Case| 8 * (cells * case.k) as u64;
         self.cases.iter().filter(|case| on_disk(case)).map(bytes).max().unwrap_or(0)
     }
 }
 
 /// The expected shape of the store in blocks of `block_rows` rows, before the copy exists.
-pub(super) fn foreseen(store: &Store, block_rows: usize) -> DataShape {
-    let shape = DataShape::from(store);
+pub(super) fn foreseen(store: &Store, block_rows: usize) -> Result<DataShape, StorageError> {
+    let shape = DataShape::of_store(store)?;
     let max_block_bytes = block_rows.div_ceil(shape.tile_rows) as u64 * shape.max_tile_bytes;
-    DataShape { block_rows, max_block_bytes, ..shape }
+    Ok(DataShape { block_rows, max_block_bytes, ..shape })
 }
 
 /// Refuses heights that are not a multiple of the rows of a tile.

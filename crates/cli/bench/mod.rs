@@ -29,10 +29,12 @@ use std::time::Instant;
 use clap::Args;
 use partwise::storage::{Monitor, StorageError, Store, Unit};
 
+use partwise::job::{input, output};
+use partwise::machine;
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::size::ByteSize;
-use crate::{input, machine, output, print};
+use crate::print;
 use child::Child;
 use copies::Copies;
 use grid::Grid;
@@ -135,7 +137,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let foreseen = Grid::plan(|rows| grid::foreseen(&store, rows), &heights, &threads, &ks, memory)?;
     let scratch = foreseen.scratch_bytes(store.cells());
     let copies = Copies::make(&store, &heights, options.tmp.as_deref(), scratch, progress)?;
-    let grid = Grid::plan(|rows| copies.of_height(rows).shape, &heights, &threads, &ks, memory)?;
+    let grid = Grid::plan(|rows| Ok(copies.of_height(rows).shape), &heights, &threads, &ks, memory)?;
 
     let passes = usize::from(options.passes) + 1;
     let runs = grid.fitting().count() * usize::from(options.rounds);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::case::Measured;
 use super::choice::{self, Timed, choose};
 use super::grid::{Case, Grid};
-use crate::machine;
+use partwise::machine;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, layout, thousands};
 
@@ -174,12 +174,12 @@ impl CaseReport {
             block_rows: case.block_rows,
             blocks: store.cells().div_ceil(case.block_rows),
             threads: case.threads,
-            threads_used: plan.map(|plan| plan.threads),
+            threads_used: plan.map(|plan| plan.execution.threads),
             k: case.k,
             fits: plan.is_some(),
             needed_bytes: case.plan.as_ref().err().copied(),
-            planned_peak_bytes: plan.map(|plan| plan.peak_bytes),
-            mapped: plan.map(|plan| plan.map_store),
+            planned_peak_bytes: plan.map(|plan| plan.execution.peak_bytes),
+            mapped: plan.map(|plan| plan.execution.map_store),
             median_seconds: None,
             best_seconds: None,
             bytes_per_second: None,

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use partwise::job::{input, output, Input};
+use partwise::machine;
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::reblock;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::input::{self, Input, Select};
+use crate::input::Select;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::store_report::StoreReport;
 use crate::wording::duration;
-use crate::{machine, output, print};
+use crate::print;
 
 /// Convert a file into a block store, which fits read faster
 ///
@@ -59,8 +61,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let common = &options.common;
     input::check(&options.input)?;
     output::check(&options.output, common.force)?;
-    let overwrite = output::overwrite(common.force);
-    let input = Input::open(&options.input, &options.select)?;
+    let overwrite = crate::failure::overwrite(common.force);
+    let input = Input::open(&options.input, &options.select.selection())?;
 
     let began = Instant::now();
     let store = match (input, options.block_rows) {

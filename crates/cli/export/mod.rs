@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use partwise::job::output;
+use partwise::machine;
 use partwise::storage::Store;
 use partwise::storage::anndata::export;
 use serde::Serialize;
@@ -12,7 +14,7 @@ use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::wording::{cells_by_genes, duration};
-use crate::{machine, output, print};
+use crate::{failure, print};
 
 /// Write a store back to an AnnData file
 ///
@@ -47,7 +49,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     output::check_file(&options.output, common.force)?;
 
     let began = Instant::now();
-    export(&store, &options.output, output::overwrite(common.force), progress)?;
+    export(&store, &options.output, failure::overwrite(common.force), progress)?;
     let took = began.elapsed();
 
     let result = options.output.to_string_lossy();

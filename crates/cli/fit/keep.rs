@@ -1,61 +1,74 @@
-//! Stopping a fit and going on with it: the options, and what is said when it stops.
+//! Stopping fits and resuming them: the options, and the line at the stop.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
 use partwise::driver::CheckpointSpec;
+use partwise::storage::Overwrite;
+use partwise::{FitId, machine};
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::{machine, output};
 
-/// Where the state of a fit is kept.
+/// Where the state of fits is kept.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Stopping and going on")]
+#[command(next_help_heading = "Stopping and resuming")]
 pub(super) struct Keep {
-    /// Keep the state of the fit in this folder, the last two checkpoints; a stop by Ctrl-C (exit code 130), TERM or USR1 (75)
-    /// leaves one as well
+    /// Keep the state of the fit in this folder, the last two checkpoints (of several fits, in a
+    /// folder for each inside this one); Ctrl-C (exit code 130), TERM and USR1 (75) leave one as well
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
-    /// A checkpoint after every N reads of the data [default: as often as takes less than 2 % of the time]
+    /// Write a checkpoint after every N reads of the data [default: as often as takes less than 2 %
+    /// of the time]
     #[arg(long, value_name = "N", requires = "checkpoint", value_parser = reads)]
     checkpoint_every: Option<NonZeroUsize>,
-    /// Go on from the newest whole checkpoint in the folder, to the same bits as without a stop; where there is none, start at
-    /// the beginning
-    #[arg(long, requires = "checkpoint")]
+    /// Resume from the newest whole checkpoint, to the same bits as without a stop; without one, start
+    /// at the beginning. Results that are finished, with the same data and settings, are kept
+    #[arg(long)]
     pub(super) resume: bool,
 }
 
 impl Keep {
-    /// What was typed, as the library's.
-    pub(super) fn checkpoint(&self, force: bool) -> Option<CheckpointSpec> {
+    /// The library's form of these options.
+    pub(super) fn checkpoint(&self, overwrite: Overwrite) -> Option<CheckpointSpec> {
         // Without a slash at the end.
         let folder: PathBuf = self.checkpoint.as_ref()?.components().collect();
-        let mut spec = CheckpointSpec::new(folder);
-        spec.every = self.checkpoint_every.map(NonZeroUsize::get);
-        spec.resume = self.resume;
-        spec.overwrite = output::overwrite(force);
-        spec.cpu = machine::cpu_in_full();
-        Some(spec)
+        let spec = CheckpointSpec::new(folder, machine::cpu_in_full());
+        let spec = match self.checkpoint_every {
+            Some(reads) => spec.with_every(reads.get()),
+            None => spec,
+        };
+        Some(spec.with_resume(self.resume).with_overwrite(overwrite))
     }
 
-    /// The end of a fit that was asked to stop, with a checkpoint after `kept` reads of the data, if there is one.
-    pub(super) fn stopped(&self, checkpoint: &CheckpointSpec, kept: Option<usize>, interrupt: &Interrupt) -> Failure {
-        let folder = checkpoint.folder.display();
-        let what = match kept {
-            Some(passes) => {
-                format!("{folder} holds a checkpoint after {passes} reads of the data; {} to go on", self.command())
+    /// The end of a run that was asked to stop, with checkpoints after so many reads of the data.
+    pub(super) fn stopped(
+        &self,
+        checkpoint: &CheckpointSpec,
+        kept: &BTreeMap<FitId, usize>,
+        is_set: bool,
+        interrupt: &Interrupt,
+    ) -> Failure {
+        let (folder, command) = (checkpoint.folder.display(), self.command());
+        let state = match kept.values().next() {
+            None => format!("it was too early for a checkpoint in {folder}; {command} to begin again"),
+            Some(_) if is_set => {
+                format!("{folder} holds checkpoints of {} fits; {command} to go on", kept.len())
             }
-            None => format!("it was too early for a checkpoint in {folder}; {} to begin again", self.command()),
+            Some(passes) => {
+                format!("{folder} holds a checkpoint after {passes} reads of the data; {command} to go on")
+            }
         };
         match interrupt.wants_another_run() {
-            true => Failure::again(&what),
-            false => Failure::interrupted_keeping(&what),
+            true => Failure::again(&state),
+            false => Failure::interrupted_keeping(&state),
         }
     }
 
-    /// The end of a run that was asked to stop before its fit began, which `failure` is unless another run is wanted.
+    /// The end of a run that was asked to stop before its fits began: `failure`, unless another run is
+    /// wanted.
     pub(super) fn answer(&self, failure: Failure, interrupt: &Interrupt) -> Failure {
         match self.checkpoint.is_some() && interrupt.wants_another_run() {
             true => failure.for_another_run(&format!("the fit had not begun; {} to begin again", self.command())),

@@ -1,195 +1,124 @@
-//! What is heard of a fit while it runs: the error of its passes on stderr, and every pass in the file of `--trace`.
+//! The table of passes that `--trace` writes, as the fits run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use partwise::driver::{CheckpointEvent, FitMonitor, TraceRow};
-use partwise::storage::{Monitor, StorageError, Unit, Warning};
+use partwise::driver::trace::COLUMNS;
+use partwise::{FitId, StorageError, TraceRow};
 
 use crate::failure::{Code, Failure};
-use crate::progress::Progress;
-use crate::wording::relative_error;
 
-/// The columns of the file, in the order of [`TraceRow`].
-const COLUMNS: &str = "pass,loss,relative_error,relative_decrease,kkt_residual,accepted,extrapolation,usages_change,\
-                       spectra_change,usages_nonzero,spectra_nonzero,bytes,seconds,waiting_seconds,joining_seconds,\
-                       summing_seconds";
+/// The columns that name the fit, in the table of several.
+const OF_A_SET: &str = "k,seed,";
 
-/// Whether the file at `path` is one that an earlier run has written passes to, or is empty.
+/// The first line of the table.
+fn header(is_set: bool) -> String {
+    let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    format!("{}{}", if is_set { OF_A_SET } else { "" }, columns.join(","))
+}
+
+/// Whether the file at `path` is a table of passes that an earlier run has written, or is empty.
 pub(super) fn is_trace(path: &Path) -> bool {
+    let longest = header(true).len() as u64;
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(COLUMNS.len() as u64).read_to_end(&mut start));
-    read.is_ok() && path.is_file() && COLUMNS.as_bytes().starts_with(&start)
+    let read = File::open(path).and_then(|file| file.take(longest).read_to_end(&mut start));
+    let starts = |is_set| {
+        let header = header(is_set);
+        let shared = header.len().min(start.len());
+        header.as_bytes()[..shared] == start[..shared]
+    };
+    read.is_ok() && path.is_file() && (starts(false) || starts(true))
 }
 
-/// The monitor of a fit.
-pub(super) struct Watch<'a> {
-    progress: &'a Progress,
-    trace: Option<Mutex<Trace>>,
-    /// Reads of the data that the newest checkpoint has behind it; 0: there is none.
-    kept: AtomicUsize,
-}
-
-/// A file that gets each pass when it ends, so that an interrupted run keeps what it has learned.
-struct Trace {
+/// A file that gets each pass when it ends, so that an interrupted run keeps its passes.
+pub(super) struct Trace {
     file: File,
     path: PathBuf,
+    is_set: bool,
+    /// The rows that the file holds.
+    rows: Vec<String>,
     failed: Option<io::Error>,
 }
 
 impl Trace {
-    /// A file at `path`. What is in one that is there stays until the fit [begins](Self::begin).
-    fn open(path: &Path) -> Result<Self, Failure> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file =
-            file.map_err(|error| Failure::new(Code::Io, format!("{}: cannot write: {error}", path.display())))?;
-        Ok(Trace { file, path: path.into(), failed: None })
-    }
-
-    /// Empties the file, but for the passes that a resumed fit has behind it.
-    fn begin(&mut self, rows: &[TraceRow]) {
-        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
-        if let Err(error) = emptied.and_then(|()| writeln!(self.file, "{COLUMNS}")) {
-            self.failed = Some(error);
+    /// The file at `path`: a new one, or one whose rows stay until their fits [begin](Self::begin),
+    /// if the fits are to be resumed.
+    pub(super) fn open(path: &Path, is_set: bool, resume: bool) -> Result<Self, Failure> {
+        let unwritable =
+            |error: io::Error| Failure::new(Code::Io, format!("{}: cannot write: {error}", path.display()));
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.read(true).write(true).create(true).truncate(!resume).open(path).map_err(unwritable)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(unwritable)?;
+        let mut lines = text.lines();
+        let rows = match lines.next() == Some(&header(is_set)) {
+            true => lines.map(str::to_owned).collect(),
+            false => Vec::new(),
+        };
+        let mut trace = Trace { file, path: path.into(), is_set, rows, failed: None };
+        if !resume {
+            trace.write_all();
         }
-        rows.iter().for_each(|row| self.add(row));
+        Ok(trace)
     }
 
-    fn add(&mut self, row: &TraceRow) {
-        if let Err(error) = writeln!(self.file, "{}", record(row)) {
+    /// A fit begins, with these passes made earlier: its other rows go.
+    pub(super) fn begin(&mut self, fit: FitId, rows: &[TraceRow]) {
+        let (of_fit, is_set) = (prefix(fit), self.is_set);
+        self.rows.retain(|row| is_set && !row.starts_with(&of_fit));
+        self.rows.extend(rows.iter().map(|row| record(self.is_set, fit, row)));
+        self.write_all();
+    }
+
+    /// A pass of a fit has ended.
+    pub(super) fn add(&mut self, fit: FitId, row: &TraceRow) {
+        let row = record(self.is_set, fit, row);
+        if let Err(error) = writeln!(self.file, "{row}") {
+            self.failed.get_or_insert(error);
+        }
+        self.rows.push(row);
+    }
+
+    fn write_all(&mut self) {
+        let mut text = header(self.is_set);
+        self.rows.iter().for_each(|row| text.extend(["\n", row]));
+        text.push('\n');
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        if let Err(error) = emptied.and_then(|()| self.file.write_all(text.as_bytes())) {
             self.failed.get_or_insert(error);
         }
     }
-}
 
-impl<'a> Watch<'a> {
-    /// Writes passes to the file at `trace`, if there is one: a new one, unless the fit is to be resumed and says itself where it
-    /// begins.
-    pub(super) fn new(progress: &'a Progress, trace: Option<&Path>, resume: bool) -> Result<Self, Failure> {
-        let open = |path: &Path| {
-            let mut trace = Trace::open(path)?;
-            if !resume {
-                trace.begin(&[]);
-            }
-            Ok::<_, Failure>(Mutex::new(trace))
-        };
-        Ok(Watch { progress, trace: trace.map(open).transpose()?, kept: AtomicUsize::new(0) })
+    /// Whether a row could not be written.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
-    /// Reads of the data that the newest checkpoint has behind it, if there is one.
-    pub(super) fn kept(&self) -> Option<usize> {
-        Some(self.kept.load(Ordering::Relaxed)).filter(|&passes| passes > 0)
-    }
-
-    fn with_trace(&self, act: impl FnOnce(&mut Trace)) {
-        if let Some(trace) = &self.trace {
-            act(&mut trace.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-    }
-
-    /// The reason to stop that this monitor had itself: the trace could not be written.
-    pub(super) fn failure(self) -> Option<Failure> {
-        let trace = self.trace?.into_inner().unwrap_or_else(PoisonError::into_inner);
-        trace.failed.map(|error| StorageError::io("write", &trace.path, error).into())
+    /// Why a row could not be written.
+    pub(super) fn failure(&mut self) -> Option<Failure> {
+        self.failed.take().map(|error| StorageError::io("write", &self.path, error).into())
     }
 }
 
-impl FitMonitor for Watch<'_> {
-    fn pass(&self, row: &TraceRow) {
-        if row.pass <= 10 || row.pass.is_multiple_of(10) {
-            self.progress.line(&line(row));
-        }
-        self.with_trace(|trace| trace.add(row));
-    }
-
-    fn checkpoint(&self, event: &CheckpointEvent<'_>) {
-        match event {
-            CheckpointEvent::Resumed { passes, trace: rows } => {
-                self.kept.store(*passes, Ordering::Relaxed);
-                self.progress.note(&format!("going on from a checkpoint, {passes} reads of the data behind it"));
-                self.with_trace(|trace| trace.begin(rows));
-            }
-            CheckpointEvent::Nothing => {
-                self.progress.note("there is no whole checkpoint to go on from: starting at the beginning");
-                self.with_trace(|trace| trace.begin(&[]));
-            }
-            CheckpointEvent::Damaged { reason } => {
-                self.progress.warning(&format!("a checkpoint cannot be used, the one before it is tried: {reason}"));
-            }
-            CheckpointEvent::Written { passes, .. } => self.kept.store(*passes, Ordering::Relaxed),
-            _ => (),
-        }
-    }
+/// The fields that name a fit.
+fn prefix(fit: FitId) -> String {
+    format!("{},{},", fit.k, fit.seed)
 }
 
-impl Monitor for Watch<'_> {
-    fn start(&self, stage: &str, total: u64, unit: Unit) {
-        self.progress.start(stage, total, unit);
-    }
-
-    fn advance(&self, done: u64) {
-        self.progress.advance(done);
-    }
-
-    fn finish(&self) {
-        self.progress.finish();
-    }
-
-    fn freed(&self) {
-        self.progress.freed();
-    }
-
-    fn warn(&self, warning: &Warning) {
-        self.progress.warn(warning);
-    }
-
-    fn cancelled(&self) -> bool {
-        let lost = |trace: &Mutex<Trace>| trace.lock().unwrap_or_else(PoisonError::into_inner).failed.is_some();
-        self.progress.cancelled() || self.trace.as_ref().is_some_and(lost)
-    }
-}
-
-/// A pass as people read it.
-fn line(row: &TraceRow) -> String {
-    let error = relative_error(row.relative_error);
-    let fate = if row.accepted { "" } else { "  (rose: undone)" };
-    let change =
-        if row.relative_decrease.is_nan() { String::new() } else { format!("  change {:.1e}", row.relative_decrease) };
-    format!("pass {:>3}  relative error {error}{change}  {:.2} s{fate}", row.pass, row.seconds)
-}
-
-/// A pass as a line of the file; numbers have the digits that give the same bits back, what is unknown is empty.
-fn record(row: &TraceRow) -> String {
-    let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
-    [
-        row.pass.to_string(),
-        number(row.loss),
-        number(row.relative_error),
-        number(row.relative_decrease),
-        number(row.kkt_residual),
-        row.accepted.to_string(),
-        number(row.extrapolation),
-        number(row.usages_change),
-        number(row.spectra_change),
-        number(row.usages_nonzero),
-        number(row.spectra_nonzero),
-        row.bytes.to_string(),
-        number(row.seconds),
-        number(row.waiting_seconds),
-        number(row.joining_seconds),
-        number(row.summing_seconds),
-    ]
-    .join(",")
+/// A pass as a line of the file. Numbers have the digits that give the same bits back; unknown ones
+/// are empty.
+fn record(is_set: bool, fit: FitId, row: &TraceRow) -> String {
+    let cells: Vec<String> = row.cells().iter().map(ToString::to_string).collect();
+    format!("{}{}", if is_set { prefix(fit) } else { String::new() }, cells.join(","))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn row() -> TraceRow {
+    pub(in crate::fit) fn row() -> TraceRow {
         TraceRow {
             pass: 3,
             loss: 12.5,
@@ -211,16 +140,37 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_is_one_short_line() {
-        assert_eq!(line(&row()), "pass   3  relative error 0.4153  0.80 s");
-        let undone = TraceRow { accepted: false, relative_decrease: -1e-4, relative_error: 1e-5, ..row() };
-        assert_eq!(line(&undone), "pass   3  relative error < 0.001  change -1.0e-4  0.80 s  (rose: undone)");
+    fn the_file_has_a_field_for_every_column() {
+        let fit = FitId { k: 5, seed: 7 };
+        let alone = record(false, fit, &row());
+        assert_eq!(alone, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8,0.25,0,0");
+        assert_eq!(alone.split(',').count(), header(false).split(',').count());
+        assert_eq!(record(true, fit, &row()), format!("5,7,{alone}"));
+        assert!(header(true).starts_with("k,seed,pass,loss,relative_error"));
     }
 
     #[test]
-    fn the_file_has_a_field_for_every_column() {
-        let record = record(&row());
-        assert_eq!(record, "3,12.5,0.41528,,0.001,true,0.5,0.1,0.2,0.75,0.25,1024,0.8,0.25,0,0");
-        assert_eq!(record.split(',').count(), COLUMNS.split(',').count());
+    fn fits_that_resume_leave_the_rows_of_the_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.csv");
+        let (a, b) = (FitId { k: 5, seed: 0 }, FitId { k: 5, seed: 1 });
+        let open = |resume| Trace::open(&path, true, resume).unwrap_or_else(|_| panic!("{} opens", path.display()));
+        let passes = |trace: &Trace| -> Vec<String> {
+            let text = std::fs::read_to_string(&trace.path).expect("the table");
+            text.lines().skip(1).map(|line| line.split(',').take(3).collect::<Vec<_>>().join(" ")).collect()
+        };
+        let mut trace = open(false);
+        for pass in [1, 2] {
+            [a, b].into_iter().for_each(|fit| trace.add(fit, &TraceRow { pass, ..row() }));
+        }
+        assert_eq!(passes(&trace), ["5 0 1", "5 1 1", "5 0 2", "5 1 2"]);
+        let mut trace = open(true);
+        trace.begin(b, &[TraceRow { pass: 1, ..row() }]);
+        trace.add(b, &TraceRow { pass: 2, ..row() });
+        assert_eq!(passes(&trace), ["5 0 1", "5 0 2", "5 1 1", "5 1 2"]);
+        assert!(is_trace(&path) && !trace.has_failed());
+        assert_eq!(passes(&open(false)), [""; 0]);
+        std::fs::write(&path, "pass;loss").expect("a file");
+        assert!(!is_trace(&path));
     }
 }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use partwise::job::Input;
 use crate::failure::Failure;
-use crate::input::{Input, Select};
+use crate::input::Select;
 use crate::options::Common;
 use crate::print;
 use crate::store_report::StoreReport;
@@ -39,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if let Some(report) = ResultReport::read(&options.path)? {
         return if json { print::json(&report) } else { print::text(&report.to_string()) };
     }
-    match Input::open(&options.path, &options.select)? {
+    match Input::open(&options.path, &options.select.selection())? {
         Input::Store(store) => {
             let report = StoreReport::new(&store);
             if json { print::json(&report) } else { print::text(&report.to_string()) }

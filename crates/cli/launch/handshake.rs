@@ -7,8 +7,9 @@ use partwise::driver::comm::broadcast;
 use partwise::storage::{Layout, Store};
 
 use super::World;
+use partwise::machine;
 use crate::failure::{Code, Failure};
-use crate::machine;
+
 
 impl World {
     /// Refuses to run as one of several processes.

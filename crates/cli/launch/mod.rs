@@ -22,11 +22,11 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
-use partwise::driver::comm::{Comm, Solo, gather};
+use partwise::driver::comm::{Comm, Solo, all_gather};
 
+use partwise::machine;
 use crate::failure::{Code, Failure, say};
 use crate::interrupt::Interrupt;
-use crate::machine;
 use processes::{Processes, exit_now};
 
 pub(crate) use emergency::{defect, idle, report_panics};
@@ -159,7 +159,7 @@ impl World {
 
     /// The largest `own` of all processes.
     pub(crate) fn largest(&self, own: u64) -> Result<u64, Failure> {
-        let all = gather(self.comm(), own as i64).map_err(Failure::lost)?;
+        let all = all_gather(self.comm(), own as i64).map_err(Failure::lost)?;
         Ok(all.into_iter().max().map_or(own, |most| most as u64))
     }
 
@@ -171,7 +171,7 @@ impl World {
     /// When this or another process has failed.
     pub(crate) fn agree<T>(&self, own: Result<T, Failure>) -> Result<T, Failure> {
         let Some(processes) = &self.processes else { return own };
-        let codes = gather(processes, own.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
+        let codes = all_gather(processes, own.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
         let codes = codes.map_err(Failure::lost)?;
         let Some(first) = codes.iter().position(|&code| code > 0) else { return own };
         match own {

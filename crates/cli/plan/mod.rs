@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use partwise::driver::plan::nodes::{Nodes, blocks_foreseen, blocks_of};
+use partwise::job::{input, Input};
+use partwise::machine;
+use partwise::driver::nodes::{Nodes, blocks_foreseen, blocks_of};
 use partwise::driver::usages::UsagesPlace;
 use partwise::driver::{DataShape, Machine, PassTime, Plan, Probe};
 use partwise::storage::Overwrite;
@@ -24,12 +26,12 @@ use serde::Serialize;
 use scaling::{Asked, ClusterOptions, Scaling};
 
 use crate::failure::Failure;
-use crate::input::{self, Input, Select};
+use crate::input::Select;
 use crate::options::Common;
 use crate::settings::Settings;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, duration, layout, thousands};
-use crate::{machine, print};
+use crate::print;
 
 /// Forecast the time and memory of a fit, without running it
 ///
@@ -96,7 +98,7 @@ struct Report {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     input::check(&options.input)?;
-    let config = options.settings.config(options.common.seed)?;
+    let config = options.settings.config(options.common.one_seed()?)?;
     let machine = options.common.machine();
     let asked = options.cluster.asked();
     let scaling = |shape: &DataShape, machine: &Machine, plan: &Plan, time, blocks: &[BlockInfo]| {
@@ -105,9 +107,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         };
         asked.as_ref().map(of).transpose()
     };
-    let report = match Input::open(&options.input, &options.select)? {
+    let report = match Input::open(&options.input, &options.select.selection())? {
         Input::Store(store) => {
-            let shape = DataShape::from(&*store);
+            let shape = DataShape::of_store(&store)?;
             let machine = machine.with_resident(machine::resident());
             let plan = config.plan(&shape, &machine)?;
             let time = Probe::of_store(&store, &plan)?.pass_time(&plan, &shape)?;
@@ -140,29 +142,29 @@ impl Report {
         Report {
             cells: shape.cells,
             genes: shape.genes,
-            k: plan.k,
+            k: plan.model().k,
             nonzeros: shape.nonzeros,
             layout: layout(shape.layout),
             blocks: shape.cells.div_ceil(shape.block_rows),
             block_rows: shape.block_rows,
             tile_rows: shape.tile_rows,
-            threads: plan.threads,
-            threads_wanted: plan.threads_wanted,
-            segment_bytes: plan.segment_bytes,
-            bytes_per_pass: plan.pass_bytes,
-            read_bytes_per_pass: plan.read_bytes(),
+            threads: plan.execution.threads,
+            threads_wanted: plan.execution.threads_wanted,
+            segment_bytes: plan.execution.segment_bytes,
+            bytes_per_pass: plan.execution.pass_bytes,
+            read_bytes_per_pass: plan.execution.read_bytes(),
             pass_seconds: time.seconds,
             folding_seconds: time.folding,
             reading_seconds: time.reading,
             update_seconds: time.update,
-            store_mapped: plan.map_store,
-            pinned_bytes: plan.pinned_bytes,
-            usages_in_memory: plan.usages == UsagesPlace::Memory,
-            usages_bytes: 4 * (shape.cells * plan.k) as u64,
+            store_mapped: plan.execution.map_store,
+            pinned_bytes: plan.execution.pinned_bytes,
+            usages_in_memory: plan.execution.usages == UsagesPlace::Memory,
+            usages_bytes: 4 * (shape.cells * plan.model().k) as u64,
             converting_peak_bytes: converting,
-            fitting_peak_bytes: plan.peak_bytes,
-            peak_bytes: plan.peak_bytes.max(converting.unwrap_or(0)),
-            memory_bytes: plan.memory,
+            fitting_peak_bytes: plan.execution.peak_bytes,
+            peak_bytes: plan.execution.peak_bytes.max(converting.unwrap_or(0)),
+            memory_bytes: plan.execution.memory,
             estimated: converting.is_some(),
             scaling: None,
         }

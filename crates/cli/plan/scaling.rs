@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use partwise::driver::plan::nodes::{Cluster, Limit, Network, Nodes, OnNodes, measure_adding};
+use partwise::driver::nodes::{Cluster, Limit, Network, Nodes, OnNodes, measure_adding};
 use serde::Serialize;
 
 use super::network::Link;

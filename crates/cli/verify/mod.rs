@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use partwise::machine;
 use partwise::storage::Store;
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::options::Common;
 use crate::progress::Progress;
 use crate::size::ByteSize;
 use crate::wording::duration;
-use crate::{machine, print};
+use crate::print;
 
 /// Read every byte of a store and check it against its checksums
 ///

@@ -20,6 +20,18 @@ pub enum SolverSpec {
     Bpp,
 }
 
+impl SolverSpec {
+    /// The word for it, as the program and results have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            SolverSpec::Auto => "auto",
+            SolverSpec::Hals => "hals",
+            SolverSpec::Mu => "mu",
+            SolverSpec::Bpp => "bpp",
+        }
+    }
+}
+
 /// Where W and H come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum InitSpec {
@@ -47,6 +59,16 @@ pub enum ScaleSpec {
     /// Each gene divided by its standard deviation (population, no centring; constant genes by 1). The result is
     /// given back in the units of the input.
     Std,
+}
+
+impl ScaleSpec {
+    /// The word for it, as the program and results have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ScaleSpec::None => "none",
+            ScaleSpec::Std => "std",
+        }
+    }
 }
 
 /// Settings of a fit. Start from `default()` and change what differs.
@@ -132,5 +154,61 @@ impl NmfConfig {
     pub fn with_scratch(mut self, folder: PathBuf) -> Self {
         self.scratch = Some(folder);
         self
+    }
+}
+
+/// Fits of every combination of some k and some seeds, with all other settings alike.
+///
+/// ```
+/// use partwise_driver::{FitSet, NmfConfig};
+/// let set = FitSet::new(NmfConfig::new(5)).with_ks([5, 8]).with_seeds([0, 1, 2]);
+/// let pairs: Vec<_> = set.configs().map(|config| (config.k, config.seed)).collect();
+/// assert_eq!(pairs, [(5, 0), (5, 1), (5, 2), (8, 0), (8, 1), (8, 2)]);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FitSet {
+    /// The settings of each fit but its k and its seed.
+    pub config: NmfConfig,
+    /// The numbers of components, each once.
+    pub ks: Vec<usize>,
+    /// The seeds, each once.
+    pub seeds: Vec<u64>,
+}
+
+impl FitSet {
+    /// The one fit of `config`.
+    pub fn new(config: NmfConfig) -> Self {
+        FitSet { ks: vec![config.k], seeds: vec![config.seed], config }
+    }
+
+    /// Sets the numbers of components.
+    pub fn with_ks(mut self, ks: impl Into<Vec<usize>>) -> Self {
+        self.ks = ks.into();
+        self
+    }
+
+    /// Sets the seeds.
+    pub fn with_seeds(mut self, seeds: impl Into<Vec<u64>>) -> Self {
+        self.seeds = seeds.into();
+        self
+    }
+
+    /// Sets the folder for scratch files.
+    pub fn with_scratch(mut self, folder: std::path::PathBuf) -> Self {
+        self.config.scratch = Some(folder);
+        self
+    }
+
+    /// Whether there are several combinations of k and seed.
+    pub fn is_several(&self) -> bool {
+        self.ks.len() * self.seeds.len() > 1
+    }
+
+    /// The settings of each fit, by k and then by seed.
+    pub fn configs(&self) -> impl Iterator<Item = NmfConfig> + '_ {
+        self.ks.iter().flat_map(move |&k| {
+            self.seeds.iter().map(move |&seed| NmfConfig { k, seed, ..self.config.clone() })
+        })
     }
 }

@@ -112,16 +112,20 @@ impl ExactSum {
         self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
     }
 
-    /// The sum of some rows as f64 (`out`: rows × width), each value the nearest to the exact one.
+    /// Some rows and columns of the sum as f64 (`out`: rows × columns), each value the nearest to the
+    /// exact one.
     ///
     /// # Panics
     ///
-    /// When `out` has another shape or the rows do not exist.
-    pub fn read(&self, rows: Range<usize>, out: &mut [f64]) {
-        assert_eq!(out.len(), rows.len() * self.width, "out has the shape of the rows asked for");
-        for (row, out) in rows.zip(out.chunks_exact_mut(self.width)) {
+    /// When `out` has another shape or the rows or columns do not exist.
+    pub fn read(&self, rows: Range<usize>, columns: Range<usize>, out: &mut [f64]) {
+        assert_eq!(out.len(), rows.len() * columns.len(), "out has the shape that was asked for");
+        if columns.is_empty() {
+            return;
+        }
+        for (row, out) in rows.zip(out.chunks_exact_mut(columns.len())) {
             let stripe = self.stripes[row / STRIPE_ROWS].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let sum = &stripe[(row % STRIPE_ROWS) * self.width..][..self.width];
+            let sum = &stripe[(row % STRIPE_ROWS) * self.width..][..self.width][columns.clone()];
             let unit = self.units[row];
             for (out, &sum) in out.iter_mut().zip(sum) {
                 *out = if unit == 0.0 { 0.0 } else { sum as f64 / unit };
@@ -152,8 +156,8 @@ mod tests {
                 backward.add(&mut share.clone(), turn).unwrap();
             }
             let (mut a, mut b) = ([0.0; 6], [0.0; 6]);
-            forward.read(0..3, &mut a);
-            backward.read(0..3, &mut b);
+            forward.read(0..3, 0..2, &mut a);
+            backward.read(0..3, 0..2, &mut b);
             prop_assert_eq!(a, b);
             for (i, sum) in a.iter().enumerate() {
                 let naive: f64 = shares.iter().map(|s| f64::from(s[i])).sum();
@@ -170,8 +174,19 @@ mod tests {
         sum.add(&mut share, 1).unwrap();
         assert!(share.iter().all(|&v| v == 0.0));
         let mut out = vec![0.0; 8];
-        sum.read(298..300, &mut out);
+        sum.read(298..300, 0..4, &mut out);
         assert_eq!(out, vec![2.5; 8]);
+    }
+
+    #[test]
+    fn columns_are_those_of_the_whole() {
+        let mut sum = ExactSum::new(2, 4);
+        sum.reset(|_| 1e3);
+        sum.add(&mut [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 0).unwrap();
+        let mut out = [0.0; 4];
+        sum.read(0..2, 1..3, &mut out);
+        assert_eq!(out, [2.0, 3.0, 6.0, 7.0]);
+        sum.read(0..2, 4..4, &mut []);
     }
 
     #[test]
@@ -180,7 +195,7 @@ mod tests {
         sum.reset(|row| if row == 0 { 0.0 } else { 10.0 });
         sum.add(&mut [0.0f32, 3.0], 0).unwrap();
         let mut out = [1.0; 2];
-        sum.read(0..2, &mut out);
+        sum.read(0..2, 0..1, &mut out);
         assert_eq!(out, [0.0, 3.0]);
     }
 

@@ -1,33 +1,42 @@
-//! How passes become a factorization: plan, streaming engine, exact sums, solvers; and planted data to try them on.
+//! How passes become a factorization: plan, streaming engine, exact sums, solvers; and planted data to
+//! try them on.
 //!
-//! | type                | what it is                                                                     |
-//! |---------------------|--------------------------------------------------------------------------------|
-//! | [`NmfConfig`]       | what is wanted                                                                 |
-//! | [`Plan`]            | what was decided: threads, buffers, place of W, peak memory; made before reading |
-//! | [`fit()`] → [`Fit`] | the factorization: W, H, the trace, why it stopped                             |
-//! | [`fit_with`], [`Run`] | the same by several processes, and with checkpoints                          |
-//! | [`comm::Comm`]      | what processes exchange: sums of integers                                      |
-//! | [`engine::Fold`]    | a computation over row blocks; the engine runs it without knowing what it is     |
-//! | [`result::write`]   | a fit as an AnnData file                                                       |
+//! | type                  | what it is                                                               |
+//! |-----------------------|--------------------------------------------------------------------------|
+//! | [`NmfConfig`], [`FitSet`] | the settings of one fit, or of several                               |
+//! | [`Plan`]              | the decisions: which bits ([`Model`]), and how ([`Execution`]); made before reading |
+//! | [`fit()`] → [`Fit`]   | the factorization: W, H, the trace, why it stopped                       |
+//! | [`fit_wave`], [`Run`] | several fits in the same passes, by several processes, with checkpoints  |
+//! | [`Matrix`]            | data in memory, fitted as a store is                                     |
+//! | [`comm::Comm`]        | what processes exchange: sums of integers                                |
+//! | [`engine::Fold`]      | a computation over row blocks; the engine runs it without knowing what it is |
+//! | [`result::write`]     | a fit as an AnnData file                                                 |
 //!
-//! The engine alone knows threads, processes, reading ahead, progress and interruption; a computation knows only its rows and what
-//! it adds to a sum. Sums are exact ([`exact`]), so threads and processes never show in a result.
+//! The engine alone knows threads, processes, reading ahead, progress and interruption; a computation
+//! knows only its rows and the share that it adds to a sum. Sums are exact ([`exact`]), so threads and
+//! processes never show in a result.
 #![forbid(unsafe_code)]
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod comm;
 mod compute;
 pub mod config;
-pub mod data;
 pub mod engine;
 pub mod error;
 pub mod exact;
 pub mod fit;
 mod init;
+pub mod model;
+pub mod monitor;
+pub mod nodes;
 pub mod plan;
+pub mod probe;
+pub mod products;
 pub mod result;
 mod sample;
 mod scale;
+pub mod shape;
 pub mod shard;
 pub mod simulate;
 mod solve;
@@ -35,10 +44,15 @@ pub mod spectra;
 pub mod trace;
 pub mod usages;
 
-pub use checkpoint::{CheckpointError, CheckpointEvent, CheckpointSpec};
-pub use config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
-pub use error::{ConfigError, DriverError, LowerBlocks};
-pub use fit::{Fit, FitMonitor, Run, fit, fit_with};
-pub use plan::{DataShape, Init, Machine, PassTime, Plan, Probe};
-pub use solve::Rules;
+pub use blocks::{Matrix, MatrixError};
+pub use checkpoint::CheckpointSpec;
+pub use config::{FitSet, InitSpec, NmfConfig, ScaleSpec, SolverSpec};
+pub use error::{CheckpointError, ConfigError, DriverError, LowerBlocks};
+pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};
+pub use model::{Init, Model, Rules};
+pub use monitor::{CheckpointEvent, FitId, FitMonitor};
+pub use plan::{Execution, Plan};
+pub use probe::{PassTime, Probe};
+pub use shape::{DataShape, Machine};
+pub use spectra::Spectra;
 pub use trace::{StopReason, TraceRow};

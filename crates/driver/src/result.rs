@@ -1,21 +1,21 @@
-//! A fit as an AnnData file: `obsm["X_nmf"]` = W, `varm["spectra"]` = Hᵀ in the units of the input, `obs` and `var` of
-//! the input, and everything about the fit in `uns["nmf"]`.
+//! A fit as an AnnData file: `obsm["X_nmf"]` = W, `varm["spectra"]` = Hᵀ in the units of the input,
+//! `obs` and `var` of the input, and everything about the fit in `uns["nmf"]`.
+//!
+//! The file holds no time, host or path: equal fits give equal files, byte for byte.
 
 use std::path::Path;
 
-use partwise_kernels::UpdateRule;
 use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, Value};
 use partwise_storage::store::{Overwrite, Store};
 
 use crate::comm::{Comm, Solo, agree};
-use crate::config::ScaleSpec;
 use crate::error::DriverError;
 use crate::fit::Fit;
-use crate::plan::{Init, Plan};
-use crate::trace::TraceRow;
+use crate::model::{Named, Setting};
+use crate::trace::{COLUMNS, Cell, Nature, TraceRow};
 
-/// Writes `fit`, made from `store` by `plan`, to `dest`: whole or not at all. `notes` go into `uns["nmf"]` beside the
-/// settings (the command line, the machine).
+/// Writes `fit`, made from `store`, to `dest`: whole or not at all. `notes` go into `uns["nmf"]` beside
+/// the settings.
 ///
 /// # Errors
 ///
@@ -23,27 +23,26 @@ use crate::trace::TraceRow;
 pub fn write(
     fit: &Fit,
     store: &Store,
-    plan: &Plan,
     notes: Vec<(String, Value)>,
     dest: &Path,
     overwrite: Overwrite,
 ) -> Result<(), DriverError> {
-    write_among(fit, store, plan, notes, dest, overwrite, &Solo)
+    write_among(fit, store, notes, dest, overwrite, &Solo)
 }
 
-/// [`write()`], for a fit that several processes have made. All of them call it. Process 0 makes the file, each writes its rows of W to their place in it, and process 0 puts it in
-/// its own: so `dest` has to lie where all can reach it.
+/// [`write()`], for a fit that several processes have made. All of them call it. Process 0 makes the
+/// file, each writes its rows of W to their place in it, and process 0 renames it to `dest`, which has
+/// to lie where all can reach it.
 ///
 /// # Errors
 ///
-/// - [`DriverError::Storage`]: `dest` exists and `overwrite` forbids it, the disk is full, or the store's annotations
-///   are damaged.
+/// - [`DriverError::Storage`]: `dest` exists and `overwrite` forbids it, the disk is full, or the
+///   store's annotations are damaged.
 /// - [`DriverError::Scratch`]: W cannot be read back from its scratch file.
 /// - [`DriverError::Elsewhere`], [`DriverError::Comm`]: another process has failed or is lost.
 pub fn write_among(
     fit: &Fit,
     store: &Store,
-    plan: &Plan,
     notes: Vec<(String, Value)>,
     dest: &Path,
     overwrite: Overwrite,
@@ -55,23 +54,26 @@ pub fn write_among(
         let place = file.array2("obsm", "X_nmf", fit.cells(), fit.k())?.place()?;
         Ok::<_, DriverError>((file, place))
     };
-    let begun = if comm.rank() == 0 { Some(agree(comm, begin())?) } else { agree(comm, Ok(None))? };
+    let begun = if comm.rank() == 0 { Some(agree(comm, begin())?) } else { agree(comm, Ok::<_, DriverError>(None))? };
     let mut place = begun.as_ref().map_or([0; 1], |(_, place)| [*place as i64]);
     comm.all_reduce_sum(&mut [&mut place])?;
 
     let rows = || {
-        let rows = RowsInPlace::open(dest, place[0] as u64, fit.k())?;
-        fit.for_each_usages::<DriverError>(|first, values| Ok(rows.write(first, values)?))?;
-        Ok(rows.sync()?)
+        let file = RowsInPlace::open(dest, place[0] as u64, fit.k())?;
+        for rows in fit.usage_blocks() {
+            let rows = rows?;
+            file.write(rows.first, &rows.values)?;
+        }
+        Ok::<_, DriverError>(file.sync()?)
     };
     agree(comm, rows())?;
 
     let finish = |mut file: AnnDataWriter| {
         let mut spectra = file.array2("varm", "spectra", fit.genes(), fit.k())?;
-        spectra.write_rows(0, &fit.spectra())?;
+        spectra.write_rows(0, &fit.spectra().to_rows())?;
         drop(spectra);
 
-        let mut about = settings(plan);
+        let mut about = settings(fit);
         about.extend(outcome(fit, store));
         about.push(("trace".into(), trace(&fit.trace)));
         about.extend(notes);
@@ -81,80 +83,62 @@ pub fn write_among(
     agree(comm, begun.map_or(Ok(()), |(file, _)| finish(file)))
 }
 
-fn settings(plan: &Plan) -> Vec<(String, Value)> {
-    let rule = |rule: UpdateRule| match rule {
-        UpdateRule::Mu => ("mu", 1),
-        UpdateRule::Bpp => ("bpp", 1),
-        UpdateRule::Hals { sweeps } => ("hals", sweeps as i64),
-    };
-    let (name, usages_sweeps) = rule(plan.rules.usages);
-    let (_, spectra_sweeps) = rule(plan.rules.spectra);
-    let mut settings = vec![
-        ("version".into(), env!("CARGO_PKG_VERSION").into()),
-        ("k".into(), Value::Int(plan.k as i64)),
-        ("rule".into(), name.into()),
-        ("usages_sweeps".into(), Value::Int(usages_sweeps)),
-        ("spectra_sweeps".into(), Value::Int(spectra_sweeps)),
-        ("extrapolate".into(), plan.rules.extrapolate.into()),
-        ("scale".into(), scale(plan.scale).into()),
-        ("max_passes".into(), Value::Int(plan.max_passes as i64)),
-        ("tol".into(), plan.tol.into()),
-        // As text: a seed has 64 bits without a sign.
-        ("seed".into(), plan.seed.to_string().into()),
-    ];
-    match &plan.init {
-        Init::Random => settings.push(("init".into(), "random".into())),
-        Init::Given(path) => settings.push(("init".into(), path.display().to_string().into())),
-        Init::Sample { entries, rows } => {
-            settings.push(("init".into(), "sample".into()));
-            settings.push(("sample_entries_at_most".into(), Value::Int(*entries as i64)));
-            settings.push(("sample_rows_at_most".into(), Value::Int(*rows as i64)));
-        }
-    }
+/// The settings that a result of `fit` records, as text: those that equal fits share.
+pub fn recorded(settings: &[Named]) -> impl Iterator<Item = (String, Value)> + '_ {
+    settings.iter().map(|(name, setting)| {
+        let value = match setting {
+            Setting::Int(value) => Value::Int(*value),
+            Setting::Real(value) => (*value).into(),
+            Setting::Flag(value) => (*value).into(),
+            Setting::Text(value) => value.as_str().into(),
+        };
+        ((*name).to_owned(), value)
+    })
+}
+
+fn settings(fit: &Fit) -> Vec<(String, Value)> {
+    let (model, limits) = (fit.model.settings(), fit.model.limits());
+    let mut settings = vec![("version".into(), env!("CARGO_PKG_VERSION").into())];
+    settings.extend(recorded(&model).chain(recorded(&limits)));
+    settings.extend(fit.start.as_deref().map(|digest| ("start".into(), digest.into())));
     settings
 }
 
-fn scale(scale: ScaleSpec) -> &'static str {
-    match scale {
-        ScaleSpec::None => "none",
-        ScaleSpec::Std => "std",
-    }
-}
-
 fn outcome(fit: &Fit, store: &Store) -> Vec<(String, Value)> {
+    let selection = &store.source().selection;
     vec![
         ("stop".into(), fit.stop.to_string().into()),
         ("passes".into(), Value::Int(fit.passes as i64)),
         ("sample_passes".into(), fit.sample_passes.into()),
-        ("resumed_from_pass".into(), Value::Int(fit.resumed_from_pass as i64)),
         ("relative_error".into(), fit.relative_error.into()),
         ("explained".into(), fit.explained().into()),
         ("digest".into(), fit.digest.as_str().into()),
-        ("data_fingerprint".into(), store.fingerprint().to_string().into()),
+        ("data_fingerprint".into(), store.fingerprint().into()),
         ("block_rows".into(), Value::Int(store.block_rows() as i64)),
         ("tile_rows".into(), Value::Int(store.tile_rows() as i64)),
+        ("layer".into(), selection.layer.clone().unwrap_or_default().into()),
+        ("raw".into(), selection.raw.into()),
+        ("transpose".into(), selection.transpose.into()),
     ]
 }
 
+/// The columns that repeat.
 fn trace(rows: &[TraceRow]) -> Value {
-    let column = |of: fn(&TraceRow) -> f64| Value::FloatArray(rows.iter().map(of).collect());
-    let count = |of: fn(&TraceRow) -> i64| Value::IntArray(rows.iter().map(of).collect());
-    Value::Map(vec![
-        ("pass".into(), count(|row| row.pass as i64)),
-        ("loss".into(), column(|row| row.loss)),
-        ("relative_error".into(), column(|row| row.relative_error)),
-        ("relative_decrease".into(), column(|row| row.relative_decrease)),
-        ("kkt_residual".into(), column(|row| row.kkt_residual)),
-        ("accepted".into(), count(|row| i64::from(row.accepted))),
-        ("extrapolation".into(), column(|row| row.extrapolation)),
-        ("usages_change".into(), column(|row| row.usages_change)),
-        ("spectra_change".into(), column(|row| row.spectra_change)),
-        ("usages_nonzero".into(), column(|row| row.usages_nonzero)),
-        ("spectra_nonzero".into(), column(|row| row.spectra_nonzero)),
-        ("bytes".into(), count(|row| row.bytes as i64)),
-        ("seconds".into(), column(|row| row.seconds)),
-        ("waiting_seconds".into(), column(|row| row.waiting_seconds)),
-        ("joining_seconds".into(), column(|row| row.joining_seconds)),
-        ("summing_seconds".into(), column(|row| row.summing_seconds)),
-    ])
+    let cells: Vec<_> = rows.iter().map(TraceRow::cells).collect();
+    let columns = COLUMNS.iter().enumerate().filter(|(_, column)| column.nature == Nature::Model);
+    let array = |i: usize| {
+        let real = |cell: &Cell| match *cell {
+            Cell::Real(value) => value,
+            Cell::Count(count) => count as f64,
+            Cell::Flag(flag) => f64::from(u8::from(flag)),
+        };
+        let integer = |cell: &Cell| match *cell {
+            Cell::Count(count) => Some(count as i64),
+            Cell::Flag(flag) => Some(i64::from(flag)),
+            Cell::Real(_) => None,
+        };
+        let integers: Option<Vec<i64>> = cells.iter().map(|row| integer(&row[i])).collect();
+        integers.map_or_else(|| Value::FloatArray(cells.iter().map(|row| real(&row[i])).collect()), Value::IntArray)
+    };
+    Value::Map(columns.map(|(i, column)| (column.name.to_owned(), array(i))).collect())
 }

@@ -3,7 +3,7 @@
 use partwise_storage::store::GeneMoments;
 
 use crate::config::ScaleSpec;
-use crate::data::Blocks;
+use crate::blocks::Blocks;
 
 /// The diagonal of D; `None` in place of all ones.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use partwise_storage::store::BlockInfo;
 
-use crate::data::Blocks;
+use crate::blocks::Blocks;
 
 /// The blocks of each of `size` processes, in order. Where there are fewer blocks than processes some have none.
 ///

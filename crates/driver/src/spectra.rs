@@ -1,6 +1,6 @@
-//! H, the spectra, as the kernels want it: gene-major, m × ks, padding lanes zero.
+//! H, the spectra, in the order of the kernels: gene-major, m × ks, padding lanes zero.
 
-use partwise_kernels::{FactorBuf, gram, stride};
+use partwise_kernels::{FactorBuf, FactorMut, FactorRef, gram, stride};
 use rayon::prelude::*;
 
 use crate::exact::{exponent, power_of_two};
@@ -60,6 +60,41 @@ impl Spectra {
         &mut self.ht
     }
 
+    /// H as a factor of k components, gene by gene (m × k).
+    pub fn view(&self) -> FactorRef<'_> {
+        self.ht.view(self.genes, self.k)
+    }
+
+    /// The same, to be written; padding lanes must stay zero.
+    pub fn view_mut(&mut self) -> FactorMut<'_> {
+        self.ht.view_mut(self.genes, self.k)
+    }
+
+    /// H[c, j], the weight of gene `gene` in component `component`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such component or gene.
+    pub fn get(&self, component: usize, gene: usize) -> f32 {
+        assert!(component < self.k, "component {component} of {}", self.k);
+        self.ht[gene * self.ks + component]
+    }
+
+    /// Row `component` of H: its weight in every gene.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such component.
+    pub fn component(&self, component: usize) -> impl ExactSizeIterator<Item = f32> + '_ {
+        assert!(component < self.k, "component {component} of {}", self.k);
+        self.ht.iter().skip(component).step_by(self.ks).copied()
+    }
+
+    /// Hᵀ without padding, m × k row-major.
+    pub fn to_rows(&self) -> Vec<f32> {
+        self.view().iter().flat_map(|gene| &gene[..self.k]).copied().collect()
+    }
+
     /// H·Hᵀ (k × k, f64) in a fixed order of summation. Costs m·k² flops.
     pub fn gram(&self) -> Vec<f64> {
         let (k, ks) = (self.k, self.ks);
@@ -68,7 +103,7 @@ impl Spectra {
             .par_chunks(gram_chunk(k) * ks)
             .map(|chunk| {
                 let mut share = vec![0.0; k * k];
-                gram::add_gram(&mut share, chunk, k, ks);
+                gram::add_gram(&mut share, FactorRef::new(chunk, chunk.len() / ks, k, ks));
                 share
             })
             .collect();

@@ -1,6 +1,6 @@
-//! W, the usages (n cells × k), in two generations: the one that the last accepted pass left and the one that the
-//! pass under way writes. Where both do not fit in the budget they lie in scratch files that have no name, so that
-//! nothing is left behind however the process ends.
+//! W, the usages (n cells × k), in two generations: the last accepted pass left one, and the pass
+//! under way writes the other. If both do not fit in the budget they lie in scratch files without a
+//! name, so that nothing is left behind however the process ends.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 use rand::SeedableRng;
 use rand::distr::{Distribution, Uniform};
 use rand_chacha::ChaCha8Rng;
+
+use partwise_kernels::{FactorMut, FactorRef};
 
 use crate::error::DriverError;
 
@@ -44,8 +46,8 @@ enum Generations {
 
 /// The usages of all cells, read and written one row block at a time.
 ///
-/// Rows are given and taken with stride `ks` (components padded with zeros to the kernels' width) and kept without
-/// the padding. A block is written by whichever thread owns it; blocks do not overlap.
+/// Rows are given and taken as factor views (components padded with zeros to the kernels' width) and
+/// kept without the padding. The thread that works on a block writes it; blocks do not overlap.
 #[derive(Debug)]
 pub struct Usages {
     cells: usize,
@@ -117,7 +119,7 @@ impl Usages {
         self.block_rows.min(self.cells - block * self.block_rows)
     }
 
-    /// Reads a block of the current generation into `rows` (b × ks; padding becomes zero).
+    /// Reads a block of the current generation into `rows` (b × k, without padding).
     ///
     /// # Errors
     ///
@@ -126,30 +128,46 @@ impl Usages {
     /// # Panics
     ///
     /// When `rows` has another shape.
-    pub fn load(&self, block: usize, rows: &mut [f32], ks: usize) -> Result<(), DriverError> {
-        self.load_scaled(block, rows, ks, &self.rescale)
-    }
-
-    /// The same, multiplied by `powers`, one a component, in place of what [`rescale`](Self::rescale) has collected.
-    pub(crate) fn load_scaled(
-        &self,
-        block: usize,
-        rows: &mut [f32],
-        ks: usize,
-        powers: &[f32],
-    ) -> Result<(), DriverError> {
-        let count = self.rows_of(block);
-        assert_eq!(rows.len(), count * ks, "rows has the shape of the block");
+    pub fn load(&self, block: usize, rows: &mut [f32]) -> Result<(), DriverError> {
+        assert_eq!(rows.len(), self.rows_of(block) * self.k, "rows has the shape of the block");
         match self.start {
-            Some(UsagesStart::Zero) => rows.fill(0.0),
-            Some(UsagesStart::Uniform { scale, seed }) => self.draw(block, rows, ks, scale, seed),
-            None => self.generation(block, self.current, |kept| spread(kept, rows, self.k, ks))?,
+            Some(start) => self.begin(block, start, rows.chunks_exact_mut(self.k)),
+            None => self.generation(block, self.current, |kept| rows.copy_from_slice(kept))?,
         }
-        scale_columns(rows, ks, powers);
+        for row in rows.chunks_exact_mut(self.k) {
+            scale(row, &self.rescale);
+        }
         Ok(())
     }
 
-    /// Shows a block of the current generation as it is kept (b × k), without what [`rescale`](Self::rescale) has collected.
+    /// Reads a block of the current generation into a factor (b × k), multiplied by `powers`, one a
+    /// component, in place of the powers that [`rescale`](Self::rescale) has collected. Padding
+    /// becomes zero.
+    pub(crate) fn load_scaled(
+        &self,
+        block: usize,
+        mut rows: FactorMut<'_>,
+        powers: &[f32],
+    ) -> Result<(), DriverError> {
+        assert_eq!((rows.rows(), rows.k()), (self.rows_of(block), self.k), "rows has the shape of the block");
+        rows.fill(0.0);
+        let k = self.k;
+        match self.start {
+            Some(start) => self.begin(block, start, rows.iter_mut().map(|row| &mut row[..k])),
+            None => self.generation(block, self.current, |kept| {
+                for (row, kept) in rows.iter_mut().zip(kept.chunks_exact(k)) {
+                    row[..k].copy_from_slice(kept);
+                }
+            })?,
+        }
+        if powers.iter().any(|&power| power != 1.0) {
+            rows.iter_mut().for_each(|row| scale(&mut row[..k], powers));
+        }
+        Ok(())
+    }
+
+    /// Shows a block of the current generation as it is kept (b × k), without the powers that [`rescale`](Self::rescale) has
+    /// collected.
     ///
     /// # Errors
     ///
@@ -164,22 +182,22 @@ impl Usages {
         shown
     }
 
-    /// What W is while no pass has been accepted.
+    /// The start that W still is while no pass has been accepted.
     pub(crate) fn start(&self) -> Option<UsagesStart> {
         self.start
     }
 
-    /// What [`rescale`](Self::rescale) has collected, one power of two a component.
+    /// The powers of two that [`rescale`](Self::rescale) has collected, one a component.
     pub(crate) fn pending(&self) -> &[f32] {
         &self.rescale
     }
 
-    /// What it would be after `rescale(powers)`.
+    /// The powers as they would be after `rescale(powers)`.
     pub(crate) fn rescaled(&self, powers: &[f32]) -> Vec<f32> {
         self.rescale.iter().zip(powers).map(|(have, power)| have * power).collect()
     }
 
-    /// Writes a block (b × ks) of the next generation.
+    /// Writes a block (b × k) of the next generation.
     ///
     /// # Errors
     ///
@@ -188,20 +206,42 @@ impl Usages {
     /// # Panics
     ///
     /// When `rows` has another shape.
-    pub fn store(&self, block: usize, rows: &[f32], ks: usize) -> Result<(), DriverError> {
-        let count = self.rows_of(block);
-        assert_eq!(rows.len(), count * ks, "rows has the shape of the block");
+    pub fn store(&self, block: usize, rows: FactorRef<'_>) -> Result<(), DriverError> {
+        assert_eq!((rows.rows(), rows.k()), (self.rows_of(block), self.k), "rows has the shape of the block");
+        self.write(block, |kept| {
+            for (kept, row) in kept.chunks_exact_mut(self.k).zip(rows.iter()) {
+                kept.copy_from_slice(&row[..self.k]);
+            }
+        })
+    }
+
+    /// Writes a block of the next generation from rows without padding (b × k).
+    ///
+    /// # Errors
+    ///
+    /// When the scratch file cannot be written.
+    ///
+    /// # Panics
+    ///
+    /// When `rows` has another shape.
+    pub fn store_packed(&self, block: usize, rows: &[f32]) -> Result<(), DriverError> {
+        self.write(block, |kept| kept.copy_from_slice(rows))
+    }
+
+    /// Has `fill` write the rows of a block (b × k) of the next generation.
+    fn write(&self, block: usize, fill: impl FnOnce(&mut [f32])) -> Result<(), DriverError> {
+        let length = self.rows_of(block) * self.k;
         let next = 1 - self.current;
         match &self.generations {
             Generations::Memory(blocks) => {
                 let kept = &mut lock(&blocks[block])[next];
-                kept.resize(count * self.k, 0.0);
-                gather(rows, kept, self.k, ks);
+                kept.resize(length, 0.0);
+                fill(kept);
                 Ok(())
             }
             Generations::Disk { folder, files } => {
-                let mut kept = vec![0.0; count * self.k];
-                gather(rows, &mut kept, self.k, ks);
+                let mut kept = vec![0.0; length];
+                fill(&mut kept);
                 files[next]
                     .write_all_at(bytemuck::cast_slice(&kept), self.offset(block))
                     .map_err(|source| DriverError::Scratch { folder: folder.clone(), source })
@@ -249,15 +289,17 @@ impl Usages {
         Ok(())
     }
 
-    fn draw(&self, block: usize, rows: &mut [f32], ks: usize, scale: f32, seed: u64) {
+    /// Fills the rows of a block (k values each) with the start.
+    fn begin<'r>(&self, block: usize, start: UsagesStart, rows: impl Iterator<Item = &'r mut [f32]>) {
+        let (upper, seed) = match start {
+            UsagesStart::Zero => return rows.for_each(|row| row.fill(0.0)),
+            UsagesStart::Uniform { scale, seed } => (scale, seed),
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1 + block as u64);
         let uniform = Uniform::new(0.0f32, 1.0).expect("0 < 1");
-        for row in rows.chunks_exact_mut(ks) {
-            row.fill(0.0);
-            for value in &mut row[..self.k] {
-                *value = (1.0 - uniform.sample(&mut rng)) * scale;
-            }
+        for row in rows {
+            row.iter_mut().for_each(|value| *value = (1.0 - uniform.sample(&mut rng)) * upper);
         }
     }
 }
@@ -266,47 +308,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Rows of length k become rows of length ks with zeros behind.
-fn spread(kept: &[f32], rows: &mut [f32], k: usize, ks: usize) {
-    for (row, kept) in rows.chunks_exact_mut(ks).zip(kept.chunks_exact(k)) {
-        row[..k].copy_from_slice(kept);
-        row[k..].fill(0.0);
-    }
-}
-
-/// Rows of length ks become rows of length k.
-fn gather(rows: &[f32], kept: &mut [f32], k: usize, ks: usize) {
-    for (kept, row) in kept.chunks_exact_mut(k).zip(rows.chunks_exact(ks)) {
-        kept.copy_from_slice(&row[..k]);
-    }
-}
-
-/// Multiplies column c of rows (b × ks) by `factors[c]`.
-fn scale_columns(rows: &mut [f32], ks: usize, factors: &[f32]) {
-    if factors.iter().all(|&factor| factor == 1.0) {
-        return;
-    }
-    for row in rows.chunks_exact_mut(ks) {
-        for (value, factor) in row.iter_mut().zip(factors) {
-            *value *= factor;
-        }
-    }
+/// Multiplies a row component by component.
+fn scale(row: &mut [f32], factors: &[f32]) {
+    row.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
 }
 
 #[cfg(test)]
 mod tests {
+    use partwise_kernels::FactorBuf;
+
     use super::*;
 
     fn filled(place: &UsagesPlace) -> Usages {
         let mut usages = Usages::new(10, 3, 4, place, UsagesStart::Zero).unwrap();
         for block in 0..usages.blocks() {
-            let rows = usages.rows_of(block);
-            let values: Vec<f32> =
-                (0..rows * 4).map(|i| if i % 4 == 3 { 0.0 } else { (block * 100 + i) as f32 }).collect();
-            usages.store(block, &values, 4).unwrap();
+            let values: Vec<f32> = (0..usages.rows_of(block) * 3).map(|i| (block * 100 + i) as f32).collect();
+            usages.store_packed(block, &values).unwrap();
         }
         usages.accept();
         usages
+    }
+
+    fn load(usages: &Usages, block: usize) -> Vec<f32> {
+        let mut rows = vec![9.0; usages.rows_of(block) * 3];
+        usages.load(block, &mut rows).unwrap();
+        rows
     }
 
     #[test]
@@ -317,35 +343,42 @@ mod tests {
             usages.rescale(&[2.0, 1.0, 0.5]);
         }
         for block in 0..3 {
-            let n = a.rows_of(block) * 4;
-            let (mut x, mut y) = (vec![9.0; n], vec![7.0; n]);
-            a.load(block, &mut x, 4).unwrap();
-            b.load(block, &mut y, 4).unwrap();
-            assert_eq!(x, y);
-            assert_eq!(
-                &x[..4],
-                &[2.0 * (block * 100) as f32, (block * 100 + 1) as f32, 0.5 * (block * 100 + 2) as f32, 0.0]
-            );
+            let x = load(&a, block);
+            assert_eq!(x, load(&b, block));
+            let first = (block * 100) as f32;
+            assert_eq!(&x[..3], &[2.0 * first, first + 1.0, 0.5 * (first + 2.0)]);
         }
+    }
+
+    #[test]
+    fn rows_inside_a_wide_buffer_are_the_same_rows() {
+        let mut usages = filled(&UsagesPlace::Memory);
+        // Two factorizations side by side; this one has the lanes from 4 on.
+        let mut wide = vec![7.0; 4 * 12];
+        usages.load_scaled(1, FactorMut::new(&mut wide[4..], 4, 3, 12), &[1.0, 2.0, 1.0]).unwrap();
+        for (row, packed) in wide.chunks(12).zip(load(&usages, 1).chunks(3)) {
+            assert_eq!(row, [7.0, 7.0, 7.0, 7.0, packed[0], 2.0 * packed[1], packed[2], 0.0, 7.0, 7.0, 7.0, 7.0]);
+        }
+        usages.store(1, FactorRef::new(&wide[4..], 4, 3, 12)).unwrap();
+        usages.store(0, FactorBuf::zeros(4, 3).view(4, 3)).unwrap();
+        usages.accept();
+        assert_eq!(load(&usages, 1)[1], 202.0);
+        assert_eq!(load(&usages, 0), [0.0; 12]);
     }
 
     #[test]
     fn an_unaccepted_generation_is_not_seen() {
         let usages = filled(&UsagesPlace::Memory);
-        usages.store(0, &[5.0; 16], 4).unwrap();
-        let mut rows = vec![0.0; 16];
-        usages.load(0, &mut rows, 4).unwrap();
-        assert_eq!(rows[1], 1.0);
+        usages.store_packed(0, &[5.0; 12]).unwrap();
+        assert_eq!(load(&usages, 0)[1], 1.0);
     }
 
     #[test]
     fn what_is_settled_reads_the_same_and_holds_one_generation() {
         let mut usages = filled(&UsagesPlace::Memory);
-        usages.store(1, &[5.0; 16], 4).unwrap();
+        usages.store_packed(1, &[5.0; 12]).unwrap();
         usages.settle();
-        let mut rows = vec![0.0; 16];
-        usages.load(1, &mut rows, 4).unwrap();
-        assert_eq!(rows[1], 101.0);
+        assert_eq!(load(&usages, 1)[1], 101.0);
         let Generations::Memory(blocks) = &usages.generations else { panic!("in memory") };
         assert!(blocks.iter().all(|block| lock(block)[1 - usages.current].capacity() == 0));
     }
@@ -354,15 +387,10 @@ mod tests {
     fn a_start_follows_the_scale_of_h_as_well() {
         let start = UsagesStart::Uniform { scale: 1.0, seed: 5 };
         let mut usages = Usages::new(4, 3, 4, &UsagesPlace::Memory, start).unwrap();
-        let read = |usages: &Usages| {
-            let mut rows = vec![0.0; 16];
-            usages.load(0, &mut rows, 4).unwrap();
-            rows
-        };
-        let before = read(&usages);
+        let before = load(&usages, 0);
         usages.rescale(&[4.0, 1.0, 1.0]);
-        assert_eq!(read(&usages)[0], 4.0 * before[0]);
-        assert_eq!(read(&usages)[1], before[1]);
+        let after = load(&usages, 0);
+        assert_eq!((after[0], after[1]), (4.0 * before[0], before[1]));
     }
 
     #[test]
@@ -370,16 +398,13 @@ mod tests {
         let start = |seed| UsagesStart::Uniform { scale: 2.0, seed };
         let usages = Usages::new(8, 3, 4, &UsagesPlace::Memory, start(1)).unwrap();
         let other = Usages::new(8, 3, 4, &UsagesPlace::Memory, start(2)).unwrap();
-        let read = |usages: &Usages, block| {
-            let mut rows = vec![0.0; 16];
-            usages.load(block, &mut rows, 4).unwrap();
-            rows
-        };
-        assert_ne!(read(&usages, 0), read(&usages, 1));
-        assert_ne!(read(&usages, 0), read(&other, 0));
-        assert_eq!(read(&usages, 0), read(&usages, 0));
-        for row in read(&usages, 0).chunks(4) {
-            assert!(row[..3].iter().all(|&v| v > 0.0 && v <= 2.0) && row[3] == 0.0);
-        }
+        assert_ne!(load(&usages, 0), load(&usages, 1));
+        assert_ne!(load(&usages, 0), load(&other, 0));
+        assert_eq!(load(&usages, 0), load(&usages, 0));
+        assert!(load(&usages, 0).iter().all(|&value| value > 0.0 && value <= 2.0));
+        let mut buf = FactorBuf::zeros(4, 3);
+        usages.load_scaled(0, buf.view_mut(4, 3), &[1.0; 3]).unwrap();
+        let rows: Vec<f32> = buf.view(4, 3).iter().flat_map(|row| row[..3].to_vec()).collect();
+        assert_eq!(rows, load(&usages, 0));
     }
 }

@@ -1,56 +1,89 @@
 //! Non-negative matrix factorization X ≈ W·H of matrices that do not fit in memory.
 //!
-//! X has n cells × m genes, W (n × k) says how much each cell uses each of k components, H (k × m) is a spectrum of genes
-//! for each component. Rows stream from disk, memory stays within a number you give, and the same input gives the same
-//! bits on any number of threads.
+//! X has n cells × m genes, W (n × k) holds how much each cell uses each of k components, H (k × m) is
+//! a spectrum of genes for each component. Rows stream from disk, memory stays within a number you
+//! give, and the same input gives the same bits on any number of threads.
 //!
-//! This crate is the library that users import; it has no logic of its own. The types that matter, in the order in which
-//! a program meets them:
+//! # Data in memory
+//!
+//! ```
+//! use partwise::{Matrix, NmfConfig};
+//!
+//! // Four cells × three genes: two programs.
+//! let x = Matrix::from_dense(3, &[2.0, 1.0, 0.0, 4.0, 2.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 1.0])?;
+//! let fit = partwise::fit(&x, &NmfConfig::new(2).with_seed(1))?;
+//! assert_eq!((fit.cells(), fit.genes(), fit.k()), (4, 3, 2));
+//! assert!(fit.relative_error < 0.01);
+//! let w = fit.usages()?; // n × k, row-major
+//! let h = fit.spectra(); // H[component, gene]
+//! let model: f32 = (0..2).map(|c| w[c] * h.get(c, 0)).sum();
+//! assert!((model - 2.0).abs() < 0.01);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Data on disk
+//!
+//! [`job::FitJob`] does the whole job: it converts a file into a store once, factorizes it within a
+//! memory budget, one k or many in the same reads, and writes AnnData files. Its parts, in the order in
+//! which a program meets them:
 //!
 //! | type | what it is |
 //! |------|------------|
 //! | [`storage::source::Source`] | rows of a file that a user has; [`storage::source::open`] finds the reader |
-//! | [`storage::Store`] | the same rows in our own packed form, made once by [`storage::convert::convert`] |
-//! | [`NmfConfig`] → [`Plan`] | what is wanted, and what was decided: threads, buffers, peak memory |
-//! | [`Fit`] | W, H, the trace, and why it stopped; [`driver::result::write`] makes an AnnData file of it |
+//! | [`storage::Store`] | the same rows in our own packed form, made once by [`storage::convert::convert()`] |
+//! | [`NmfConfig`], [`FitSet`] → [`Plan`] | the settings, and the decisions: threads, buffers, waves, peak memory |
+//! | [`driver::fit_wave`] → [`Fit`] | W, H, the trace, and why it stopped |
+//! | [`driver::result`] | writes an AnnData file of it |
 //!
-//! ```
-//! use partwise::driver::{result, simulate::{SimulateConfig, SimulateKind, simulate}};
-//! use partwise::storage::{Overwrite, Selection, convert::{ConvertSpec, convert}, source};
-//! use partwise::{DataShape, Machine, NmfConfig, Quiet, fit};
-//!
-//! let folder = tempfile::tempdir()?;
-//! let path = |name: &str| folder.path().join(name);
-//! let machine = Machine::new(2, 1 << 28);
-//!
-//! // A file: 2,000 cells × 300 genes, each cell one of 4 planted programs, with noise.
-//! let planted = SimulateConfig::new(SimulateKind::Clusters, 2000, 300, 4);
-//! simulate(&planted, &path("x.h5ad"), Overwrite::Refuse, &machine, &Quiet)?;
-//!
-//! // The file becomes a store once …
-//! let mut source = source::open(&path("x.h5ad"), &Selection::default())?;
-//! let spec = ConvertSpec {
-//!     block_rows: None, memory: machine.memory, threads: machine.threads, overwrite: Overwrite::Refuse,
-//! };
-//! let store = convert(source.as_mut(), &path("x.pw"), &spec, &Quiet)?;
-//!
-//! // … which is factorized as planned, and written for anndata.
-//! let plan = NmfConfig::new(4).with_seed(1).plan(&DataShape::from(&store), &machine)?;
-//! assert!(plan.peak_bytes <= machine.memory);
-//! let fit = fit(&store, &plan, &Quiet)?;
-//! assert!(fit.explained() > 0.5 && fit.passes <= 10);
-//! result::write(&fit, &store, &plan, Vec::new(), &path("x.nmf.h5ad"), Overwrite::Refuse)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! For the arithmetic on one block alone, see [`kernels`]. For a program instead of a library, see `partwise --help`.
+//! For the arithmetic on one block alone, see [`kernels`]. For a program instead of a library, see
+//! `partwise --help`.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "hdf5")]
+pub mod job;
+pub mod machine;
 
 pub use partwise_driver as driver;
 pub use partwise_kernels as kernels;
 pub use partwise_storage as storage;
 
 pub use partwise_driver::{
-    ConfigError, DataShape, DriverError, Fit, FitMonitor, InitSpec, Machine, NmfConfig, Plan, ScaleSpec, SolverSpec,
-    StopReason, TraceRow, fit,
+    CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitMonitor, FitSet, InitSpec, Input, Machine,
+    Matrix, MatrixError, NmfConfig, Plan, ScaleSpec, SolverSpec, Spectra, StopReason, TraceRow, UsageRows,
 };
 pub use partwise_storage::{Monitor, Quiet, StorageError, Store};
+
+/// Why [`fit()`] has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// The settings do not suit the data or the machine.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The fit failed.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// Factorizes a matrix in memory, or a store, with all threads and half of the memory of this machine.
+///
+/// [`driver::fit()`] takes a plan and a monitor, [`job::FitJob`] files.
+///
+/// # Errors
+///
+/// - [`FitError::Config`]: k is zero or larger than cells or genes, another setting is out of range, or
+///   the memory is too small.
+/// - [`FitError::Driver`]: a store is damaged or cannot be read; values beyond 32-bit products.
+pub fn fit<'d>(input: impl Into<Input<'d>>, config: &NmfConfig) -> Result<Fit, FitError> {
+    let input = input.into();
+    let shape = match input {
+        Input::Store(store) => DataShape::of_store(store),
+        Input::Matrix(matrix) => DataShape::of_data(matrix),
+    };
+    let shape = shape.map_err(DriverError::from)?;
+    let machine = Machine::new(machine::threads(), machine::default_memory())
+        .with_resident(machine::resident())
+        .with_maps(false);
+    let plan = config.plan(&shape, &machine)?;
+    Ok(driver::fit(input, &plan, &Quiet)?)
+}

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use partwise_storage::StorageError;
 
-use super::error::CheckpointError;
 use super::file::{reason, sync_folder};
 use super::manifest::{DRAFT, MANIFEST, Manifest, VERSION};
-use crate::error::DriverError;
+use crate::error::{CheckpointError, DriverError};
 
 /// What is in a folder that checkpoints may be written to.
 #[derive(Debug, PartialEq)]
@@ -80,6 +79,25 @@ pub(super) fn look(folder: &Path) -> Result<Contents, DriverError> {
     }
 }
 
+/// Looks at the folder of a set, and refuses one that holds anything but the folders of its fits.
+pub(super) fn look_at_set(folder: &Path) -> Result<(), DriverError> {
+    let names = names(folder)?.unwrap_or_default();
+    match names.iter().find(|name| !is_of_a_fit(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let found = format!("it holds {name}, and a set of fits keeps one folder for each of them");
+            Err(CheckpointError::Foreign { folder: folder.into(), found }.into())
+        }
+    }
+}
+
+/// Whether a fit of a set has a folder of this name, such as `k5.seed0`.
+fn is_of_a_fit(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = name.strip_prefix('k').and_then(|rest| rest.split_once(".seed"));
+    rest.is_some_and(|(k, seed)| number(k) && number(seed))
+}
+
 /// Makes the folder if it is not there; the one that it lies in has to be.
 pub(super) fn make(folder: &Path) -> Result<(), StorageError> {
     match fs::create_dir(folder) {
@@ -100,12 +118,12 @@ pub(super) fn clear(folder: &Path) -> Result<(), DriverError> {
         Err(error) if error.kind() == ErrorKind::NotFound => (),
         Err(error) => return Err(StorageError::io("remove", &list, error).into()),
     }
-    sweep(folder, |_| false);
+    remove_unwanted(folder, |_| false);
     Ok(())
 }
 
 /// Removes the files of checkpoints that `keep` does not want. One that cannot be removed is tried again by the next checkpoint.
-pub(super) fn sweep(folder: &Path, keep: impl Fn(&str) -> bool) {
+pub(super) fn remove_unwanted(folder: &Path, keep: impl Fn(&str) -> bool) {
     for name in names(folder).ok().flatten().unwrap_or_default() {
         if is_ours(&name) && !keep(&name) {
             let _ = fs::remove_file(folder.join(name));
@@ -148,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_of_a_set_holds_folders_of_fits_only() {
+        let folder = folder_with(&[]);
+        look_at_set(folder.path()).unwrap();
+        look_at_set(&folder.path().join("none")).unwrap();
+        for name in ["k5.seed0", "k12.seed18446744073709551615"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        look_at_set(folder.path()).unwrap();
+        for name in [MANIFEST, "k.seed1", "k5", "x"] {
+            fs::write(folder.path().join(name), "").unwrap();
+            assert!(look_at_set(folder.path()).is_err(), "{name}");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    }
+
+    #[test]
     fn folders_of_others_are_refused_and_left_alone() {
         for files in [&[("thesis.tex", "")][..], &[(MANIFEST, "{}"), ("table.bin", "")], &[(MANIFEST, "")]] {
             let folder = folder_with(files);
@@ -167,7 +201,7 @@ mod tests {
         later.version = 7;
         later.write(folder.path()).unwrap();
         let error = look(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("have format 7, but this version reads 1"), "{error}");
+        assert!(error.to_string().contains("have format 7, but this version reads 2"), "{error}");
         // What else is in it may be anything.
         let later = serde_json::json!({ "format": "partwise checkpoints", "version": 8, "fit": [], "states": 3 });
         fs::write(folder.path().join(MANIFEST), partwise_storage::sealed::to_bytes(&later)).unwrap();

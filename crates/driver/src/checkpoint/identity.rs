@@ -1,15 +1,15 @@
-//! Which fit a checkpoint is of: everything that shapes the passes that it has behind it.
+//! Which fit a checkpoint is of: everything that shapes the passes made so far.
 //!
-//! What does not shape them – threads, memory, processes, the place of W, when to stop – may change when a fit goes on.
+//! The settings are those of [`Model::settings`]. Threads, memory, processes, the place of W and the
+//! limits of the fit do not shape them, and may change when a fit resumes.
 
 use std::collections::BTreeMap;
 
-use partwise_kernels::UpdateRule;
-use partwise_storage::store::{Layout, Store};
+use partwise_storage::store::Layout;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ScaleSpec;
-use crate::plan::{Init, Plan};
+use crate::blocks::FitData;
+use crate::model::Model;
 
 /// Names and values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,28 +17,26 @@ use crate::plan::{Init, Plan};
 pub(crate) struct Identity(BTreeMap<String, String>);
 
 impl Identity {
-    /// Of the fit of `store` by `plan`, on a CPU of the kind `cpu`, which matters where products are dense.
-    pub(crate) fn new(store: &Store, plan: &Plan, cpu: &str) -> Self {
+    /// Of the fit `model` of `data`. `start` tells apart the content of an earlier result to start
+    /// from, and `cpu` is the kind of CPU, which matters where products are dense.
+    pub(crate) fn new(data: &dyn FitData, model: &Model, start: Option<&str>, cpu: &str) -> Self {
+        let blocks = data.blocks();
         let mut all: Vec<(&str, String)> = vec![
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("data", store.fingerprint()),
-            ("cells", store.cells().to_string()),
-            ("genes", store.genes().to_string()),
-            ("k", plan.k.to_string()),
-            ("update of W", rule(plan.rules.usages)),
-            ("update of H", rule(plan.rules.spectra)),
-            ("extrapolation", if plan.rules.extrapolate { "yes" } else { "no" }.into()),
-            ("scale", if plan.scale == ScaleSpec::None { "none" } else { "std" }.into()),
-            ("init", init(&plan.init)),
-            ("seed", plan.seed.to_string()),
+            ("data", data.fingerprint()),
+            ("cells", blocks.cells().to_string()),
+            ("genes", blocks.genes().to_string()),
         ];
-        if store.layout() == Layout::Dense {
+        all.extend(model.settings().into_iter().map(|(name, value)| (name, value.to_string())));
+        all.extend(start.map(|digest| ("start", digest.to_owned())));
+        if blocks.layout() == Layout::Dense {
             all.push(("CPU", cpu.into()));
         }
         Identity(all.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
-    /// What differs from `wanted`, the fit that is to go on: what a checkpoint is of, and what the fit has.
+    /// The differences to `wanted`, the fit that is to resume: the value of the checkpoint and the
+    /// value of the fit.
     pub(crate) fn differences(&self, wanted: &Identity) -> Vec<String> {
         let names = self.0.keys().chain(wanted.0.keys().filter(|name| !self.0.contains_key(*name)));
         let value = |of: &Identity, name: &str| of.0.get(name).map_or_else(|| "unknown".into(), Clone::clone);
@@ -47,23 +45,6 @@ impl Identity {
             .filter(|(_, had, want)| had != want)
             .map(|(name, had, want)| format!("of {name} = {had}, this fit has {name} = {want}"))
             .collect()
-    }
-}
-
-fn rule(rule: UpdateRule) -> String {
-    match rule {
-        UpdateRule::Mu => "multiplicative".into(),
-        UpdateRule::Bpp => "block principal pivoting".into(),
-        UpdateRule::Hals { sweeps: 1 } => "HALS, 1 sweep".into(),
-        UpdateRule::Hals { sweeps } => format!("HALS, {sweeps} sweeps"),
-    }
-}
-
-fn init(init: &Init) -> String {
-    match init {
-        Init::Random => "random".into(),
-        Init::Sample { entries, rows } => format!("sample of at most {rows} rows and {entries} entries"),
-        Init::Given(path) => path.display().to_string(),
     }
 }
 

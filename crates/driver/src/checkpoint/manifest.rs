@@ -1,4 +1,4 @@
-//! The list of whole checkpoints in a folder. Written last, so that whatever it names is there.
+//! The list of whole checkpoints in a folder. Written last, so that every file it names is there.
 //!
 //! Sealed JSON, like the manifest of a store.
 
@@ -18,7 +18,7 @@ pub(super) const DRAFT: &str = "manifest.json.draft";
 
 const FORMAT: &str = "partwise checkpoints";
 /// The version that is written, and the only one that is read.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Larger manifests are not read: this is enough for a hundred thousand processes.
 const MAX_BYTES: u64 = 64 << 20;
 /// Checkpoints that are kept.

@@ -1,18 +1,19 @@
-//! Going on from a checkpoint.
+//! Resuming from a checkpoint.
 
 use partwise_storage::{ErrorKind, Unit};
 
-use super::error::CheckpointError;
 use super::file::reason;
 use super::folder::Contents;
 use super::manifest::{Entry, Manifest};
 use super::state::{self, State};
-use super::{CheckpointEvent, Checkpoints, Course, rows};
-use crate::comm::{agree, broadcast, gather};
-use crate::error::DriverError;
+use super::{Checkpoints, Course, rows};
+use crate::comm::{agree, all_gather, broadcast};
+use crate::error::{CheckpointError, DriverError};
+use crate::monitor::CheckpointEvent;
+use crate::solve;
 use crate::usages::{Usages, UsagesStart};
 
-/// What a fit that goes on has to know of the checkpoint's.
+/// What a resuming fit expects of its checkpoint.
 pub(crate) struct Expected<'e> {
     pub(crate) genes: usize,
     pub(crate) k: usize,
@@ -22,7 +23,8 @@ pub(crate) struct Expected<'e> {
 }
 
 impl Checkpoints<'_> {
-    /// The newest checkpoint that is whole in the eyes of every process; `None` where there is none, or where none is asked for.
+    /// The newest checkpoint that every process finds whole; `None` where there is none, or where the fit
+    /// does not resume.
     pub(crate) fn resume(&mut self, expected: &Expected<'_>) -> Result<Option<Course>, DriverError> {
         if !self.spec.resume {
             return Ok(None);
@@ -31,20 +33,21 @@ impl Checkpoints<'_> {
         for (at, entry) in entries.iter().enumerate() {
             let mine = self.read(entry, expected);
             let Some(resumed) = self.whole_everywhere(mine)? else { continue };
-            self.saved = resumed.passes;
+            let (passes, trace) = (resumed.passes(), &resumed.state.trace[..]);
+            self.saved = passes;
             self.entries = entries[at..].to_vec();
-            self.monitor.checkpoint(&CheckpointEvent::Resumed { passes: resumed.passes, trace: &resumed.trace });
+            self.monitor.checkpoint(self.fit, &CheckpointEvent::Resumed { passes, trace });
             return Ok(Some(resumed));
         }
-        self.monitor.checkpoint(&CheckpointEvent::Nothing);
+        self.monitor.checkpoint(self.fit, &CheckpointEvent::Nothing);
         Ok(None)
     }
 
     /// The checkpoints that process 0 sees in the folder, if they are of this fit.
     fn entries_of_all(&self) -> Result<Vec<Entry>, DriverError> {
-        let found = agree(self.comm, if self.comm.rank() == 0 { self.spec.look() } else { Ok(Contents::Nothing) })?;
+        let found = agree(self.comm, if self.comm.rank() == 0 { self.look() } else { Ok(Contents::Nothing) })?;
         if let Contents::Damaged(reason) = &found {
-            self.monitor.checkpoint(&CheckpointEvent::Damaged { reason });
+            self.monitor.checkpoint(self.fit, &CheckpointEvent::Damaged { reason });
         }
         let mine = match &found {
             Contents::Checkpoints(manifest) => serde_json::to_vec(manifest).expect("numbers and strings only"),
@@ -57,7 +60,7 @@ impl Checkpoints<'_> {
         let manifest: Manifest = serde_json::from_slice(&bytes).expect("what process 0 has made");
         // Each compares its own: another process may run on another kind of CPU.
         let differences = manifest.fit.differences(&self.identity);
-        let same = match differences.is_empty() {
+        let same: Result<(), DriverError> = match differences.is_empty() {
             true => Ok(()),
             false => Err(CheckpointError::Different { folder: self.folder().into(), differences }.into()),
         };
@@ -81,7 +84,8 @@ impl Checkpoints<'_> {
             self.monitor.finish();
         }
         usages.rescale(&pending);
-        Ok(Course { passes, sample_passes, trace, standing, usages })
+        let before = passes.saturating_sub(trace.len());
+        Ok(Course { sample_passes, state: solve::State { standing, usages, before, trace } })
     }
 
     /// What this process has read, if all have; `None` where the checkpoint is damaged for one of them. Any other failure is
@@ -92,18 +96,18 @@ impl Checkpoints<'_> {
             Err(DriverError::Storage(error)) if error.kind() == ErrorKind::BadData => (None, Some(reason(&error))),
             Err(error) => return agree(self.comm, Err(error)),
         };
-        agree(self.comm, Ok(()))?;
-        let damaged = gather(self.comm, i64::from(reason.is_some()))?;
+        agree::<_, DriverError>(self.comm, Ok(()))?;
+        let damaged = all_gather(self.comm, i64::from(reason.is_some()))?;
         let elsewhere = damaged.iter().position(|&damaged| damaged > 0);
         match (reason, elsewhere) {
             (None, None) => Ok(resumed),
             (Some(reason), _) => {
-                self.monitor.checkpoint(&CheckpointEvent::Damaged { reason: &reason });
+                self.monitor.checkpoint(self.fit, &CheckpointEvent::Damaged { reason: &reason });
                 Ok(None)
             }
             (None, Some(rank)) => {
                 let reason = format!("process {rank} finds its part of a checkpoint damaged");
-                self.monitor.checkpoint(&CheckpointEvent::Damaged { reason: &reason });
+                self.monitor.checkpoint(self.fit, &CheckpointEvent::Damaged { reason: &reason });
                 Ok(None)
             }
         }

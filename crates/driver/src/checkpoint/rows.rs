@@ -97,7 +97,7 @@ pub(super) fn read(
             _ => Open::new(folder, part, usages)?,
         };
         file.read(block, usages, &mut rows)?;
-        usages.store(block, &rows, usages.k())?;
+        usages.store_packed(block, &rows)?;
         monitor.advance(rows_bytes(usages, block));
         open = Some(file);
     }
@@ -170,7 +170,7 @@ mod tests {
         let mut usages = empty(place);
         for block in 0..usages.blocks() {
             let values: Vec<f32> = (0..usages.rows_of(block) * 3).map(|i| (100 * block + i) as f32).collect();
-            usages.store(block, &values, 3).unwrap();
+            usages.store_packed(block, &values).unwrap();
         }
         usages.accept();
         usages
@@ -179,7 +179,7 @@ mod tests {
     fn all(usages: &Usages) -> Vec<f32> {
         let block = |block| {
             let mut rows = vec![0.0; usages.rows_of(block) * 3];
-            usages.load(block, &mut rows, 3).unwrap();
+            usages.load(block, &mut rows).unwrap();
             rows
         };
         (0..usages.blocks()).flat_map(block).collect()
@@ -209,7 +209,7 @@ mod tests {
                 let mut some = empty(to);
                 read(folder.path(), &parts, &mut some, 1..2, &Quiet).unwrap();
                 let mut rows = vec![0.0; 12];
-                some.load(1, &mut rows, 3).unwrap();
+                some.load(1, &mut rows).unwrap();
                 assert_eq!(rows, &all(&usages)[12..24], "{cuts:?}");
             }
         }
@@ -221,14 +221,14 @@ mod tests {
         let mut usages = filled(&UsagesPlace::Memory);
         let before = parts(folder.path(), &usages, &[0, 3]);
         let mut rows = vec![0.0; 12];
-        usages.load(1, &mut rows, 3).unwrap();
+        usages.load(1, &mut rows).unwrap();
         for block in [0, 2] {
             let mut same = vec![0.0; usages.rows_of(block) * 3];
-            usages.load(block, &mut same, 3).unwrap();
-            usages.store(block, &same, 3).unwrap();
+            usages.load(block, &mut same).unwrap();
+            usages.store_packed(block, &same).unwrap();
         }
         rows[7] += 1.0;
-        usages.store(1, &rows, 3).unwrap();
+        usages.store_packed(1, &rows).unwrap();
         usages.accept();
         let after = parts(folder.path(), &usages, &[0, 3]);
         assert_ne!(before[0].seal.crc32c, after[0].seal.crc32c);

@@ -1,4 +1,4 @@
-//! The file of all that a fit needs besides W. `docs/format.md` has its bytes.
+//! The file of everything that a fit needs besides W. `docs/format.md` has its bytes.
 //!
 //! Eight-byte words come first: a header, WᵀW, the trace; then 32-bit floats: the pending powers, H, and H before it, both gene
 //! by gene.
@@ -12,22 +12,22 @@ use super::file::{Draft, Seal, Sealed};
 use crate::engine::Direction;
 use crate::solve::{Momentum, Standing};
 use crate::spectra::Spectra;
-use crate::trace::TraceRow;
+use crate::trace::{COLUMNS, TraceRow};
 use crate::usages::UsagesStart;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"PWSTATE1");
 /// Words of the header, and of a row of the trace.
 const HEADER: usize = 12;
-const ROW: usize = 16;
+const ROW: usize = COLUMNS.len();
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) passes: usize,
     pub(super) sample_passes: f64,
     pub(super) trace: Vec<TraceRow>,
     pub(super) standing: Standing,
-    /// What W is, while no pass has been accepted; otherwise it lies in files of its own.
+    /// The start that W still is while no pass has been accepted; later W lies in files of its own.
     pub(super) start: Option<UsagesStart>,
     /// Powers of two that W still is to be multiplied by.
     pub(super) pending: Vec<f32>,
@@ -65,7 +65,7 @@ pub(super) fn write(path: &Path, moment: &Moment<'_>) -> Result<Seal, StorageErr
     file.put(bytemuck::cast_slice(&header))?;
     file.put(bytemuck::cast_slice(wtw))?;
     for row in *trace {
-        file.put(bytemuck::cast_slice(&words(row)))?;
+        file.put(bytemuck::cast_slice(&row.words()))?;
     }
     file.put(bytemuck::cast_slice(usages.pending()))?;
     for spectra in [spectra, previous] {
@@ -76,8 +76,8 @@ pub(super) fn write(path: &Path, moment: &Moment<'_>) -> Result<Seal, StorageErr
     file.finish()
 }
 
-/// Reads the file that `seal` belongs to, of a fit of so many genes and components. Nothing is allocated that its size does not
-/// vouch for.
+/// Reads the file that `seal` belongs to, of a fit of so many genes and components. Allocates nothing that the size
+/// of the file does not vouch for.
 pub(super) fn read(path: &Path, seal: Seal, genes: usize, k: usize, extrapolate: bool) -> Result<State, StorageError> {
     let mut file = Sealed::open(path, seal.bytes)?;
     let mut header = [0u64; HEADER];
@@ -105,7 +105,7 @@ pub(super) fn read(path: &Path, seal: Seal, genes: usize, k: usize, extrapolate:
     for _ in 0..rows {
         let mut row = [0u64; ROW];
         file.take(bytemuck::cast_slice_mut(&mut row))?;
-        trace.push(row_of(row));
+        trace.push(TraceRow::of_words(row));
     }
     let mut pending = vec![0.0; k];
     file.take(bytemuck::cast_slice_mut(&mut pending))?;
@@ -138,76 +138,13 @@ pub(super) fn read(path: &Path, seal: Seal, genes: usize, k: usize, extrapolate:
     })
 }
 
-/// A row of the trace, its columns in order.
-fn words(row: &TraceRow) -> [u64; ROW] {
-    let TraceRow {
-        pass,
-        loss,
-        relative_error,
-        relative_decrease,
-        kkt_residual,
-        accepted,
-        extrapolation,
-        usages_change,
-        spectra_change,
-        usages_nonzero,
-        spectra_nonzero,
-        bytes,
-        seconds,
-        waiting_seconds,
-        joining_seconds,
-        summing_seconds,
-    } = *row;
-    [
-        pass as u64,
-        loss.to_bits(),
-        relative_error.to_bits(),
-        relative_decrease.to_bits(),
-        kkt_residual.to_bits(),
-        u64::from(accepted),
-        extrapolation.to_bits(),
-        usages_change.to_bits(),
-        spectra_change.to_bits(),
-        usages_nonzero.to_bits(),
-        spectra_nonzero.to_bits(),
-        bytes,
-        seconds.to_bits(),
-        waiting_seconds.to_bits(),
-        joining_seconds.to_bits(),
-        summing_seconds.to_bits(),
-    ]
-}
-
-/// The row that has these words.
-fn row_of(words: [u64; ROW]) -> TraceRow {
-    let number = |at: usize| f64::from_bits(words[at]);
-    TraceRow {
-        pass: words[0] as usize,
-        loss: number(1),
-        relative_error: number(2),
-        relative_decrease: number(3),
-        kkt_residual: number(4),
-        accepted: words[5] != 0,
-        extrapolation: number(6),
-        usages_change: number(7),
-        spectra_change: number(8),
-        usages_nonzero: number(9),
-        spectra_nonzero: number(10),
-        bytes: words[11],
-        seconds: number(12),
-        waiting_seconds: number(13),
-        joining_seconds: number(14),
-        summing_seconds: number(15),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::usages::{Usages, UsagesPlace};
 
     fn row(pass: usize) -> TraceRow {
-        row_of(std::array::from_fn(|i| match i {
+        TraceRow::of_words(std::array::from_fn(|i| match i {
             0 => pass as u64,
             3 => f64::NAN.to_bits(),
             5 => 1,
@@ -246,7 +183,7 @@ mod tests {
             let state = read(&path, seal, 5, 3, true).unwrap();
             assert_eq!((state.passes, state.sample_passes, state.start), (3, 0.7, Some(start)));
             assert_eq!(state.pending, [2.0, 1.0, 0.5]);
-            assert_eq!(state.trace.iter().map(words).collect::<Vec<_>>(), [words(&row(2)), words(&row(3))]);
+            assert_eq!(state.trace.iter().map(TraceRow::words).collect::<Vec<_>>(), [row(2).words(), row(3).words()]);
             let (had, want) = (state.standing, standing());
             assert_eq!((had.spectra.ht(), had.previous.ht()), (want.spectra.ht(), want.previous.ht()));
             assert_eq!((had.momentum.t(), had.wtw, had.loss), (want.momentum.t(), want.wtw, want.loss));

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use partwise_storage::Unit;
 
-use super::error::CheckpointError;
 use super::file::{Seal, check_size};
 use super::folder::{self, Unfinished};
 use super::manifest::{Entry, Manifest, Stamp};
 use super::rows::{self, Part};
-use super::{CheckpointEvent, Checkpoints, Moment, state};
+use super::{Checkpoints, Moment, state};
 use crate::comm::{Comm, CommError, agree};
-use crate::error::DriverError;
+use crate::error::{CheckpointError, DriverError};
+use crate::monitor::CheckpointEvent;
 
 /// How long process 0 waits for the files of the others to be seen: a shared disk may remember for a while what was not there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Checkpoints<'_> {
-    /// Writes what `moment` is. Whatever fails, the checkpoints before it stay as they are.
+    /// Writes `moment`. If anything fails, the checkpoints before it stay as they are.
     pub(super) fn write(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
         let began = Instant::now();
         let bytes = self.bytes(moment);
@@ -35,11 +35,11 @@ impl Checkpoints<'_> {
         let seconds = began.elapsed().as_secs_f64();
         match moment.usages.start() {
             None => self.clock.wrote(bytes, seconds),
-            // Small, so that what it cost, mostly to wait for the disk, says nothing of the bytes of W.
+            // Small: its cost, mostly the wait for the disk, is no measure for the bytes of W.
             Some(_) => self.clock.start_anew(),
         }
         self.monitor.finish();
-        self.monitor.checkpoint(&CheckpointEvent::Written { passes: moment.passes, bytes, seconds });
+        self.monitor.checkpoint(self.fit, &CheckpointEvent::Written { passes: moment.passes, bytes, seconds });
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Checkpoints<'_> {
         usages: Vec<Part>,
         unfinished: &mut Unfinished,
     ) -> Result<(), DriverError> {
-        let folder = self.folder();
+        let folder = self.folder.clone();
         let name = folder::state_name(moment.passes);
         let path = folder.join(&name);
         unfinished.0.push(path.clone());
@@ -79,15 +79,15 @@ impl Checkpoints<'_> {
         }
         self.entries.insert(0, Entry { passes: moment.passes, state: Stamp { name, seal }, usages });
         let manifest = Manifest::new(&self.identity, &self.entries);
-        manifest.write(folder)?;
+        manifest.write(&folder)?;
         unfinished.0.clear();
         self.entries.truncate(manifest.checkpoints.len());
-        folder::sweep(folder, |name| manifest.names(name));
+        folder::remove_unwanted(&folder, |name| manifest.names(name));
         Ok(())
     }
 }
 
-/// What each process has written, by rank.
+/// The files of all processes, by rank.
 fn gather_parts(
     comm: &dyn Comm,
     passes: usize,

@@ -1,4 +1,4 @@
-//! One pass of Frobenius NMF.
+//! One pass of Frobenius NMF, for one factorization or several side by side.
 //!
 //! With H fixed, every tile of rows does
 //!
@@ -6,73 +6,133 @@
 //! X·Hᵀ  →  W ← update(W; X·Hᵀ, H·Hᵀ)  →  share += (WᵀX, WᵀW)
 //! ```
 //!
-//! and what the pass leaves behind, `WᵀX` (m × ks) and `WᵀW` (k × k), is all that the update of H needs.
+//! and the sums of the pass, `WᵀX` (m × k) and `WᵀW` (k × k), are all that the update of H needs.
 //!
-//! Scaled genes (X̂ = X·D) and weighted rows (X̃ = R·X, a sample) never touch X: X̂·Hᵀ = X·(D·Hᵀ) with D·Hᵀ made once
-//! before the pass, WᵀX̂ = (WᵀX)·D applied once after it; X̃·Hᵀ = R·(X·Hᵀ) and WᵀX̃ = (R·W)ᵀX on the tile.
+//! Several factorizations of one matrix lie side by side in **panels**: buffers of at most
+//! [`PANEL_LANES`] lanes whose products are taken together, so that a tile's nonzeros are gone
+//! through once a panel. Lanes never meet in a product, and each factorization is updated with its
+//! own k × k Gram matrix: it has the bits that it has alone.
 //!
-//! The bounds that the exact sums need hold for every rule in use, because each updates every component of a row at
-//! least once against the same H: `w_ic ≤ ‖x_i‖ / ‖h_c‖`, hence `‖w_c‖ ≤ ‖X̂‖ / ‖h_c‖` and, with ‖h_c‖ ≥ 1,
-//! `(WᵀX)_cj ≤ ‖X̂‖·‖x_:j‖` and `(WᵀW)_cd ≤ ‖X̂‖²` (`docs/numerics.md`).
+//! Scaled genes (X̂ = X·D) and weighted rows (X̃ = R·X, a sample) never touch X: X̂·Hᵀ = X·(D·Hᵀ) with
+//! D·Hᵀ made once before the pass, WᵀX̂ = (WᵀX)·D applied once after it; X̃·Hᵀ = R·(X·Hᵀ) and
+//! WᵀX̃ = (R·W)ᵀX on the tile.
+//!
+//! The bounds that the exact sums need hold for every rule in use, because each updates every
+//! component of a row at least once against the same H: `w_ic ≤ ‖x_i‖ / ‖h_c‖`, hence
+//! `‖w_c‖ ≤ ‖X̂‖ / ‖h_c‖` and, with ‖h_c‖ ≥ 1, `(WᵀX)_cj ≤ ‖X̂‖·‖x_:j‖` and `(WᵀW)_cd ≤ ‖X̂‖²`
+//! (`docs/numerics.md`).
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use partwise_kernels::{Dead, FactorBuf, Runs, UpdateRule, dense, gram, sparse};
-use partwise_storage::store::BlockInfo;
-use partwise_storage::tile::{RunBatch, SHEET_NONZEROS, Tile, TileError};
+use partwise_kernels::{FactorBuf, FactorMut, FactorRef, PreparedRule, RuleScratch, gram, stride};
+use partwise_storage::store::{BlockInfo, Layout};
+use partwise_storage::tile::TileError;
 
+use crate::blocks::Blocks;
 use crate::comm::{Comm, CommError};
-use crate::data::Blocks;
 use crate::engine::{Fold, TilePlace};
 use crate::error::DriverError;
 use crate::exact::ExactSum;
+use crate::products::{Decoder, TileProducts};
 use crate::usages::Usages;
 
-/// What a pass leaves behind.
+/// Most lanes of a panel with several factorizations: what the sparse kernels take in one go.
+pub(crate) const PANEL_LANES: usize = 64;
+/// Lanes of a cache line: rows of panels with several factorizations start on one.
+const LINE: usize = 16;
+
+/// Where factorizations lie side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PanelShape {
+    /// Distance of rows.
+    pub(crate) ld: usize,
+    /// The first lane and the components of each member.
+    pub(crate) members: Vec<(usize, usize)>,
+}
+
+impl PanelShape {
+    /// Lanes from the first member's to the last one's.
+    pub(crate) fn lanes(&self) -> usize {
+        self.members.last().map_or(0, |&(first, k)| first + stride(k))
+    }
+
+    /// Components of the panel as one factor: those of its only member, or all lanes.
+    pub(crate) fn k(&self) -> usize {
+        match self.members[..] {
+            [(_, k)] => k,
+            _ => self.lanes(),
+        }
+    }
+
+    /// Lays factorizations of these numbers of components side by side, in order. Dense products are
+    /// made for each on its own: how faer blocks a product depends on its width, and so could bits.
+    pub(crate) fn cut(ks: &[usize], layout: Layout) -> Vec<PanelShape> {
+        let mut panels: Vec<PanelShape> = Vec::new();
+        for &k in ks {
+            match panels.last_mut() {
+                Some(panel) if layout == Layout::Sparse && panel.lanes() + stride(k) <= PANEL_LANES => {
+                    panel.members.push((panel.lanes(), k));
+                }
+                _ => panels.push(PanelShape { ld: 0, members: vec![(0, k)] }),
+            }
+        }
+        for panel in &mut panels {
+            let lanes = panel.lanes();
+            panel.ld = if panel.members.len() > 1 { lanes.next_multiple_of(LINE) } else { lanes };
+        }
+        panels
+    }
+}
+
+/// The sums of one panel.
 #[derive(Debug)]
-pub(crate) struct PassSums {
-    /// (WᵀX)ᵀ, m × ks, in the units of X.
+pub(crate) struct PanelSums {
+    /// (WᵀX)ᵀ, m × ld, in the units of X.
     pub(crate) wtx: ExactSum,
+    /// One a member.
+    pub(crate) members: Vec<MemberSums>,
+}
+
+/// The sums of one factorization besides WᵀX.
+#[derive(Debug)]
+pub(crate) struct MemberSums {
     /// WᵀW, k × k.
     pub(crate) wtw: ExactSum,
     change: AtomicU32,
     nonzeros: AtomicU64,
 }
 
-impl PassSums {
-    pub(crate) fn new(genes: usize, k: usize, ks: usize) -> Self {
-        PassSums {
-            wtx: ExactSum::new(genes, ks),
+impl PanelSums {
+    pub(crate) fn new(genes: usize, shape: &PanelShape) -> Self {
+        let member = |&(_, k): &(usize, usize)| MemberSums {
             wtw: ExactSum::new(k, k),
             change: AtomicU32::new(0),
             nonzeros: AtomicU64::new(0),
+        };
+        PanelSums {
+            wtx: ExactSum::new(genes, shape.ld),
+            members: shape.members.iter().map(member).collect(),
         }
+    }
+
+    /// Bytes of the sums.
+    pub(crate) fn bytes(genes: usize, shape: &PanelShape) -> u64 {
+        ExactSum::bytes(genes, shape.ld)
     }
 
     /// Back to zero before a pass over a matrix with these column norms (squared) and ‖X̂‖².
     pub(crate) fn reset(&mut self, gene_sq_norms: &[f64], sq_norm: f64) {
         let norm = sq_norm.sqrt();
         self.wtx.reset(|gene| norm * gene_sq_norms[gene].sqrt());
-        self.wtw.reset(|_| sq_norm);
-        self.change = AtomicU32::new(0);
-        self.nonzeros = AtomicU64::new(0);
+        for member in &mut self.members {
+            member.wtw.reset(|_| sq_norm);
+            member.change = AtomicU32::new(0);
+            member.nonzeros = AtomicU64::new(0);
+        }
     }
+}
 
-    /// Adds up what all processes have: m·ks + k² numbers and a few more.
-    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
-        let mut nonzeros = [self.nonzeros.load(Ordering::Relaxed) as i64];
-        let mut changes = vec![0; comm.size()];
-        changes[comm.rank()] = i64::from(self.change.load(Ordering::Relaxed));
-        let (mut wtx, mut wtw) = (self.wtx.lock(), self.wtw.lock());
-        let mut parts: Vec<&mut [i64]> = vec![&mut nonzeros, &mut changes];
-        parts.extend(wtx.iter_mut().chain(&mut wtw).map(|stripe| stripe.as_mut_slice()));
-        comm.all_reduce_sum(&mut parts)?;
-        self.nonzeros.store(nonzeros[0] as u64, Ordering::Relaxed);
-        let change = changes.into_iter().max().unwrap_or(0);
-        self.change.store(change as u32, Ordering::Relaxed);
-        Ok(())
-    }
-
+impl MemberSums {
     /// Largest |change| of any entry of W in the pass.
     pub(crate) fn usages_change(&self) -> f32 {
         f32::from_bits(self.change.load(Ordering::Relaxed))
@@ -84,161 +144,246 @@ impl PassSums {
     }
 }
 
-/// One thread's share and scratch.
+/// One worker's shares and scratch, panel by panel.
 #[derive(Debug)]
-pub(crate) struct Local {
-    /// The tile, decoded, or its last sheet.
-    sheet: RunBatch,
-    /// (WᵀX)ᵀ of the block in hand, m × ks.
+pub(crate) struct Local(Vec<PanelLocal>);
+
+#[derive(Debug)]
+struct PanelLocal {
+    ld: usize,
+    /// Components of the panel as one factor.
+    k: usize,
+    /// (WᵀX)ᵀ of the block in hand, m × ld.
     wtx: FactorBuf,
-    /// WᵀW of the block in hand, k × k.
-    wtw: Vec<f64>,
-    /// W of the block in hand, b × ks.
+    /// W of the block in hand, b × ld.
     w: FactorBuf,
     /// W of the tile as it was, to tell its change.
     before: FactorBuf,
     /// X·Hᵀ of the tile; afterwards R·W where rows are weighted.
     xht: FactorBuf,
+    scratch: RuleScratch,
+    members: Vec<MemberLocal>,
+}
+
+#[derive(Debug)]
+struct MemberLocal {
+    /// WᵀW of the block in hand, k × k.
+    wtw: Vec<f64>,
     change: f32,
     nonzeros: u64,
 }
 
 impl Local {
-    pub(crate) fn new(data: &dyn Blocks, k: usize) -> Self {
-        Local {
-            sheet: RunBatch::new(),
-            wtx: FactorBuf::zeros(data.genes(), k),
-            wtw: vec![0.0; k * k],
-            w: FactorBuf::zeros(data.block_rows(), k),
-            before: FactorBuf::zeros(data.tile_rows(), k),
-            xht: FactorBuf::zeros(data.tile_rows(), k),
-            change: 0.0,
-            nonzeros: 0,
-        }
+    pub(crate) fn new(data: &dyn Blocks, panels: &[PanelShape]) -> Self {
+        let panel = |shape: &PanelShape| PanelLocal {
+            ld: shape.ld,
+            k: shape.k(),
+            wtx: FactorBuf::zeros(data.genes(), shape.ld),
+            w: FactorBuf::zeros(data.block_rows(), shape.ld),
+            before: FactorBuf::zeros(data.tile_rows(), shape.ld),
+            xht: FactorBuf::zeros(data.tile_rows(), shape.ld),
+            scratch: RuleScratch::new(),
+            members: shape
+                .members
+                .iter()
+                .map(|&(_, k)| MemberLocal { wtw: vec![0.0; k * k], change: 0.0, nonzeros: 0 })
+                .collect(),
+        };
+        Local(panels.iter().map(panel).collect())
     }
 
-    /// Bytes that it holds once it has seen a tile of `tile_nonzeros` (0 where tiles are dense), the most of any.
+    /// Bytes that a worker holds once it has seen a tile of `tile_nonzeros` (0 where tiles are
+    /// dense), the most of any.
     pub(crate) fn bytes(
         genes: usize,
         block_rows: usize,
         tile_rows: usize,
         tile_nonzeros: usize,
-        k: usize,
-        ks: usize,
+        panels: &[PanelShape],
     ) -> u64 {
-        let sheet = RunBatch::sheet_bytes(genes, tile_nonzeros) as u64;
-        4 * (ks * (genes + block_rows + 2 * tile_rows)) as u64 + 8 * (k * k) as u64 + sheet
+        let of_panel = |panel: &PanelShape| {
+            let grams: usize = panel.members.iter().map(|&(_, k)| k * k).sum();
+            4 * (panel.ld * (genes + block_rows + 2 * tile_rows)) as u64 + 8 * grams as u64
+        };
+        panels.iter().map(of_panel).sum::<u64>() + Decoder::bytes(genes, tile_nonzeros)
     }
 }
 
-/// A pass with H fixed.
+impl PanelLocal {
+    fn xht(&mut self, rows: usize) -> FactorMut<'_> {
+        FactorMut::new(&mut self.xht, rows, self.k, self.ld)
+    }
+}
+
+/// A factorization of a pass, with its H fixed.
+pub(crate) struct Member<'p> {
+    /// Its first lane in the panel.
+    pub(crate) first: usize,
+    pub(crate) k: usize,
+    pub(crate) usages: &'p Usages,
+    /// The powers of two, one a component, that bring W to the scale of H.
+    pub(crate) rescale: Vec<f32>,
+    /// The update of W, prepared for the H of the pass.
+    pub(crate) rule: &'p PreparedRule,
+}
+
+/// Factorizations side by side.
+pub(crate) struct Panel<'p> {
+    /// D·Hᵀ of all members, m × lanes.
+    pub(crate) ht: FactorRef<'p>,
+    pub(crate) members: Vec<Member<'p>>,
+    pub(crate) sums: &'p PanelSums,
+}
+
+/// A pass of some factorizations of one matrix.
 pub(crate) struct Factorize<'p> {
     pub(crate) data: &'p dyn Blocks,
-    pub(crate) usages: &'p Usages,
-    /// What brings W to the scale of H, one power of two a component.
-    pub(crate) rescale: &'p [f32],
-    pub(crate) sums: &'p PassSums,
-    pub(crate) rule: UpdateRule,
-    /// D·Hᵀ, m × ks.
-    pub(crate) ht: &'p [f32],
-    /// H·Hᵀ of the scaled H, k × k.
-    pub(crate) hht: &'p [f32],
-    pub(crate) k: usize,
-    pub(crate) ks: usize,
+    pub(crate) panels: Vec<Panel<'p>>,
+}
+
+impl Panel<'_> {
+    /// W of the tile: updates it, member by member, and adds its Gram matrices.
+    fn update(&self, local: &mut PanelLocal, rows: std::ops::Range<usize>) {
+        let (ld, k, height) = (local.ld, local.k, rows.len());
+        let PanelLocal { w, before, xht, scratch, members, .. } = local;
+        let w = &mut w[rows.start * ld..rows.end * ld];
+        before[..w.len()].copy_from_slice(w);
+        let xht = FactorRef::new(xht, height, k, ld);
+        let before = FactorRef::new(before, height, k, ld);
+        for (member, own) in self.members.iter().zip(members) {
+            let mut w = FactorMut::new(w, height, k, ld).columns(member.first, member.k);
+            let (xht, before) =
+                (xht.columns(member.first, member.k), before.columns(member.first, member.k));
+            member.rule.apply(w.reborrow(), xht, scratch);
+            let w = w.as_ref();
+            for (new, old) in w.iter().zip(before.iter()) {
+                for (new, old) in new.iter().zip(old) {
+                    own.change = own.change.max((new - old).abs());
+                    own.nonzeros += u64::from(*new != 0.0);
+                }
+            }
+            gram::add_gram(&mut own.wtw, w);
+        }
+    }
 }
 
 impl Fold for Factorize<'_> {
     type Local = Local;
 
     fn begin(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
-        self.usages.load_scaled(block, &mut local.w[..info.rows * self.ks], self.ks, self.rescale)?;
-        local.change = 0.0;
-        local.nonzeros = 0;
+        for (panel, local) in self.panels.iter().zip(&mut local.0) {
+            let (k, ld) = (local.k, local.ld);
+            for (member, own) in panel.members.iter().zip(&mut local.members) {
+                let w = FactorMut::new(&mut local.w, info.rows, k, ld).columns(member.first, member.k);
+                member.usages.load_scaled(block, w, &member.rescale)?;
+                own.change = 0.0;
+                own.nonzeros = 0;
+            }
+        }
         Ok(())
     }
 
-    fn tile(&self, local: &mut Local, tile: &Tile<'_>, place: &TilePlace) -> Result<(), TileError> {
-        let (k, ks) = (self.k, self.ks);
-        let Local { sheet, wtx, wtw, w, before, xht, change, nonzeros } = local;
+    fn tile(&self, local: &mut Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         let rows = place.rows.clone();
-        let w = &mut w[rows.start * ks..rows.end * ks];
-        let xht = &mut xht[..w.len()];
-        let weights = self.data.row_weights(place.block).map(|weights| &weights[rows]);
+        let weights = self.data.row_weights(place.block).map(|weights| &weights[rows.clone()]);
+        let locals = &mut local.0;
 
-        let (height, genes) = (place.rows.len(), self.data.genes());
-        // What is in one sheet is decoded once and stays for the second product.
-        let one_sheet = matches!(tile, Tile::Sparse(tile) if tile.nonzeros() <= SHEET_NONZEROS);
-
-        xht.fill(0.0);
-        match tile {
-            Tile::Sparse(tile) => {
-                let mut runs = tile.runs();
-                while runs.next_sheet(sheet)? {
-                    sparse::xht(xht, runs_of(sheet, height, genes), self.ht, ks);
-                    if one_sheet {
-                        break;
-                    }
-                }
+        locals.iter_mut().for_each(|local| local.xht[..rows.len() * local.ld].fill(0.0));
+        tile.parts(|part| {
+            for (panel, local) in self.panels.iter().zip(&mut *locals) {
+                part.xht(local.xht(rows.len()), panel.ht);
             }
-            Tile::Dense(tile) => dense::xht(xht, tile.values, self.ht, tile.genes, k, ks),
-        }
-        if let Some(weights) = weights {
-            scale_rows(xht, weights, ks);
-        }
-
-        let before = &mut before[..w.len()];
-        before.copy_from_slice(w);
-        self.rule.apply(w, xht, self.hht, k, ks, Dead::Zero);
-        for (new, old) in w.iter().zip(before.iter()) {
-            *change = change.max((new - old).abs());
-            *nonzeros += u64::from(*new != 0.0);
-        }
-
-        gram::add_gram(wtw, w, k, ks);
-        let left: &[f32] = match weights {
-            None => w,
-            Some(weights) => {
-                xht.copy_from_slice(w);
-                scale_rows(xht, weights, ks);
-                xht
+        })?;
+        for (panel, local) in self.panels.iter().zip(&mut *locals) {
+            if let Some(weights) = weights {
+                scale_rows(&mut local.xht, weights, local.ld);
             }
-        };
-        match tile {
-            Tile::Sparse(_) if one_sheet => sparse::wtx(wtx, runs_of(sheet, height, genes), left, ks),
-            Tile::Sparse(tile) => {
-                let mut runs = tile.runs();
-                while runs.next_sheet(sheet)? {
-                    sparse::wtx(wtx, runs_of(sheet, height, genes), left, ks);
-                }
+            panel.update(local, rows.clone());
+            if let Some(weights) = weights {
+                let ld = local.ld;
+                local.xht[..rows.len() * ld].copy_from_slice(&local.w[rows.start * ld..rows.end * ld]);
+                scale_rows(&mut local.xht, weights, ld);
             }
-            Tile::Dense(tile) => dense::wtx(wtx, tile.values, left, tile.genes, k, ks),
         }
-        Ok(())
+        tile.parts(|part| {
+            for local in &mut *locals {
+                let PanelLocal { ld, k, wtx, w, xht, .. } = local;
+                let left = if weights.is_none() { &w[rows.start * *ld..rows.end * *ld] } else { &xht[..] };
+                let share = FactorMut::new(wtx, self.data.genes(), *k, *ld);
+                part.wtx(share, FactorRef::new(left, rows.len(), *k, *ld));
+            }
+        })
     }
 
     fn end(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
-        self.usages.store(block, &local.w[..info.rows * self.ks], self.ks)?;
         let beyond = |_| DriverError::Range { first_row: info.first_row, last_row: info.first_row + info.rows - 1 };
-        self.sums.wtx.add(&mut local.wtx, block).map_err(beyond)?;
-        self.sums.wtw.add(&mut local.wtw, block).map_err(beyond)?;
-        // The bits of non-negative floats are ordered like the floats.
-        self.sums.change.fetch_max(local.change.to_bits(), Ordering::Relaxed);
-        self.sums.nonzeros.fetch_add(local.nonzeros, Ordering::Relaxed);
+        for (panel, local) in self.panels.iter().zip(&mut local.0) {
+            let (k, ld) = (local.k, local.ld);
+            panel.sums.wtx.add(&mut local.wtx, block).map_err(beyond)?;
+            let w = FactorRef::new(&local.w, info.rows, k, ld);
+            for ((member, own), sums) in panel.members.iter().zip(&mut local.members).zip(&panel.sums.members) {
+                member.usages.store(block, w.columns(member.first, member.k))?;
+                sums.wtw.add(&mut own.wtw, block).map_err(beyond)?;
+                // The bits of non-negative floats are ordered like the floats.
+                sums.change.fetch_max(own.change.to_bits(), Ordering::Relaxed);
+                sums.nonzeros.fetch_add(own.nonzeros, Ordering::Relaxed);
+            }
+        }
         Ok(())
     }
 
+    /// One sum over the processes for all panels together: m·ld + Σ k² numbers and a few more.
     fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
-        self.sums.merge(comm)
+        let members = || self.panels.iter().flat_map(|panel| &panel.sums.members);
+        let mut nonzeros: Vec<i64> = members().map(|sums| sums.usages_nonzeros() as i64).collect();
+        let mut changes: Vec<i64> = members()
+            .flat_map(|sums| {
+                let mut by_rank = vec![0; comm.size()];
+                by_rank[comm.rank()] = i64::from(sums.change.load(Ordering::Relaxed));
+                by_rank
+            })
+            .collect();
+        let mut locks: Vec<_> = self
+            .panels
+            .iter()
+            .flat_map(|panel| std::iter::once(&panel.sums.wtx).chain(panel.sums.members.iter().map(|sums| &sums.wtw)))
+            .flat_map(ExactSum::lock)
+            .collect();
+        let mut parts: Vec<&mut [i64]> = vec![&mut nonzeros, &mut changes];
+        parts.extend(locks.iter_mut().map(|stripe| stripe.as_mut_slice()));
+        comm.all_reduce_sum(&mut parts)?;
+        for ((sums, nonzeros), changes) in members().zip(nonzeros).zip(changes.chunks_exact(comm.size())) {
+            sums.nonzeros.store(nonzeros as u64, Ordering::Relaxed);
+            sums.change.store(changes.iter().copied().max().unwrap_or(0) as u32, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
-fn runs_of(sheet: &RunBatch, rows: usize, genes: usize) -> Runs<'_> {
-    Runs::new(&sheet.genes, &sheet.ends, &sheet.rows, &sheet.values, rows, genes)
+/// Multiplies row i (of length ld) by `weights[i]`.
+fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
+    for (row, &weight) in rows.chunks_exact_mut(ld).zip(weights) {
+        row.iter_mut().for_each(|value| *value *= weight);
+    }
 }
 
-/// Multiplies row i (of length ks) by `weights[i]`.
-fn scale_rows(rows: &mut [f32], weights: &[f32], ks: usize) {
-    for (row, &weight) in rows.chunks_exact_mut(ks).zip(weights) {
-        row.iter_mut().for_each(|value| *value *= weight);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_hold_what_fits_into_their_lanes() {
+        let cut = |ks: &[usize]| PanelShape::cut(ks, Layout::Sparse);
+        assert_eq!(cut(&[20]), [PanelShape { ld: 20, members: vec![(0, 20)] }]);
+        let two = cut(&[5, 10, 30, 70, 9]);
+        let members: Vec<_> = two.iter().map(|panel| panel.members.clone()).collect();
+        assert_eq!(members, [vec![(0, 5), (8, 10), (20, 30)], vec![(0, 70)], vec![(0, 9)]]);
+        assert_eq!(two.iter().map(|panel| (panel.lanes(), panel.ld)).collect::<Vec<_>>(), [
+            (52, 64),
+            (72, 72),
+            (12, 12)
+        ]);
+        assert_eq!(PanelShape::cut(&[5, 6], Layout::Dense).len(), 2);
+        assert!(cut(&[]).is_empty());
     }
 }

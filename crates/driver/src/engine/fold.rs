@@ -1,12 +1,13 @@
-//! What a computation is to the engine.
+//! A computation, as the engine sees it.
 
 use std::ops::Range;
 
 use partwise_storage::store::BlockInfo;
-use partwise_storage::tile::{Tile, TileError};
+use partwise_storage::tile::TileError;
 
 use crate::comm::{Comm, CommError};
 use crate::error::DriverError;
+use crate::products::{Decoder, TileProducts};
 
 /// Where a tile lies.
 #[derive(Debug, Clone)]
@@ -19,31 +20,37 @@ pub struct TilePlace {
     pub cells: Range<usize>,
 }
 
-/// A computation over row blocks: something local to a block's rows, and a small share added to a sum.
+/// A computation over row blocks: something local to a block's rows, and a small share added to a
+/// sum.
 ///
-/// The engine calls `begin`, then `tile` for every tile of the block in order, then `end`, all from one thread with
-/// that thread's `Local`; blocks come in any order, from any thread of any process, each exactly once a pass. Then `merge`.
+/// The engine calls `begin`, then `tile` for every tile of the block in order, then `end`, all from
+/// one thread with that thread's `Local`; blocks come in any order, from any thread of any process,
+/// each exactly once a pass. Then it calls `merge`.
 ///
 /// To write a new one:
 ///
-/// 1. `Local` holds a thread's scratch and the share of the block in hand; whoever runs the pass makes one a thread
-///    and keeps them from pass to pass.
-/// 2. `tile` computes on the tile and adds to the share in the fixed order of its own loops.
-/// 3. `end` hands the share on in a way that no order of blocks can change: an [`ExactSum`](crate::exact::ExactSum),
-///    a slot of its own for each block, a maximum.
-/// 4. `merge` adds up, over the processes, what `end` has collected in this one.
-/// 5. After the pass, whoever holds the fold reads the sum.
+/// 1. `Local` holds a thread's scratch and the share of the block in hand. The caller of the pass
+///    makes one for each [`Worker`] and keeps them from pass to pass.
+/// 2. `tile` takes products from the tile and adds to the share in the fixed order of its own loops.
+///    It never asks how the tile is stored.
+/// 3. `end` hands the share on in a way that no order of blocks can change: an
+///    [`ExactSum`](crate::exact::ExactSum), a slot of its own for each block, a maximum.
+/// 4. `merge` adds up, over the processes, the sums of this one.
+/// 5. After the pass, the owner of the fold reads the sum.
+///
+/// Several folds share a pass as a pair `(A, B)`, nested where there are more: each tile is read and
+/// decoded once for all of them, and each has the sums that it has alone.
 ///
 /// A fold knows nothing of threads, shards, disks, budgets, progress or interruption.
 pub trait Fold: Sync {
-    /// What one thread holds.
+    /// The state of one thread.
     type Local: Send;
 
     /// A block starts.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the fold from starting; ends the pass.
+    /// Anything that keeps the fold from starting; ends the pass.
     fn begin(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError>;
 
     /// The next tile of the block.
@@ -51,26 +58,83 @@ pub trait Fold: Sync {
     /// # Errors
     ///
     /// When the tile does not decode; ends the pass. The engine adds where it lies.
-    fn tile(&self, local: &mut Self::Local, tile: &Tile<'_>, place: &TilePlace) -> Result<(), TileError>;
+    fn tile(
+        &self,
+        local: &mut Self::Local,
+        tile: &mut TileProducts<'_>,
+        place: &TilePlace,
+    ) -> Result<(), TileError>;
 
     /// The block is complete.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the share from being handed on; ends the pass.
+    /// Anything that keeps the share from being handed on; ends the pass.
     fn end(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError>;
 
-    /// Every block of this process has gone through, and so it has in the others: adds up what all of them hold. Called once a
-    /// pass where there are several processes; each has to ask `comm` for the same sums in the same order.
+    /// Every block of this process has gone through, and so have the blocks of the others: adds up
+    /// the sums of all processes. Called once a pass where there are several; each must ask `comm`
+    /// for the same sums in the same order.
     ///
     /// # Errors
     ///
     /// When a process is lost.
     fn merge(&self, comm: &dyn Comm) -> Result<(), CommError>;
 
-    /// Whether a tile is needed at all; tiles that are not are neither read nor shown. A block without a wanted tile
-    /// has neither `begin` nor `end`.
+    /// Whether a tile is needed at all. The engine neither reads nor shows a tile that no fold of
+    /// the pass wants; a block without a wanted tile has neither `begin` nor `end`. A fold that
+    /// shares a pass is also shown the tiles that only another one wants.
     fn wants(&self, _block: usize, _cells: Range<usize>) -> bool {
         true
+    }
+}
+
+impl<A: Fold, B: Fold> Fold for (A, B) {
+    type Local = (A::Local, B::Local);
+
+    fn begin(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
+        self.0.begin(&mut local.0, block, info)?;
+        self.1.begin(&mut local.1, block, info)
+    }
+
+    fn tile(
+        &self,
+        local: &mut Self::Local,
+        tile: &mut TileProducts<'_>,
+        place: &TilePlace,
+    ) -> Result<(), TileError> {
+        self.0.tile(&mut local.0, tile, place)?;
+        self.1.tile(&mut local.1, tile, place)
+    }
+
+    fn end(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
+        self.0.end(&mut local.0, block, info)?;
+        self.1.end(&mut local.1, block, info)
+    }
+
+    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
+        self.0.merge(comm)?;
+        self.1.merge(comm)
+    }
+
+    fn wants(&self, block: usize, cells: Range<usize>) -> bool {
+        self.0.wants(block, cells.clone()) || self.1.wants(block, cells)
+    }
+}
+
+/// One compute thread of a pass: its part of the fold and the buffers that it decodes into. Kept
+/// from pass to pass.
+#[derive(Debug, Default)]
+pub struct Worker<L> {
+    /// The fold's state of this thread.
+    pub local: L,
+    /// Buffers for decoded tiles.
+    pub decoder: Decoder,
+}
+
+impl<L> Worker<L> {
+    /// A worker with this state and empty buffers.
+    pub fn new(local: L) -> Self {
+        Worker { local, decoder: Decoder::new() }
     }
 }

@@ -1,23 +1,28 @@
-//! The streaming engine: one pass over row blocks, with reading ahead, threads, progress and interruption.
+//! The streaming engine: one pass over row blocks, with reading ahead, threads, progress and
+//! interruption.
 //!
-//! A pass runs on **lanes**. A lane is one compute thread and, where the data are not in memory, one reader thread
-//! ahead of it: the reader takes the next block from the common queue, reads it in segments of consecutive tiles into
-//! a ring of [`SEGMENTS`] buffers, and the compute thread folds them. So blocks are balanced over lanes as they come,
-//! memory in flight is lanes × segments whatever the height of a block, and a lane reads its next block while it still
-//! computes on the last. Which lane gets which block never shows in the result: a fold hands on its shares exactly.
+//! A pass runs on **workers**. A worker is one compute thread and, where the data are not in memory,
+//! one reader thread ahead of it: the reader takes the next block from the common queue, reads it in
+//! segments of consecutive tiles into a ring of [`SEGMENTS`] buffers, and the compute thread decodes
+//! and folds them. So the queue balances blocks over workers, memory in flight is workers × segments
+//! whatever the height of a block, and a worker reads its next block while it still computes on the
+//! last. The worker that takes a block never shows in the result: a fold hands on its shares exactly.
 //!
-//! Where several processes work on one matrix, each folds its own [shard](crate::shard) of the blocks. A pass of all is over
-//! when all have told each other that none was interrupted, which is one sum, and have added up what their folds hold,
-//! which is another. A process that fails says nothing to the others: whoever started it ends them.
+//! Where several processes work on one matrix, each folds its own [shard](crate::shard) of the
+//! blocks. At the end of a pass one sum tells every process whether one of them was interrupted, and
+//! another sum adds up the folds. A process that fails sends nothing to the others: the launcher that
+//! started it ends them.
 //!
-//! Tried for stores that are not in the page cache, and given up (1 GB dense, disk of 2 to 3 GB/s, two lanes, on a machine
-//! with other work: to be tried again on a quiet one): readers
-//! that ask for the blocks to come by `POSIX_FADV_WILLNEED` (cold passes a third longer, warm ones a fifth: the call waits
-//! where the disk's queue is full, and leaves small pages), and one thread that reads ahead of the lanes of a mapped store
-//! (cold passes the same, warm first ones longer by what the reading costs).
+//! Tried for stores that are not in the page cache, and given up (1 GB dense, disk of 2 to 3 GB/s,
+//! two workers, on a machine with other work: to be tried again on a quiet one):
+//!
+//! - Readers that ask for the blocks to come by `POSIX_FADV_WILLNEED`: cold passes take a third
+//!   longer, warm ones a fifth. The call waits where the disk's queue is full, and leaves small pages.
+//! - One thread that reads ahead of the workers of a mapped store: cold passes take the same time,
+//!   and the first warm pass is longer by the time of the reading.
 
 mod fold;
-mod lane;
+mod worker;
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -26,18 +31,18 @@ use std::time::{Duration, Instant};
 
 use partwise_storage::{Monitor, Unit};
 
-pub use fold::{Fold, TilePlace};
+pub use fold::{Fold, TilePlace, Worker};
 
 use crate::comm::{Comm, Solo};
-use crate::data::Blocks;
+use crate::blocks::Blocks;
 use crate::error::DriverError;
 use crate::shard::shards;
 
-/// Segments in a lane's ring: one being computed on, one ready, one being read.
+/// Segments in a worker's ring: one being computed on, one ready, one being read.
 pub const SEGMENTS: usize = 3;
 
-/// In which order the blocks are visited. Alternating directions lets a pass start with what the page cache still
-/// holds from the end of the last one.
+/// In which order a pass visits the blocks. When directions alternate, a pass starts with the blocks
+/// that the page cache still holds from the end of the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the first block to the last.
@@ -56,15 +61,15 @@ impl Direction {
     }
 }
 
-/// What a pass has spent besides computing.
+/// The time of a pass beside computing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Time that compute threads have waited for their readers, added up over lanes and processes; nothing waits where data
-    /// are in memory.
+    /// Time that compute threads have waited for their readers, summed over workers and processes; zero
+    /// where data are in memory.
     pub waiting: Duration,
-    /// Time that this process has waited for slower ones once its own blocks were done.
+    /// Time that this process has waited for slower ones after its own blocks.
     pub joining: Duration,
-    /// Time that it took, then, to add up what the processes had.
+    /// Time that the sum over the processes then took.
     pub summing: Duration,
 }
 
@@ -104,29 +109,37 @@ impl<'m> Engine<'m> {
         self.monitor.start(stage, rows as u64, Unit::Rows);
     }
 
-    /// Whoever is told about progress and asked about interruption.
+    /// The monitor that is shown progress and asked about interruption.
     pub fn monitor(&self) -> &'m dyn Monitor {
         self.monitor
     }
 
-    /// An engine whose passes are not shown: only interruption gets through to `hushed`'s monitor.
-    pub fn hushed(&self, hushed: &'m Hushed<'m>) -> Engine<'m> {
-        Engine { monitor: hushed, ..*self }
+    /// The processes that share its passes.
+    pub fn comm(&self) -> &'m dyn Comm {
+        self.comm
     }
 
-    /// One pass: every block of this process's shard of `data` goes through `fold` once, on as many lanes as there are
-    /// `locals`; then the fold holds the sums of all processes.
+    /// An engine with the same settings that reports to `monitor`.
+    pub fn reporting_to<'n>(&self, monitor: &'n dyn Monitor) -> Engine<'n>
+    where
+        'm: 'n,
+    {
+        Engine { monitor, ..*self }
+    }
+
+    /// One pass: every block of this process's shard of `data` goes through `fold` once, on as many
+    /// `workers` as there are; then the fold holds the sums of all processes.
     ///
     /// # Errors
     ///
-    /// The first error of any lane (a damaged or unreadable tile, a full scratch disk), [`DriverError::Cancelled`] in all
+    /// The first error of any worker (a damaged or unreadable tile, a full scratch disk), [`DriverError::Cancelled`] in all
     /// processes when one was interrupted, or [`DriverError::Comm`]. After an error some blocks have been folded and some have
     /// not: the caller drops the sums.
     pub fn pass<F: Fold>(
         &self,
         data: &dyn Blocks,
         fold: &F,
-        locals: &mut [F::Local],
+        workers: &mut [Worker<F::Local>],
         direction: Direction,
     ) -> Result<Spent, DriverError> {
         let pass = Pass {
@@ -141,14 +154,14 @@ impl<'m> Engine<'m> {
             halted: AtomicBool::new(false),
             error: Mutex::new(None),
         };
-        match locals {
-            [local] if data.resident() => lane::resident(&pass, local),
-            locals => std::thread::scope(|scope| {
-                for local in locals {
+        match workers {
+            [worker] if data.resident() => worker::resident(&pass, worker),
+            workers => std::thread::scope(|scope| {
+                for worker in workers {
                     let started = if data.resident() {
-                        lane::spawn(scope, || lane::resident(&pass, local))
+                        worker::spawn(scope, || worker::resident(&pass, worker))
                     } else {
-                        lane::streaming(&pass, local, scope)
+                        worker::streaming(&pass, worker, scope)
                     };
                     if let Err(error) = started {
                         pass.halt(error);
@@ -182,22 +195,7 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// A monitor that says nothing and hands on interruption: for work inside a stage that has been announced.
-pub struct Hushed<'m>(pub &'m dyn Monitor);
-
-impl Monitor for Hushed<'_> {
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
-    }
-}
-
-impl std::fmt::Debug for Hushed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hushed")
-    }
-}
-
-/// What the lanes of one pass share.
+/// The state that the workers of one pass share.
 struct Pass<'p, F> {
     data: &'p dyn Blocks,
     fold: &'p F,
@@ -224,7 +222,7 @@ impl<F> Pass<'_, F> {
         })
     }
 
-    /// Whether the lanes should stop; notices an interruption.
+    /// Whether the workers should stop; notices an interruption.
     fn stopping(&self) -> bool {
         if !self.halted.load(Ordering::Relaxed) && self.monitor.cancelled() {
             self.halt(DriverError::Cancelled);
@@ -237,7 +235,7 @@ impl<F> Pass<'_, F> {
         self.waited_ns.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Held by a lane's thread: when the thread panics, the others stop at their next segment.
+    /// Held by a worker's thread: when the thread panics, the others stop at their next segment.
     fn halt_on_panic(&self) -> impl Drop {
         struct Guard<'g>(&'g AtomicBool);
         impl Drop for Guard<'_> {

@@ -4,23 +4,44 @@ use std::ops::Range;
 use std::path::Path;
 
 use partwise_storage::anndata::read_factors;
-use partwise_storage::store::Store;
+use sha2::{Digest, Sha256};
 
+use crate::blocks::FitData;
 use crate::error::DriverError;
 use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 use crate::usages::Usages;
 
-/// Reads H (returned, in the scale that the fit works in) and fills the blocks `own` of `usages` with W.
+/// Rows of W that are hashed at once.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// A hash of the bits of H and W in the file: its path is no setting of a fit, its content is.
+pub(crate) fn digest(path: &Path) -> Result<String, DriverError> {
+    let file = read_factors(path)?;
+    let (cells, k) = (file.cells(), file.components());
+    let mut hash = Sha256::new();
+    hash.update(bytemuck::cast_slice::<f32, u8>(file.spectra()));
+    let mut values = Vec::new();
+    for first in (0..cells).step_by(ROWS_AT_ONCE) {
+        let rows = first..(first + ROWS_AT_ONCE).min(cells);
+        values.resize(rows.len() * k, 0.0);
+        file.read_usages(rows, &mut values)?;
+        hash.update(bytemuck::cast_slice::<f32, u8>(&values));
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Reads H (returned, in the scale that the fit works in) and fills the blocks `own` of `usages` with
+/// W.
 pub(crate) fn given(
     path: &Path,
-    store: &Store,
+    data: &dyn FitData,
     scale: &GeneScale,
     own: Range<usize>,
     usages: &mut Usages,
 ) -> Result<Spectra, DriverError> {
     let file = read_factors(path)?;
-    let (cells, genes, k) = (store.cells(), store.genes(), usages.k());
+    let (cells, genes, k) = (usages.cells(), data.blocks().genes(), usages.k());
     if (file.cells(), file.genes(), file.components()) != (cells, genes, k) {
         return Err(DriverError::Start {
             path: path.to_path_buf(),
@@ -42,14 +63,10 @@ pub(crate) fn given(
     }
     let mut values = Vec::new();
     for block in own {
-        let (first, count) = (block * store.block_rows(), usages.rows_of(block));
+        let (first, count) = (usages.first_row_of(block), usages.rows_of(block));
         values.resize(count * k, 0.0);
         file.read_usages(first..first + count, &mut values)?;
-        let mut rows = vec![0.0; count * ks];
-        for (row, given) in rows.chunks_exact_mut(ks).zip(values.chunks_exact(k)) {
-            row[..k].copy_from_slice(given);
-        }
-        usages.store(block, &rows, ks)?;
+        usages.store_packed(block, &values)?;
     }
     usages.accept();
     Ok(spectra)

@@ -119,14 +119,14 @@ impl Grams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use partwise_kernels::gram;
+    use partwise_kernels::{FactorRef, gram};
 
     /// W (n × k) and H (k × m, as Spectra) of small integers and WᵀW.
     fn factors(w: &[[f32; 4]], h: &[[f32; 4]], k: usize) -> (Spectra, Vec<f64>) {
         let mut spectra = Spectra::zeros(h.len(), k);
         spectra.ht_mut().copy_from_slice(h.as_flattened());
         let mut wtw = vec![0.0; k * k];
-        gram::add_gram(&mut wtw, w.as_flattened(), k, 4);
+        gram::add_gram(&mut wtw, FactorRef::new(w.as_flattened(), w.len(), k, 4));
         (spectra, wtw)
     }
 

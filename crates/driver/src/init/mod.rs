@@ -1,10 +1,10 @@
-//! Where W and H come from: one start a file.
+//! The starts of W and H: one a file.
 
 mod given;
 mod merge;
 mod random;
 mod sample;
 
-pub(crate) use given::given;
+pub(crate) use given::{digest, given};
 pub(crate) use random::{random, uniform_scale};
-pub(crate) use sample::{SampleStart, sample, widest};
+pub(crate) use sample::{StartOf, Starts, sample, side_by_side, widest};

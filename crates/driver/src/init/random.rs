@@ -5,8 +5,7 @@ use rand::seq::index;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::data::Blocks;
-use crate::sample::SampleView;
+use crate::blocks::{Blocks, MemoryBlocks};
 use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 
@@ -33,7 +32,7 @@ pub(crate) fn random(genes: usize, k: usize, scale: f32, seed: u64) -> Spectra {
 /// Every row of H the mean of a few rows of the sample, drawn at random ("random Acol" of Langville et al. 2014, for
 /// rows): close to the data from the start, and as different as the rows are.
 pub(crate) fn means_of_rows(
-    view: &SampleView<'_>,
+    view: &MemoryBlocks,
     scale: &GeneScale,
     k: usize,
     seed: u64,
@@ -52,7 +51,7 @@ pub(crate) fn means_of_rows(
     let mut spectra = Spectra::zeros(genes, k);
     let ks = spectra.ks();
     let ht = spectra.ht_mut();
-    view.for_each_entry(|row, gene, value| {
+    view.entries_of_all(|row, gene, value| {
         for &c in &components_of_row[row] {
             ht[gene * ks + c] += value * scale.factor(gene) / ROWS_OF_A_MEAN.min(rows) as f32;
         }

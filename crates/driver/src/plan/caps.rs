@@ -2,7 +2,7 @@
 
 use partwise_storage::store::Layout;
 
-use super::shape::DataShape;
+use crate::shape::DataShape;
 use crate::sample::Caps;
 
 /// Most rows of a sample.

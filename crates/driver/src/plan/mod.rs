@@ -1,75 +1,41 @@
-//! What was decided before a byte is read: threads, buffers, where W lies, and how much memory all of it takes.
+//! What was decided before a byte is read: threads, buffers, waves, where W lies, and how much memory
+//! all of it takes. Pure: nothing here reads or measures.
 //!
-//! | file    | question                                        |
-//! |---------|-------------------------------------------------|
-//! | `shape` | what is a plan made for?                         |
-//! | `caps`  | how large may the sample of the start be?        |
-//! | `peak`  | how much memory does a fit take?                 |
-//! | `probe` | how long does a pass take?                       |
-//! | `nodes` | how much shorter is it on many nodes?            |
+//! | file   | question                              |
+//! |--------|---------------------------------------|
+//! | `caps` | how large may the sample of a start be? |
+//! | `peak` | how much memory do fits take?         |
 
 mod caps;
-pub mod nodes;
 mod peak;
-mod probe;
-mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
-use crate::config::{InitSpec, NmfConfig, ScaleSpec, SolverSpec};
+use crate::config::{FitSet, InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 use crate::error::ConfigError;
-use crate::solve::Rules;
+use crate::model::{Init, Limits, Model, Rules};
+use crate::monitor::FitId;
+use crate::shape::{DataShape, Machine};
 use crate::spectra::GENE_CHUNK;
 use crate::usages::UsagesPlace;
 use caps::sample_caps;
 use peak::{Held, Sizes};
 
-pub use probe::{PassTime, Probe};
-pub use shape::{DataShape, Machine};
-
-/// Bytes of a segment where the budget is ample; smaller reads cost more system calls, larger ones leave the cache.
+/// Bytes of a segment where the budget is ample; smaller reads cost more system calls, larger ones
+/// leave the cache.
 const SEGMENT_BYTES: u64 = 2 << 20;
 
-/// How W and H start, resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Init {
-    /// A fit of a weighted sample of at most so many entries and rows.
-    Sample {
-        /// Stored entries at most.
-        entries: u64,
-        /// Rows at most.
-        rows: usize,
-    },
-    /// Random.
-    Random,
-    /// An earlier result.
-    Given(PathBuf),
-}
-
-/// A fit, decided. Made by [`NmfConfig::plan`]; the driver takes nothing else.
+/// How fits are carried out: none of it shows in a result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Plan {
-    /// Components k.
-    pub k: usize,
-    /// Update rules.
-    pub rules: Rules,
-    /// Start.
-    pub init: Init,
-    /// Scaling of genes.
-    pub scale: ScaleSpec,
-    /// Most reads of all of X.
-    pub max_passes: usize,
-    /// Relative decrease that counts as none.
-    pub tol: f64,
-    /// Seed.
-    pub seed: u64,
+pub struct Execution {
     /// Compute threads; fewer than wanted where the budget does not carry more.
     pub threads: usize,
-    /// Threads of what is done gene by gene between passes; more than compute threads where there are fewer blocks than
-    /// threads.
+    /// Threads of the loops over genes between passes; more than compute threads where there are
+    /// fewer blocks than threads.
     pub pool_threads: usize,
     /// Compute threads wanted.
     pub threads_wanted: usize,
@@ -77,14 +43,17 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// Whether the store is small enough to be mapped into memory as a whole.
     pub map_store: bool,
-    /// Bytes of packed blocks, the first ones of the store, that are read in the first pass and stay in memory; the rest is
-    /// read in every pass.
+    /// Bytes of packed blocks, the first ones of the store, that the first pass reads and keeps in
+    /// memory; every pass reads the rest.
     pub pinned_bytes: u64,
-    /// Bytes of packed blocks after these that are left to the system's page cache; what is beyond is dropped from there
-    /// once it is read, so that it does not push them out.
+    /// Bytes of packed blocks after these that are left to the system's page cache. The blocks beyond
+    /// are dropped from there once they are read, so that they do not push out the others.
     pub cached_bytes: u64,
     /// Where W lies.
     pub usages: UsagesPlace,
+    /// Fits that share their passes, as ranges of [`Plan::models`]; several waves where all of them do
+    /// not fit into the memory together.
+    pub waves: Vec<Range<usize>>,
     /// Packed bytes that a pass of this process reads.
     pub pass_bytes: u64,
     /// Peak resident bytes foreseen.
@@ -93,89 +62,97 @@ pub struct Plan {
     pub memory: u64,
 }
 
-impl Plan {
+impl Execution {
     /// Bytes that each pass after the first has to read because they are not kept in memory.
     pub fn read_bytes(&self) -> u64 {
         if self.map_store { 0 } else { self.pass_bytes - self.pinned_bytes }
     }
 }
 
-impl NmfConfig {
-    /// Decides how to carry out these settings on a matrix of this shape with this machine. Pure: reads nothing.
+/// One fit or several, decided. Made by [`NmfConfig::plan`] and [`FitSet::plan`]; the driver takes
+/// nothing else.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The fits: all that shapes their bits.
+    pub models: Vec<Model>,
+    /// Whether they are a set, with a folder of checkpoints for each.
+    pub is_set: bool,
+    /// How they are carried out.
+    pub execution: Execution,
+}
+
+impl Plan {
+    /// The only fit, or the first of several.
     ///
-    /// Takes scratch files for W, smaller segments and fewer threads, in that order, before it gives up. What then remains of
-    /// the budget holds the whole store, mapped, or as many of its blocks as fit.
+    /// # Panics
+    ///
+    /// When all fits of a set were left out.
+    pub fn model(&self) -> &Model {
+        &self.models[0]
+    }
+}
+
+impl NmfConfig {
+    /// Decides how to carry out these settings on a matrix of this shape with this machine. Pure:
+    /// reads nothing.
+    ///
+    /// Takes scratch files for W, smaller segments and fewer threads, in that order, before it gives
+    /// up. The rest of the budget holds the whole store, mapped, or as many of its blocks as fit.
     ///
     /// # Errors
     ///
     /// - [`ConfigError::Components`]: k is zero or larger than cells or genes.
     /// - [`ConfigError::Empty`]: there is nothing to factorize.
-    /// - [`ConfigError::Number`], [`ConfigError::Zero`], [`ConfigError::SamplePasses`]: a setting out of range.
-    /// - [`ConfigError::Memory`]: not even one thread with the smallest buffers fits; says what would.
+    /// - [`ConfigError::Number`], [`ConfigError::Zero`], [`ConfigError::SamplePasses`]: a setting out
+    ///   of range.
+    /// - [`ConfigError::Memory`]: not even one thread with the smallest buffers fits; states the
+    ///   minimum.
     pub fn plan(&self, shape: &DataShape, machine: &Machine) -> Result<Plan, ConfigError> {
-        self.validate(shape, machine)?;
-        let (rules, init) = self.resolve(shape);
-        let sizes = Sizes {
-            shape,
-            machine,
-            k: self.k,
-            scaled: self.scale == ScaleSpec::Std,
-            sampled: matches!(init, Init::Sample { .. }),
-            passes: self.max_passes - usize::from(matches!(init, Init::Sample { .. })),
-        };
-        let streamed =
-            |threads, segment| Held { threads, pool: threads, segment, usages: false, mapped: false, pinned: 0 };
-        let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
-        let wanted = machine.threads.min(shape.own_blocks().max(1));
+        FitSet::new(self.clone()).plan(shape, machine)
+    }
+}
 
-        // All threads with W on disk come before fewer threads with W in memory: W moves once a pass, in order.
-        let segment_choices = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(sizes.smallest_segment()));
-        let (threads, segment_bytes) = (1..=wanted)
-            .rev()
-            .flat_map(|threads| segment_choices.map(|segment| (threads, segment)))
-            .find(|&(threads, segment)| sizes.peak(streamed(threads, segment)) <= machine.memory)
-            .ok_or_else(|| ConfigError::Memory {
-                budget: machine.memory,
-                needed: sizes.smallest(),
-                lower_blocks: sizes.lower_blocks(),
-            })?;
-        let held = streamed(threads, segment_bytes);
-        // What has no block to fold can help with the genes, as long as there are chunks of them.
-        let useful = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK)).max(threads);
-        let pool = match threads == wanted {
-            true => (threads..=useful).rev().find(|&pool| sizes.peak(Held { pool, ..held }) <= machine.memory),
-            false => None,
-        };
-        let held = Held { pool: pool.unwrap_or(threads), ..held };
-        let in_memory = sizes.peak(Held { usages: true, ..held }) <= machine.memory;
-        let held = Held { usages: in_memory, ..held };
-        let map_store = sizes.peak(Held { mapped: true, ..held }) <= machine.memory;
-        let held = Held { mapped: map_store, ..held };
-        let pinned = if map_store { 0 } else { sizes.room(held) };
-        let held = Held { pinned, ..held };
-
-        Ok(Plan {
-            k: self.k,
-            rules,
-            init,
-            scale: self.scale,
-            max_passes: self.max_passes,
-            tol: self.tol,
-            seed: self.seed,
-            threads,
-            pool_threads: held.pool,
-            threads_wanted: machine.threads,
-            segment_bytes,
-            map_store,
-            pinned_bytes: pinned,
-            cached_bytes: machine.cache,
-            usages: if in_memory { UsagesPlace::Memory } else { UsagesPlace::Disk(scratch) },
-            pass_bytes: shape.own_bytes,
-            peak_bytes: sizes.peak(held),
-            memory: machine.memory,
-        })
+impl FitSet {
+    /// Decides how to carry out these fits; those that do not fit into the memory together go in
+    /// waves. As [`NmfConfig::plan`] otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`NmfConfig::plan`], and:
+    ///
+    /// - [`ConfigError::List`]: a k or a seed comes twice, or there is none.
+    /// - [`ConfigError::GivenForMany`]: an earlier result is to be the start of several fits.
+    pub fn plan(&self, shape: &DataShape, machine: &Machine) -> Result<Plan, ConfigError> {
+        self.plan_without(&[], shape, machine)
     }
 
+    /// [`plan`](Self::plan) without the fits that are `done`.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](Self::plan).
+    pub fn plan_without(
+        &self,
+        done: &[FitId],
+        shape: &DataShape,
+        machine: &Machine,
+    ) -> Result<Plan, ConfigError> {
+        check_list("k", &self.ks)?;
+        check_list("seeds", &self.seeds)?;
+        let configs: Vec<NmfConfig> = self.configs().collect();
+        configs.iter().try_for_each(|config| config.validate(shape, machine))?;
+        if configs.len() > 1 && matches!(self.config.init, InitSpec::Given(_)) {
+            return Err(ConfigError::GivenForMany { fits: configs.len() });
+        }
+        let models: Vec<Model> =
+            configs.iter().map(|config| config.model(shape)).filter(|model| !done.contains(&model.id())).collect();
+        let execution = self.config.execution(&models, shape, machine)?;
+        Ok(Plan { models, is_set: configs.len() > 1, execution })
+    }
+}
+
+impl NmfConfig {
     fn validate(&self, shape: &DataShape, machine: &Machine) -> Result<(), ConfigError> {
         let DataShape { cells, genes, nonzeros, .. } = *shape;
         if nonzeros == 0 {
@@ -199,13 +176,7 @@ impl NmfConfig {
         Ok(())
     }
 
-    fn resolve(&self, shape: &DataShape) -> (Rules, Init) {
-        let rules = match self.solver {
-            SolverSpec::Auto => Rules::EXTRAPOLATED,
-            SolverSpec::Hals => Rules::PLAIN,
-            SolverSpec::Mu => Rules::MULTIPLICATIVE,
-            SolverSpec::Bpp => Rules::EXACT,
-        };
+    fn model(&self, shape: &DataShape) -> Model {
         let caps = sample_caps(self.k, shape);
         let sample = Init::Sample { entries: caps.entries, rows: caps.rows };
         let init = match (&self.init, self.solver) {
@@ -222,6 +193,110 @@ impl NmfConfig {
                 }
             }
         };
-        (rules, init)
+        Model {
+            k: self.k,
+            seed: self.seed,
+            solver: self.solver,
+            rules: Rules::from(self.solver),
+            init,
+            scale: self.scale,
+            limits: Limits { max_passes: self.max_passes, tol: self.tol },
+        }
+    }
+
+    fn execution(&self, models: &[Model], shape: &DataShape, machine: &Machine) -> Result<Execution, ConfigError> {
+        let sizes = |models: &[Model]| {
+            let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
+            Sizes {
+                shape,
+                machine,
+                ks: models.iter().map(|model| model.k).collect(),
+                seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
+                scaled: self.scale == ScaleSpec::Std,
+                sampled,
+                passes: self.max_passes - usize::from(sampled),
+            }
+        };
+        let streamed =
+            |threads, segment| Held { threads, pool: threads, segment, usages: false, mapped: false, pinned: 0 };
+        let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        let wanted = machine.threads.min(shape.own_blocks().max(1));
+        let smallest = shape.max_tile_bytes;
+
+        // All threads with W on disk come before fewer threads with W in memory: W moves once a pass,
+        // in order. The fit that needs most decides.
+        let mut threads = wanted;
+        for model in models {
+            let alone = sizes(std::slice::from_ref(model));
+            let fits = |&threads: &usize| alone.peak(streamed(threads, smallest)) <= machine.memory;
+            threads = (1..=threads).rev().find(fits).ok_or_else(|| {
+                let all = models.iter().map(|model| sizes(std::slice::from_ref(model)));
+                let hungriest = all.max_by_key(Sizes::smallest).unwrap_or(alone);
+                let (needed, lower_blocks) = (hungriest.smallest(), hungriest.lower_blocks());
+                ConfigError::Memory { budget: machine.memory, needed, lower_blocks }
+            })?;
+        }
+        // More waves come before fewer threads: they cost reads, threads cost time.
+        let together = |wave: &Range<usize>| {
+            sizes(&models[wave.clone()]).peak(streamed(threads, smallest)) <= machine.memory
+        };
+        let mut waves: Vec<Range<usize>> = Vec::new();
+        for i in 0..models.len() {
+            match waves.last_mut() {
+                Some(wave) if together(&(wave.start..i + 1)) => wave.end = i + 1,
+                _ => waves.push(i..i + 1),
+            }
+        }
+        let of_waves: Vec<Sizes<'_>> = waves.iter().map(|wave| sizes(&models[wave.clone()])).collect();
+        let peak = |held: Held| of_waves.iter().map(|wave| wave.peak(held)).max().unwrap_or(0);
+        let fits = |held: Held| peak(held) <= machine.memory;
+
+        let segment_choices = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(smallest));
+        let segment_bytes =
+            segment_choices.into_iter().find(|&segment| fits(streamed(threads, segment))).unwrap_or(smallest);
+        let held = streamed(threads, segment_bytes);
+        // Threads without a block to fold can help with the genes, as long as there are chunks of them.
+        let useful = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK)).max(threads);
+        let pool = match threads == wanted {
+            true => (threads..=useful).rev().find(|&pool| fits(Held { pool, ..held })),
+            false => None,
+        };
+        let held = Held { pool: pool.unwrap_or(threads), ..held };
+        let in_memory = fits(Held { usages: true, ..held });
+        let held = Held { usages: in_memory, ..held };
+        let map_store = machine.maps && fits(Held { mapped: true, ..held });
+        let held = Held { mapped: map_store, ..held };
+        let pinned = match map_store {
+            true => 0,
+            false => of_waves.iter().map(|wave| wave.room(held)).min().unwrap_or(0),
+        };
+        let held = Held { pinned, ..held };
+
+        Ok(Execution {
+            threads,
+            pool_threads: held.pool,
+            threads_wanted: machine.threads,
+            segment_bytes,
+            map_store,
+            pinned_bytes: pinned,
+            cached_bytes: machine.cache,
+            usages: if in_memory { UsagesPlace::Memory } else { UsagesPlace::Disk(scratch) },
+            waves,
+            pass_bytes: shape.own_bytes,
+            peak_bytes: peak(held),
+            memory: machine.memory,
+        })
+    }
+}
+
+fn check_list<T: Ord + std::fmt::Display>(name: &'static str, list: &[T]) -> Result<(), ConfigError> {
+    let refuse = |problem: String| Err(ConfigError::List { name, problem });
+    if list.is_empty() {
+        return refuse("is empty".into());
+    }
+    let mut seen = BTreeSet::new();
+    match list.iter().find(|&value| !seen.insert(value)) {
+        Some(twice) => refuse(format!("has {twice} more than once")),
+        None => Ok(()),
     }
 }

@@ -1,45 +1,44 @@
-//! How much memory a fit takes, added up before it starts.
+//! How much memory fits take, added up before they start.
 //!
-//! A fit is a row of stages, and the memory of one is given back before the next: the peak is the largest of them, not
-//! their sum. What is counted is what becomes resident:
+//! Fits are a row of stages, and each gives its memory back before the next: the peak is the largest
+//! of them, not their sum. Counted is the memory that becomes resident:
 //!
 //! ```text
-//! always   what the process had when the plan was made, code that it touches later, tables, lanes, the mapped store
-//! start    gather the sample (buffers of the lanes, rows)  |  pack it (rows, packed tiles, an encoder)
-//!          |  fit it (packed tiles, starts, a factorization)
-//! passes   buffers of the lanes, a factorization, W in two generations, the blocks that stay in memory
-//! result   W, H, and what the HDF5 library takes to write them; the store is mapped no more
+//! always   the process when the plan is made, code that it touches later, tables, workers, the mapped store
+//! start    gather the samples (buffers of the workers, rows)  |  pack them (rows, packed tiles, an encoder)
+//!          |  fit them (packed tiles, starts, a factorization of each start that runs)
+//! passes   buffers of the workers, the factorizations, W in two generations, the blocks that stay in memory
+//! result   W, H, and the buffers of the HDF5 library that writes them; the store is mapped no more
 //! ```
 //!
-//! Measured against `VmHWM` by the test `foresight` of the program.
+//! The test `foresight` of the program measures it against `VmHWM`.
 
 use partwise_kernels::stride;
 use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
 
 use super::caps::sample_caps;
-use super::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
-use crate::compute::factorize::Local;
+use crate::compute::factorize::{Local, PanelShape, PanelSums};
 use crate::engine::SEGMENTS;
 use crate::error::LowerBlocks;
-use crate::exact::ExactSum;
-use crate::init::widest;
+use crate::init::{side_by_side, widest};
 use crate::sample::BLOCK_ROWS;
+use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and what the allocator does not give back.
 const LATER_BYTES: u64 = 6 << 19;
-/// Stack pages, channel and allocator slack of one lane (two threads).
-const LANE_BYTES: u64 = 192 << 10;
-/// What the dense products pack of their operands, for each thread.
-const DENSE_LANE_BYTES: u64 = 512 << 10;
+/// Stack pages, channel and allocator slack of one worker (two threads).
+const WORKER_BYTES: u64 = 192 << 10;
+/// Packed operands of the dense products, for each thread.
+const DENSE_WORKER_BYTES: u64 = 512 << 10;
 /// One part in so many is added to the sum: pages of code differ from run to run, and pieces of the heap stay in use.
 const MARGIN: u64 = 50;
 /// A tile's entries in the block table.
 const TABLE_BYTES_PER_TILE: u64 = 32;
 /// Moments and squared norms of one gene.
 const BYTES_PER_GENE: u64 = 56;
-/// What it takes to write a small result.
+/// Memory to write a small result.
 const RESULT_BYTES: u64 = 5 << 19;
 /// Its chunk caches and buffers grow with the columns copied, up to so much.
 const COLUMNS_BYTES: u64 = 6 << 20;
@@ -48,21 +47,23 @@ const COLUMNS_BYTES_PER_CELL: u64 = 128;
 const PACKING_BYTES: u64 = 22;
 
 /// Sizes from which the peak is added up.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Sizes<'p> {
     pub(super) shape: &'p DataShape,
     pub(super) machine: &'p Machine,
-    /// Components.
-    pub(super) k: usize,
+    /// Components of each fit.
+    pub(super) ks: Vec<usize>,
+    /// How many different seeds the fits have: each draws a sample of its own.
+    pub(super) seeds: usize,
     /// Whether genes are scaled, which takes one more copy of H.
     pub(super) scaled: bool,
-    /// Whether the fit starts from a sample.
+    /// Whether fits start from a sample.
     pub(super) sampled: bool,
     /// Full passes at most: W has one generation in the first and two from then on.
     pub(super) passes: usize,
 }
 
-/// What is in memory, and how the rest comes there.
+/// The parts that are in memory, and the buffers for the others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) threads: usize,
@@ -77,19 +78,15 @@ pub(super) struct Held {
 }
 
 impl Sizes<'_> {
-    /// The smallest piece that can be read at once: a tile.
-    pub(super) fn smallest_segment(&self) -> u64 {
-        self.shape.max_tile_bytes
-    }
-
     /// The smallest peak: one thread, one tile at a time, W on disk.
     pub(super) fn smallest(&self) -> u64 {
-        let segment = self.smallest_segment();
+        let segment = self.shape.max_tile_bytes;
         self.peak(Held { threads: 1, pool: 1, segment, usages: false, mapped: false, pinned: 0 })
     }
 
-    /// The tallest blocks with which the smallest peak would be lower by a twentieth, or the lowest ones there can be, and
-    /// that peak: the rows of W in hand are those of a block. `None` where that changes nothing.
+    /// The tallest blocks with which the smallest peak would be lower by a twentieth, or the lowest
+    /// ones there can be, and that peak: the rows of W in hand are those of a block. `None` where that
+    /// changes nothing.
     pub(super) fn lower_blocks(&self) -> Option<LowerBlocks> {
         let now = self.smallest();
         let tile = self.shape.tile_rows;
@@ -97,13 +94,18 @@ impl Sizes<'_> {
             std::iter::successors(Some(self.shape.block_rows / 2 / tile * tile), |rows| Some(rows / 2 / tile * tile));
         let lower = heights.take_while(|&rows| rows >= tile).map(|block_rows| {
             let shape = DataShape { block_rows, ..*self.shape };
-            LowerBlocks { block_rows, needed: Sizes { shape: &shape, ..*self }.smallest() }
+            LowerBlocks { block_rows, needed: Sizes { shape: &shape, ..self.clone() }.smallest() }
         });
         let lower: Vec<_> = lower.filter(|lower| lower.needed < now).collect();
         lower.iter().find(|lower| lower.needed <= now - now / 20).or(lower.last()).copied()
     }
 
-    /// Peak resident bytes: what is always there, and the largest of start, passes and result.
+    fn largest_k(&self) -> usize {
+        self.ks.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Peak resident bytes: the parts that are always there, and the largest of start, passes and
+    /// result.
     pub(super) fn peak(&self, held: Held) -> u64 {
         let shape = self.shape;
         let tables =
@@ -111,67 +113,74 @@ impl Sizes<'_> {
         let resident = self.machine.resident;
         // A segment does not reach beyond its block.
         let segment = held.segment.min(shape.max_block_bytes);
-        let lane = match shape.layout {
-            Layout::Sparse => LANE_BYTES,
-            Layout::Dense => LANE_BYTES + DENSE_LANE_BYTES,
+        let worker = match shape.layout {
+            Layout::Sparse => WORKER_BYTES,
+            Layout::Dense => WORKER_BYTES + DENSE_WORKER_BYTES,
         };
         let idle = (held.pool - held.threads) as u64;
-        let lanes = held.threads as u64 * lane + idle * (LANE_BYTES / 2 + self.step());
+        let workers = held.threads as u64 * worker + idle * (WORKER_BYTES / 2 + self.step(self.largest_k()));
         let (mapped, buffers) = match held.mapped {
             true => (shape.own_bytes, 0),
             false => (0, (held.threads * SEGMENTS) as u64 * segment),
         };
-        let generation = if held.usages { 4 * (shape.own_cells * self.k) as u64 } else { 0 };
+        let components: usize = self.ks.iter().sum();
+        let generation = if held.usages { 4 * (shape.own_cells * components) as u64 } else { 0 };
 
         let generations = self.passes.clamp(1, 2) as u64;
-        let passes = buffers
-            + self.factorization(
-                held.threads,
-                shape.block_rows.min(shape.cells),
-                shape.tile_rows,
-                shape.max_tile_nonzeros,
-            )
-            + generations * generation
-            + held.pinned;
+        let cut = Cut {
+            block_rows: shape.block_rows.min(shape.cells),
+            tile_rows: shape.tile_rows,
+            tile_nonzeros: shape.max_tile_nonzeros,
+        };
+        let passes =
+            buffers + self.factorizations(&self.ks, held.threads, cut) + generations * generation + held.pinned;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
-        let fit = resident + mapped + lanes + passes.max(start);
+        let fit = resident + mapped + workers + passes.max(start);
         // A process that has read with the library has its code already.
         let result = resident.max(RESIDENT + HDF5_BYTES) + generation + self.result();
         let peak = LATER_BYTES + tables + fit.max(result);
         peak + peak / MARGIN
     }
 
-    /// Bytes of blocks that can stay in memory beside what is `held`: what the passes leave of the budget.
+    /// Bytes of blocks that can stay in memory beside the parts `held`: the rest of the budget during
+    /// the passes.
     pub(super) fn room(&self, held: Held) -> u64 {
-        let without = Sizes { sampled: false, ..*self }.peak(held);
+        let without = Sizes { sampled: false, ..self.clone() }.peak(held);
         let free = self.machine.memory.saturating_sub(without);
         // With the margin that they add, and the rounding of two divisions.
         (free - free / MARGIN).saturating_sub(1 << 10).min(self.shape.own_bytes)
     }
 
-    /// What a factorization holds besides W.
-    fn factorization(&self, threads: usize, block_rows: usize, tile_rows: usize, tile_nonzeros: usize) -> u64 {
-        let factor = 4 * (self.shape.genes * stride(self.k)) as u64;
-        let factors = factor * if self.scaled { 4 } else { 3 };
+    /// What factorizations of `ks` components side by side hold besides W.
+    fn factorizations(&self, ks: &[usize], threads: usize, cut: Cut) -> u64 {
+        let genes = self.shape.genes;
+        let panels = PanelShape::cut(ks, self.shape.layout);
+        // H, H before it and the trial.
+        let factors: u64 = ks.iter().map(|&k| 3 * 4 * (genes * stride(k)) as u64).sum();
+        let copied = |panel: &&PanelShape| self.scaled || panel.members.len() > 1;
+        let copies: u64 = panels.iter().filter(copied).map(|panel| 4 * (genes * panel.ld) as u64).sum();
+        let largest = ks.iter().copied().max().unwrap_or(0);
+        let grams = gram_bytes(genes, largest) + ks.iter().map(|&k| 48 * (k * k) as u64).sum::<u64>();
+        let sums: u64 = panels.iter().map(|panel| PanelSums::bytes(genes, panel)).sum();
         // A block without its padding, on its way from or to the disk.
-        let block = 4 * (block_rows * self.k) as u64;
-        let local =
-            Local::bytes(self.shape.genes, block_rows, tile_rows, tile_nonzeros, self.k, stride(self.k)) + block;
-        let grams = gram_bytes(self.shape.genes, self.k) + 48 * (self.k * self.k) as u64;
-        factors + grams + ExactSum::bytes(self.shape.genes, stride(self.k)) + threads as u64 * (local + self.step())
+        let block = 4 * (cut.block_rows * largest) as u64;
+        let local = Local::bytes(genes, cut.block_rows, cut.tile_rows, cut.tile_nonzeros, &panels) + block;
+        factors + copies + grams + sums + threads as u64 * (local + self.step(largest))
     }
 
-    /// What a thread needs in the update of H: cross products of a chunk in 64 and 32 bits, and the Gram matrix as the rules
-    /// pack it.
-    fn step(&self) -> u64 {
+    /// The memory of a thread in the update of H: cross products of a chunk in 64 and 32 bits, and the
+    /// Gram matrix as the rules pack it.
+    fn step(&self, k: usize) -> u64 {
         let chunk = GENE_CHUNK.min(self.shape.genes);
-        (12 * chunk * stride(self.k) + 4 * stride(self.k) * (stride(self.k) + 96)) as u64
+        (12 * chunk * stride(k) + 4 * stride(k) * (stride(k) + 96)) as u64
     }
 
-    /// The sample as gathered (gene and value), while it is packed, or packed with a factorization of it and the starts.
+    /// The samples as gathered (gene and value), while they are packed, or packed with a factorization
+    /// for each start that runs, and the starts.
     fn start(&self, threads: usize, buffers: u64) -> u64 {
         let shape = self.shape;
-        let caps = sample_caps(self.k, shape);
+        let k = self.largest_k();
+        let caps = sample_caps(k, shape);
         let entries = caps.entries.min(shape.entries());
         let of_row = shape.sample_row_entries.max(1);
         let rows = ((entries / of_row) as usize + 1).min(caps.rows).min(shape.cells);
@@ -184,26 +193,50 @@ impl Sizes<'_> {
             }
             Layout::Dense => (4 * entries, 4 * entries, 0),
         };
+        // Every seed has a sample of its own, and smaller ones a last tile of theirs.
+        let seeds = self.seeds as u64;
+        let sizes = (self.ks.len() as u64 - 1).min(8);
+        let last_tiles = sizes * packed / (rows as u64).div_ceil(TILE_ROWS as u64).max(1);
+        let (gathered, packed) = (seeds * gathered, seeds * packed + last_tiles);
         // Priorities, places and weights.
-        let lists = 64 * rows as u64;
+        let lists = 64 * rows as u64 * seeds;
         let tile_nonzeros = match shape.layout {
             Layout::Sparse => (TILE_ROWS.min(rows) as u64 * of_row).min(entries) as usize,
             Layout::Dense => 0,
         };
         let whole = caps.entries >= shape.entries() && caps.rows >= shape.cells;
-        let wide = Sizes { k: widest(self.k, shape.genes, whole), ..*self };
-        let best = 4 * (shape.genes * stride(self.k)) as u64;
-        let fit = wide.factorization(threads, BLOCK_ROWS.min(rows), TILE_ROWS, tile_nonzeros)
-            + 8 * (rows * wide.k) as u64
-            + best;
+        let wide = widest(k, shape.genes, whole);
+        let cut = Cut { block_rows: BLOCK_ROWS.min(rows), tile_rows: TILE_ROWS, tile_nonzeros };
+        let one = |threads: usize| {
+            let best = 4 * (shape.genes * stride(k)) as u64;
+            self.factorizations(&[wide], threads, cut) + 8 * (rows * wide) as u64 + best
+        };
+        // Alone they run side by side, among other processes one after the other.
+        let (at_once, each) = side_by_side(self.ks.len(), threads);
+        let started: u64 = self.ks.iter().map(|&k| 4 * (shape.genes * stride(k)) as u64).sum();
+        let norms = 16 * shape.genes as u64 * sizes;
+        let fit = match self.ks.len() {
+            1 => one(threads),
+            _ => (at_once as u64 * one(each)).max(one(threads)) + started + norms,
+        };
         lists + (gathered + buffers).max(gathered + packed + threads as u64 * packing).max(packed + fit)
     }
 
-    /// What writing the result takes besides W.
+    /// The memory to write a result besides W, and the other fits that wait for it.
     fn result(&self) -> u64 {
+        let (genes, k) = (self.shape.genes, self.largest_k());
         let columns = (COLUMNS_BYTES_PER_CELL * self.shape.cells as u64).min(COLUMNS_BYTES);
-        let spectra = 4 * (self.shape.genes * (stride(self.k) + self.k)) as u64;
-        let block = 4 * (self.shape.block_rows * self.k) as u64;
+        let spectra: u64 = self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
+        let block = 4 * (self.shape.block_rows * k) as u64;
         RESULT_BYTES + columns + spectra + block
     }
+}
+
+/// How a matrix in hand is cut.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    block_rows: usize,
+    tile_rows: usize,
+    /// Nonzeros of the fullest tile; 0 where tiles are dense.
+    tile_nonzeros: usize,
 }

@@ -32,11 +32,11 @@ fn the_peak_stays_within_the_budget_and_threads_give_way_first() {
     let shape = shape(50_000_000, 20_000, 1000);
     let config = NmfConfig::new(20);
     let ample = config.plan(&shape, &machine(16, 64 << 10)).unwrap();
-    assert_eq!((ample.threads, &ample.usages), (16, &UsagesPlace::Memory));
+    assert_eq!((ample.execution.threads, &ample.execution.usages), (16, &UsagesPlace::Memory));
     let small = config.plan(&shape, &machine(16, 80)).unwrap();
-    assert!(small.threads < 16 && matches!(small.usages, UsagesPlace::Disk(_)) && !small.map_store);
+    assert!(small.execution.threads < 16 && matches!(small.execution.usages, UsagesPlace::Disk(_)) && !small.execution.map_store);
     for plan in [ample, small] {
-        assert!(plan.peak_bytes <= plan.memory, "{plan:?}");
+        assert!(plan.execution.peak_bytes <= plan.execution.memory, "{plan:?}");
     }
 }
 
@@ -46,12 +46,12 @@ fn a_process_among_many_needs_less_and_the_sample_stays_the_same() {
     let config = NmfConfig::new(20);
     let alone = config.plan(&shape, &machine(16, 64 << 10)).unwrap();
     let among = config.plan(&shape.shared_by(64), &machine(16, 64 << 10)).unwrap();
-    assert_eq!(alone.init, among.init);
-    assert!(among.peak_bytes < alone.peak_bytes / 16, "{among:?}");
-    assert_eq!(among.pass_bytes, alone.pass_bytes * 191 * 4096 / 50_000_000);
+    assert_eq!(alone.models, among.models);
+    assert!(among.execution.peak_bytes < alone.execution.peak_bytes / 16, "{among:?}");
+    assert_eq!(among.execution.pass_bytes, alone.execution.pass_bytes * 191 * 4096 / 50_000_000);
     // Twice as many processes as blocks: those that have one have one.
     let crowd = config.plan(&shape.shared_by(24_416), &machine(16, 64 << 10)).unwrap();
-    assert_eq!((crowd.threads, crowd.pool_threads), (1, 16));
+    assert_eq!((crowd.execution.threads, crowd.execution.pool_threads), (1, 16));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_budget_too_small_is_told_what_would_do_and_that_does() {
         panic!("8 MiB cannot do")
     };
     let plan = config.plan(&shape, &Machine::new(4, needed)).unwrap();
-    assert_eq!((plan.threads, plan.peak_bytes), (1, needed));
+    assert_eq!((plan.execution.threads, plan.execution.peak_bytes), (1, needed));
     assert!(config.plan(&shape, &Machine::new(4, needed - 1)).is_err());
 }
 
@@ -72,11 +72,11 @@ fn what_the_budget_has_left_holds_blocks() {
     let config = NmfConfig::new(20);
     let plan = |mebibytes| config.plan(&shape, &machine(2, mebibytes)).unwrap();
     let (small, large, all) = (plan(80), plan(1024), plan(4096));
-    assert!(large.pinned_bytes > 300 << 20 && large.peak_bytes <= large.memory, "{large:?}");
-    assert!(large.memory - large.peak_bytes < 1 << 20, "next to nothing is left over: {large:?}");
-    assert_eq!(large.read_bytes(), shape.packed_bytes - large.pinned_bytes);
-    assert!(small.pinned_bytes < 64 << 20 && small.peak_bytes <= small.memory, "{small:?}");
-    assert_eq!((all.map_store, all.pinned_bytes, all.read_bytes()), (true, 0, 0));
+    assert!(large.execution.pinned_bytes > 300 << 20 && large.execution.peak_bytes <= large.execution.memory, "{large:?}");
+    assert!(large.execution.memory - large.execution.peak_bytes < 1 << 20, "next to nothing is left over: {large:?}");
+    assert_eq!(large.execution.read_bytes(), shape.packed_bytes - large.execution.pinned_bytes);
+    assert!(small.execution.pinned_bytes < 64 << 20 && small.execution.peak_bytes <= small.execution.memory, "{small:?}");
+    assert_eq!((all.execution.map_store, all.execution.pinned_bytes, all.execution.read_bytes()), (true, 0, 0));
 }
 
 #[test]
@@ -86,7 +86,6 @@ fn lower_blocks_are_advised_where_they_need_less_and_they_do() {
     let error = config.plan(&tall, &machine(1, 8)).unwrap_err();
     let ConfigError::Memory { needed, lower_blocks: Some(lower), .. } = error else { panic!("{error}") };
     assert!(lower.needed < needed && lower.block_rows < 16_384 && lower.block_rows % 256 == 0, "{lower:?}");
-    assert!(error.to_string().contains(&format!("--block-rows {} needs less", lower.block_rows)), "{error}");
     let shape = DataShape { block_rows: lower.block_rows, ..tall };
     assert!(config.plan(&shape, &Machine::new(1, lower.needed)).is_ok());
     let lowest = DataShape { block_rows: 256, ..tall };
@@ -98,8 +97,8 @@ fn lower_blocks_are_advised_where_they_need_less_and_they_do() {
 fn threads_beyond_blocks_are_as_many_as_chunks_of_genes_at_most() {
     let plan = |genes| NmfConfig::new(5).plan(&shape(8192, genes, 10), &machine(4096, 100_000)).unwrap();
     // Two blocks; 60 genes are one chunk of 512, and 20,000 are 40.
-    assert_eq!((plan(60).threads, plan(60).pool_threads), (2, 2));
-    assert_eq!((plan(20_000).threads, plan(20_000).pool_threads), (2, 40));
+    assert_eq!((plan(60).execution.threads, plan(60).execution.pool_threads), (2, 2));
+    assert_eq!((plan(20_000).execution.threads, plan(20_000).execution.pool_threads), (2, 40));
 }
 
 #[test]
@@ -107,7 +106,7 @@ fn what_shapes_the_result_does_not_depend_on_the_machine() {
     let shape = shape(1_000_000, 20_000, 1000);
     let config = NmfConfig::new(20);
     let (a, b) = (config.plan(&shape, &machine(1, 100)).unwrap(), config.plan(&shape, &machine(16, 8000)).unwrap());
-    assert_eq!((a.rules, a.init, a.tol, a.max_passes), (b.rules, b.init, b.tol, b.max_passes));
+    assert_eq!(a.models, b.models);
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn settings_out_of_range_are_refused() {
     assert!(matches!(plan(NmfConfig::new(5).with_tol(f64::NAN)), ConfigError::Number { name: "tol", .. }));
     let one_pass = NmfConfig::new(5).with_max_passes(1);
     assert_eq!(plan(one_pass.clone().with_init(InitSpec::Sample)), ConfigError::SamplePasses);
-    assert_eq!(one_pass.plan(&shape, &machine(1, 1000)).unwrap().init, Init::Random);
+    assert_eq!(one_pass.plan(&shape, &machine(1, 1000)).unwrap().model().init, Init::Random);
     assert_eq!(plan(NmfConfig::new(5).with_max_passes(0)), ConfigError::Zero { name: "max-passes" });
     let empty = DataShape { nonzeros: 0, ..shape };
     let error = NmfConfig::new(5).plan(&empty, &machine(1, 1000)).unwrap_err();
@@ -129,8 +128,43 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn solvers_choose_their_starts() {
     let shape = shape(100_000, 2000, 100);
-    let init = |config: NmfConfig| config.plan(&shape, &machine(1, 1000)).unwrap().init;
+    let init = |config: NmfConfig| config.plan(&shape, &machine(1, 1000)).unwrap().model().init.clone();
     assert!(matches!(init(NmfConfig::new(5)), Init::Sample { .. }));
     assert_eq!(init(NmfConfig::new(5).with_solver(SolverSpec::Mu)), Init::Random);
     assert_eq!(init(NmfConfig::new(5).with_init(InitSpec::Random)), Init::Random);
+}
+
+#[test]
+fn fits_that_do_not_fit_together_go_in_waves() {
+    let shape = shape(1_000_000, 20_000, 1000);
+    let set = FitSet::new(NmfConfig::new(5)).with_ks([5, 10, 20, 30]).with_seeds([0, 1]);
+    let plan = |mebibytes| set.plan(&shape, &machine(2, mebibytes)).unwrap();
+    let ample = plan(64 << 10);
+    assert_eq!((ample.models.len(), ample.is_set, &ample.execution.waves[..]), (8, true, &[0..8][..]));
+    assert_eq!(ample.models[3].id(), FitId { k: 10, seed: 1 });
+    let small = plan(100);
+    let waves = &small.execution.waves;
+    assert!(waves.len() > 1 && waves[0].start == 0 && waves[waves.len() - 1].end == 8, "{waves:?}");
+    assert!(waves.windows(2).all(|pair| pair[0].end == pair[1].start), "{waves:?}");
+    assert_eq!((small.execution.threads, &small.models), (2, &ample.models));
+    assert!(small.execution.peak_bytes <= small.execution.memory);
+    // A fit that is too large alone is too large in a set as well, and the minimum is its own.
+    let Err(ConfigError::Memory { needed, .. }) = set.plan(&shape, &machine(1, 8)) else { panic!("8 MiB is little") };
+    let tight = set.plan(&shape, &Machine::new(1, needed)).unwrap();
+    assert!(tight.execution.waves.len() > 1 && tight.execution.peak_bytes <= needed);
+    let rest = set.plan_without(&[FitId { k: 10, seed: 1 }, FitId { k: 5, seed: 0 }], &shape, &machine(2, 9000));
+    assert_eq!(rest.unwrap().models.len(), 6);
+}
+
+#[test]
+fn lists_with_repeats_and_starts_for_many_are_refused() {
+    let shape = shape(1000, 50, 10);
+    let refuse = |set: FitSet| set.plan(&shape, &machine(1, 1000)).unwrap_err().to_string();
+    let set = || FitSet::new(NmfConfig::new(5));
+    assert!(refuse(set().with_ks([5, 6, 5])).contains("list of k has 5 more than once"));
+    assert!(refuse(set().with_seeds([7, 7])).contains("list of seeds has 7 more than once"));
+    assert!(refuse(set().with_ks([])).contains("list of k is empty"));
+    assert!(refuse(set().with_ks([5, 51])).contains("k = 51"));
+    let given = NmfConfig::new(5).with_init(InitSpec::Given("r.h5ad".into()));
+    assert!(refuse(FitSet::new(given).with_ks([5, 6])).contains("not for 2 fits"));
 }

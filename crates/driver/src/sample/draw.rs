@@ -1,4 +1,4 @@
-//! Which rows are in the sample.
+//! The rows of a sample.
 
 use std::collections::BinaryHeap;
 
@@ -7,7 +7,7 @@ use partwise_storage::tile::CellMoments;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// How much a sample may hold.
+/// The most that a sample may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caps {
     /// Stored entries.
@@ -23,8 +23,8 @@ pub(crate) struct Drawn {
     pub(crate) cell: usize,
     /// Priority q: the smaller, the earlier in the sample.
     pub(crate) priority: f64,
-    /// Share a, so that p = min(1, τ·a).
-    pub(crate) share: f64,
+    /// Weight a, so that p = min(1, τ·a).
+    pub(crate) weight: f64,
     /// Stored entries of the row.
     pub(crate) entries: u64,
 }
@@ -41,29 +41,60 @@ impl Ord for Drawn {
     }
 }
 
-/// What a row's chance is proportional to.
+/// The number that a row's chance is proportional to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Share {
+pub(crate) enum RowWeight {
     /// ‖x_i‖² / ‖X‖².
     SquaredNorm,
-    /// Half that, half 1/n: where genes are scaled afterwards, the norms as stored only hint at those that count, and
-    /// no row's weight may become very large.
+    /// Half that, half 1/n: where genes are scaled afterwards, the norms as stored only hint at the
+    /// norms that count, and no row's factor may become very large.
     Mixed,
 }
 
-/// Draws the rows of smallest priority that fit `caps` from `cells` rows, given by their moments in pieces; returns
-/// them by priority, and τ, the smallest priority left out (infinite when no row with a nonzero was).
+/// Rows drawn, and how to take fewer of them.
+#[derive(Debug)]
+pub(crate) struct Draw {
+    /// By priority.
+    pub(crate) rows: Vec<Drawn>,
+    /// τ, the smallest priority left out; infinite when no row with a nonzero was.
+    threshold: f64,
+}
+
+impl Draw {
+    /// How many rows a draw with these smaller caps has: its rows are the first ones of this draw.
+    pub(crate) fn within(&self, caps: Caps) -> usize {
+        let mut entries = 0;
+        let fits = |row: &&Drawn| {
+            entries += row.entries;
+            entries <= caps.entries
+        };
+        self.rows.iter().take(caps.rows).take_while(fits).count().max(1).min(self.rows.len())
+    }
+
+    /// τ of the draw of the first `rows` rows.
+    pub(crate) fn threshold(&self, rows: usize) -> f64 {
+        self.rows.get(rows).map_or(self.threshold, |next| next.priority)
+    }
+
+    /// Stored entries of the first `rows` rows.
+    pub(crate) fn entries(&self, rows: usize) -> u64 {
+        self.rows[..rows].iter().map(|row| row.entries).sum()
+    }
+}
+
+/// Draws the rows of smallest priority that fit `caps` from `cells` rows, given by their moments in
+/// pieces.
 ///
 /// Memory is that of the rows kept. A row of zeros is never drawn: it has no part in the loss.
 pub(crate) fn draw(
     cells: usize,
     sq_norm: f64,
-    share: Share,
+    weight: RowWeight,
     caps: Caps,
     seed: u64,
     moments: &mut dyn FnMut(std::ops::Range<usize>) -> Result<Vec<CellMoments>, StorageError>,
     entries: &dyn Fn(&CellMoments) -> u64,
-) -> Result<(Vec<Drawn>, f64), StorageError> {
+) -> Result<Draw, StorageError> {
     const PIECE: usize = 1 << 16;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut kept: BinaryHeap<Drawn> = BinaryHeap::new();
@@ -78,11 +109,11 @@ pub(crate) fn draw(
                 continue;
             }
             let by_norm = moment.sum_sq / sq_norm;
-            let share = match share {
-                Share::SquaredNorm => by_norm,
-                Share::Mixed => f64::midpoint(by_norm, 1.0 / cells as f64),
+            let weight = match weight {
+                RowWeight::SquaredNorm => by_norm,
+                RowWeight::Mixed => f64::midpoint(by_norm, 1.0 / cells as f64),
             };
-            let row = Drawn { cell, priority: luck / share, share, entries: entries(&moment) };
+            let row = Drawn { cell, priority: luck / weight, weight, entries: entries(&moment) };
             if row.priority >= threshold {
                 continue;
             }
@@ -95,36 +126,40 @@ pub(crate) fn draw(
             }
         }
     }
-    Ok((kept.into_sorted_vec(), threshold))
+    Ok(Draw { rows: kept.into_sorted_vec(), threshold })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sample(norms: &[f64], caps: Caps, seed: u64) -> (Vec<Drawn>, f64) {
+    fn sample(norms: &[f64], caps: Caps, seed: u64) -> Draw {
         let sq_norm = norms.iter().sum();
         let mut moments = |rows: std::ops::Range<usize>| {
             Ok(rows.map(|i| CellMoments { nonzeros: 3, sum: norms[i], sum_sq: norms[i] }).collect())
         };
-        draw(norms.len(), sq_norm, Share::SquaredNorm, caps, seed, &mut moments, &|m| u64::from(m.nonzeros)).unwrap()
+        draw(norms.len(), sq_norm, RowWeight::SquaredNorm, caps, seed, &mut moments, &|m| u64::from(m.nonzeros)).unwrap()
     }
 
     #[test]
     fn everything_fits_a_large_cap_but_rows_of_zeros() {
-        let (rows, threshold) = sample(&[1.0, 0.0, 2.0, 3.0], Caps { entries: 100, rows: 100 }, 1);
-        assert_eq!(rows.len(), 3);
-        assert_eq!(threshold, f64::INFINITY);
+        let draw = sample(&[1.0, 0.0, 2.0, 3.0], Caps { entries: 100, rows: 100 }, 1);
+        assert_eq!(draw.rows.len(), 3);
+        assert_eq!(draw.threshold(3), f64::INFINITY);
     }
 
     #[test]
     fn caps_hold_and_smaller_samples_are_prefixes() {
         let norms: Vec<f64> = (0..5000).map(|i| 1.0 + f64::from(i % 17)).collect();
-        let (large, _) = sample(&norms, Caps { entries: 3000, rows: 900 }, 7);
-        let (small, threshold) = sample(&norms, Caps { entries: 300, rows: 900 }, 7);
-        assert_eq!((large.len(), small.len()), (900, 100));
-        assert_eq!(large[..100], small[..]);
-        assert_eq!(threshold, large[100].priority);
+        let large = sample(&norms, Caps { entries: 3000, rows: 900 }, 7);
+        assert_eq!(large.rows.len(), 900);
+        for caps in [(300, 900), (301, 900), (2700, 20), (2, 900), (3000, 900)] {
+            let caps = Caps { entries: caps.0, rows: caps.1 };
+            let small = sample(&norms, caps, 7);
+            let rows = large.within(caps);
+            assert_eq!(large.rows[..rows], small.rows[..], "{caps:?}");
+            assert_eq!(large.threshold(rows), small.threshold(rows), "{caps:?}");
+        }
     }
 
     #[test]
@@ -134,8 +169,9 @@ mod tests {
         let truth: f64 = norms.iter().sum();
         let mean = (0..200)
             .map(|seed| {
-                let (rows, threshold) = sample(&norms, Caps { entries: 600, rows: 10_000 }, seed);
-                rows.iter().map(|row| norms[row.cell] / (threshold * row.share).min(1.0)).sum::<f64>()
+                let draw = sample(&norms, Caps { entries: 600, rows: 10_000 }, seed);
+                let threshold = draw.threshold(draw.rows.len());
+                draw.rows.iter().map(|row| norms[row.cell] / (threshold * row.weight).min(1.0)).sum::<f64>()
             })
             .sum::<f64>()
             / 200.0;

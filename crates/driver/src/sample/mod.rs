@@ -1,6 +1,6 @@
 //! A random sample of rows in memory, drawn once and used in growing prefixes.
 //!
-//! Row i gets a priority `q_i = u_i / a_i`, u uniform in (0, 1], a_i its share of what the loss is made of (see
+//! Row i gets a priority `q_i = u_i / a_i`, u uniform in (0, 1], a_i its weight in the loss (see
 //! [`draw`]). The sample of r rows is the r rows of smallest priority; with τ the next priority, row i is among them
 //! with probability `p_i = min(1, τ·a_i)` (bottom-k or priority sampling: Duffield, Lund and Thorup 2007), and
 //! multiplying it by `1/√p_i` makes ‖X̃ − W̃H‖² an unbiased estimate of ‖X − WH‖² for every H. Smaller samples are
@@ -11,8 +11,6 @@
 
 mod draw;
 mod packed;
-mod view;
 
-pub(crate) use draw::{Caps, Share, draw};
-pub(crate) use packed::Sample;
-pub(crate) use view::{BLOCK_ROWS, SampleView};
+pub(crate) use draw::{Caps, Draw, RowWeight, draw};
+pub(crate) use packed::{BLOCK_ROWS, Gathered, Sample};

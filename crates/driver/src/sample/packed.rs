@@ -1,108 +1,119 @@
-//! The sample's rows, packed like a store's blocks, in the order of their priorities.
+//! The rows of a sample, packed like a store's blocks, in the order of their priorities.
 
-use aligned_vec::{AVec, avec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use partwise_storage::store::Layout;
-use partwise_storage::tile::{CsrRows, TILE_ROWS, TileEncoder};
+use partwise_storage::tile::{CsrRows, TILE_ROWS, TileEncoder, TileError};
 use rayon::prelude::*;
 
-use super::draw::Drawn;
-use crate::compute::gather::Rows;
+use super::draw::Draw;
+use crate::blocks::{Cut, MemoryBlocks, PackedTile};
+use crate::products::Rows;
 
+/// Rows of a block: few, because a sample is small and every core should have a part of it.
+pub(crate) const BLOCK_ROWS: usize = 512;
 /// Rows of a tile of dense rows.
 const DENSE_TILE_ROWS: usize = 64;
 
-/// A packed tile, or the rows themselves where the data are dense.
-#[derive(Debug)]
-pub(super) struct SampleTile {
-    pub(super) bytes: Vec<u8>,
-    pub(super) dense: AVec<f32>,
-    pub(super) rows: usize,
-    pub(super) nonzeros: u64,
-}
-
-impl SampleTile {
-    pub(super) fn packed_bytes(&self) -> usize {
-        self.bytes.len() + 4 * self.dense.len()
-    }
-}
-
-/// A sample in memory.
+/// A sample in memory, of which smaller samples are the first rows.
 #[derive(Debug)]
 pub(crate) struct Sample {
-    pub(super) layout: Layout,
-    pub(super) genes: usize,
-    pub(super) drawn: Vec<Drawn>,
-    pub(super) threshold: f64,
-    pub(super) tiles: Vec<SampleTile>,
+    cut: Cut,
+    draw: Draw,
+    /// Tiles with all their rows.
+    full: Vec<Arc<PackedTile>>,
+    /// The last tile of each sample that does not end with a full one, by the rows of the sample.
+    last: BTreeMap<usize, Arc<PackedTile>>,
+}
+
+/// Gathered rows, found by their row of the matrix.
+pub(crate) struct Gathered<'g> {
+    rows: &'g [Rows],
+    /// Cell, block and place in the block, ascending.
+    places: Vec<(usize, usize, usize)>,
+}
+
+impl<'g> Gathered<'g> {
+    /// `rows` are by block, in the order of the matrix.
+    pub(crate) fn new(rows: &'g [Rows]) -> Self {
+        let of_block = |(block, rows): (usize, &'g Rows)| {
+            rows.cells.iter().enumerate().map(move |(i, &cell)| (cell, block, i))
+        };
+        let mut places: Vec<_> = rows.iter().enumerate().flat_map(of_block).collect();
+        places.sort_unstable();
+        Gathered { rows, places }
+    }
+
+    /// Genes (none where dense) and values of a row.
+    fn entries(&self, cell: usize) -> (&'g [u32], &'g [f32]) {
+        let at = self.places.binary_search_by_key(&cell, |place| place.0).expect("every row drawn was gathered");
+        let (_, block, i) = self.places[at];
+        let rows = &self.rows[block];
+        let range = rows.entries(i);
+        (if rows.genes.is_empty() { &[] } else { &rows.genes[range.clone()] }, &rows.values[range])
+    }
 }
 
 impl Sample {
-    /// Packs the rows drawn; `gathered` holds them by block, in the order of the matrix.
-    pub(crate) fn pack(layout: Layout, genes: usize, drawn: Vec<Drawn>, threshold: f64, gathered: Vec<Rows>) -> Self {
-        // Where each row of the matrix lies among the gathered ones.
-        let mut places: Vec<(usize, usize, usize)> = gathered
-            .iter()
-            .enumerate()
-            .flat_map(|(block, rows)| rows.cells.iter().enumerate().map(move |(i, &cell)| (cell, block, i)))
-            .collect();
-        places.sort_unstable();
-        let entries = |row: &Drawn| {
-            let at = places.binary_search_by_key(&row.cell, |place| place.0).expect("every row drawn was gathered");
-            let (_, block, i) = places[at];
-            let rows = &gathered[block];
-            let range = rows.entries(i);
-            (if rows.genes.is_empty() { &[][..] } else { &rows.genes[range.clone()] }, &rows.values[range])
+    /// Packs the rows drawn, for samples of each of `sizes` rows.
+    pub(crate) fn pack(layout: Layout, genes: usize, draw: Draw, sizes: &[usize], gathered: &Gathered<'_>) -> Self {
+        let tile_rows = match layout {
+            Layout::Sparse => TILE_ROWS,
+            Layout::Dense => DENSE_TILE_ROWS,
         };
-
-        let tiles = drawn
-            .par_chunks(Self::tile_rows_of(layout))
-            .map_init(TileEncoder::new, |encoder, tile| match layout {
-                Layout::Sparse => pack_sparse(encoder, genes, tile.iter().map(entries)),
-                Layout::Dense => {
-                    let mut dense = avec![0.0; tile.len() * genes];
-                    for (into, row) in dense.chunks_exact_mut(genes).zip(tile) {
-                        into.copy_from_slice(entries(row).1);
-                    }
-                    SampleTile { bytes: Vec::new(), nonzeros: dense.len() as u64, rows: tile.len(), dense }
-                }
+        let pack = |encoder: &mut TileEncoder, rows: std::ops::Range<usize>| {
+            let rows: Vec<_> = draw.rows[rows].iter().map(|row| gathered.entries(row.cell)).collect();
+            Arc::new(match layout {
+                Layout::Sparse => pack_sparse(encoder, genes, &rows),
+                Layout::Dense => pack_dense(genes, &rows),
             })
+        };
+        let most = sizes.iter().copied().max().unwrap_or(0);
+        let full = (0..most / tile_rows)
+            .into_par_iter()
+            .map_init(TileEncoder::new, |encoder, tile| pack(encoder, tile * tile_rows..(tile + 1) * tile_rows))
             .collect();
-        Sample { layout, genes, drawn, threshold, tiles }
+        let mut encoder = TileEncoder::new();
+        let last = sizes
+            .iter()
+            .filter(|&size| !size.is_multiple_of(tile_rows))
+            .map(|&size| (size, pack(&mut encoder, size / tile_rows * tile_rows..size)))
+            .collect();
+        let cut = Cut { layout, genes, tile_rows, tiles_per_block: BLOCK_ROWS / tile_rows };
+        Sample { cut, draw, full, last }
     }
 
-    /// Rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.drawn.len()
-    }
-
-    /// Whether no row with a nonzero was left out.
-    pub(crate) fn is_everything(&self) -> bool {
-        self.threshold == f64::INFINITY
-    }
-
-    /// Stored entries of the first `rows` rows.
-    pub(crate) fn entries(&self, rows: usize) -> u64 {
-        self.drawn[..rows].iter().map(|row| row.entries).sum()
+    /// The rows drawn.
+    pub(crate) fn draw(&self) -> &Draw {
+        &self.draw
     }
 
     /// Rows of a tile.
     pub(crate) fn tile_rows(&self) -> usize {
-        Self::tile_rows_of(self.layout)
+        self.cut.tile_rows
     }
 
-    fn tile_rows_of(layout: Layout) -> usize {
-        match layout {
-            Layout::Sparse => TILE_ROWS,
-            Layout::Dense => DENSE_TILE_ROWS,
+    /// The sample of the first `rows` rows: one of the sizes that it was packed for, or whole tiles.
+    /// Rows are multiplied by 1/√p.
+    ///
+    /// # Errors
+    ///
+    /// When a packed tile does not decode, which is a defect of this crate.
+    pub(crate) fn first(&self, rows: usize) -> Result<MemoryBlocks, TileError> {
+        let mut tiles = self.full[..rows / self.cut.tile_rows].to_vec();
+        if !rows.is_multiple_of(self.cut.tile_rows) {
+            tiles.push(self.last.get(&rows).expect("a size that the sample was packed for").clone());
         }
+        let threshold = self.draw.threshold(rows);
+        let factor = |weight: f64| (1.0 / (threshold * weight).min(1.0).sqrt()) as f32;
+        let weights =
+            threshold.is_finite().then(|| self.draw.rows[..rows].iter().map(|row| factor(row.weight)).collect());
+        MemoryBlocks::new(self.cut, tiles, weights)
     }
 }
 
-fn pack_sparse<'r>(
-    encoder: &mut TileEncoder,
-    genes: usize,
-    rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
-) -> SampleTile {
+fn pack_sparse(encoder: &mut TileEncoder, genes: usize, rows: &[(&[u32], &[f32])]) -> PackedTile {
     let (mut indptr, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
     for (row_genes, row_values) in rows {
         indices.extend_from_slice(row_genes);
@@ -111,6 +122,13 @@ fn pack_sparse<'r>(
     }
     let mut bytes = Vec::new();
     encoder.encode(CsrRows { indptr: &indptr, indices: &indices, values: &values }, genes, &mut bytes);
-    bytes.shrink_to_fit();
-    SampleTile { bytes, dense: AVec::new(64), rows: indptr.len() - 1, nonzeros: values.len() as u64 }
+    PackedTile::copy(&bytes, rows.len(), values.len() as u64)
+}
+
+fn pack_dense(genes: usize, rows: &[(&[u32], &[f32])]) -> PackedTile {
+    let mut bytes = aligned_vec::AVec::with_capacity(64, 4 * rows.len() * genes);
+    for (_, values) in rows {
+        bytes.extend_from_slice(bytemuck::cast_slice(values));
+    }
+    PackedTile::new(bytes, rows.len(), (rows.len() * genes) as u64)
 }

@@ -1,16 +1,15 @@
-//! What happens to H between passes. Genes are independent of one another: chunks of genes in parallel, sums over
-//! genes merged in chunk order.
+//! The update of H between passes. Genes are independent of one another: chunks of genes in parallel,
+//! sums over genes merged in chunk order.
 
 use partwise_kernels::kkt::{Kkt, kkt};
-use partwise_kernels::{Dead, UpdateRule, loss};
+use partwise_kernels::{Dead, FactorMut, FactorRef, RuleScratch, UpdateRule, loss};
 use rayon::prelude::*;
 
-use crate::compute::factorize::PassSums;
-use crate::exact::{exponent, power_of_two};
+use crate::exact::{ExactSum, exponent, power_of_two};
 use crate::scale::GeneScale;
 use crate::spectra::{GENE_CHUNK, Spectra};
 
-/// What the update of H brings besides H.
+/// The results of the update of H besides H.
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// ⟨WᵀX, H⟩.
@@ -37,40 +36,45 @@ pub(super) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spe
     });
 }
 
-/// scaled ← D·Hᵀ.
-pub(super) fn scale_genes(scaled: &mut [f32], ht: &[f32], factors: &[f32], ks: usize) {
-    scaled.par_chunks_exact_mut(ks).zip(ht.par_chunks_exact(ks)).zip(factors).for_each(|((scaled, gene), factor)| {
-        scaled.iter_mut().zip(gene).for_each(|(scaled, value)| *scaled = value * factor);
-    });
+/// The sums of a pass that one solver needs.
+pub(super) struct Sums<'s> {
+    /// (WᵀX)ᵀ of the solver's panel.
+    pub(super) wtx: &'s ExactSum,
+    /// The solver's first column in it.
+    pub(super) first: usize,
+    /// WᵀW, k × k.
+    pub(super) wtw: &'s ExactSum,
 }
 
 /// Updates `trial` from the sums of a pass; `spectra` is H of the last accepted pass. The KKT residual, NaN unless
-/// `residual` asks for it, costs as much as a sweep in f64.
+/// `residual` asks for it, costs as much as an inner sweep in f64.
 pub(super) fn update(
     trial: &mut Spectra,
     spectra: &Spectra,
-    sums: &PassSums,
+    sums: &Sums<'_>,
     scale: &GeneScale,
     rule: UpdateRule,
     residual: bool,
 ) -> Step {
     let (k, ks) = (trial.k(), trial.ks());
     let mut wtw = vec![0.0; k * k];
-    sums.wtw.read(0..k, &mut wtw);
+    sums.wtw.read(0..k, 0..k, &mut wtw);
     // No rule sees a factor that both of its inputs have; this one keeps WᵀW inside the range of f32.
     let largest = (0..k).map(|c| wtw[c * k + c]).fold(0.0, f64::max);
     let factor = if largest > 0.0 { power_of_two(-exponent(largest)) } else { 1.0 };
     let wtw_f32: Vec<f32> = wtw.iter().map(|&value| (value * factor) as f32).collect();
+
+    let rule = rule.prepare(&wtw_f32, k, Dead::Keep);
 
     let chunks: Vec<ChunkStep> = trial
         .ht_mut()
         .par_chunks_mut(GENE_CHUNK * ks)
         .zip(spectra.ht().par_chunks(GENE_CHUNK * ks))
         .enumerate()
-        .map(|(chunk, (ht, old))| {
+        .map_init(RuleScratch::new, |scratch, (chunk, (ht, old))| {
             let genes = chunk * GENE_CHUNK..chunk * GENE_CHUNK + ht.len() / ks;
             let mut cross = vec![0.0; ht.len()];
-            sums.wtx.read(genes.clone(), &mut cross);
+            sums.wtx.read(genes.clone(), sums.first..sums.first + ks, &mut cross);
             if let Some(factors) = scale.factors() {
                 for (row, &factor) in cross.chunks_exact_mut(ks).zip(&factors[genes]) {
                     row.iter_mut().for_each(|value| *value *= f64::from(factor));
@@ -79,7 +83,8 @@ pub(super) fn update(
             let cross_f32: Vec<f32> = cross.iter().map(|&value| (value * factor) as f32).collect();
             // Before the update, where W is as good as it gets for this H: afterwards H would be, and tell nothing.
             let kkt = residual.then(|| kkt(ht, &cross, &wtw, k, ks));
-            rule.apply(ht, &cross_f32, &wtw_f32, k, ks, Dead::Keep);
+            let rows = ht.len() / ks;
+            rule.apply(FactorMut::new(ht, rows, k, ks), FactorRef::new(&cross_f32, rows, k, ks), scratch);
             ChunkStep::of(ht, old, &cross, kkt)
         })
         .collect();

@@ -4,7 +4,8 @@ use super::momentum::Momentum;
 use crate::engine::Direction;
 use crate::spectra::Spectra;
 
-/// With W, all that the next pass depends on: whoever has both goes on, bit for bit, as if nothing had been in between.
+/// With W, all that the next pass depends on: a solver that gets both continues, bit for bit, as if
+/// nothing had been in between.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     /// H of the last accepted pass.

@@ -18,8 +18,8 @@ fn threads_segments_maps_and_scratch_files_do_not_matter() {
             for threads in [1, 2, 7] {
                 let mut plan = plan(&store, &config, threads);
                 digests.push(fit(&store, &plan, &Quiet).unwrap().digest);
-                plan.segment_bytes = 1;
-                plan.usages = UsagesPlace::Disk(folder.path().to_path_buf());
+                plan.execution.segment_bytes = 1;
+                plan.execution.usages = UsagesPlace::Disk(folder.path().to_path_buf());
                 digests.push(fit(&store, &plan, &Quiet).unwrap().digest);
             }
             // SAFETY: nobody else knows the temporary folder.

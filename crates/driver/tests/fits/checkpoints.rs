@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use partwise_driver::comm::{Comm, Solo};
+use partwise_driver::comm::{Comm, Elsewhere, Solo};
 use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::usages::UsagesPlace;
 use partwise_driver::{
-    CheckpointError, CheckpointEvent, CheckpointSpec, DriverError, Fit, FitMonitor, InitSpec, NmfConfig, Plan,
+    CheckpointError, CheckpointEvent, CheckpointSpec, DriverError, Fit, FitId, FitMonitor, InitSpec, NmfConfig, Plan,
     ScaleSpec, SolverSpec, TraceRow, fit,
 };
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet};
 
-use crate::planted::{counts, dense, plan, store};
+use crate::planted::{CPU, counts, dense, plan, store, uncancelled};
 use crate::threads_comm::together;
 
 /// Says stop, and writes down what it hears of checkpoints.
@@ -56,11 +56,11 @@ impl Monitor for Stopper {
 }
 
 impl FitMonitor for Stopper {
-    fn pass(&self, _: &TraceRow) {
+    fn pass(&self, _: FitId, _: &TraceRow) {
         self.passes.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn checkpoint(&self, event: &CheckpointEvent<'_>) {
+    fn checkpoint(&self, _: FitId, event: &CheckpointEvent<'_>) {
         let said = match event {
             CheckpointEvent::Resumed { passes, trace } => format!("resumed {passes}, {} in the trace", trace.len()),
             CheckpointEvent::Nothing => "nothing".into(),
@@ -73,7 +73,7 @@ impl FitMonitor for Stopper {
 }
 
 fn going_on(folder: &Path) -> CheckpointSpec {
-    CheckpointSpec { resume: true, ..CheckpointSpec::new(folder) }
+    CheckpointSpec::new(folder, CPU).with_resume(true)
 }
 
 fn run(store: &Store, plan: &Plan, spec: &CheckpointSpec, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
@@ -87,25 +87,22 @@ fn run_among(
     spec: &CheckpointSpec,
     monitor: &dyn FitMonitor,
 ) -> Result<Fit, DriverError> {
-    fit_with(store, plan, &Run { comm, checkpoint: Some(spec) }, monitor)
+    uncancelled(fit_with(store, plan, &Run { comm, checkpoint: Some(spec) }, monitor))
 }
 
 /// Stops a fit after so many full passes, which leaves a checkpoint.
 fn stop(store: &Store, plan: &Plan, folder: &Path, passes: usize) {
-    let stopped = run(store, plan, &CheckpointSpec::new(folder), &Stopper::after(passes));
+    let stopped = run(store, plan, &CheckpointSpec::new(folder, CPU), &Stopper::after(passes));
     assert!(matches!(stopped, Err(DriverError::Cancelled)), "{stopped:?}");
 }
 
 /// The trace without what differs from run to run.
 fn timeless(fit: &Fit) -> Vec<TraceRow> {
-    let row = |row: &TraceRow| TraceRow {
-        seconds: 0.0,
-        waiting_seconds: 0.0,
-        joining_seconds: 0.0,
-        summing_seconds: 0.0,
-        // The first row's is not a number, which equals nothing.
-        relative_decrease: if row.relative_decrease.is_nan() { -1.0 } else { row.relative_decrease },
-        ..*row
+    // The first row's is not a number, which equals nothing.
+    let known = |value: f64| if value.is_nan() { -1.0 } else { value };
+    let row = |row: &TraceRow| {
+        let row = row.without_machine();
+        TraceRow { relative_decrease: known(row.relative_decrease), ..row }
     };
     fit.trace.iter().map(row).collect()
 }
@@ -138,8 +135,8 @@ fn a_fit_stopped_after_every_pass_ends_as_one_left_alone() {
                 // Other threads, and W elsewhere, each time.
                 let mut plan = plan(&store, &config, 1 + stops % 3);
                 if stops % 2 == 1 {
-                    plan.segment_bytes = 1;
-                    plan.usages = UsagesPlace::Disk(folder.path().to_path_buf());
+                    plan.execution.segment_bytes = 1;
+                    plan.execution.usages = UsagesPlace::Disk(folder.path().to_path_buf());
                 }
                 match run(&store, &plan, &going_on(&place), &Stopper::after(1)) {
                     Ok(fit) => break fit,
@@ -168,7 +165,7 @@ fn a_fit_stopped_at_any_moment_goes_on_to_the_same_end() {
         let alone = fit(&store, &plan, &Quiet).unwrap();
         for asked in (0..).step_by(step) {
             let place = folder.path().join(format!("{step}-{asked}"));
-            let stopped = run(&store, &plan, &CheckpointSpec::new(&place), &Stopper::new(usize::MAX, asked));
+            let stopped = run(&store, &plan, &CheckpointSpec::new(&place, CPU), &Stopper::new(usize::MAX, asked));
             if let Ok(fit) = stopped {
                 assert_eq!(fit.digest, alone.digest);
                 break;
@@ -207,14 +204,14 @@ fn a_pass_that_was_dropped_leaves_no_trace_in_the_checkpoint() {
             (state, file(format!("usages-{passes:06}-00000.bin")))
         };
         let between = format!("between-{passes}");
-        let spec = CheckpointSpec { every: Some(1), ..CheckpointSpec::new(folder.path().join(&between)) };
+        let spec = CheckpointSpec::new(folder.path().join(&between), CPU).with_every(1);
         run(&store, &plan, &spec, &Stopper::after(passes)).unwrap_err();
         // Six blocks, and a question before and after each: this one comes when some of the pass have been folded.
         let questions_of_a_pass = 13;
         for extra in [3, 6, 11] {
             let within = format!("within-{passes}-{extra}");
             let monitor = Stopper::new(usize::MAX, questions_of_a_pass * passes + extra);
-            run(&store, &plan, &CheckpointSpec::new(folder.path().join(&within)), &monitor).unwrap_err();
+            run(&store, &plan, &CheckpointSpec::new(folder.path().join(&within), CPU), &monitor).unwrap_err();
             assert_eq!(monitor.heard(), [format!("written {passes}")]);
             assert!(read(&between) == read(&within), "dropped after {passes} passes and {extra} questions");
         }
@@ -227,7 +224,7 @@ fn two_are_kept_and_what_is_not_ours_stays() {
     let store = store(folder.path(), &counts(900, 40, 3, 5), Layout::Sparse, 256);
     let plan = plan(&store, &NmfConfig::new(3).with_tol(0.0).with_max_passes(6), 2);
     let place = folder.path().join("c");
-    let every = |every| CheckpointSpec { every: Some(every), ..going_on(&place) };
+    let every = |every| going_on(&place).with_every(every);
     let monitor = Stopper::after(2);
     run(&store, &plan, &every(1), &monitor).unwrap_err();
     // Reading the sample is a pass.
@@ -274,7 +271,7 @@ fn a_damaged_checkpoint_is_said_and_an_older_one_serves() {
     };
     for (i, name) in [state, usages, usages, state].into_iter().enumerate() {
         let place = folder.path().join(i.to_string());
-        let every = CheckpointSpec { every: Some(1), ..CheckpointSpec::new(&place) };
+        let every = CheckpointSpec::new(&place, CPU).with_every(1);
         run(&store, &plan, &every, &Stopper::after(2)).unwrap_err();
         damage(&place.join(name), i);
         let monitor = Stopper::after(1);
@@ -321,11 +318,11 @@ fn a_checkpoint_of_another_fit_is_refused_and_what_differs_is_named() {
         (&sparse, NmfConfig::new(4).with_tol(0.0), "of k = 3, this fit has k = 4"),
         (&sparse, config().with_seed(1), "of seed = 0, this fit has seed = 1"),
         (&sparse, config().with_scale(ScaleSpec::Std), "of scale = none, this fit has scale = std"),
-        (&sparse, config().with_init(InitSpec::Random), "entries, this fit has init = random"),
+        (&sparse, config().with_init(InitSpec::Random), "of init = sample, this fit has init = random"),
         (
             &sparse,
             config().with_solver(SolverSpec::Mu),
-            "of update of W = HALS, 10 sweeps, this fit has update of W = multi",
+            "of rule = hals, this fit has rule = mu",
         ),
         (&lower, config(), "this fit has data = "),
     ] {
@@ -334,7 +331,7 @@ fn a_checkpoint_of_another_fit_is_refused_and_what_differs_is_named() {
         assert!(error.to_string().contains(said), "{error}");
     }
 
-    let other_cpu = |place: &Path| CheckpointSpec { cpu: "another".into(), ..going_on(place) };
+    let other_cpu = |place: &Path| CheckpointSpec::new(place, "another").with_resume(true);
     run(&sparse, &plan(&sparse, &config(), 2), &other_cpu(&place), &Quiet).unwrap();
     let place = folder.path().join("d");
     stop(&dense, &plan(&dense, &config(), 2), &place, 2);
@@ -349,7 +346,7 @@ fn when_to_stop_may_change_and_looks_at_all_passes_made() {
     let config = || NmfConfig::new(3).with_solver(SolverSpec::Hals).with_init(InitSpec::Random);
     let (first, then) = (config().with_tol(0.0).with_max_passes(4), config().with_tol(1e-3).with_max_passes(40));
     let place = folder.path().join("c");
-    let spec = CheckpointSpec { every: Some(1), ..CheckpointSpec::new(&place) };
+    let spec = CheckpointSpec::new(&place, CPU).with_every(1);
     let four = run(&store, &plan(&store, &first, 2), &spec, &Quiet).unwrap();
     assert_eq!(four.passes, 4);
     let more = run(&store, &plan(&store, &then, 2), &going_on(&place), &Quiet).unwrap();
@@ -367,19 +364,19 @@ fn checkpoints_that_are_there_are_replaced_only_if_they_may_be() {
     stop(&store, &plan, &place, 2);
     let before = names(&place);
     for error in [
-        CheckpointSpec::new(&place).check().unwrap_err(),
-        run(&store, &plan, &CheckpointSpec::new(&place), &Quiet).unwrap_err(),
+        CheckpointSpec::new(&place, CPU).check(&[plan.model().id()], false).unwrap_err(),
+        run(&store, &plan, &CheckpointSpec::new(&place, CPU), &Quiet).unwrap_err(),
     ] {
         assert!(matches!(error, DriverError::Checkpoint(CheckpointError::Exists { .. })), "{error:?}");
     }
     assert_eq!(names(&place), before);
-    let replace = CheckpointSpec { overwrite: Overwrite::Replace, ..CheckpointSpec::new(&place) };
-    replace.check().unwrap();
+    let replace = CheckpointSpec::new(&place, CPU).with_overwrite(Overwrite::Replace);
+    replace.check(&[plan.model().id()], false).unwrap();
     run(&store, &plan, &replace, &Stopper::after(3)).unwrap_err();
     assert_eq!(names(&place), ["manifest.json", "state-000004.bin", "usages-000004-00000.bin"]);
 
     fs::write(folder.path().join("thesis.tex"), "years").unwrap();
-    let error = run(&store, &plan, &CheckpointSpec::new(folder.path()), &Quiet).unwrap_err();
+    let error = run(&store, &plan, &CheckpointSpec::new(folder.path(), CPU), &Quiet).unwrap_err();
     assert!(matches!(error, DriverError::Checkpoint(CheckpointError::Foreign { .. })), "{error:?}");
 }
 
@@ -415,7 +412,7 @@ fn a_process_that_cannot_write_says_why_and_the_others_do_not_wait() {
     let plan = plan(&store, &NmfConfig::new(3).with_tol(0.0).with_max_passes(5), 1);
     let alone = fit(&store, &plan, &Quiet).unwrap().digest;
     let place = folder.path().join("c");
-    let every = || CheckpointSpec { every: Some(1), ..going_on(&place) };
+    let every = || going_on(&place).with_every(1);
     for guilty in [0, 2] {
         // A folder where its file is to be.
         let blocked: PathBuf = place.join(format!("usages-000003-{guilty:05}.bin"));
@@ -424,7 +421,7 @@ fn a_process_that_cannot_write_says_why_and_the_others_do_not_wait() {
         for (rank, error) in errors.into_iter().enumerate() {
             match error {
                 DriverError::Storage(error) if rank == guilty => assert!(error.to_string().contains("usages-000003")),
-                DriverError::Elsewhere { rank: who } if rank != guilty => assert_eq!(who, guilty),
+                DriverError::Elsewhere(Elsewhere { rank: who }) if rank != guilty => assert_eq!(who, guilty),
                 error => panic!("process {rank}: {error:?}"),
             }
         }

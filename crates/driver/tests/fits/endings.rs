@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use partwise_driver::comm::{Comm, meet};
-use partwise_driver::data::StoreBlocks;
+use partwise_driver::comm::{Comm, Elsewhere, meet};
+use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::shard::shards;
-use partwise_driver::{DriverError, FitMonitor, InitSpec, NmfConfig, TraceRow, result};
+use partwise_driver::{DriverError, FitId, FitMonitor, InitSpec, NmfConfig, TraceRow, result};
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{ErrorKind, Monitor, Quiet, StorageError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::planted::{counts, plan, store};
+use crate::planted::{counts, plan, store, uncancelled};
 use crate::threads_comm::{ThreadComm, together};
 
 /// Says stop when asked for the n-th time, and counts the passes that it is shown.
@@ -36,7 +36,7 @@ impl Monitor for Impatient {
 }
 
 impl FitMonitor for Impatient {
-    fn pass(&self, _row: &TraceRow) {
+    fn pass(&self, _: FitId, _: &TraceRow) {
         self.passes.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -55,7 +55,7 @@ fn who_is_asked_to_stop_stops_all_at_the_same_pass() {
         let plan = plan(&store, &config, threads);
         let ended = together(size, |comm| {
             let monitor = Impatient::new(if comm.rank() == guilty { patience } else { usize::MAX });
-            let fit = fit_with(&store, &plan, &Run { comm, ..Run::default() }, &monitor);
+            let fit = uncancelled(fit_with(&store, &plan, &Run { comm, ..Run::default() }, &monitor));
             // Nobody is left in a sum: all come to this one.
             meet(comm).unwrap();
             let cancelled = match fit {
@@ -116,7 +116,7 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
     let before = names();
     let write = |comm: &ThreadComm, dest: &Path| {
         let fit = fit_with(&store, &plan, &Run { comm, ..Run::default() }, &Quiet).unwrap();
-        let ended = result::write_among(&fit, &store, &plan, Vec::new(), dest, Overwrite::Refuse, comm);
+        let ended = result::write_among(&fit, &store, Vec::new(), dest, Overwrite::Refuse, comm);
         meet(comm).unwrap();
         ended.unwrap_err()
     };
@@ -126,7 +126,7 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
     let errors = together(3, |comm| write(comm, if comm.rank() == 1 { &elsewhere } else { &here }));
     assert!(matches!(&errors[1], DriverError::Storage(StorageError::NotShared { .. })), "{errors:?}");
     for rank in [0, 2] {
-        assert!(matches!(errors[rank], DriverError::Elsewhere { rank: 1 }), "{errors:?}");
+        assert!(matches!(errors[rank], DriverError::Elsewhere(Elsewhere { rank: 1 })), "{errors:?}");
     }
     assert_eq!(names(), before);
 
@@ -135,7 +135,7 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
     let errors = together(3, |comm| write(comm, &here));
     assert!(matches!(&errors[0], DriverError::Storage(error) if error.kind() == ErrorKind::Exists), "{errors:?}");
     for rank in [1, 2] {
-        assert!(matches!(errors[rank], DriverError::Elsewhere { rank: 0 }), "{errors:?}");
+        assert!(matches!(errors[rank], DriverError::Elsewhere(Elsewhere { rank: 0 })), "{errors:?}");
     }
     assert_eq!((names(), std::fs::read(&here).unwrap()), (before + 1, b"mine".to_vec()));
 }

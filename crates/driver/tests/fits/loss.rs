@@ -37,7 +37,7 @@ fn the_reported_error_is_that_of_the_factors() {
                     .enumerate()
                     .map(|(i, &value)| (f64::from(value) * factor(i % x.genes)).powi(2))
                     .sum();
-                let residual = sq_residual(&x, &usages(&fit), &fit.spectra(), 3, &factor);
+                let residual = sq_residual(&x, &usages(&fit), &fit.spectra().to_rows(), 3, &factor);
                 let reported = fit.relative_error.powi(2) * sq_norm;
                 assert!(
                     (reported - residual).abs() < 1e-6 * sq_norm,

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::{
-    CheckpointEvent, CheckpointSpec, DriverError, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit, result,
+    CheckpointEvent, CheckpointSpec, DriverError, FitId, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit, result,
 };
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet};
 use tempfile::TempDir;
 
-use crate::planted::{counts, plan, store};
+use crate::planted::{CPU, counts, plan, store};
 use crate::threads_comm::{ThreadComm, together};
 
 /// A process that is lost after so many sums: it takes part in no further one.
@@ -45,11 +45,11 @@ struct Counter(AtomicUsize);
 impl Monitor for Counter {}
 
 impl FitMonitor for Counter {
-    fn pass(&self, _: &TraceRow) {
+    fn pass(&self, _: FitId, _: &TraceRow) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn checkpoint(&self, event: &CheckpointEvent<'_>) {
+    fn checkpoint(&self, _: FitId, event: &CheckpointEvent<'_>) {
         assert!(!matches!(event, CheckpointEvent::Damaged { .. }), "{event:?}");
     }
 }
@@ -57,11 +57,11 @@ impl FitMonitor for Counter {
 /// A fit and its result by one process among others, with a checkpoint after every pass; its digest, where it went on, and
 /// the passes it saw.
 fn job(comm: &dyn Comm, store: &Store, plan: &Plan, folder: &Path) -> Result<(String, usize, usize), DriverError> {
-    let checkpoint = CheckpointSpec { every: Some(1), resume: true, ..CheckpointSpec::new(folder.join("saved")) };
+    let checkpoint = CheckpointSpec::new(folder.join("saved"), CPU).with_every(1).with_resume(true);
     let seen = Counter::default();
     let fit = fit_with(store, plan, &Run { comm, checkpoint: Some(&checkpoint) }, &seen)?;
     let dest = folder.join("r.h5ad");
-    result::write_among(&fit, store, plan, Vec::new(), &dest, Overwrite::Replace, comm)?;
+    result::write_among(&fit, store, Vec::new(), &dest, Overwrite::Replace, comm)?;
     Ok((fit.digest, fit.resumed_from_pass, seen.0.into_inner()))
 }
 

@@ -29,21 +29,21 @@ fn what_stays_is_read_once_and_does_not_show_in_the_result() {
             NmfConfig::new(3).with_init(partwise_driver::InitSpec::Random).with_max_passes(PASSES).with_tol(0.0);
         for threads in [1, 2] {
             let mut plan = plan(&store, &config, threads);
-            plan.segment_bytes = 1;
-            plan.pinned_bytes = 0;
+            plan.execution.segment_bytes = 1;
+            plan.execution.pinned_bytes = 0;
             let (digest, read) = run(&store, &plan);
             assert_eq!(read, PASSES as u64 * all);
 
             // Three blocks, each with the rest of its last page, and not quite a fourth one.
-            plan.pinned_bytes = (0..3).map(|block| bytes(&store, block..block + 1).next_multiple_of(4096) + 64).sum();
-            plan.pinned_bytes += bytes(&store, 3..4);
-            plan.cached_bytes = 0;
+            plan.execution.pinned_bytes = (0..3).map(|block| bytes(&store, block..block + 1).next_multiple_of(4096) + 64).sum();
+            plan.execution.pinned_bytes += bytes(&store, 3..4);
+            plan.execution.cached_bytes = 0;
             assert_eq!(
                 run(&store, &plan),
                 (digest.clone(), all + (PASSES as u64 - 1) * bytes(&store, 3..store.blocks()))
             );
 
-            plan.pinned_bytes = u64::MAX;
+            plan.execution.pinned_bytes = u64::MAX;
             assert_eq!(run(&store, &plan), (digest, all));
         }
     }
@@ -54,7 +54,7 @@ fn a_mapped_store_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path(), &counts(600, 40, 3, 2), Layout::Sparse, 256);
     let config = NmfConfig::new(3).with_max_passes(3).with_tol(0.0);
-    let plan = config.plan(&DataShape::from(&store), &Machine::new(2, 1 << 30)).unwrap();
+    let plan = config.plan(&DataShape::of_store(&store).unwrap(), &Machine::new(2, 1 << 30)).unwrap();
     let read = fit(&store, &plan, &Quiet).unwrap();
     // SAFETY: nobody else knows the temporary folder.
     unsafe { store.map().unwrap() };

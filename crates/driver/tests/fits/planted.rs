@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use partwise_driver::{DataShape, Fit, Machine, NmfConfig, Plan, fit};
+use partwise_driver::{DataShape, DriverError, Fit, Machine, NmfConfig, Plan, StopReason, fit};
 use partwise_storage::store::{EncodedTile, Layout, Overwrite, SourceStamp, Store, StoreHeader, StoreWriter};
 use partwise_storage::tile::{CsrRows, TileEncoder, encode_dense};
 use partwise_storage::{Quiet, anndata::AnnDataWriter};
@@ -128,7 +128,7 @@ pub(crate) fn encode_sparse(rows: CsrRows<'_>, genes: usize) -> EncodedTile {
 }
 
 pub(crate) fn plan(store: &Store, config: &NmfConfig, threads: usize) -> Plan {
-    config.plan(&DataShape::from(store), &Machine::new(threads, 1 << 30)).unwrap()
+    config.plan(&DataShape::of_store(store).unwrap(), &Machine::new(threads, 1 << 30)).unwrap()
 }
 
 pub(crate) fn run(store: &Store, config: &NmfConfig) -> Fit {
@@ -138,14 +138,25 @@ pub(crate) fn run(store: &Store, config: &NmfConfig) -> Fit {
 /// W of a fit, n × k.
 pub(crate) fn usages(fit: &Fit) -> Vec<f32> {
     let mut w = Vec::new();
-    fit.for_each_usages::<partwise_driver::DriverError>(|first, rows| {
-        assert_eq!(first * fit.k(), w.len());
-        w.extend_from_slice(rows);
-        Ok(())
-    })
-    .unwrap();
+    for rows in fit.usage_blocks() {
+        let rows = rows.unwrap();
+        assert_eq!((rows.first * fit.k(), rows.k), (w.len(), fit.k()));
+        w.extend_from_slice(&rows.values);
+    }
+    assert!(w == fit.usages().unwrap());
     w
 }
+
+/// A fit that was cancelled counts as a failure.
+pub(crate) fn uncancelled(fit: Result<Fit, DriverError>) -> Result<Fit, DriverError> {
+    match fit {
+        Ok(fit) if fit.stop == StopReason::Cancelled => Err(DriverError::Cancelled),
+        fit => fit,
+    }
+}
+
+/// The kind of CPU that checkpoints of tests are written on.
+pub(crate) const CPU: &str = "the CPU of this test";
 
 /// ‖X − WH‖² entry by entry, each gene multiplied by `factors` first.
 pub(crate) fn sq_residual(x: &Matrix, w: &[f32], ht: &[f32], k: usize, factors: impl Fn(usize) -> f64) -> f64 {

@@ -138,7 +138,7 @@ fn rare_programs_are_found(cells: usize, genes: usize) {
         let store = planted.store(folder.path(), cells);
         for seed in 0..3 {
             let fit = run(&store, &NmfConfig::new(PROGRAMS + 1).with_seed(seed));
-            let found = |spectrum: &[f64]| best_cosine(spectrum, &fit.spectra(), PROGRAMS + 1);
+            let found = |spectrum: &[f64]| best_cosine(spectrum, &fit.spectra().to_rows(), PROGRAMS + 1);
             assert!(found(&planted.spectrum) > 0.9, "{rare:?}, seed {seed}: {}", found(&planted.spectrum));
             let worst = planted.common.iter().map(|h| found(h)).fold(1.0, f64::min);
             assert!(worst > 0.9, "{rare:?}, seed {seed}: a common program only by {worst}");

@@ -6,7 +6,7 @@ use partwise_driver::{DriverError, FitMonitor, InitSpec, NmfConfig, fit, result}
 use partwise_storage::store::{Layout, Overwrite};
 use partwise_storage::{Monitor, Quiet};
 
-use crate::planted::{counts, plan, run, store};
+use crate::planted::{counts, plan, run, store, uncancelled};
 
 #[test]
 fn a_start_of_another_shape_is_refused_and_named() {
@@ -14,7 +14,7 @@ fn a_start_of_another_shape_is_refused_and_named() {
     let store = store(folder.path(), &counts(300, 40, 3, 1), Layout::Sparse, 256);
     let config = NmfConfig::new(3).with_max_passes(2);
     let path = folder.path().join("three.h5ad");
-    result::write(&run(&store, &config), &store, &plan(&store, &config, 1), Vec::new(), &path, Overwrite::Refuse)
+    result::write(&run(&store, &config), &store, Vec::new(), &path, Overwrite::Refuse)
         .unwrap();
     let other = NmfConfig::new(4).with_init(InitSpec::Given(path));
     let error = fit(&store, &plan(&store, &other, 1), &Quiet).unwrap_err();
@@ -56,7 +56,7 @@ fn an_interruption_ends_the_fit_at_any_moment() {
     let store = store(folder.path(), &counts(2000, 40, 3, 4), Layout::Sparse, 256);
     let plan = plan(&store, &NmfConfig::new(3), 3);
     for patience in [0, 1, 7, 40, 90] {
-        let error = fit(&store, &plan, &Impatient(AtomicUsize::new(patience))).unwrap_err();
+        let error = uncancelled(fit(&store, &plan, &Impatient(AtomicUsize::new(patience)))).unwrap_err();
         assert!(matches!(error, DriverError::Cancelled), "{error:?}");
     }
 }

@@ -3,7 +3,7 @@
 use partwise_driver::{InitSpec, NmfConfig, SolverSpec, result};
 use partwise_storage::store::{Layout, Overwrite};
 
-use crate::planted::{counts, plan, run, store};
+use crate::planted::{counts, run, store};
 
 #[test]
 fn a_sample_saves_passes() {
@@ -29,7 +29,7 @@ fn an_earlier_result_is_taken_up_where_it_ended() {
     let config = NmfConfig::new(4).with_max_passes(5).with_tol(0.0);
     let first = run(&store, &config);
     let path = folder.path().join("first.h5ad");
-    result::write(&first, &store, &plan(&store, &config, 1), Vec::new(), &path, Overwrite::Refuse).unwrap();
+    result::write(&first, &store, Vec::new(), &path, Overwrite::Refuse).unwrap();
     let second = run(&store, &config.with_init(InitSpec::Given(path)).with_max_passes(1));
     let (before, after) = (first.relative_error, second.relative_error);
     assert!(after <= before + 1e-6 && after > 0.98 * before, "{before} became {after}");

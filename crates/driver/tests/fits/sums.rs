@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use partwise_driver::comm::{Comm, CommError, Solo, broadcast, gather, meet};
+use partwise_driver::comm::{Comm, CommError, Solo, all_gather, broadcast, meet};
 use proptest::prelude::*;
 
 use crate::threads_comm::{ThreadComm, together};
@@ -29,7 +29,7 @@ fn a_sum_has_the_shares_of_all_whoever_comes_first() {
 fn who_hangs_up_is_missed_by_all_but_not_in_sums_that_are_done() {
     for absent in 0..3 {
         let ended = together(3, |comm| {
-            let first = gather(comm, 1);
+            let first = all_gather(comm, 1);
             let then = if comm.rank() == absent { Ok(()) } else { meet(comm) };
             (first, then)
         });
@@ -72,7 +72,7 @@ fn processes_that_disagree_about_a_sum_are_told_so() {
 fn one_alone_waits_for_nobody() {
     let alone = |comm: &dyn Comm| {
         meet(comm).unwrap();
-        (gather(comm, -7).unwrap(), broadcast(comm, b"seven").unwrap())
+        (all_gather(comm, -7).unwrap(), broadcast(comm, b"seven").unwrap())
     };
     assert_eq!(alone(&Solo), (vec![-7], b"seven".to_vec()));
     assert_eq!(together(1, |comm| alone(comm)), [alone(&Solo)]);
@@ -86,7 +86,7 @@ proptest! {
     fn everybody_knows_what_each_said(said in prop::collection::vec(any::<i64>(), 1..=5)) {
         let heard = together(said.len(), |comm| {
             meet(comm).unwrap();
-            gather(comm, said[comm.rank()]).unwrap()
+            all_gather(comm, said[comm.rank()]).unwrap()
         });
         prop_assert_eq!(heard, vec![said.clone(); said.len()]);
     }
@@ -99,7 +99,7 @@ proptest! {
     ) {
         let heard = together(size, |comm| {
             let mine = if comm.rank() == 0 { &bytes } else { &others };
-            (broadcast(comm, mine).unwrap(), gather(comm, comm.rank() as i64).unwrap())
+            (broadcast(comm, mine).unwrap(), all_gather(comm, comm.rank() as i64).unwrap())
         });
         let ranks: Vec<i64> = (0..size as i64).collect();
         prop_assert_eq!(heard, vec![(bytes, ranks); size]);

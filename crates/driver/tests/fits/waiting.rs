@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use partwise_driver::comm::{Comm, CommError};
-use partwise_driver::data::StoreBlocks;
-use partwise_driver::engine::{Direction, Engine, Fold, TilePlace};
+use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::engine::{Direction, Engine, Fold, TilePlace, Worker};
+use partwise_driver::products::TileProducts;
 use partwise_driver::{DriverError, InitSpec, NmfConfig};
 use partwise_storage::Quiet;
 use partwise_storage::store::{BlockInfo, Layout};
-use partwise_storage::tile::{Tile, TileError};
+use partwise_storage::tile::TileError;
 
 use crate::planted::{counts, run, store};
 
@@ -22,7 +23,7 @@ impl Fold for SlowToAsk {
     fn begin(&self, _: &mut (), _: usize, _: &BlockInfo) -> Result<(), DriverError> {
         Ok(())
     }
-    fn tile(&self, _: &mut (), _: &Tile<'_>, _: &TilePlace) -> Result<(), TileError> {
+    fn tile(&self, _: &mut (), _: &mut TileProducts<'_>, _: &TilePlace) -> Result<(), TileError> {
         Ok(())
     }
     fn end(&self, _: &mut (), _: usize, _: &BlockInfo) -> Result<(), DriverError> {
@@ -43,9 +44,9 @@ fn a_slow_reader_is_waited_for_and_a_map_that_is_in_memory_is_not() {
     let mut store = store(folder.path(), &counts(1500, 60, 3, 1), Layout::Sparse, 256);
     let slow = SlowToAsk(Duration::from_millis(20));
     let engine = Engine::new(1, &Quiet);
-    let pass = |data: &StoreBlocks<'_>| engine.pass(data, &slow, &mut [(), ()], Direction::Forward).unwrap().waiting;
+    let pass = |data: &StoreBlocks<'_>| engine.pass(data, &slow, &mut [Worker::default(), Worker::default()], Direction::Forward).unwrap().waiting;
 
-    // Six blocks of a tile each: the lanes wait for each of them, less what the threads take to start.
+    // Six blocks of a tile each: the workers wait for each of them, less what the threads take to start.
     let waited = pass(&StoreBlocks::new(&store));
     assert!(waited >= slow.0 * 3, "{waited:?}");
     let row = run(&store, &NmfConfig::new(3).with_max_passes(2)).trace[0];

@@ -25,15 +25,17 @@ pub struct GeneMoments {
     pub max: f32,
 }
 
-/// What all genes together hold.
+/// The sums of all genes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Totals {
-    pub(super) sum: f64,
+pub struct Totals {
+    /// Σ x.
+    pub sum: f64,
     /// ‖X‖².
-    pub(super) sum_sq: f64,
-    pub(super) max: f32,
+    pub sum_sq: f64,
+    /// The largest value.
+    pub max: f32,
     /// Whether all values are integers up to 2²⁴.
-    pub(super) integer: bool,
+    pub integer: bool,
 }
 
 /// The sums of one gene so far: integers exactly, the rest in the order in which tiles come.
@@ -45,19 +47,26 @@ struct GeneSum {
     float: (f64, f64),
 }
 
-/// Adds up the genes' shares of tile after tile.
+/// Adds up the genes' shares of tile after tile. Integers are added exactly, other values in the
+/// order in which tiles come.
 #[derive(Debug)]
-pub(super) struct GeneAccumulator {
+pub struct GeneAccumulator {
     genes: Vec<GeneSum>,
     integer: bool,
 }
 
 impl GeneAccumulator {
-    pub(super) fn new(genes: usize) -> Self {
+    /// Zero sums of `genes` genes.
+    pub fn new(genes: usize) -> Self {
         Self { genes: vec![GeneSum::default(); genes], integer: true }
     }
 
-    pub(super) fn add(&mut self, shares: &[GeneShare]) {
+    /// Adds the shares of the next tile.
+    ///
+    /// # Panics
+    ///
+    /// When a share is of a gene that does not exist.
+    pub fn add(&mut self, shares: &[GeneShare]) {
         for share in shares {
             let gene = &mut self.genes[share.gene as usize];
             gene.nonzeros += u64::from(share.nonzeros);
@@ -77,7 +86,7 @@ impl GeneAccumulator {
     }
 
     /// Moments of each gene and of all.
-    pub(super) fn finish(self) -> (Vec<GeneMoments>, Totals) {
+    pub fn finish(self) -> (Vec<GeneMoments>, Totals) {
         let mut all = GeneSum::default();
         let mut moments = Vec::with_capacity(self.genes.len());
         for gene in &self.genes {

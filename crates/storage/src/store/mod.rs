@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 
 use block::TileRecord;
 pub use cut::{Layout, default_block_rows};
-pub use genes::GeneMoments;
+pub use genes::{GeneAccumulator, GeneMoments, Totals};
 pub use reblock::reblock;
 pub use replace::remove_leftovers;
 pub use segment::{Segment, SegmentBuf};

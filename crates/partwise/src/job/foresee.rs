@@ -1,16 +1,16 @@
 //! A forecast of the store that a file becomes, from the header of the file alone. With it, `fit`
 //! refuses impossible settings before the conversion.
 
-use partwise::driver::DataShape;
-use partwise::storage::source::{Form, Source};
-use partwise::storage::{Layout, default_block_rows};
+use partwise_driver::DataShape;
+use partwise_storage::source::{Form, Source};
+use partwise_storage::{Layout, default_block_rows};
 
 /// Packed bytes per entry of counts. Fractions take up to five times as many.
 const BYTES_PER_ENTRY: u64 = 1;
 
 /// The shape of the store that `source` would become. For a sparse file, the bytes are a lower
 /// bound. A dense file of mostly zeros becomes a sparse store, which is smaller than this forecast.
-pub(crate) fn shape(source: &dyn Source) -> DataShape {
+pub(super) fn shape(source: &dyn Source) -> DataShape {
     let (cells, genes) = (source.cells(), source.genes());
     let values = cells as u64 * genes as u64;
     let (layout, nonzeros, packed_bytes, max_tile_bytes, max_tile_nonzeros) = match source.form() {

@@ -1,22 +1,20 @@
 //! The resources of the machine, and how much of them this process has used.
 
-use std::ffi::CString;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 
 use sysinfo::{CpuRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// The number of threads that may run at once, as the scheduler and the cgroup allow.
-pub(crate) fn threads() -> usize {
+pub fn threads() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Half of the memory of the machine, or of this process's cgroup (v1 or v2) if that is less, in
 /// bytes; 1 GiB if the system does not report it.
-pub(crate) fn default_memory() -> u64 {
+pub fn default_memory() -> u64 {
     let Ok(mut system) = System::new() else { return 1 << 30 };
     system.refresh_memory();
     let pid = Pid::from_u32(std::process::id());
@@ -29,7 +27,7 @@ pub(crate) fn default_memory() -> u64 {
 /// The bytes that the page cache may hold beside a process of `memory` bytes: half of the other
 /// memory that is available, because other processes need some too. No limit if the system does not
 /// report it.
-pub(crate) fn page_cache(memory: u64) -> u64 {
+pub fn page_cache(memory: u64) -> u64 {
     let Ok(mut system) = System::new() else { return u64::MAX };
     system.refresh_memory();
     match system.available_memory() {
@@ -39,7 +37,7 @@ pub(crate) fn page_cache(memory: u64) -> u64 {
 }
 
 /// The name of the CPU model; empty if the system does not report it.
-pub(crate) fn cpu() -> String {
+pub fn cpu() -> String {
     let Ok(mut system) = System::new() else { return String::new() };
     system.refresh_cpu_list(CpuRefreshKind::nothing());
     system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned())
@@ -47,7 +45,7 @@ pub(crate) fn cpu() -> String {
 
 /// The CPU model with the properties that decide how dense products are cut into blocks: vector
 /// instructions and caches (level, bytes, ways, number of CPUs that use it together).
-pub(crate) fn cpu_in_full() -> String {
+pub fn cpu_in_full() -> String {
     let cpu = cpu();
     std::iter::once(cpu).chain(vectors().map(str::to_owned)).chain(caches()).collect::<Vec<_>>().join(", ")
 }
@@ -86,13 +84,13 @@ fn caches() -> Vec<String> {
 }
 
 /// The CPUs that this process may run on; empty if the kernel does not report them.
-pub(crate) fn cpus_allowed() -> Vec<usize> {
+pub fn cpus_allowed() -> Vec<usize> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map_or_else(Vec::new, cpus)
 }
 
 /// The number of CPUs of this node; 0 if the kernel does not report it.
-pub(crate) fn cpus_of_node() -> usize {
+pub fn cpus_of_node() -> usize {
     cpus(&fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()).len()
 }
 
@@ -106,12 +104,12 @@ fn cpus(list: &str) -> Vec<usize> {
 }
 
 /// The peak of resident memory so far, in bytes; 0 if the kernel does not report it.
-pub(crate) fn peak_rss() -> u64 {
+pub fn peak_rss() -> u64 {
     status("VmHWM:")
 }
 
 /// The resident memory now, in bytes; 0 if the kernel does not report it.
-pub(crate) fn resident() -> u64 {
+pub fn resident() -> u64 {
     status("VmRSS:")
 }
 
@@ -124,29 +122,15 @@ fn status(name: &str) -> u64 {
 }
 
 /// The processor time that all threads of this process have used so far, in seconds.
-pub(crate) fn cpu_seconds() -> f64 {
-    #[expect(unsafe_code, reason = "clock_gettime is C; the standard library shows wall clocks only")]
-    // SAFETY: `time` has the type that the call fills, and its fields are integers, for which
-    // zeros are values.
-    let time = unsafe {
-        let mut time: libc::timespec = std::mem::zeroed();
-        libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time);
-        time
-    };
+pub fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
 /// The free bytes for this user in the file system of `folder`; `None` if the system does not
 /// report them.
-pub(crate) fn free_space(folder: &Path) -> Option<u64> {
-    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
-    #[expect(unsafe_code, reason = "statvfs is C; the standard library has nothing like it")]
-    // SAFETY: the path is a C string that outlives the call, `stat` has the type that the call
-    // fills, and all of its fields are integers, for which zeros are values.
-    let stat = unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(path.as_ptr(), &raw mut stat) == 0).then_some(stat)?
-    };
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 

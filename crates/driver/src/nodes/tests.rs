@@ -45,8 +45,8 @@ fn one_node_is_the_plain_plan() {
     asked(&shape(), 2048, cluster, |nodes| {
         let alone = nodes.on(1).unwrap();
         assert_eq!((alone.joining, alone.summing, alone.efficiency, alone.folding), (0.0, 0.0, 1.0, 80.0));
-        assert_eq!((alone.cells, alone.peak_bytes), (4_096_000, nodes.plan.peak_bytes));
-        assert_eq!(alone.reading, nodes.plan.read_bytes() as f64 / 1e9);
+        assert_eq!((alone.cells, alone.peak_bytes), (4_096_000, nodes.plan.execution.peak_bytes));
+        assert_eq!(alone.reading, nodes.plan.execution.read_bytes() as f64 / 1e9);
         assert_eq!(alone.seconds, 81.0);
     });
 }

@@ -1,28 +1,24 @@
-//! What can go wrong while planning and while factorizing.
+//! Why a fit cannot be planned, and why it ends without a result.
+//!
+//! Errors carry data. Only the program knows which option is the remedy.
+
+mod checkpoint;
 
 use std::path::PathBuf;
 
 use partwise_storage::StorageError;
 
-use crate::checkpoint::CheckpointError;
-use crate::comm::CommError;
+use crate::comm::{CommError, Elsewhere};
 
-/// Blocks of fewer rows, which a fit needs less memory for.
+pub use checkpoint::CheckpointError;
+
+/// Blocks of fewer rows, with which a fit needs less memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LowerBlocks {
     /// Rows of a block.
     pub block_rows: usize,
-    /// The smallest budget that would do with them, bytes.
+    /// The smallest budget that suffices with them, bytes.
     pub needed: u64,
-}
-
-impl LowerBlocks {
-    fn advice(lower: Option<&Self>) -> String {
-        lower.map_or_else(String::new, |LowerBlocks { block_rows, needed }| {
-            let memory = needed.div_ceil(1 << 20);
-            format!("; a store converted with --block-rows {block_rows} needs less (--memory {memory}M)")
-        })
-    }
 }
 
 /// A setting that cannot be carried out, found before any block is read.
@@ -50,20 +46,17 @@ pub enum ConfigError {
         genes: usize,
     },
     /// The memory budget is too small for one block in flight.
-    #[error(
-        "a memory budget of {budget} bytes is too small for this fit; the smallest that would do is {needed} bytes \
-         (--memory {}M){}", needed.div_ceil(1 << 20), LowerBlocks::advice(lower_blocks.as_ref())
-    )]
+    #[error("a memory budget of {budget} bytes is too small for this fit; the smallest is {needed} bytes")]
     Memory {
         /// The budget given, bytes.
         budget: u64,
-        /// The smallest budget that would do, bytes.
+        /// The smallest budget that suffices, bytes.
         needed: u64,
-        /// Blocks of which rows would need less.
+        /// Lower blocks, if they need less.
         lower_blocks: Option<LowerBlocks>,
     },
     /// Reading a sample is a pass, and there has to be one more.
-    #[error("a start from a sample takes one pass and needs at least one more: --max-passes 2, or --init random")]
+    #[error("a start from a sample reads the data once and needs at least one more pass; allow two, or start at random")]
     SamplePasses,
     /// A number that must be finite and not negative.
     #[error("{name} must be a finite number ≥ 0, not {value}")]
@@ -72,6 +65,20 @@ pub enum ConfigError {
         name: &'static str,
         /// What was given.
         value: f64,
+    },
+    /// A list of k or of seeds names one twice, or none.
+    #[error("the list of {name} {problem}")]
+    List {
+        /// What it is a list of.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An earlier result is the start of one fit, and there are several.
+    #[error("an earlier result is a start for one k and one seed, not for {fits} fits")]
+    GivenForMany {
+        /// How many fits there are.
+        fits: usize,
     },
     /// Zero passes or zero threads.
     #[error("{name} must be at least 1")]
@@ -127,23 +134,28 @@ pub enum DriverError {
         last_row: usize,
     },
     /// The system gave no threads.
-    #[error("cannot start a thread: {message}; try fewer (--threads)")]
+    #[error("cannot start a thread: {message}; try fewer threads")]
     Threads {
         /// What the system said.
         message: String,
     },
-    /// A packed tile of the sample in memory does not decode: a defect of this crate.
-    #[error("the sample in memory is damaged: {0}")]
-    Sample(partwise_storage::tile::TileError),
+    /// A packed tile in memory does not decode: a defect of this crate.
+    #[error("a tile in memory is damaged: {0}")]
+    Memory(partwise_storage::tile::TileError),
     /// There can be no checkpoints here, or the fit cannot go on from those that are there.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Another process has failed, and says why.
-    #[error("process {rank} has failed; it says why")]
-    Elsewhere {
-        /// The first that has.
+    /// The processes have been given different settings.
+    #[error("process {rank} and process 0 have different settings: {differences}")]
+    Settings {
+        /// The process that differs.
         rank: usize,
+        /// The differences.
+        differences: String,
     },
+    /// Another process has failed, and says why.
+    #[error(transparent)]
+    Elsewhere(#[from] Elsewhere),
     /// Another process is lost.
     #[error(transparent)]
     Comm(#[from] CommError),

@@ -1,17 +1,20 @@
-//! What a plan is made for: a matrix and a machine.
+//! The matrix and the machine that a plan is made for.
 
 use std::ops::Range;
 
-use partwise_storage::Store;
 use partwise_storage::convert::Excerpt;
-use partwise_storage::store::Layout;
+use partwise_storage::store::{Layout, Store};
+use partwise_storage::tile::CellMoments;
+use partwise_storage::StorageError;
+
+use crate::blocks::FitData;
 
 /// Resident bytes of a program with this library that has opened a store: code, libraries, allocator. Measured on the
 /// program `partwise` (Debian 12, x86-64): 11.2 to 11.6 MiB.
-pub(super) const RESIDENT: u64 = 23 << 19;
+pub(crate) const RESIDENT: u64 = 23 << 19;
 
 /// Code of the HDF5 library and its buffers once it has opened a file.
-pub(super) const HDF5_BYTES: u64 = 4 << 20;
+pub(crate) const HDF5_BYTES: u64 = 4 << 20;
 
 /// What stays resident of a conversion: pieces of the heap, and code.
 const AFTER_CONVERSION: u64 = 1 << 20;
@@ -21,7 +24,7 @@ const PROBED_CELLS: usize = 1 << 18;
 /// Cells looked at in one go.
 const PROBE: usize = 1 << 12;
 
-/// What a machine offers to one process.
+/// The part of a machine that one process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Machine {
@@ -33,17 +36,24 @@ pub struct Machine {
     pub resident: u64,
     /// Bytes of files that the system's page cache will keep beside this process.
     pub cache: u64,
+    /// Whether stores may be mapped into memory.
+    pub maps: bool,
 }
 
 impl Machine {
-    /// A machine for a process that has done nothing yet but open a store, with a page cache that holds whatever is read.
+    /// A machine for a process that has done nothing yet but open a store, with a page cache that holds all data read.
     pub fn new(threads: usize, memory: u64) -> Self {
-        Machine { threads, memory, resident: RESIDENT, cache: u64::MAX }
+        Machine { threads, memory, resident: RESIDENT, cache: u64::MAX, maps: true }
     }
 
     /// With a page cache of about `cache` bytes.
     pub fn with_cache(self, cache: u64) -> Self {
         Machine { cache, ..self }
+    }
+
+    /// With stores mapped into memory, or only read.
+    pub fn with_maps(self, maps: bool) -> Self {
+        Machine { maps, ..self }
     }
 
     /// For a process that has `resident` bytes in memory already.
@@ -88,12 +98,16 @@ pub struct DataShape {
     pub own_bytes: u64,
 }
 
-impl From<&Store> for DataShape {
-    /// Looks at the sums of up to a quarter of a million cells.
-    fn from(store: &Store) -> Self {
+impl DataShape {
+    /// The shape of a store. Reads the sums of up to a quarter of a million cells.
+    ///
+    /// # Errors
+    ///
+    /// When the sums of the cells cannot be read.
+    pub fn of_store(store: &Store) -> Result<Self, StorageError> {
         let blocks = || (0..store.blocks()).map(|block| store.block(block).bytes as u64);
         let bytes = blocks().sum();
-        DataShape {
+        Ok(DataShape {
             cells: store.cells(),
             genes: store.genes(),
             nonzeros: store.nonzeros(),
@@ -104,7 +118,7 @@ impl From<&Store> for DataShape {
             max_tile_bytes: store.max_tile_bytes() as u64,
             max_block_bytes: blocks().max().unwrap_or(0),
             sample_row_entries: match store.layout() {
-                Layout::Sparse => sample_row_entries(store),
+                Layout::Sparse => sample_row_entries(store.cells(), &mut |cells| store.cell_moments(cells))?,
                 Layout::Dense => store.genes() as u64,
             },
             max_tile_nonzeros: match store.layout() {
@@ -113,26 +127,56 @@ impl From<&Store> for DataShape {
             },
             own_cells: store.cells(),
             own_bytes: bytes,
-        }
+        })
+    }
+
+    /// The shape of data that lie in memory, all of it there already.
+    ///
+    /// # Errors
+    ///
+    /// When the sums of the cells cannot be read.
+    pub fn of_data(data: &dyn FitData) -> Result<Self, StorageError> {
+        let blocks = data.blocks();
+        let info = || (0..blocks.blocks()).map(|block| blocks.block(block));
+        let tiles = || info().enumerate().flat_map(|(block, info)| (0..info.tiles).map(move |tile| (block, tile)));
+        let sparse = blocks.layout() == Layout::Sparse;
+        let bytes = info().map(|info| info.bytes as u64).sum();
+        let fullest = || info().map(|info| info.nonzeros.div_ceil(info.tiles.max(1) as u64)).max().unwrap_or(0);
+        Ok(DataShape {
+            cells: blocks.cells(),
+            genes: blocks.genes(),
+            nonzeros: data.nonzeros(),
+            layout: blocks.layout(),
+            block_rows: blocks.block_rows(),
+            tile_rows: blocks.tile_rows(),
+            packed_bytes: bytes,
+            max_tile_bytes: tiles().map(|(block, tile)| blocks.tile_bytes(block, tile) as u64).max().unwrap_or(0),
+            max_block_bytes: info().map(|info| info.bytes as u64).max().unwrap_or(0),
+            sample_row_entries: match sparse {
+                true => sample_row_entries(blocks.cells(), &mut |cells| data.cell_moments(cells))?,
+                false => blocks.genes() as u64,
+            },
+            max_tile_nonzeros: if sparse { 2 * fullest() as usize } else { 0 },
+            own_cells: blocks.cells(),
+            own_bytes: bytes,
+        })
     }
 }
 
-/// Σ nnz_i ‖x_i‖² / Σ ‖x_i‖² over some of the cells. Where they cannot be read, which the fit will report, twice the
-/// entries of the average row.
-fn sample_row_entries(store: &Store) -> u64 {
-    let cells = store.cells();
+/// Reads the sums of some cells.
+type CellSums<'r> = dyn FnMut(Range<usize>) -> Result<Vec<CellMoments>, StorageError> + 'r;
+
+/// Σ nnz_i ‖x_i‖² / Σ ‖x_i‖² over some of the cells.
+fn sample_row_entries(cells: usize, moments: &mut CellSums<'_>) -> Result<u64, StorageError> {
     let stride = (cells.div_ceil(PROBED_CELLS) * PROBE).max(PROBE);
     let (mut weighted, mut norms) = (0.0, 0.0);
     for first in (0..cells).step_by(stride) {
-        let Ok(moments) = store.cell_moments(first..(first + PROBE).min(cells)) else {
-            return 2 * store.nonzeros() / cells.max(1) as u64;
-        };
-        for cell in moments {
+        for cell in moments(first..(first + PROBE).min(cells))? {
             weighted += f64::from(cell.nonzeros) * cell.sum_sq;
             norms += cell.sum_sq;
         }
     }
-    if norms > 0.0 { (weighted / norms).ceil() as u64 } else { 1 }
+    Ok(if norms > 0.0 { (weighted / norms).ceil() as u64 } else { 1 })
 }
 
 impl From<&Excerpt> for DataShape {
@@ -185,19 +229,19 @@ impl DataShape {
     }
 
     /// Blocks that this process has.
-    pub(super) fn own_blocks(&self) -> usize {
+    pub(crate) fn own_blocks(&self) -> usize {
         self.own_cells.div_ceil(self.block_rows)
     }
 
-    pub(super) fn tiles(&self) -> u64 {
+    pub(crate) fn tiles(&self) -> u64 {
         self.cells.div_ceil(self.tile_rows) as u64
     }
 
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.cells.div_ceil(self.block_rows)
     }
 
-    pub(super) fn entries(&self) -> u64 {
+    pub(crate) fn entries(&self) -> u64 {
         match self.layout {
             Layout::Sparse => self.nonzeros,
             Layout::Dense => self.cells as u64 * self.genes as u64,

@@ -1,4 +1,4 @@
-//! One lane of a pass: a compute thread and the reader ahead of it.
+//! One worker of a pass: a compute thread and the reader ahead of it.
 
 use std::ops::Range;
 use std::thread::{Builder, Scope};
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use partwise_storage::store::{BlockInfo, SegmentBuf};
 
-use super::fold::{Fold, TilePlace};
+use super::fold::{Fold, TilePlace, Worker};
 use super::{Pass, SEGMENTS};
 use crate::error::DriverError;
 
@@ -19,8 +19,8 @@ struct Filled {
     buf: SegmentBuf,
 }
 
-/// A lane over data in memory: no reader, every tile where it lies.
-pub(super) fn resident<F: Fold>(pass: &Pass<'_, F>, local: &mut F::Local) {
+/// A worker over data in memory: no reader, every tile where it lies.
+pub(super) fn resident<F: Fold>(pass: &Pass<'_, F>, worker: &mut Worker<F::Local>) {
     let _guard = pass.halt_on_panic();
     let nowhere = SegmentBuf::default();
     while let Some(block) = pass.next_block() {
@@ -28,7 +28,7 @@ pub(super) fn resident<F: Fold>(pass: &Pass<'_, F>, local: &mut F::Local) {
         let segments = segments(pass, block, &info);
         let last = segments.len().saturating_sub(1);
         for (i, tiles) in segments.into_iter().enumerate() {
-            if let Err(error) = fold_tiles(pass, local, block, tiles, i == 0, i == last, &nowhere) {
+            if let Err(error) = fold_tiles(pass, worker, block, tiles, i == 0, i == last, &nowhere) {
                 return pass.halt(error);
             }
             if pass.stopping() {
@@ -38,10 +38,10 @@ pub(super) fn resident<F: Fold>(pass: &Pass<'_, F>, local: &mut F::Local) {
     }
 }
 
-/// A lane over data on disk: spawns its reader and its compute thread.
+/// A worker over data on disk: spawns its reader and its compute thread.
 pub(super) fn streaming<'scope, 'env, F: Fold>(
     pass: &'scope Pass<'_, F>,
-    local: &'scope mut F::Local,
+    worker: &'scope mut Worker<F::Local>,
     scope: &'scope Scope<'scope, 'env>,
 ) -> Result<(), DriverError> {
     let (filled_in, filled_out) = bounded::<Filled>(SEGMENTS);
@@ -50,7 +50,7 @@ pub(super) fn streaming<'scope, 'env, F: Fold>(
         empty_in.send(SegmentBuf::default()).expect("the ring holds all its buffers");
     }
     spawn(scope, move || read_ahead(pass, &empty_out, &filled_in))?;
-    spawn(scope, move || compute(pass, local, &filled_out, &empty_in))
+    spawn(scope, move || compute(pass, worker, &filled_out, &empty_in))
 }
 
 /// Starts a thread of the pass.
@@ -64,7 +64,7 @@ pub(super) fn spawn<'scope>(
     }
 }
 
-/// Takes blocks from the queue and reads their segments until there are none left or the lane's other end has gone.
+/// Takes blocks from the queue and reads their segments until none are left or the compute thread has gone.
 fn read_ahead<F: Fold>(pass: &Pass<'_, F>, empty: &Receiver<SegmentBuf>, filled: &Sender<Filled>) {
     let _guard = pass.halt_on_panic();
     while let Some(block) = pass.next_block() {
@@ -83,12 +83,12 @@ fn read_ahead<F: Fold>(pass: &Pass<'_, F>, empty: &Receiver<SegmentBuf>, filled:
     }
 }
 
-/// Folds what the reader hands over, in order.
-fn compute<F: Fold>(pass: &Pass<'_, F>, local: &mut F::Local, filled: &Receiver<Filled>, empty: &Sender<SegmentBuf>) {
+/// Folds the segments of the reader, in order.
+fn compute<F: Fold>(pass: &Pass<'_, F>, worker: &mut Worker<F::Local>, filled: &Receiver<Filled>, empty: &Sender<SegmentBuf>) {
     let _guard = pass.halt_on_panic();
     let mut open = false;
     while let Some(Filled { block, tiles, last, buf }) = next_segment(pass, filled) {
-        if let Err(error) = fold_tiles(pass, local, block, tiles, !open, last, &buf) {
+        if let Err(error) = fold_tiles(pass, worker, block, tiles, !open, last, &buf) {
             return pass.halt(error);
         }
         open = !last;
@@ -116,13 +116,14 @@ fn next_segment<F: Fold>(pass: &Pass<'_, F>, filled: &Receiver<Filled>) -> Optio
 
 fn fold_tiles<F: Fold>(
     pass: &Pass<'_, F>,
-    local: &mut F::Local,
+    worker: &mut Worker<F::Local>,
     block: usize,
     tiles: Range<usize>,
     first: bool,
     last: bool,
     buf: &SegmentBuf,
 ) -> Result<(), DriverError> {
+    let Worker { local, decoder } = worker;
     let info = pass.data.block(block);
     if first {
         pass.fold.begin(local, block, &info)?;
@@ -132,7 +133,8 @@ fn fold_tiles<F: Fold>(
         let place = place(pass.data.tile_rows(), block, &info, t);
         rows += place.rows.len();
         let tile = pass.data.tile(block, tiles.clone(), t, buf)?;
-        pass.fold.tile(local, &tile, &place).map_err(|error| pass.data.damaged(block, t, error))?;
+        let mut products = decoder.products(tile, pass.data.genes());
+        pass.fold.tile(local, &mut products, &place).map_err(|error| pass.data.damaged(block, t, error))?;
     }
     if last {
         pass.fold.end(local, block, &info)?;

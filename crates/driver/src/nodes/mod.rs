@@ -1,19 +1,21 @@
-//! What a pass takes on many nodes, one process each, and where more of them stop helping.
+//! How long a pass takes on many nodes, one process each, and where more of them stop helping.
 //!
 //! ```text
 //! seconds = max(folding, reading) of the slowest node + meeting + adding up the sums + update of H
 //! ```
 //!
-//! - **Folding** is what the probe measured, for the stored entries of a node's share. Shares are cut as a fit cuts them,
-//!   into whole blocks, and threads take whole blocks: where a node has fewer blocks than threads, some stand still.
-//! - **Reading** is what a node's memory does not keep of its share, at the rate of its disk, and what all nodes together read
-//!   at the rate of the disk that they share, if they do.
-//! - **Meeting**: when all are done they tell each other whether one was interrupted.
-//! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors ([`Network`]).
+//! - **Folding** is the time that the probe measured, for the stored entries of a node's shard. Shards
+//!   are cut as a fit cuts them, into whole blocks, and threads take whole blocks: if a node has fewer
+//!   blocks than threads, some threads are idle.
+//! - **Reading** covers the part of a shard that the node's memory does not keep, at the rate of its
+//!   disk, and the reads of all nodes together at the rate of a disk that they share, if they do.
+//! - **Meeting**: when all are done, one sum tells them whether one was interrupted.
+//! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors
+//!   ([`Network`]).
 //! - **The update of H** is made by every node alike, so it does not get shorter.
 //!
-//! The model is pure: what it knows of the machine was measured before. What it does not know of are nodes that differ, and
-//! other work on them or on the network.
+//! The model is pure: its knowledge of the machine was measured before. It does not know of nodes that
+//! differ, nor of other work on them or on the network.
 
 mod network;
 #[cfg(test)]
@@ -27,10 +29,11 @@ use partwise_storage::store::{BlockInfo, Layout};
 
 pub use network::{Network, PIECE_BYTES, measure_adding};
 
-use super::probe::uneven;
-use super::{DataShape, Machine, PassTime, Plan};
 use crate::config::NmfConfig;
 use crate::error::ConfigError;
+use crate::plan::Plan;
+use crate::probe::{PassTime, uneven};
+use crate::shape::{DataShape, Machine};
 use crate::shard::{shards_of, work};
 
 /// Where twice the nodes make a pass shorter by a smaller factor, more of them are not worth having.
@@ -146,9 +149,9 @@ pub fn blocks_foreseen(shape: &DataShape) -> Vec<BlockInfo> {
         .collect()
 }
 
-/// The share of one node, or the most that any has.
+/// The part of one node, or the most that any has.
 #[derive(Debug, Clone, Copy, Default)]
-struct Share {
+struct Part {
     blocks: usize,
     cells: usize,
     nonzeros: u64,
@@ -158,7 +161,7 @@ struct Share {
 impl Nodes<'_> {
     /// Bytes that each process gives to the sum of a pass.
     pub fn summed_bytes(&self) -> u64 {
-        let k = self.plan.k;
+        let k = self.plan.model().k;
         8 * (self.shape.genes * stride(k) + k * k) as u64
     }
 
@@ -207,26 +210,26 @@ impl Nodes<'_> {
     }
 
     fn pass(&self, nodes: usize) -> Result<OnNodes, ConfigError> {
-        let shares = shards_of(self.blocks.len(), &|block| work(&self.blocks[block]), nodes);
-        let shares = shares.into_iter().map(|range| self.share(range));
-        let most = shares.clone().fold(Share::default(), Share::most);
+        let parts = shards_of(self.blocks.len(), &|block| work(&self.blocks[block]), nodes);
+        let parts = parts.into_iter().map(|range| self.of(range));
+        let most = parts.clone().fold(Part::default(), Part::most);
         let plan = self.plan_of(&most)?;
 
-        let fewer = self.plan.threads as f64 / plan.threads as f64;
+        let fewer = self.plan.execution.threads as f64 / plan.execution.threads as f64;
         let even = self.even_folding() / nodes as f64;
-        let folding = shares
-            .map(|share| {
-                self.even_folding() * self.part(share.nonzeros, share.cells) * uneven(share.blocks, plan.threads)
+        let folding = parts
+            .map(|part| {
+                self.even_folding() * self.fraction(part.nonzeros, part.cells) * uneven(part.blocks, plan.execution.threads)
             })
             .fold(0.0, f64::max)
             * fewer;
         let readers = nodes.min(self.largest_useful());
-        let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.read_bytes() as f64 / rate);
-        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * plan.read_bytes() as f64 / rate);
+        let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.execution.read_bytes() as f64 / rate);
+        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * plan.execution.read_bytes() as f64 / rate);
         let reading = own_disk.max(shared_disk);
         let joining = self.cluster.network.meeting(nodes);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());
-        let update = self.time.update * self.plan.pool_threads as f64 / plan.pool_threads as f64;
+        let update = self.time.update * self.plan.execution.pool_threads as f64 / plan.execution.pool_threads as f64;
         let seconds = folding.max(reading) + joining + summing + update;
 
         let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
@@ -249,14 +252,14 @@ impl Nodes<'_> {
             summing,
             update,
             efficiency: 1.0,
-            peak_bytes: plan.peak_bytes,
+            peak_bytes: plan.execution.peak_bytes,
             limit,
         })
     }
 
-    fn share(&self, range: Range<usize>) -> Share {
+    fn of(&self, range: Range<usize>) -> Part {
         let blocks = &self.blocks[range];
-        Share {
+        Part {
             blocks: blocks.len(),
             cells: blocks.iter().map(|block| block.rows).sum(),
             nonzeros: blocks.iter().map(|block| block.nonzeros).sum(),
@@ -266,11 +269,11 @@ impl Nodes<'_> {
 
     /// Seconds of the whole fold if every thread of one node were busy to the end.
     fn even_folding(&self) -> f64 {
-        self.time.folding / uneven(self.blocks.len(), self.plan.threads)
+        self.time.folding / uneven(self.blocks.len(), self.plan.execution.threads)
     }
 
-    /// Which part of all stored entries a share has.
-    fn part(&self, nonzeros: u64, cells: usize) -> f64 {
+    /// Which fraction of all stored entries a part has.
+    fn fraction(&self, nonzeros: u64, cells: usize) -> f64 {
         match self.shape.layout {
             Layout::Sparse => {
                 nonzeros as f64 / self.blocks.iter().map(|block| block.nonzeros).sum::<u64>().max(1) as f64
@@ -279,16 +282,16 @@ impl Nodes<'_> {
         }
     }
 
-    /// How a node carries out a fit of which it has this share.
-    fn plan_of(&self, share: &Share) -> Result<Plan, ConfigError> {
-        let shape = DataShape { own_cells: share.cells, own_bytes: share.bytes, ..*self.shape };
+    /// How a node carries out a fit of which it has this part.
+    fn plan_of(&self, part: &Part) -> Result<Plan, ConfigError> {
+        let shape = DataShape { own_cells: part.cells, own_bytes: part.bytes, ..*self.shape };
         self.config.plan(&shape, self.machine)
     }
 }
 
-impl Share {
-    fn most(self, other: Share) -> Share {
-        Share {
+impl Part {
+    fn most(self, other: Part) -> Part {
+        Part {
             blocks: self.blocks.max(other.blocks),
             cells: self.cells.max(other.cells),
             nonzeros: self.nonzeros.max(other.nonzeros),

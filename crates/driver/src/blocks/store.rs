@@ -1,72 +1,23 @@
-//! What the engine folds over: row blocks, whether they lie in a store on disk or in memory.
+//! The blocks of a store on disk.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use partwise_storage::store::{BlockInfo, Layout, SegmentBuf, Store};
-use partwise_storage::tile::{Tile, TileError};
+use partwise_storage::StorageError;
+use partwise_storage::store::{BlockInfo, GeneMoments, Layout, SegmentBuf, Store};
+use partwise_storage::tile::{CellMoments, Tile, TileError};
 
+use super::{Blocks, FitData};
 use crate::error::DriverError;
-
-/// A matrix in row blocks that can be read any number of times, by many threads.
-///
-/// To write a new one: say the shape, yield tiles by (block, tile), and keep every answer the same from call to call;
-/// the engine, the solvers and the sums know nothing else.
-pub trait Blocks: Sync {
-    /// Rows n.
-    fn cells(&self) -> usize;
-    /// Columns m.
-    fn genes(&self) -> usize;
-    /// Stored entries, a measure of the work of one pass.
-    fn entries(&self) -> u64;
-    /// Sparse or dense tiles.
-    fn layout(&self) -> Layout;
-    /// Number of row blocks.
-    fn blocks(&self) -> usize;
-    /// Rows of every block but the last.
-    fn block_rows(&self) -> usize;
-    /// Rows of every tile but a block's last.
-    fn tile_rows(&self) -> usize;
-    /// First row, rows, tiles and bytes of one block.
-    fn block(&self, block: usize) -> BlockInfo;
-    /// Bytes of one tile of a block.
-    fn tile_bytes(&self, block: usize, tile: usize) -> usize;
-    /// Σ over rows of x_ij² (weights included), one a gene.
-    fn gene_sq_norms(&self) -> &[f64];
-    /// Factor r_i that every row is to be multiplied by, for the rows of one block; `None`: all are 1.
-    fn row_weights(&self, block: usize) -> Option<&[f32]>;
-    /// Whether `fetch` has nothing to do because the bytes are in memory or mapped.
-    fn resident(&self) -> bool;
-    /// Brings consecutive tiles of a block into `buf`.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes cannot be read or are damaged.
-    fn fetch(&self, block: usize, tiles: Range<usize>, buf: &mut SegmentBuf) -> Result<(), DriverError>;
-    /// One of the tiles that `fetch` brought into `buf` (any buffer where the data are resident).
-    ///
-    /// # Errors
-    ///
-    /// When the tile is damaged.
-    fn tile<'a>(
-        &'a self,
-        block: usize,
-        tiles: Range<usize>,
-        tile: usize,
-        buf: &'a SegmentBuf,
-    ) -> Result<Tile<'a>, DriverError>;
-    /// What to say of a tile whose runs turn out not to decode.
-    fn damaged(&self, block: usize, tile: usize, error: TileError) -> DriverError;
-}
 
 /// A store as the engine sees it.
 ///
-/// Where it is mapped, its pages are brought into memory ahead of the first pass that touches all of them; later passes find
-/// them there. Where it is not, its first blocks may stay in memory once they are read, the next ones are left to the system's
-/// page cache, and those beyond are dropped from it behind the reader. A cyclic scan through a cache that holds a part of
-/// what is scanned finds nothing there when it comes round again; a part that stays is found in every pass, whichever
-/// direction it goes.
+/// If the store is mapped, the first pass brings its pages into memory and later passes find them
+/// there. Otherwise its first blocks may stay in memory once they are read, the next ones are left to
+/// the system's page cache, and the rest is dropped from the cache behind the reader. A cyclic scan
+/// through a cache that holds only a part of the data finds nothing there in the next round; blocks
+/// that stay are found in every pass, in either direction.
 #[derive(Debug)]
 pub struct StoreBlocks<'s> {
     store: &'s Store,
@@ -100,8 +51,9 @@ impl<'s> StoreBlocks<'s> {
         }
     }
 
-    /// For a process that reads the blocks `own` and no others, keeps as many of the first of them as fit into `pinned` bytes,
-    /// and leaves as many of the next ones to the page cache as fit into `cached` bytes.
+    /// For a process that reads the blocks `own` and no others: keeps as many of the first of them as
+    /// fit into `pinned` bytes, and leaves as many of the next ones to the page cache as fit into
+    /// `cached` bytes.
     pub fn keeping(mut self, own: Range<usize>, pinned: u64, cached: u64) -> Self {
         let (first, end) = (own.start, own.end);
         self.tiles = own.clone().map(|block| self.store.block(block).tiles).sum();
@@ -124,12 +76,7 @@ impl<'s> StoreBlocks<'s> {
         self
     }
 
-    /// Bytes read from the store so far; what is mapped is not read.
-    pub fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// The place of a block that stays in memory.
+    /// The slot of a block that stays in memory.
     fn kept(&self, block: usize) -> Option<&OnceLock<SegmentBuf>> {
         self.pinned.get(block.checked_sub(self.own.start)?)
     }
@@ -215,5 +162,29 @@ impl Blocks for StoreBlocks<'_> {
     }
     fn damaged(&self, block: usize, tile: usize, error: TileError) -> DriverError {
         self.store.damaged_tile(block, tile, error).into()
+    }
+}
+
+impl FitData for StoreBlocks<'_> {
+    fn blocks(&self) -> &dyn Blocks {
+        self
+    }
+    fn nonzeros(&self) -> u64 {
+        self.store.nonzeros()
+    }
+    fn sq_norm(&self) -> f64 {
+        self.store.sq_norm()
+    }
+    fn gene_moments(&self) -> &[GeneMoments] {
+        self.store.gene_moments()
+    }
+    fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError> {
+        self.store.cell_moments(cells)
+    }
+    fn fingerprint(&self) -> String {
+        self.store.fingerprint()
+    }
+    fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 }

@@ -16,7 +16,7 @@ pub enum CheckpointError {
     },
     /// Checkpoints are there, and neither is the fit to go on from them nor may they be replaced.
     #[error(
-        "{}: holds checkpoints already; go on from the newest with --resume, or begin anew and overwrite them with --force",
+        "{}: holds checkpoints already; resume from the newest, or allow them to be overwritten",
         folder.display()
     )]
     Exists {

@@ -1,0 +1,426 @@
+//! The whole factorization of a matrix, by plan: one fit or several in the same passes, in one process
+//! or in several.
+
+mod outcome;
+
+use std::ops::Range;
+
+use partwise_kernels::UpdateRule;
+use partwise_storage::store::Store;
+
+use crate::blocks::{FitData, Matrix, StoreBlocks};
+use crate::checkpoint::{CheckpointSpec, Checkpoints, Course, Expected, Identity, Moment};
+use crate::comm::{Comm, Solo, agree, all_gather, broadcast};
+use crate::engine::Engine;
+use crate::error::DriverError;
+use crate::init::{self, StartOf, Starts};
+use crate::model::{Init, Model};
+use crate::monitor::FitMonitor;
+use crate::plan::{Execution, Plan};
+use crate::sample::Caps;
+use crate::scale::{GeneScale, scaled_sq_norm};
+use crate::shard::shards;
+use crate::solve::{self, Solver, Standing, State, Until};
+use crate::spectra::Spectra;
+use crate::trace::StopReason;
+use crate::usages::{Usages, UsagesStart};
+
+pub use outcome::{Fit, UsageRows};
+
+/// Root mean squares of nonzeros whose products, in W as in WᵀX, are normal 32-bit floats with room to
+/// spare.
+const MAGNITUDES: Range<f64> = 1e-15..1e15;
+
+/// The data of a fit.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'d> {
+    /// A store on disk.
+    Store(&'d Store),
+    /// A matrix in memory.
+    Matrix(&'d Matrix),
+}
+
+impl<'d> From<&'d Store> for Input<'d> {
+    fn from(store: &'d Store) -> Self {
+        Input::Store(store)
+    }
+}
+
+impl<'d> From<&'d Matrix> for Input<'d> {
+    fn from(matrix: &'d Matrix) -> Self {
+        Input::Matrix(matrix)
+    }
+}
+
+/// The surroundings of a planned fit.
+#[derive(Clone, Copy)]
+pub struct Run<'r> {
+    /// The processes that work on it. All of them have the same data and a plan of the same settings;
+    /// threads and memory may differ.
+    pub comm: &'r dyn Comm,
+    /// Where its state is kept, if it is; the same in all processes.
+    pub checkpoint: Option<&'r CheckpointSpec>,
+}
+
+impl Default for Run<'_> {
+    /// One process, no checkpoints.
+    fn default() -> Self {
+        Run { comm: &Solo, checkpoint: None }
+    }
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Run(process {} of {})", self.comm.rank(), self.comm.size())
+    }
+}
+
+/// The one fit of `plan`, in this process alone: [`fit_with`] and `Run::default()`.
+///
+/// # Errors
+///
+/// As [`fit_wave`].
+pub fn fit<'d>(input: impl Into<Input<'d>>, plan: &Plan, monitor: &dyn FitMonitor) -> Result<Fit, DriverError> {
+    fit_with(input, plan, &Run::default(), monitor)
+}
+
+/// The one fit of `plan`.
+///
+/// # Errors
+///
+/// As [`fit_wave`].
+///
+/// # Panics
+///
+/// When the plan has several fits, or none.
+pub fn fit_with<'d>(
+    input: impl Into<Input<'d>>,
+    plan: &Plan,
+    run: &Run<'_>,
+    monitor: &dyn FitMonitor,
+) -> Result<Fit, DriverError> {
+    assert_eq!(plan.models.len(), 1, "the plan is of one fit");
+    let mut fits = fit_wave(input, plan, 0, run, monitor)?;
+    Ok(fits.swap_remove(0))
+}
+
+/// The fits of one wave of `plan`, side by side in the same passes, in the order of the plan.
+///
+/// Each result depends on the data, the settings and the seed of its fit; not on threads, processes,
+/// memory, the order of blocks, or the other fits. Each process keeps the rows of W that it has worked
+/// on.
+///
+/// With checkpoints, a stop in between does not show either: a resumed fit has the bits of a fit that
+/// was left alone. `max_passes` and `tol` may change then, and decide from there on, by all passes
+/// made. Fits that are cancelled leave the state of their last pass; fits that end leave the
+/// checkpoints that they have written.
+///
+/// A cancelled wave returns its fits with [`StopReason::Cancelled`], if each of them has made a pass.
+///
+/// # Errors
+///
+/// - [`DriverError::Storage`]: a block is damaged or cannot be read (path, block and rows in the
+///   message).
+/// - [`DriverError::Scratch`]: W does not fit in memory and the scratch disk is full.
+/// - [`DriverError::Start`]: the earlier result to start from has another shape.
+/// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit products.
+/// - [`DriverError::Threads`]: the system gives no threads.
+/// - [`DriverError::Checkpoint`]: the checkpoint folder is not one, or its checkpoints are of another
+///   fit.
+/// - [`DriverError::Settings`]: processes were given different settings.
+/// - [`DriverError::Elsewhere`]: another process cannot read or write its part of a checkpoint, or has
+///   other settings.
+/// - [`DriverError::Comm`]: a process is lost.
+/// - [`DriverError::Cancelled`]: the monitor of this or another process cancelled before every fit had
+///   made a pass.
+///
+/// # Panics
+///
+/// When the plan has no such wave.
+pub fn fit_wave<'d>(
+    input: impl Into<Input<'d>>,
+    plan: &Plan,
+    wave: usize,
+    run: &Run<'_>,
+    monitor: &dyn FitMonitor,
+) -> Result<Vec<Fit>, DriverError> {
+    let (input, execution) = (input.into(), &plan.execution);
+    // Loops over genes run on this pool: as many threads as the plan says, never the machine's.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(execution.pool_threads)
+        .thread_name(|i| format!("genes-{i}"))
+        .build()
+        .map_err(|error| DriverError::Threads { message: error.to_string() })?;
+    let models = &plan.models[execution.waves[wave].clone()];
+    pool.install(|| match input {
+        Input::Store(store) => {
+            let shards = shards(&StoreBlocks::new(store), run.comm.size());
+            let own = shards[run.comm.rank()].clone();
+            let data = StoreBlocks::new(store).keeping(own, execution.pinned_bytes, execution.cached_bytes);
+            Wave { data: &data, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
+        }
+        Input::Matrix(matrix) => {
+            let shards = shards(matrix.blocks(), run.comm.size());
+            Wave { data: matrix, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
+        }
+    })
+}
+
+/// Fits that share their passes.
+struct Wave<'w> {
+    data: &'w dyn FitData,
+    models: &'w [Model],
+    is_set: bool,
+    execution: &'w Execution,
+    run: &'w Run<'w>,
+    monitor: &'w dyn FitMonitor,
+    shards: Vec<Range<usize>>,
+}
+
+/// One of them before its first pass of this run.
+struct Begun<'w> {
+    checkpoints: Option<Checkpoints<'w>>,
+    resumed_from_pass: usize,
+    course: Option<Course>,
+}
+
+impl<'w> Wave<'w> {
+    fn run(&self) -> Result<Vec<Fit>, DriverError> {
+        let (data, blocks, monitor) = (self.data, self.data.blocks(), self.monitor);
+        let scale = GeneScale::new(self.models[0].scale, data.gene_moments(), blocks.cells());
+        let engine = Engine::new(self.execution.segment_bytes as usize, monitor).among(self.run.comm);
+        let size = (scaled_sq_norm(blocks, &scale) / data.nonzeros() as f64).sqrt();
+        if !MAGNITUDES.contains(&size) {
+            return Err(DriverError::Magnitude { size });
+        }
+
+        let given = self.given_digest()?;
+        self.shake_hands(given.as_deref())?;
+        let mut begun =
+            self.models.iter().map(|model| self.resume(model, given.as_deref())).collect::<Result<Vec<_>, _>>()?;
+        self.start(&mut begun, &scale, &engine)?;
+        monitor.freed();
+
+        let mut kept = Vec::with_capacity(begun.len());
+        let mut solvers = Vec::with_capacity(begun.len());
+        for (model, Begun { checkpoints, resumed_from_pass, course }) in self.models.iter().zip(begun) {
+            let Course { sample_passes, state } = course.expect("every fit has been started");
+            let passes = model.limits.max_passes.saturating_sub(state.before).max(1);
+            let until = Until { passes, tol: model.limits.tol, residual: true };
+            solvers.push(Solver::new(blocks, &scale, model.rules, until, state));
+            kept.push((checkpoints, resumed_from_pass, sample_passes));
+        }
+        for ((checkpoints, _, sample_passes), solver) in kept.iter_mut().zip(&solvers) {
+            if let Some(checkpoints) = checkpoints {
+                checkpoints.consider(&Moment::of(solver, *sample_passes))?;
+            }
+        }
+        let threads = self.execution.threads;
+        let ended = solve::run(&engine, blocks, &mut solvers, threads, &mut |i, solver| {
+            solver.trace().last().into_iter().for_each(|row| monitor.pass(self.models[i].id(), row));
+            match &mut kept[i] {
+                (Some(checkpoints), _, sample_passes) => checkpoints.consider(&Moment::of(solver, *sample_passes)),
+                _ => Ok(()),
+            }
+        });
+        match ended {
+            Err(DriverError::Cancelled) => self.leave(&mut kept, &solvers)?,
+            ended => ended?,
+        }
+        self.finish(solvers, kept, &scale, given)
+    }
+
+    /// The fits were cancelled: their last states go into checkpoints. Fails unless each has made a
+    /// pass.
+    fn leave(
+        &self,
+        kept: &mut [(Option<Checkpoints<'w>>, usize, f64)],
+        solvers: &[Solver<'_>],
+    ) -> Result<(), DriverError> {
+        for ((checkpoints, _, sample_passes), solver) in kept.iter_mut().zip(solvers) {
+            if let Some(checkpoints) = checkpoints {
+                checkpoints.leave(&Moment::of(solver, *sample_passes))?;
+            }
+        }
+        match solvers.iter().all(|solver| solver.standing().loss.is_some()) {
+            true => Ok(()),
+            false => Err(DriverError::Cancelled),
+        }
+    }
+
+    fn finish(
+        &self,
+        solvers: Vec<Solver<'_>>,
+        kept: Vec<(Option<Checkpoints<'w>>, usize, f64)>,
+        scale: &GeneScale,
+        given: Option<String>,
+    ) -> Result<Vec<Fit>, DriverError> {
+        let comm = self.run.comm;
+        let bytes_read = all_gather(comm, self.data.bytes_read() as i64)?.into_iter().sum::<i64>() as u64;
+        let blocks = self.data.blocks();
+        let rows = |shard: &Range<usize>| shard.clone().map(|block| blocks.block(block).rows).sum();
+        let rows_per_rank: Vec<usize> = self.shards.iter().map(rows).collect();
+        let mut fits = Vec::with_capacity(solvers.len());
+        for ((model, solver), (_, resumed_from_pass, sample_passes)) in self.models.iter().zip(solvers).zip(kept) {
+            let (stop, passes) = (solver.stop().unwrap_or(StopReason::Cancelled), solver.passes());
+            let (mut usages, mut spectra, trace) = solver.into_parts();
+            usages.settle();
+            to_input_units(&mut spectra, scale);
+            let accepted = trace.iter().rfind(|row| row.accepted);
+            let relative_error = accepted.map(|row| row.relative_error).expect("the first pass is always accepted");
+            fits.push(Fit {
+                model: model.clone(),
+                trace,
+                stop,
+                passes,
+                sample_passes,
+                resumed_from_pass,
+                bytes_read,
+                relative_error,
+                digest: String::new(),
+                rows_per_rank: rows_per_rank.clone(),
+                start: given.clone(),
+                usages,
+                spectra,
+                own: self.own(),
+            });
+        }
+        self.monitor.freed();
+        for fit in &mut fits {
+            fit.digest = fit.compute_digest(comm)?;
+        }
+        Ok(fits)
+    }
+
+    /// The row blocks of this process.
+    fn own(&self) -> Range<usize> {
+        self.shards[self.run.comm.rank()].clone()
+    }
+
+    fn usages(&self, k: usize, start: UsagesStart) -> Result<Usages, DriverError> {
+        let blocks = self.data.blocks();
+        Usages::new(blocks.cells(), k, blocks.block_rows(), &self.execution.usages, start)
+    }
+
+    /// Refuses processes that were given other settings than process 0.
+    fn shake_hands(&self, given: Option<&str>) -> Result<(), DriverError> {
+        let comm = self.run.comm;
+        if comm.size() == 1 {
+            return Ok(());
+        }
+        let settings = |model: &Model| {
+            let all = model.settings().into_iter().chain(model.limits());
+            all.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
+        };
+        let start = given.map(|digest| format!("start = {digest}"));
+        let mine = self.models.iter().map(settings).chain(start).collect::<Vec<_>>().join("; ");
+        let first = broadcast(comm, mine.as_bytes())?;
+        let same = match first == mine.as_bytes() {
+            true => Ok(()),
+            false => Err(DriverError::Settings {
+                rank: comm.rank(),
+                differences: format!("{mine}, not {}", String::from_utf8_lossy(&first)),
+            }),
+        };
+        agree(comm, same)
+    }
+
+    /// The digest of the earlier result to start from, if there is one.
+    fn given_digest(&self) -> Result<Option<String>, DriverError> {
+        match &self.models[0].init {
+            Init::Given(path) => init::digest(path).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens the checkpoints of a fit, and takes up the newest if the fit resumes.
+    fn resume(&self, model: &Model, given: Option<&str>) -> Result<Begun<'w>, DriverError> {
+        let Some(spec) = self.run.checkpoint else {
+            return Ok(Begun { checkpoints: None, resumed_from_pass: 0, course: None });
+        };
+        let identity = Identity::new(self.data, model, given, &spec.cpu);
+        let fit = (model.id(), self.is_set);
+        let mut checkpoints = Checkpoints::open(spec, fit, self.run.comm, self.monitor, identity, self.own())?;
+        let course = checkpoints.resume(&Expected {
+            genes: self.data.blocks().genes(),
+            k: model.k,
+            extrapolate: model.rules.extrapolate,
+            usages: &|start| self.usages(model.k, start),
+        })?;
+        let resumed_from_pass = course.as_ref().map_or(0, Course::passes);
+        Ok(Begun { checkpoints: Some(checkpoints), resumed_from_pass, course })
+    }
+
+    /// Starts the fits that have not resumed, those that start from a sample together.
+    fn start(&self, begun: &mut [Begun<'w>], scale: &GeneScale, engine: &Engine<'_>) -> Result<(), DriverError> {
+        let (genes, mean) = (self.data.blocks().genes(), self.mean(scale));
+        let mut sampled = Vec::new();
+        for (i, (model, begun)) in self.models.iter().zip(begun.iter_mut()).enumerate() {
+            if begun.course.is_some() {
+                continue;
+            }
+            let uniform = init::uniform_scale(mean, model.k);
+            let start = match &model.init {
+                Init::Random => {
+                    let spectra = init::random(genes, model.k, uniform, model.seed);
+                    (spectra, self.usages(model.k, usages_start(model, uniform))?)
+                }
+                Init::Given(path) => {
+                    let mut usages = self.usages(model.k, UsagesStart::Zero)?;
+                    (init::given(path, self.data, scale, self.own(), &mut usages)?, usages)
+                }
+                &Init::Sample { entries, rows } => {
+                    sampled.push((i, StartOf { k: model.k, seed: model.seed, caps: Caps { entries, rows } }));
+                    continue;
+                }
+            };
+            begun.course = Some(course(model, start, 0, 0.0));
+        }
+        if sampled.is_empty() {
+            return Ok(());
+        }
+        let (places, fits): (Vec<usize>, Vec<StartOf>) = sampled.into_iter().unzip();
+        let starts = Starts { data: self.data, scale, fits, threads: self.execution.threads.max(1) };
+        for (i, (mut spectra, work)) in places.into_iter().zip(init::sample(&starts, engine)?) {
+            let model = &self.models[i];
+            if model.rules.usages == UpdateRule::Mu {
+                spectra.lift_zeros();
+            }
+            let usages = self.usages(model.k, usages_start(model, init::uniform_scale(mean, model.k)))?;
+            begun[i].course = Some(course(model, (spectra, usages), 1, work));
+        }
+        Ok(())
+    }
+
+    /// The mean of all entries, genes scaled.
+    fn mean(&self, scale: &GeneScale) -> f64 {
+        let moments = self.data.gene_moments().iter().enumerate();
+        let sum: f64 = moments.map(|(j, gene)| gene.sum * f64::from(scale.factor(j))).sum();
+        let blocks = self.data.blocks();
+        sum / (blocks.cells() as f64 * blocks.genes() as f64)
+    }
+}
+
+/// Multiplicative updates cannot leave zero; the other rules solve for W wherever it starts.
+fn usages_start(model: &Model, uniform: f32) -> UsagesStart {
+    match model.rules.usages {
+        UpdateRule::Mu => UsagesStart::Uniform { scale: uniform, seed: model.seed },
+        UpdateRule::Hals { .. } | UpdateRule::Bpp => UsagesStart::Zero,
+    }
+}
+
+/// A fit before its first pass.
+fn course(model: &Model, (spectra, usages): (Spectra, Usages), before: usize, sample_passes: f64) -> Course {
+    let standing = Standing::start(spectra, model.rules.extrapolate);
+    Course { sample_passes, state: State { standing, usages, before, trace: Vec::new() } }
+}
+
+/// X̂ = X·D ≈ W·Ĥ, so X ≈ W·(Ĥ·D⁻¹).
+fn to_input_units(spectra: &mut Spectra, scale: &GeneScale) {
+    let ks = spectra.ks();
+    if let Some(factors) = scale.factors() {
+        for (gene, &factor) in spectra.ht_mut().chunks_exact_mut(ks).zip(factors) {
+            gene.iter_mut().for_each(|value| *value /= factor);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Why a job ends without its results. Errors carry data: the program knows which option helps.
+
+use std::path::PathBuf;
+
+use partwise_driver::comm::{CommError, Elsewhere};
+use partwise_driver::{ConfigError, DriverError};
+use partwise_storage::StorageError;
+
+/// Why a job ends without its results.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The settings do not suit the data or the machine.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The fit failed, or was cancelled.
+    #[error(transparent)]
+    Driver(DriverError),
+    /// The values of the data leave the range of 32-bit products.
+    #[error("{}: {error}", store.display())]
+    Values {
+        /// The store.
+        store: PathBuf,
+        /// Which values.
+        error: DriverError,
+    },
+    /// A store was given with a choice of layer, raw values or orientation.
+    #[error("{}: a store holds one matrix; choose another one when the file is converted", path.display())]
+    SelectionOfStore {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The input is a store, and another place for its store was given.
+    #[error("{}: is a store already, and needs no other place for one", path.display())]
+    StoreOfStore {
+        /// The input.
+        path: PathBuf,
+    },
+    /// A path has no file name.
+    #[error("{}: this path has no file name; add one", path.display())]
+    NoName {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path for a file names a folder.
+    #[error("{}: this path names a folder; add the name of a file in it", path.display())]
+    NamesFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An output lies inside a store.
+    #[error(
+        "{}: lies inside the store {}, which holds only its own files; choose another place",
+        path.display(), store.display()
+    )]
+    InsideStore {
+        /// The output.
+        path: PathBuf,
+        /// The store.
+        store: PathBuf,
+    },
+    /// The folder of an output does not exist.
+    #[error(
+        "{}: the folder {} does not exist; create it with: mkdir -p '{}'",
+        path.display(), folder.display(), folder.display()
+    )]
+    NoFolder {
+        /// The output.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// The result would replace a file of the same job.
+    #[error("{}: the result would overwrite {}; choose another output", result.display(), other.display())]
+    Overwrites {
+        /// The result.
+        result: PathBuf,
+        /// The other file.
+        other: PathBuf,
+    },
+    /// The folder for checkpoints is in use for something else.
+    #[error("{}: checkpoints need a folder of their own; choose another", folder.display())]
+    CheckpointFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The place of the store holds the store of another matrix.
+    #[error(
+        "{}: is the store of another matrix (made from {}); choose another place for the store, or allow it to be \
+         overwritten", path.display(), made_from.display()
+    )]
+    OtherStore {
+        /// The place.
+        path: PathBuf,
+        /// The input of the store that is there.
+        made_from: PathBuf,
+    },
+}
+
+impl From<DriverError> for JobError {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::Storage(error) => JobError::Storage(error),
+            error => JobError::Driver(error),
+        }
+    }
+}
+
+impl From<CommError> for JobError {
+    fn from(error: CommError) -> Self {
+        JobError::Driver(error.into())
+    }
+}
+
+impl From<Elsewhere> for JobError {
+    fn from(error: Elsewhere) -> Self {
+        JobError::Driver(error.into())
+    }
+}

@@ -1,0 +1,347 @@
+//! The whole job, from a file to results: find or make the store, plan, factorize, write.
+//!
+//! | file      | question                                                        |
+//! |-----------|-----------------------------------------------------------------|
+//! | `input`   | is the input a store, or a file to convert?                     |
+//! | `places`  | which files does the job read and write?                        |
+//! | `output`  | can an output be written there?                                 |
+//! | `foresee` | could the settings suit the data, before they are converted?    |
+//! | `stored`  | is there a store of the input already?                          |
+//! | `kept`    | which results are there already, of the same data and settings? |
+//! | `host`    | what does a job ask of the program around it?                   |
+//! | `error`   | why does it end without results?                                |
+//!
+//! ```
+//! use partwise::job::{Alone, FitJob};
+//! use partwise::{FitSet, Machine, NmfConfig, Quiet};
+//! # use partwise::driver::simulate::{SimulateConfig, SimulateKind, simulate};
+//! # let folder = tempfile::tempdir()?;
+//! # let x = folder.path().join("x.h5ad");
+//! # let machine = Machine::new(2, 1 << 28);
+//! # let planted = SimulateConfig::new(SimulateKind::Clusters, 600, 80, 4);
+//! # simulate(&planted, &x, partwise::storage::Overwrite::Refuse, &machine, &Quiet)?;
+//! // Every k in the same passes; results are x.nmf/k3.seed0.h5ad, ….
+//! let set = FitSet::new(NmfConfig::new(3)).with_ks([3, 4, 5]);
+//! let done = FitJob::new(&x, set).run(&machine, &Alone(&Quiet))?;
+//! assert_eq!(done.fits.len(), 3);
+//! assert!(done.fits.iter().all(|fit| fit.result.exists() && fit.passes <= done.passes));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod foresee;
+pub mod host;
+pub mod input;
+mod kept;
+pub mod output;
+mod places;
+mod stored;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use partwise_driver::fit::fit_wave;
+use partwise_driver::shard::shards;
+use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::{
+    CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Plan, Run, StopReason, result,
+};
+use partwise_storage::anndata::Value;
+use partwise_storage::{Layout, Overwrite, Selection, Store};
+
+use crate::machine;
+pub use error::JobError;
+pub use host::{Alone, Host, Note};
+pub use input::Input;
+use places::Places;
+use stored::Stored;
+
+/// Fits of one input, from a file to results.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FitJob {
+    /// A store, or a file in a format that is read.
+    pub input: PathBuf,
+    /// Which matrix of a file.
+    pub selection: Selection,
+    /// The fits.
+    pub set: FitSet,
+    /// The result of one fit, or the folder for those of several; `None`: beside the input.
+    pub output: Option<PathBuf>,
+    /// Where a file is converted to; `None`: beside the output.
+    pub store: Option<PathBuf>,
+    /// Where the state of the fits is kept, if it is.
+    pub checkpoint: Option<CheckpointSpec>,
+    /// Whether results that exist may be replaced.
+    pub overwrite: Overwrite,
+    /// Whether results that exist are kept if they are of the same data and settings.
+    pub keep_results: bool,
+    /// Other files that the caller writes meanwhile, which no result may replace.
+    pub other_outputs: Vec<PathBuf>,
+}
+
+/// A fit of a job, written.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FitDone {
+    /// Which fit.
+    pub id: FitId,
+    /// Its result.
+    pub result: PathBuf,
+    /// Its digest.
+    pub digest: String,
+    /// Reads of all of X that it took part in, that of its sample included.
+    pub passes: usize,
+    /// Work on its sample, in passes over X.
+    pub sample_passes: f64,
+    /// ‖X−WH‖ / ‖X‖.
+    pub relative_error: f64,
+    /// Fraction of ‖X‖² explained.
+    pub explained: f64,
+    /// Why it ended.
+    pub stop: String,
+    /// Reads of all of X completed before the checkpoint that it resumed from; 0: none.
+    pub resumed_from_pass: usize,
+    /// Whether the result was there already and was kept.
+    pub kept: bool,
+}
+
+/// A finished job.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct JobDone {
+    /// Cells n.
+    pub cells: usize,
+    /// Genes m.
+    pub genes: usize,
+    /// The fits, by k and then by seed.
+    pub fits: Vec<FitDone>,
+    /// Whether there were several combinations of k and seed.
+    pub is_set: bool,
+    /// The result, or the folder of results.
+    pub output: PathBuf,
+    /// The store.
+    pub store: PathBuf,
+    /// Reads of all of X by all fits together.
+    pub passes: usize,
+    /// Bytes of blocks that all processes have read.
+    pub bytes_read: u64,
+    /// How the fits were carried out; `None` where all results were there already.
+    pub plan: Option<Plan>,
+    /// Rows of X that each process has worked on; empty where all results were there already.
+    pub rows_per_rank: Vec<usize>,
+    /// How long the conversion took.
+    pub converting: Duration,
+}
+
+impl FitJob {
+    /// The fits `set` of `input`, all else by default.
+    pub fn new(input: impl Into<PathBuf>, set: FitSet) -> Self {
+        FitJob {
+            input: input.into(),
+            selection: Selection::default(),
+            set,
+            output: None,
+            store: None,
+            checkpoint: None,
+            overwrite: Overwrite::Refuse,
+            keep_results: false,
+            other_outputs: Vec::new(),
+        }
+    }
+
+    /// Whether there are several combinations of k and seed, with results in a folder.
+    pub fn is_set(&self) -> bool {
+        self.set.is_several()
+    }
+
+    fn may_overwrite(&self) -> bool {
+        self.overwrite == Overwrite::Replace
+    }
+
+    /// Runs the job on `machine`: all processes of `host` call it.
+    ///
+    /// A cancelled job writes the results of the fits that had ended, and leaves the others to their
+    /// checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError`]s, as errors of the host: outputs that cannot be written, before any work; an input
+    /// or settings that do not suit; failures of the fits; [`DriverError::Cancelled`].
+    pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<JobDone, H::Error> {
+        let places = host.agree(Places::resolve(self).map_err(H::Error::from))?;
+        let set = self.set.clone().with_scratch(places.folder().into());
+        let input = host.agree(self.open(&set, &places, machine).map_err(H::Error::from))?;
+        let Stored { mut store, converting } = Stored::of(input, &places.store, machine, self.overwrite, host)?;
+        host.check_data(&store)?;
+        host.freed();
+
+        let mut job = Work { job: self, places: &places, host, kept: Vec::new() };
+        let (plan, shape) = host.agree(job.prepare(&set, &mut store, machine))?;
+        job.say_what_was_given_up(&plan, &shape);
+        let mut done = JobDone {
+            cells: store.cells(),
+            genes: store.genes(),
+            fits: std::mem::take(&mut job.kept),
+            is_set: self.is_set(),
+            output: places.output.clone(),
+            store: store.path().to_path_buf(),
+            passes: 0,
+            bytes_read: 0,
+            rows_per_rank: Vec::new(),
+            converting,
+            plan: None,
+        };
+        for wave in 0..plan.execution.waves.len() {
+            job.wave(&plan, wave, &mut store, &mut done)?;
+        }
+        let order: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
+        done.fits.sort_by_key(|fit| order.iter().position(|id| *id == fit.id));
+        done.plan = (!plan.models.is_empty()).then_some(plan);
+        Ok(done)
+    }
+
+    /// Opens the input once every output is known to be possible, and refuses settings that no
+    /// conversion would make possible.
+    fn open(&self, set: &FitSet, places: &Places, machine: &Machine) -> Result<Input, JobError> {
+        input::check(&self.input)?;
+        let fits: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
+        places.check(self, &fits)?;
+        let input = Input::open(&self.input, &self.selection)?;
+        if let Input::Source(source) = &input {
+            let foreseen = foresee::shape(source.as_ref());
+            match set.plan(&foreseen, machine) {
+                // How much memory a dense file takes is known only once it is converted: it may become
+                // a sparse store.
+                Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense => (),
+                planned => drop(planned?),
+            }
+        }
+        Ok(input)
+    }
+}
+
+/// A job whose store is there.
+struct Work<'w, H> {
+    job: &'w FitJob,
+    places: &'w Places,
+    host: &'w H,
+    kept: Vec<FitDone>,
+}
+
+impl<H: Host> Work<'_, H> {
+    /// Looks for results that are there already, plans the other fits, and maps the store.
+    fn prepare(
+        &mut self,
+        set: &FitSet,
+        store: &mut Store,
+        machine: &Machine,
+    ) -> Result<(Plan, DataShape), H::Error> {
+        let comm = self.host.comm();
+        let own = shards(&StoreBlocks::new(store), comm.size()).swap_remove(comm.rank());
+        let shape = DataShape::of_store(store).map_err(JobError::from)?.with_shard(store, own);
+        let machine = machine.with_resident(machine::resident()).with_maps(self.host.may_map());
+        let all = set.plan(&shape, &machine).map_err(JobError::from)?;
+        if self.job.keep_results {
+            self.kept = kept::results(&all, store, self.places).map_err(JobError::from)?;
+        }
+        let mut done = Vec::new();
+        for fit in &self.kept {
+            self.host.note(&Note::Kept { path: &fit.result });
+            done.push(fit.id);
+        }
+        // Any other result in the way is one of other data or settings.
+        if !self.job.may_overwrite() {
+            for model in all.models.iter().filter(|model| !done.contains(&model.id())) {
+                output::check_file(&self.places.result(model.id()), false)?;
+            }
+        }
+        let plan = set.plan_without(&done, &shape, &machine).map_err(JobError::from)?;
+        if plan.is_set && comm.rank() == 0 && !self.places.output.is_dir() {
+            let path = &self.places.output;
+            let made = std::fs::create_dir(path);
+            made.map_err(|error| JobError::from(partwise_storage::StorageError::io("create", path, error)))?;
+        }
+        if plan.execution.map_store && !plan.models.is_empty() {
+            self.host.map(store)?;
+        }
+        self.host.begin()?;
+        Ok((plan, shape))
+    }
+
+    fn say_what_was_given_up(&self, plan: &Plan, shape: &DataShape) {
+        let execution = &plan.execution;
+        let blocks = shape.own_cells.div_ceil(shape.block_rows);
+        let useful = execution.threads_wanted.min(blocks);
+        if execution.threads < useful {
+            self.host.note(&Note::FewerThreads { threads: execution.threads, useful });
+        }
+        if execution.waves.len() > 1 {
+            self.host.note(&Note::Waves { fits: plan.models.len(), waves: execution.waves.len() });
+        }
+    }
+
+    /// The fits of one wave, and their results.
+    fn wave(&self, plan: &Plan, wave: usize, store: &mut Store, done: &mut JobDone) -> Result<(), H::Error> {
+        let (host, waves) = (self.host, plan.execution.waves.len());
+        if waves > 1 {
+            host.wave(wave + 1, waves);
+        }
+        if wave > 0 && plan.execution.map_store {
+            host.agree(host.map(store))?;
+        }
+        let run = Run { comm: host.comm(), checkpoint: self.job.checkpoint.as_ref() };
+        let fits = match fit_wave(&*store, plan, wave, &run, host) {
+            // The driver does not know whose values they are.
+            Err(error @ (DriverError::Range { .. } | DriverError::Magnitude { .. })) => {
+                return Err(JobError::Values { store: store.path().into(), error }.into());
+            }
+            fits => fits.map_err(JobError::from)?,
+        };
+        // Names and columns are copied in the memory that the blocks had.
+        store.unmap();
+        host.freed();
+        done.passes += fits.iter().map(|fit| fit.passes).max().unwrap_or(0);
+        let mut cancelled = false;
+        for fit in fits {
+            done.bytes_read = done.bytes_read.max(fit.bytes_read);
+            if fit.stop == StopReason::Cancelled {
+                cancelled = true;
+                continue;
+            }
+            done.rows_per_rank.clone_from(&fit.rows_per_rank);
+            let result = self.places.result(fit.model.id());
+            // A result in the way that may not be replaced was refused before the work.
+            let overwrite = self.job.overwrite;
+            let (comm, notes) = (host.comm(), notes(store));
+            result::write_among(&fit, store, notes, &result, overwrite, comm).map_err(JobError::from)?;
+            done.fits.push(FitDone::new(&fit, result));
+        }
+        if cancelled { Err(JobError::Driver(DriverError::Cancelled).into()) } else { Ok(()) }
+    }
+}
+
+impl FitDone {
+    fn new(fit: &Fit, result: PathBuf) -> Self {
+        FitDone {
+            id: fit.model.id(),
+            result,
+            digest: fit.digest.clone(),
+            passes: fit.passes,
+            sample_passes: fit.sample_passes,
+            relative_error: fit.relative_error,
+            explained: fit.explained(),
+            stop: fit.stop.to_string(),
+            resumed_from_pass: fit.resumed_from_pass,
+            kept: false,
+        }
+    }
+}
+
+/// The kind of CPU, which shapes the bits of dense products and of nothing else.
+fn notes(store: &Store) -> Vec<(String, Value)> {
+    match store.layout() {
+        Layout::Sparse => Vec::new(),
+        Layout::Dense => vec![("cpu".into(), machine::cpu_in_full().into())],
+    }
+}
