@@ -1,7 +1,8 @@
 //! The two products of a dense tile with its factors: faer's matrix product on views of our layout.
 //!
-//! faer sums in an order that depends on the instructions and the cache sizes it finds, so these two kernels give the
-//! same bits on one kind of CPU only. They run on the calling thread alone: the block is the unit of parallelism.
+//! The order in which faer sums depends on the instructions and the cache sizes of the machine, so
+//! these two kernels give the same bits on one kind of CPU only. They run on the calling thread
+//! alone: the block is the unit of parallelism.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -16,7 +17,7 @@ use crate::{FactorMut, FactorRef};
 /// | `x`      | b × m  | the tile, row-major                 |
 /// | `ht`     | m × k  | spectra, gene-major                 |
 ///
-/// Costs `2·b·m·k` flops; faer packs into scratch of its own, and some k take `b·k` values more.
+/// Costs `2·b·m·k` flops. faer allocates scratch for packing, and some k need `b·k` values more.
 ///
 /// # Panics
 ///
@@ -44,10 +45,12 @@ pub fn xht(mut xht: FactorMut<'_>, x: &[f32], ht: FactorRef<'_>) {
     }
 }
 
-/// Whether `k` components side by side make good use of vectors of 16. A row-major result has its vectors along the
-/// components; 20 of them fill 20 of 32 lanes. Where half a vector or more would be empty X·Hᵀ is computed
-/// column-major, with its vectors along the rows, and turned afterwards: 71 to 90 GFLOP/s at k = 20, 90 to 102 at 50;
-/// 115 to 106 at 64. (Up to 16 components it does not pay: 76 to 67 at k = 10; nor for WᵀX, whose result is large.)
+/// Whether `k` components side by side make good use of vectors of 16. A row-major result has its
+/// vectors along the components, and 20 components fill 20 of 32 lanes. If half a vector or more
+/// would be empty, [`xht`] computes X·Hᵀ column-major, with vectors along the rows, and transposes
+/// the result. GFLOP/s before and after: 71 and 90 at k = 20, 90 and 102 at k = 50, but 115 and 106
+/// at k = 64. The transposed product does not pay up to 16 components (76 and 67 at k = 10), nor
+/// for WᵀX, whose result is large.
 fn fills_vectors(k: usize) -> bool {
     k <= 16 || k.next_multiple_of(16) - k < 8
 }
@@ -56,11 +59,11 @@ fn fills_vectors(k: usize) -> bool {
 ///
 /// | argument | shape  | holds                                  |
 /// |----------|--------|----------------------------------------|
-/// | `share`  | m × k  | added to; its padding is left alone    |
+/// | `share`  | m × k  | added to; its padding stays as it is   |
 /// | `x`      | b × m  | the tile, row-major                    |
 /// | `w`      | b × k  | usages of the tile's rows              |
 ///
-/// Costs `2·b·m·k` flops; faer packs into scratch of its own.
+/// Costs `2·b·m·k` flops. faer allocates scratch for packing.
 ///
 /// # Panics
 ///
@@ -74,13 +77,14 @@ pub fn wtx(share: FactorMut<'_>, x: &[f32], w: FactorRef<'_>) {
     matmul(matrix_mut(share), Accum::Add, x.transpose(), matrix(w), 1.0, Par::Seq);
 }
 
-/// The factor as faer sees it, without its padding.
+/// The factor as a matrix of faer, without its padding.
 fn matrix(factor: FactorRef<'_>) -> MatRef<'_, f32> {
     MatRef::from_row_major_slice_with_stride(factor.values(), factor.rows(), factor.k(), factor.ld())
 }
 
-/// The same, to be written, taken as the transpose of a column-major view: faer 0.24's
-/// `from_row_major_slice_with_stride_mut` swaps the strides, and so writes past the end of the slice.
+/// The factor as a matrix of faer for writing: the transpose of a column-major view.
+/// `from_row_major_slice_with_stride_mut` of faer 0.24 swaps the strides and so writes past the end
+/// of the slice.
 fn matrix_mut(factor: FactorMut<'_>) -> MatMut<'_, f32> {
     let (rows, k, ld) = (factor.rows(), factor.k(), factor.ld());
     MatMut::from_column_major_slice_with_stride_mut(factor.into_values(), k, rows, ld).transpose_mut()

@@ -1,30 +1,34 @@
-//! Sums in fixed point: a share becomes integers and is added to integers, so that the order of shares does not matter.
+//! Sums in fixed point. A share is converted to integers and added to integers, so the order of
+//! shares does not matter.
 //!
-//! `sum[p] += round(share[p] · unit)` for the power-of-two unit of the row. Rounding is an addition: 1.5·2⁵² + x has
-//! round-to-nearest-even(x) in the low bits of its mantissa while |x| ≤ 2⁵¹. So a conversion is a multiplication, an
-//! addition and a subtraction of bit patterns, several values at a time on every CPU; each is exact or rounded by itself,
-//! and nothing depends on the width of a vector. Values that are too large, infinite or not a number cannot be told from
-//! the sum afterwards: the largest magnitude is handed back, and its size decides whether the sum is worth anything.
+//! `sum[p] += round(share[p] · unit)`, where the unit of each row is a power of two. An addition
+//! does the rounding: 1.5·2⁵² + x has round-to-nearest-even(x) in the low bits of its mantissa
+//! while |x| ≤ 2⁵¹. A conversion is thus a multiplication, an addition and a subtraction of bit
+//! patterns, and every CPU does several at a time. Each step is exact or rounded separately, so the
+//! vector width does not matter. The sum does not show whether a value was too large, infinite or
+//! NaN. The function therefore returns the largest magnitude, which tells whether the sum is valid.
 //!
-//! Before this was compiled for the instructions of the machine, a pass at k = 20 spent a tenth of its time here.
+//! Before this loop was compiled for the instructions of the machine, it took a tenth of the time
+//! of a pass at k = 20.
 
 use crate::Isa;
 
 /// 1.5·2⁵²: adding it to |x| ≤ 2⁵¹ leaves round-to-nearest-even(x) in the low bits of the mantissa.
 const MAGIC: f64 = 6_755_399_441_055_744.0;
 
-/// 2⁵¹, the largest |x| that is rounded as it should be.
+/// 2⁵¹, the largest |x| that is rounded correctly.
 pub const LIMIT: f64 = 2_251_799_813_685_248.0;
 
-/// Adds rows of a share to integer sums, and clears them.
+/// Adds rows of a share to integer sums and sets the share to zero.
 ///
 /// | argument | shape        | holds                                |
 /// |----------|--------------|--------------------------------------|
 /// | `sum`    | rows × width | added to, wrapping                   |
 /// | `share`  | rows × width | f32 or f64; zero afterwards          |
-/// | `units`  | rows         | powers of two that rows are scaled by |
+/// | `units`  | rows         | powers of two that scale the rows     |
 ///
-/// Returns the largest magnitude of a scaled value. Unless it is at most [`LIMIT`] (NaN is not) the sum is worth nothing.
+/// Returns the largest magnitude of a scaled value. The sum is valid only if that is at most
+/// [`LIMIT`], which excludes NaN.
 ///
 /// # Panics
 ///
@@ -34,7 +38,7 @@ pub fn add<T: Copy + Default + Into<f64>>(sum: &mut [i64], share: &mut [T], unit
     add_with(Isa::best(), sum, share, units)
 }
 
-/// [`add`] with the instructions named: the same bits, for tests and comparisons.
+/// [`add`] with the given instructions. The bits are the same; tests and comparisons use it.
 ///
 /// # Panics
 ///
@@ -49,7 +53,7 @@ pub fn add_with<T: Copy + Default + Into<f64>>(isa: Isa, sum: &mut [i64], share:
         return 0.0;
     }
     match isa {
-        // SAFETY: the instructions were asked for above.
+        // SAFETY: the assertion above has found the instructions.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { avx512(sum, share, units, width) },
         // SAFETY: as above.
@@ -74,10 +78,10 @@ fn avx2<T: Copy + Default + Into<f64>>(sum: &mut [i64], share: &mut [T], units: 
 /// The loop, compiled once for each set of instructions.
 #[inline(always)]
 fn rows<T: Copy + Default + Into<f64>>(sum: &mut [i64], share: &mut [T], units: &[f64], width: usize) -> f64 {
-    // As bits without the sign, which are ordered like magnitudes, with infinity and NaN on top.
+    // Bits without the sign are ordered like magnitudes, with infinity and NaN on top.
     let mut largest = [0i64; 4];
     for ((sum, share), &unit) in sum.chunks_exact_mut(width).zip(share.chunks_exact_mut(width)).zip(units) {
-        // By fours, as strides are: a remainder would be done one by one.
+        // Strides are multiples of four. A remainder is converted value by value.
         let (sums, sums_left) = sum.as_chunks_mut::<4>();
         let (shares, shares_left) = share.as_chunks_mut::<4>();
         for (sum, share) in sums.iter_mut().zip(shares) {
@@ -100,7 +104,7 @@ fn one<T: Copy + Default + Into<f64>>(sum: &mut i64, share: &mut T, unit: f64, l
     *share = T::default();
 }
 
-/// Round to nearest, ties to even, as an integer; exact for |x| ≤ [`LIMIT`].
+/// Rounds to the nearest integer, ties to even. Exact for |x| ≤ [`LIMIT`].
 #[inline(always)]
 fn integer(x: f64) -> i64 {
     ((x + MAGIC).to_bits() as i64).wrapping_sub(MAGIC.to_bits() as i64)

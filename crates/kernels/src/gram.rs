@@ -1,16 +1,21 @@
 //! Gram matrices of factors: WᵀW from a block's usages, H·Hᵀ from gene-major spectra.
 //!
-//! The plain algorithm adds `r rᵀ` for each row `r` in turn, in f64 ([`naive::gram`](crate::naive::gram)). The product of
-//! two f32 is exact in f64 (48 bits of 53), so whether it is fused with the addition changes nothing, and neither does
-//! the vector width: a lane is an element of the matrix, its terms come in the order of the rows. What is done instead:
-//! rows are widened once, a few at a time; a block of 4 × 8 elements stays in registers over those; only blocks that touch the
-//! upper triangle are computed, the rest is their mirror image, so that the result is symmetric to the last bit.
+//! The plain algorithm adds `r rᵀ` for each row `r` in turn, in f64
+//! ([`naive::gram`](crate::naive::gram)). The product of two f32 is exact in f64 (48 bits of 53),
+//! so fusing it with the addition changes nothing. The vector width changes nothing either: each
+//! lane is an element of the matrix and adds its terms in the order of the rows. The fast version
+//! differs in three ways:
+//!
+//! - It widens each row to f64 once, a few rows at a time.
+//! - It keeps a block of 4 × 8 elements in registers over those rows.
+//! - It computes only blocks that touch the upper triangle and mirrors them, so the result is
+//!   symmetric to the last bit.
 
 use crate::{FactorRef, Isa};
 
-/// Rows widened at a time: with 64 components 32 KiB.
+/// Rows that are widened at a time. With 64 components they take 32 KiB.
 const ROWS: usize = 64;
-/// Elements of a register block: one column of it is widened rows' entries, one row a vector or two.
+/// Elements of a register block: `HIGH` rows, each in a vector or two of `WIDE` elements.
 const HIGH: usize = 4;
 /// See [`HIGH`].
 const WIDE: usize = 8;
@@ -22,7 +27,8 @@ const WIDE: usize = 8;
 /// | `out`    | k × k  | added to; symmetric before (only its upper triangle is read) and after  |
 /// | `rows`   | n × k  | the factor's rows                                                       |
 ///
-/// Rows may come in any number of calls: the same bits as in one, because the sums go on from `out`.
+/// Several calls with parts of the rows give the same bits as one call with all of them, because
+/// each call continues the sums in `out`.
 ///
 /// Costs about `n·k²` flops and allocates 64 rows of f64 of scratch.
 ///
@@ -34,21 +40,21 @@ pub fn add_gram(out: &mut [f64], rows: FactorRef<'_>) {
     add_gram_with(Isa::best(), out, rows);
 }
 
-/// [`add_gram`] with the instructions named: the same bits, for tests and comparisons.
+/// [`add_gram`] with the given instructions. The bits are the same; tests and comparisons use it.
 ///
 /// # Panics
 ///
-/// As [`add_gram`], or when this machine does not have the instructions.
+/// As for [`add_gram`], or when this machine does not have the instructions.
 #[track_caller]
 pub fn add_gram_with(isa: Isa, out: &mut [f64], rows: FactorRef<'_>) {
     isa.assert_available();
     let k = rows.k();
     assert_eq!(out.len(), k * k, "the Gram matrix is {k} × {k}");
     match isa {
-        // SAFETY: the instructions were asked for above.
+        // SAFETY: the assertion above has found the instructions.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { avx512(out, rows) },
-        // SAFETY: the instructions were asked for above.
+        // SAFETY: the assertion above has found the instructions.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2(out, rows) },
         _ => add(out, rows),

@@ -1,10 +1,10 @@
-//! Which instructions the machine has, found at run time.
+//! The vector instructions of the machine, detected at run time.
 //!
-//! Every kernel with more than one implementation gives **the same bits** in all of them: SIMD lanes are components or
-//! rows, never terms of one sum, and every multiply-add is fused everywhere. So the choice made here is about speed
-//! only, and a result does not record it.
+//! Every kernel with more than one implementation gives **the same bits** in all of them. SIMD
+//! lanes are components or rows, never terms of one sum, and every implementation fuses every
+//! multiply-add. The choice of instructions affects speed only, so results do not record it.
 
-/// A set of instructions for which the kernels have an implementation of their own.
+/// A set of instructions for which the kernels have a separate implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Isa {
@@ -12,16 +12,17 @@ pub enum Isa {
     Avx512,
     /// AVX2 and FMA: vectors of 8 f32.
     Avx2,
-    /// What the target offers by itself, through `f32::mul_add`. Fast where fused multiply-add is part of the target
-    /// (aarch64); correct and slow on an x86-64 machine older than AVX2, where the C library emulates it.
+    /// The base instructions of the target, with `f32::mul_add`. Fast if fused multiply-add is part
+    /// of the target (aarch64). Correct but slow on an x86-64 machine older than AVX2, where the C
+    /// library emulates it.
     Plain,
 }
 
 impl Isa {
-    /// Every implementation there is, the widest first.
+    /// Every implementation, the widest first.
     pub const ALL: [Isa; 3] = [Isa::Avx512, Isa::Avx2, Isa::Plain];
 
-    /// Whether this machine can run it. A few loads after the first call.
+    /// Whether this machine can run it. Costs a few loads after the first call.
     #[inline]
     pub fn is_available(self) -> bool {
         match self {
@@ -37,7 +38,7 @@ impl Isa {
         }
     }
 
-    /// The widest set this machine has.
+    /// The widest set of this machine.
     #[inline]
     pub fn best() -> Isa {
         if Isa::Avx512.is_available() {
@@ -49,7 +50,7 @@ impl Isa {
         }
     }
 
-    /// The sets this machine has, the widest first: what a test loops over.
+    /// The sets of this machine, the widest first. Tests loop over them.
     pub fn available() -> impl Iterator<Item = Isa> {
         Isa::ALL.into_iter().filter(|isa| isa.is_available())
     }

@@ -1,11 +1,13 @@
-//! How far the spectra are from a stationary point.
+//! The distance of the spectra from a stationary point.
 //!
-//! H minimises ½‖X − WH‖² over H ≥ 0 for this W exactly if every entry has `h ≥ 0`, `∂h ≥ 0` and `h·∂h = 0`, which is to
-//! say `min(h, ∂h) = 0` (Karush, Kuhn and Tucker). ∂H = WᵀW·H − WᵀX.
+//! H minimizes ½‖X − WH‖² over H ≥ 0 for a fixed W exactly if every entry satisfies `h ≥ 0`,
+//! `∂h ≥ 0` and `h·∂h = 0`, or in short `min(h, ∂h) = 0` (Karush, Kuhn and Tucker). The gradient is
+//! ∂H = WᵀW·H − WᵀX.
 
 use crate::stride;
 
-/// The two maxima that the residual is made of, for some genes: those of parts of H merge into those of all of it.
+/// The two maxima of the residual for some genes. Those of several parts of H merge into those of
+/// all of H.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Kkt {
     /// max|min(H, ∂H)|.
@@ -15,19 +17,19 @@ pub struct Kkt {
 }
 
 impl Kkt {
-    /// Those of one set of genes and another.
+    /// The maxima over the genes of both.
     pub fn merge(self, other: Kkt) -> Kkt {
         Kkt { violation: larger(self.violation, other.violation), scale: larger(self.scale, other.scale) }
     }
 
-    /// `max|min(H, ∂H)| / max|WᵀX|`; where WᵀX is zero, 0 or infinite.
+    /// `max|min(H, ∂H)| / max|WᵀX|`. If WᵀX is zero, the result is 0 or infinite.
     pub fn residual(self) -> f64 {
         if self.violation == 0.0 { 0.0 } else { self.violation / self.scale }
     }
 }
 
-/// The residual `max|min(H, ∂H)| / max|WᵀX|`, without unit in the gradient's part; 0 at a stationary point. Arguments
-/// and panics as [`kkt`].
+/// The residual `max|min(H, ∂H)| / max|WᵀX|`. The part from the gradient has no unit, and the
+/// residual is 0 at a stationary point. Arguments and panics are those of [`kkt`].
 ///
 /// # Panics
 ///
@@ -37,7 +39,7 @@ pub fn kkt_residual(ht: &[f32], wtx: &[f64], wtw: &[f64], k: usize, ks: usize) -
     kkt(ht, wtx, wtw, k, ks).residual()
 }
 
-/// The maxima of some genes.
+/// The maxima of the residual for some genes.
 ///
 /// | argument | shape  | holds               |
 /// |----------|--------|---------------------|
@@ -45,7 +47,7 @@ pub fn kkt_residual(ht: &[f32], wtx: &[f64], wtw: &[f64], k: usize, ks: usize) -
 /// | `wtx`    | m × ks | WᵀX, gene-major     |
 /// | `wtw`    | k × k  | WᵀW, symmetric      |
 ///
-/// NaN where a gradient is NaN. Costs `2·m·k²` flops and allocates k f64.
+/// The violation is NaN if a gradient is NaN. Costs `2·m·k²` flops and allocates k f64.
 ///
 /// # Panics
 ///
@@ -59,7 +61,8 @@ pub fn kkt(ht: &[f32], wtx: &[f64], wtw: &[f64], k: usize, ks: usize) -> Kkt {
     let mut gradient = vec![0.0; k];
     let mut maxima = Kkt::default();
     for (h, wtx) in ht.chunks_exact(ks).zip(wtx.chunks_exact(ks)) {
-        // By rows of WᵀW, which is symmetric: each entry of the gradient is summed over l in ascending order.
+        // The loop goes by rows of WᵀW, which is symmetric, and sums each entry of the gradient
+        // over l in ascending order.
         for (gradient, &wtx) in gradient.iter_mut().zip(wtx) {
             *gradient = -wtx;
         }

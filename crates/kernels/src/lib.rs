@@ -1,38 +1,44 @@
 //! The mathematics of partwise on one block of rows: X ≈ W·H with X = b × m, W = b × k, H = k × m.
 //!
-//! # What is here
+//! # Contents
 //!
-//! | module     | gives                                                                   |
+//! | module     | provides                                                                |
 //! |------------|-------------------------------------------------------------------------|
 //! | [`sparse`] | X·Hᵀ and WᵀX from the decoded runs of a sparse tile ([`Runs`])           |
-//! | [`dense`]  | X·Hᵀ and WᵀX of a row-major tile, through faer                           |
+//! | [`dense`]  | X·Hᵀ and WᵀX of a row-major tile, computed by faer                       |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
-//! | [`update`] | the update rules, one per file: rows of W, or columns of H              |
-//! | [`fixed`]  | sums over blocks in fixed point, which no order changes                   |
+//! | [`update`] | the update rules, one per file, for rows of W or columns of H           |
+//! | [`fixed`]  | sums over blocks in fixed point, which do not depend on their order     |
 //! | [`loss`]   | ½‖X − WH‖² from the sums of a pass                                      |
-//! | [`kkt`]    | how far H is from a stationary point                                    |
-//! | [`naive`]  | each kernel once more, slow and plain, for tests                        |
+//! | [`kkt`]    | the distance of H from a stationary point                               |
+//! | [`naive`]  | a slow and plain version of each kernel, for tests                      |
 //!
-//! No file, no thread, no memory budget: a caller hands in slices and gets slices back.
+//! The crate opens no file, starts no thread and knows no memory budget. A caller passes views and
+//! slices, and a kernel writes into them.
 //!
 //! # Layout
 //!
-//! Components are innermost everywhere. W is row-major (b × ks), H is kept gene-major as `ht` (m × ks), WᵀX likewise;
-//! ks = [`stride(k)`](stride), and the lanes between k and ks are zero. [`FactorBuf`] is such an array on cache lines.
+//! Components are innermost everywhere. W is row-major (b × k). H is kept gene-major as `ht` (m ×
+//! k), and so is WᵀX. Each row holds [`stride(k)`](stride) values. Those from k on are the
+//! *padding*, which is zero. A [`FactorRef`] or [`FactorMut`] is a view of such rows with any
+//! distance between them, so several factorizations can lie side by side in one buffer. A
+//! [`FactorBuf`] owns rows without gaps and starts on a cache line. Functions that take plain
+//! slices call the stride `ks`.
 //!
 //! # Bits
 //!
-//! All kernels but the dense products give the same bits on every CPU, whatever its vectors ([`Isa`]); `dense` gives
-//! the same bits on one kind of CPU. NaN and infinities in the data pass through and are not looked for.
+//! All kernels except the dense products give the same bits on every CPU, whatever its vectors
+//! ([`Isa`]). The kernels of [`dense`] give the same bits on one kind of CPU. No kernel looks for
+//! NaN or infinities in the data: they pass through.
 //!
 //! ```
 //! use partwise_kernels::{Dead, FactorBuf, RuleScratch, Runs, UpdateRule, gram, sparse, stride};
 //!
-//! // A tile of 3 cells and 2 genes: gene 0 is seen in cells 0 and 2, gene 1 in cell 1.
+//! // A tile of 3 cells and 2 genes: gene 0 occurs in cells 0 and 2, gene 1 in cell 1.
 //! let runs = Runs::new(&[0, 1], &[2, 3], &[0, 2, 1], &[1.0, 2.0, 5.0], 3, 2);
 //! let (k, ks) = (2, stride(2));
 //! let mut ht = FactorBuf::zeros(2, k);
-//! (ht[0], ht[ks + 1]) = (1.0, 1.0); // each gene has a component of its own
+//! (ht[0], ht[ks + 1]) = (1.0, 1.0); // each gene has its own component
 //!
 //! let mut xht = FactorBuf::zeros(3, k);
 //! sparse::xht(xht.view_mut(3, k), runs, ht.view(2, k));

@@ -1,12 +1,13 @@
-//! The loss ½‖X − WH‖² from the sums of a pass, without another look at X.
+//! The loss ½‖X − WH‖² from the sums of a pass, without reading X again.
 //!
 //! ```text
 //! ‖X − WH‖² = ‖X‖² − 2⟨WᵀX, H⟩ + ⟨WᵀW, H·Hᵀ⟩
 //! ```
 //!
-//! The three terms are of the size of ‖X‖², and what is left when a fit is good is smaller: the identity cancels. Each
-//! sum carries its own rounding error ε, so the result is off by about ε‖X‖², and a relative error
-//! ‖X − WH‖/‖X‖ below √ε cannot be told from zero: `docs/numerics.md` has the figures. Sums are in f64, in one order.
+//! Each of the three terms is about as large as ‖X‖², while the result of a good fit is smaller:
+//! the identity cancels. Each sum has a rounding error ε of its own, so the result is off by about
+//! ε‖X‖², and a relative error ‖X − WH‖/‖X‖ below √ε is indistinguishable from zero.
+//! `docs/numerics.md` has the figures. All sums are in f64 and in one order.
 
 use crate::stride;
 
@@ -22,7 +23,7 @@ pub struct LossTerms {
 }
 
 impl LossTerms {
-    /// ‖X − WH‖², not below zero. NaN if a term is.
+    /// ‖X − WH‖², at least zero. NaN if a term is NaN.
     pub fn sq_residual(&self) -> f64 {
         let sq = self.x_sq_norm - 2.0 * self.cross + self.model;
         if sq < 0.0 { 0.0 } else { sq }
@@ -33,7 +34,7 @@ impl LossTerms {
         0.5 * self.sq_residual()
     }
 
-    /// ‖X − WH‖ / ‖X‖; zero where X is zero and so is the model.
+    /// ‖X − WH‖ / ‖X‖. Zero if X and the model are both zero.
     pub fn relative_error(&self) -> f64 {
         let sq = self.sq_residual();
         if sq == 0.0 { 0.0 } else { (sq / self.x_sq_norm).sqrt() }
@@ -50,7 +51,7 @@ impl LossTerms {
 /// | `wtw`       | k × k  | WᵀW                         |
 /// | `hht`       | k × k  | H·Hᵀ of these spectra       |
 ///
-/// W and H must be those that the sums were made with. Costs `2·m·ks` flops.
+/// W and H must be the factors of those sums. Costs `2·m·ks` flops.
 ///
 /// # Panics
 ///
@@ -83,8 +84,9 @@ pub fn model_term(wtw: &[f64], hht: &[f64]) -> f64 {
     dot(wtw, hht.iter().copied())
 }
 
-/// The inner product in f64: sixteen chains, position p in chain p mod 16, then the chains in order. Products and sums
-/// are rounded apart: nothing here depends on the machine.
+/// The inner product in f64. Sixteen chains are summed, position p in chain p mod 16, and then
+/// added in order. Products and sums are rounded separately, so the result does not depend on the
+/// machine.
 fn dot(a: &[f64], b: impl ExactSizeIterator<Item = f64>) -> f64 {
     let mut chains = [0.0; 16];
     for (p, (&a, b)) in a.iter().zip(b).enumerate() {

@@ -1,17 +1,18 @@
-//! The nonzeros of a piece of a sparse tile, as the sparse products take them.
+//! The nonzeros of a part of a sparse tile, in the form that the sparse products take.
 
-/// A few genes of one tile with their nonzeros. A **run** is what one gene has in the tile: rows and values of its
-/// nonzeros, side by side.
+/// Genes of one tile with their nonzeros. A **run** holds the nonzeros of one gene in the tile, as
+/// rows and values side by side.
 ///
-/// [`Runs::new`] checks everything once, so that the products need no checks inside: holding a `Runs` is the proof that
+/// [`Runs::new`] checks everything once, so the products need no checks inside. A `Runs` guarantees
+/// that
 ///
-/// - run `i` is `ends[i-1]..ends[i]` (from 0 for the first) of `rows` and `values`, `ends` never falls, and the last end
-///   is the number of nonzeros;
+/// - run `i` is `ends[i-1]..ends[i]` (from 0 for the first) of `rows` and `values`, `ends` never
+///   decreases, and the last end is the number of nonzeros;
 /// - every row is below `tile_rows`;
 /// - every gene is below `m`.
 ///
-/// Runs may be empty, and a gene may come more than once. Runs sorted by length are fastest; the order of the runs is the
-/// order in which X·Hᵀ is summed.
+/// Runs may be empty, and a gene may have more than one run. Runs sorted by length are fastest.
+/// X·Hᵀ is summed in the order of the runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs<'a> {
     genes: &'a [u32],
@@ -26,17 +27,18 @@ impl<'a> Runs<'a> {
     /// | argument    | length   | holds                                                |
     /// |-------------|----------|------------------------------------------------------|
     /// | `genes`     | runs     | the gene of each run                                 |
-    /// | `ends`      | runs     | where the run ends in `rows` and `values`            |
+    /// | `ends`      | runs     | the end of each run in `rows` and `values`           |
     /// | `rows`      | nonzeros | row inside the tile, different rows within a run     |
     /// | `values`    | nonzeros | the nonzero                                          |
     /// | `tile_rows` |          | rows of the tile, at most 256                        |
     /// | `m`         |          | genes of the matrix                                  |
     ///
-    /// Costs a look at every gene, end and row (vectorised: at most 4 % of the cheapest product).
+    /// Reads every gene, end and row once. Vectorized, that takes at most 4 % of the cheapest
+    /// product.
     ///
     /// # Panics
     ///
-    /// When the arguments do not fit together as the type promises.
+    /// When the arguments do not meet the guarantees of the type.
     #[track_caller]
     pub fn new(
         genes: &'a [u32],
@@ -63,7 +65,7 @@ impl<'a> Runs<'a> {
         self.genes
     }
 
-    /// Where each run ends in [`rows`](Self::rows) and [`values`](Self::values).
+    /// The end of each run in [`rows`](Self::rows) and [`values`](Self::values).
     #[inline]
     pub fn ends(&self) -> &'a [u32] {
         self.ends
@@ -81,19 +83,19 @@ impl<'a> Runs<'a> {
         self.values
     }
 
-    /// All rows are below this.
+    /// The number of rows of the tile: all rows are below it.
     #[inline]
     pub fn tile_rows(&self) -> usize {
         self.tile_rows
     }
 
-    /// All genes are below this.
+    /// The number of genes of the matrix: all genes are below it.
     #[inline]
     pub fn m(&self) -> usize {
         self.m
     }
 
-    /// Each run as its gene, rows and values: the plain way to read them, used by the naive twins.
+    /// The gene, rows and values of each run. The naive twins read runs this way.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &'a [u8], &'a [f32])> {
         let (rows, values) = (self.rows, self.values);
         let mut start = 0;
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_what_lies_between_two_ends() {
+    fn a_run_lies_between_two_ends() {
         let runs = Runs::new(&[3, 5, 7], &[2, 2, 3], &[0, 9, 4], &[1.0, 2.0, 3.0], 10, 8);
         let all: Vec<_> = runs.iter().collect();
         assert_eq!(all, [(3, &[0, 9][..], &[1.0, 2.0][..]), (5, &[], &[]), (7, &[4], &[3.0])]);
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "runs end in order")]
-    fn ends_that_fall_are_refused() {
+    fn decreasing_ends_are_refused() {
         Runs::new(&[0, 1, 2], &[1, 3, 2], &[0, 1], &[1.0, 1.0], 10, 8);
     }
 

@@ -1,4 +1,4 @@
-//! The scratch of update rules grows once, to no more than it says.
+//! The scratch of update rules grows once, and to no more than [`RuleScratch::bytes`].
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -6,37 +6,37 @@ use std::cell::Cell;
 use partwise_kernels::{Dead, FactorBuf, Isa, RuleScratch, UpdateRule};
 
 thread_local! {
-    /// Allocations of this thread, and the bytes that it holds less those that it gave back.
+    /// The allocations of this thread, and its allocated bytes minus its freed bytes.
     static COUNTS: Cell<(u64, i64)> = const { Cell::new((0, 0)) };
 }
 
 struct Counting;
 
 fn count(allocations: u64, bytes: i64) {
-    // A thread that ends frees memory after its counts are gone.
+    // A thread that ends may free memory after its counts are gone.
     let _ = COUNTS.try_with(|counts| {
         let (before, held) = counts.get();
         counts.set((before + allocations, held + bytes));
     });
 }
 
-// SAFETY: hands everything on to the system's allocator; counting allocates nothing.
+// SAFETY: forwards every call to the system's allocator. Counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as i64);
-        // SAFETY: handed on to the caller.
+        // SAFETY: the caller guarantees the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         count(0, -(layout.size() as i64));
-        // SAFETY: handed on to the caller.
+        // SAFETY: the caller guarantees the same.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new: usize) -> *mut u8 {
         count(1, new as i64 - layout.size() as i64);
-        // SAFETY: handed on to the caller.
+        // SAFETY: the caller guarantees the same.
         unsafe { System.realloc(memory, layout, new) }
     }
 }

@@ -7,10 +7,10 @@ use crate::factors::Numbers;
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 256;
 
-/// Lengths up to this one are told apart when runs are sorted.
+/// Sorting distinguishes lengths of runs up to this one.
 const LISTED: usize = 32;
 
-/// One tile, as a decoder leaves it: short runs first.
+/// One tile as a decoder leaves it, with short runs first.
 #[derive(Default)]
 pub(crate) struct Tile {
     genes: Vec<u32>,
@@ -21,8 +21,8 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
-    /// The frequencies of genes are log-normal, as in real data, in random order; `per_cell` nonzeros a cell on
-    /// average; seven values of ten are 1.
+    /// A tile whose gene frequencies are log-normal, as in real data, and in random order. Cells
+    /// have `per_cell` nonzeros on average, and seven values of ten are 1.
     pub(crate) fn synthetic(genes: usize, per_cell: f64, seed: u64) -> Tile {
         let mut numbers = Numbers(seed);
         let mut runs: Vec<(u32, Vec<u8>)> = vec![];
@@ -44,18 +44,19 @@ impl Tile {
         tile
     }
 
-    /// What a decoder gives.
+    /// The runs, as a decoder hands them out.
     pub(crate) fn runs(&self) -> Runs<'_> {
         Runs::new(&self.genes, &self.ends, &self.rows, &self.values, ROWS, self.m)
     }
 
-    /// Its nonzeros.
+    /// The number of nonzeros.
     pub(crate) fn nonzeros(&self) -> usize {
         self.rows.len()
     }
 }
 
-/// Expected counts: log-normal with σ = 2, scaled until `per_cell` genes of a cell are seen. The same for every tile.
+/// Expected counts, log-normal with σ = 2 and scaled so that a cell has `per_cell` nonzero genes.
+/// The same for every tile.
 fn rates(genes: usize, per_cell: f64) -> Vec<f64> {
     let mut numbers = Numbers(1);
     let raw: Vec<f64> = (0..genes)

@@ -1,5 +1,5 @@
-//! Both products of a dense tile, in flops a second, beside a plain faer product of the same shape on matrices of its
-//! own layout (column-major).
+//! Both products of a dense tile in flops a second, beside a plain faer product of the same shape
+//! on matrices in faer's own layout (column-major).
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use faer::linalg::matmul::matmul;

@@ -1,8 +1,8 @@
-//! Factors and other numbers to compute with: the same on every run.
+//! Factors and other numbers for the benchmarks, the same in every run.
 
 use partwise_kernels::{FactorBuf, stride};
 
-/// A small generator (splitmix64).
+/// A small generator of random numbers (splitmix64).
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
@@ -16,7 +16,7 @@ impl Numbers {
     }
 }
 
-/// rows × stride(k), a third of it zero.
+/// rows × stride(k), of which a third is zero.
 pub(crate) fn factor(rows: usize, k: usize, seed: u64) -> FactorBuf {
     let mut numbers = Numbers(seed);
     let mut factor = FactorBuf::zeros(rows, k);

@@ -1,7 +1,8 @@
-//! How fast the kernels are, each in its own unit: nonzeros, flops or rows a second, one core.
+//! The speed of the kernels on one core, each in its own unit: nonzeros, flops or rows a second.
 //!
-//! `cargo bench -p partwise-kernels` takes about a minute; a part of a name picks cases (`-- sparse/both`). What is not
-//! like for like: the inputs are decoded already and partly in cache, so a pass over a store can only be slower.
+//! `cargo bench -p partwise-kernels` takes about a minute. A part of a name selects cases
+//! (`-- sparse/both`). A pass over a store can only be slower, because the inputs here are already
+//! decoded and partly in cache.
 
 mod counts;
 mod dense;

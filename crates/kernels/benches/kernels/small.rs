@@ -1,5 +1,6 @@
-//! The small parts of a pass: updates (multiply-adds a second: k² a row and sweep) and Gram matrices (k² a row), beside a
-//! plain faer product of rows × k by k × k, which has the multiply-adds of one sweep.
+//! The small parts of a pass: updates (multiply-adds a second: k² per row and inner sweep) and Gram
+//! matrices (k² per row), beside a plain faer product of rows × k by k × k, which has the
+//! multiply-adds of one inner sweep.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use faer::linalg::matmul::matmul;

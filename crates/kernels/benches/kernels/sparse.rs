@@ -1,5 +1,6 @@
-//! Both products of sparse tiles, in nonzeros a second, beside plain faer products with as many multiply-adds: dense
-//! rows as long as a cell has nonzeros, which is what the arithmetic costs when nothing has to be looked up.
+//! Both products of sparse tiles in nonzeros a second, beside plain faer products with as many
+//! multiply-adds. Those have dense rows as long as the nonzeros of a cell: the cost of the
+//! arithmetic without any look-up.
 
 use std::hint::black_box;
 
@@ -14,7 +15,7 @@ use crate::factors::factor;
 
 /// Genes, nonzeros a cell, components.
 const SHAPES: &[(usize, f64, &[usize])] = &[(20_000, 1060.0, &[16, 20, 32, 48, 64]), (2_000, 104.0, &[16, 32, 64])];
-/// Tiles: enough that the branch predictor cannot learn them by heart.
+/// The number of tiles, enough that the branch predictor cannot memorize them.
 const TILES: u64 = 4;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
@@ -50,7 +51,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Two plain faer products a tile, dense, with the multiply-adds of the sparse ones.
+/// Two plain dense faer products per tile, with as many multiply-adds as the sparse ones.
 fn as_many_multiply_adds(group: &mut BenchmarkGroup<'_, WallTime>, tiles: &[Tile], k: usize, shape: String) {
     let depth = tiles[0].nonzeros() / ROWS;
     let x = Mat::<f32>::from_fn(ROWS, depth, |i, j| ((i * 31 + j) % 7) as f32);
@@ -67,7 +68,7 @@ fn as_many_multiply_adds(group: &mut BenchmarkGroup<'_, WallTime>, tiles: &[Tile
     });
 }
 
-/// The bits of the naive twin.
+/// Checks that the products have the bits of their naive twins.
 fn check(tile: &Tile, genes: usize, k: usize) {
     let (ht, w) = (factor(genes, k, 5), factor(ROWS, k, 6));
     let mut xht = [FactorBuf::zeros(ROWS, k), FactorBuf::zeros(ROWS, k)];

@@ -1,4 +1,5 @@
-//! How factors lie in memory: one row of `stride(k)` components per cell (W) or per gene (H), on cache lines.
+//! The memory layout of factors: one row of `stride(k)` components per cell (W) or per gene (H), on
+//! cache lines.
 
 mod view;
 
@@ -8,8 +9,9 @@ use aligned_vec::{AVec, ConstAlign};
 
 pub use view::{FactorMut, FactorRef};
 
-/// The distance in f32 between two rows of a factor of `k` components: `k` rounded up to a multiple of 4. The lanes
-/// between `k` and the stride are zero in every factor, cross product and share, and every kernel keeps them zero.
+/// The distance in f32 between two rows of a factor of `k` components: `k` rounded up to a multiple
+/// of 4. The values between `k` and the stride are zero in every factor, cross product and share,
+/// and every kernel keeps them zero.
 ///
 /// ```
 /// assert_eq!([1, 4, 10, 20, 65].map(partwise_kernels::stride), [4, 4, 12, 20, 68]);
@@ -19,8 +21,9 @@ pub const fn stride(k: usize) -> usize {
     k.next_multiple_of(4)
 }
 
-/// A zeroed buffer of f32 on a 64-byte boundary: W (rows × ks), H (genes × ks), a tile's X·Hᵀ, a block's share of WᵀX.
-/// Kernels take slices and work wherever these start; on cache lines they are fastest.
+/// A buffer of f32 on a 64-byte boundary, zero at first: W (rows × ks), H (genes × ks), a tile's
+/// X·Hᵀ or a block's share of WᵀX. Kernels work on rows that start anywhere and are fastest on
+/// cache lines.
 #[derive(Clone, Debug)]
 pub struct FactorBuf {
     values: AVec<f32, ConstAlign<64>>,
@@ -31,15 +34,15 @@ impl FactorBuf {
     ///
     /// # Panics
     ///
-    /// When that many do not fit in memory.
+    /// When their number overflows `usize` or memory runs out.
     pub fn zeros(rows: usize, k: usize) -> FactorBuf {
-        let len = rows.checked_mul(stride(k)).expect("a factor's length fits in memory, so in usize");
+        let len = rows.checked_mul(stride(k)).expect("a factor's length fits in usize");
         let mut values = AVec::with_capacity(64, len);
         values.resize(len, 0.0);
         FactorBuf { values }
     }
 
-    /// The first `rows` rows of `k` components, side by side in memory: rows are [`stride(k)`](stride) apart.
+    /// The first `rows` rows of `k` components, [`stride(k)`](stride) apart, so without gaps.
     ///
     /// # Panics
     ///
@@ -50,7 +53,7 @@ impl FactorBuf {
         FactorRef::new(self, rows, k, stride(k))
     }
 
-    /// [`view`](Self::view), to be written.
+    /// [`view`](Self::view) for writing.
     ///
     /// # Panics
     ///
@@ -61,7 +64,7 @@ impl FactorBuf {
         FactorMut::new(self, rows, k, stride(k))
     }
 
-    /// Writes zeros over everything.
+    /// Overwrites all values with zero.
     pub fn clear(&mut self) {
         self.values.fill(0.0);
     }

@@ -6,14 +6,15 @@ use super::stride;
 
 /// The rows of a factor, read-only: `rows` × k values.
 ///
-/// Row i starts at `i·ld` and has [`stride(k)`](stride) values; those from k on are padding and zero. Values between
-/// one row's padding and the next row belong to others: several factorizations can lie side by side in one buffer whose
-/// rows are wider than each of them. A *panel* of factorizations is a factor, too: its k is the sum of their strides.
+/// Row i starts at `i·ld` and has [`stride(k)`](stride) values. Those from k on are padding and
+/// zero. Values between the end of one row and the start of the next belong to other
+/// factorizations: several of them can lie side by side in one buffer with wide rows. All of them
+/// together are a factor, too, whose k is the sum of their strides.
 ///
 /// ```
 /// use partwise_kernels::FactorRef;
 ///
-/// // Two rows of two factorizations side by side, one with 3 components, one with 2.
+/// // Two factorizations side by side, with 3 and 2 components. Both have two rows.
 /// let values = [1., 2., 3., 0., 10., 20., 0., 0., 4., 5., 6., 0., 30., 40., 0., 0.];
 /// let both = FactorRef::new(&values, 2, 8, 8);
 /// let second = both.columns(4, 2);
@@ -22,17 +23,17 @@ use super::stride;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FactorRef<'a> {
-    /// From the first value of the first row to the last of the last row's padding.
+    /// From the start of the first row to the end of the last, without a gap behind it.
     values: &'a [f32],
     rows: usize,
     k: usize,
     ld: usize,
 }
 
-/// The rows of a factor, to be written. Shapes are those of [`FactorRef`].
+/// The rows of a factor, for writing. Shapes are those of [`FactorRef`].
 ///
-/// A view of a part, from [`columns`](Self::columns) or [`slice`](Self::slice), takes the place of the whole view;
-/// [`reborrow`](Self::reborrow) first where the whole view is needed again.
+/// [`columns`](Self::columns) and [`slice`](Self::slice) consume the view. Call
+/// [`reborrow`](Self::reborrow) first to use the whole view again afterwards.
 #[derive(Debug)]
 pub struct FactorMut<'a> {
     values: &'a mut [f32],
@@ -41,28 +42,29 @@ pub struct FactorMut<'a> {
     ld: usize,
 }
 
-/// The values from the first row to the end of the last one.
+/// The number of values from the start of the first row to the end of the last, after all checks.
 #[track_caller]
 fn extent(len: usize, rows: usize, k: usize, ld: usize) -> usize {
     assert!(k > 0, "a factor has at least one component");
     assert!(ld.is_multiple_of(4) && ld >= stride(k), "rows of {k} components are {ld} values apart");
-    // Checked: everything that is unsafe below relies on it.
+    // Overflow is checked because the unsafe code of the kernels relies on this extent.
     let extent = match rows {
         0 => Some(0),
         _ => (rows - 1).checked_mul(ld).and_then(|start| start.checked_add(stride(k))),
     };
-    let extent = extent.expect("a factor's length fits in memory, so in usize");
+    let extent = extent.expect("a factor's length fits in usize");
     assert!(len >= extent, "{rows} rows of {k} components, {ld} values apart, take {extent} values, not {len}");
     extent
 }
 
-/// The values from the first row's first to the last row's last.
+/// The number of values from the start of the first row to the end of the last.
 #[inline]
 fn span(rows: usize, lanes: usize, ld: usize) -> usize {
     if rows == 0 { 0 } else { (rows - 1) * ld + lanes }
 }
 
-/// Where the values of the factorization of `k` components from value `first` of each row on lie.
+/// The range of values of the factorization of `k` components that starts at value `first` of each
+/// row.
 #[track_caller]
 fn part(rows: usize, lanes: usize, ld: usize, first: usize, k: usize) -> Range<usize> {
     assert!(k > 0, "a factor has at least one component");
@@ -73,7 +75,7 @@ fn part(rows: usize, lanes: usize, ld: usize, first: usize, k: usize) -> Range<u
     if rows == 0 { 0..0 } else { first..first + span(rows, stride(k), ld) }
 }
 
-/// Where the values of some rows lie.
+/// The range of values of the rows in `range`.
 #[track_caller]
 fn between(rows: usize, lanes: usize, ld: usize, range: &Range<usize>) -> Range<usize> {
     assert!(range.start <= range.end && range.end <= rows, "rows {range:?} of {rows}");
@@ -81,43 +83,44 @@ fn between(rows: usize, lanes: usize, ld: usize, range: &Range<usize>) -> Range<
 }
 
 impl<'a> FactorRef<'a> {
-    /// `rows` × k values whose rows start `ld` values apart, the first of them at the start of `values`. Values beyond
-    /// the last row are left out.
+    /// `rows` × k values whose rows start `ld` values apart, from the start of `values` on. The
+    /// view leaves out values beyond the last row.
     ///
     /// # Panics
     ///
-    /// When `k` is zero, `ld` is no multiple of 4 or below [`stride(k)`](stride), or `values` ends before the last row.
+    /// When `k` is zero, `ld` is no multiple of 4 or below [`stride(k)`](stride), or `values` ends
+    /// before the last row.
     #[track_caller]
     #[inline]
     pub fn new(values: &'a [f32], rows: usize, k: usize, ld: usize) -> Self {
         FactorRef { values: &values[..extent(values.len(), rows, k, ld)], rows, k, ld }
     }
 
-    /// Rows.
+    /// The number of rows.
     #[inline]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Components.
+    /// The number of components.
     #[inline]
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Values of a row with its padding: [`stride(k)`](stride).
+    /// The number of values in a row, padding included: [`stride(k)`](stride).
     #[inline]
     pub fn lanes(&self) -> usize {
         stride(self.k)
     }
 
-    /// The distance between the starts of two rows in f32; at least [`lanes`](Self::lanes).
+    /// The distance between the starts of two rows in f32, at least [`lanes`](Self::lanes).
     #[inline]
     pub fn ld(&self) -> usize {
         self.ld
     }
 
-    /// All values from the first row's start to the last row's end, with everything that lies between rows.
+    /// All values from the first row's start to the last row's end, including those between rows.
     #[inline]
     pub fn values(&self) -> &'a [f32] {
         self.values
@@ -127,7 +130,7 @@ impl<'a> FactorRef<'a> {
     ///
     /// # Panics
     ///
-    /// When there is no such row.
+    /// When `i` is not below [`rows`](Self::rows).
     #[track_caller]
     #[inline]
     pub fn row(&self, i: usize) -> &'a [f32] {
@@ -146,7 +149,8 @@ impl<'a> FactorRef<'a> {
     ///
     /// # Panics
     ///
-    /// When `first` is no multiple of 4, `k` is zero, or the part reaches beyond [`lanes`](Self::lanes).
+    /// When `first` is no multiple of 4, `k` is zero, or the part reaches beyond
+    /// [`lanes`](Self::lanes).
     #[track_caller]
     #[inline]
     pub fn columns(self, first: usize, k: usize) -> FactorRef<'a> {
@@ -154,11 +158,11 @@ impl<'a> FactorRef<'a> {
         FactorRef { values: &self.values[part], rows: self.rows, k, ld: self.ld }
     }
 
-    /// Some of the rows.
+    /// The rows in the range.
     ///
     /// # Panics
     ///
-    /// When the range reaches beyond the last row.
+    /// When the range ends before it starts or reaches beyond the last row.
     #[track_caller]
     #[inline]
     pub fn slice(self, rows: Range<usize>) -> FactorRef<'a> {
@@ -168,12 +172,13 @@ impl<'a> FactorRef<'a> {
 }
 
 impl<'a> FactorMut<'a> {
-    /// `rows` × k values whose rows start `ld` values apart, the first of them at the start of `values`. Values beyond
-    /// the last row are left out.
+    /// `rows` × k values whose rows start `ld` values apart, from the start of `values` on. The
+    /// view leaves out values beyond the last row.
     ///
     /// # Panics
     ///
-    /// When `k` is zero, `ld` is no multiple of 4 or below [`stride(k)`](stride), or `values` ends before the last row.
+    /// When `k` is zero, `ld` is no multiple of 4 or below [`stride(k)`](stride), or `values` ends
+    /// before the last row.
     #[track_caller]
     #[inline]
     pub fn new(values: &'a mut [f32], rows: usize, k: usize, ld: usize) -> Self {
@@ -181,37 +186,37 @@ impl<'a> FactorMut<'a> {
         FactorMut { values: &mut values[..extent], rows, k, ld }
     }
 
-    /// Rows.
+    /// The number of rows.
     #[inline]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Components.
+    /// The number of components.
     #[inline]
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Values of a row with its padding: [`stride(k)`](stride).
+    /// The number of values in a row, padding included: [`stride(k)`](stride).
     #[inline]
     pub fn lanes(&self) -> usize {
         stride(self.k)
     }
 
-    /// The distance between the starts of two rows in f32; at least [`lanes`](Self::lanes).
+    /// The distance between the starts of two rows in f32, at least [`lanes`](Self::lanes).
     #[inline]
     pub fn ld(&self) -> usize {
         self.ld
     }
 
-    /// All values from the first row's start to the last row's end, with everything that lies between rows.
+    /// All values from the first row's start to the last row's end, including those between rows.
     #[inline]
     pub fn values(&self) -> &[f32] {
         self.values
     }
 
-    /// [`values`](Self::values), to be written. Those between rows belong to others.
+    /// [`values`](Self::values) for writing. Values between rows belong to other factorizations.
     #[inline]
     pub fn values_mut(&mut self) -> &mut [f32] {
         self.values
@@ -229,7 +234,7 @@ impl<'a> FactorMut<'a> {
         FactorRef { values: self.values, rows: self.rows, k: self.k, ld: self.ld }
     }
 
-    /// The same view for a shorter time, after which this one is usable again.
+    /// The same view for a shorter lifetime. This one is usable again afterwards.
     #[inline]
     pub fn reborrow(&mut self) -> FactorMut<'_> {
         FactorMut { values: self.values, rows: self.rows, k: self.k, ld: self.ld }
@@ -239,18 +244,18 @@ impl<'a> FactorMut<'a> {
     ///
     /// # Panics
     ///
-    /// When there is no such row.
+    /// When `i` is not below [`rows`](Self::rows).
     #[track_caller]
     #[inline]
     pub fn row(&self, i: usize) -> &[f32] {
         self.as_ref().row(i)
     }
 
-    /// Row `i`, to be written.
+    /// Row `i` for writing.
     ///
     /// # Panics
     ///
-    /// When there is no such row.
+    /// When `i` is not below [`rows`](Self::rows).
     #[track_caller]
     #[inline]
     pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
@@ -265,14 +270,14 @@ impl<'a> FactorMut<'a> {
         self.as_ref().iter()
     }
 
-    /// The rows in order, to be written.
+    /// The rows in order, for writing.
     #[inline]
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f32]> {
         let lanes = self.lanes();
         self.values.chunks_mut(self.ld).map(move |row| &mut row[..lanes])
     }
 
-    /// Writes `value` over every row, padding included, and over nothing between rows.
+    /// Overwrites every row, padding included, with `value`. Values between rows stay.
     #[inline]
     pub fn fill(&mut self, value: f32) {
         if self.ld == self.lanes() {
@@ -286,7 +291,8 @@ impl<'a> FactorMut<'a> {
     ///
     /// # Panics
     ///
-    /// When `first` is no multiple of 4, `k` is zero, or the part reaches beyond [`lanes`](Self::lanes).
+    /// When `first` is no multiple of 4, `k` is zero, or the part reaches beyond
+    /// [`lanes`](Self::lanes).
     #[track_caller]
     #[inline]
     pub fn columns(self, first: usize, k: usize) -> FactorMut<'a> {
@@ -294,11 +300,11 @@ impl<'a> FactorMut<'a> {
         FactorMut { values: &mut self.values[part], rows: self.rows, k, ld: self.ld }
     }
 
-    /// Some of the rows.
+    /// The rows in the range.
     ///
     /// # Panics
     ///
-    /// When the range reaches beyond the last row.
+    /// When the range ends before it starts or reaches beyond the last row.
     #[track_caller]
     #[inline]
     pub fn slice(self, rows: Range<usize>) -> FactorMut<'a> {
@@ -312,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_where_they_should_be() {
+    fn parts_have_the_values_of_their_rows_and_columns() {
         let values: Vec<f32> = (0..60).map(|v| v as f32).collect();
         let all = FactorRef::new(&values, 5, 9, 12);
         assert_eq!((all.rows(), all.k(), all.lanes(), all.ld(), all.values().len()), (5, 9, 12, 12, 60));

@@ -6,31 +6,32 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::Vectors;
 
-/// `COUNT` f32, in as many registers as that takes. Every operation acts on each lane by itself and rounds once, so two
-/// implementations with the same `COUNT` give the same bits.
+/// `COUNT` f32 in as many registers as they need. Every operation acts on each lane separately and
+/// rounds once, so two implementations with the same `COUNT` give the same bits.
 pub(crate) trait Lanes: Copy {
-    /// How many.
+    /// The number of lanes.
     const COUNT: usize;
 
     /// Zeros.
     ///
     /// # Safety
     ///
-    /// The machine has the instructions of the implementing type; so for all functions here.
+    /// The machine has the instructions of the implementing type. All functions of this trait
+    /// require that.
     unsafe fn zero() -> Self;
 
     /// The `COUNT` values from `from` on.
     ///
     /// # Safety
     ///
-    /// They are readable.
+    /// As for [`Lanes::zero`], and the values are readable.
     unsafe fn load(from: *const f32) -> Self;
 
     /// Writes `COUNT` values from `to` on.
     ///
     /// # Safety
     ///
-    /// They are writable.
+    /// As for [`Lanes::zero`], and the values are writable.
     unsafe fn store(self, to: *mut f32);
 
     /// `factor · self + addend`, rounded once.
@@ -61,7 +62,7 @@ pub(crate) trait Lanes: Copy {
     /// As for [`Lanes::zero`].
     unsafe fn over(self, other: Self) -> Self;
 
-    /// `floor` where that is greater, else `self`: NaN stays NaN.
+    /// In each lane `floor` if it is greater, else the lane of `self`: NaN stays NaN.
     ///
     /// # Safety
     ///
@@ -69,7 +70,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn at_least(self, floor: f32) -> Self;
 }
 
-/// `N` lanes in whatever the compiler makes of an array.
+/// `N` lanes in an array, for which the compiler chooses the instructions.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<const N: usize>([f32; N]);
 
@@ -83,13 +84,15 @@ impl<const N: usize> Lanes for Plain<N> {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for N readable values; an array of f32 is aligned as one f32 is.
+        // SAFETY: the caller guarantees N readable values, and an array of f32 is aligned as one
+        // f32 is.
         Plain(unsafe { from.cast::<[f32; N]>().read() })
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for N writable values; an array of f32 is aligned as one f32 is.
+        // SAFETY: the caller guarantees N writable values, and an array of f32 is aligned as one
+        // f32 is.
         unsafe { to.cast::<[f32; N]>().write(self.0) }
     }
 

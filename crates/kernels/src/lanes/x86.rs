@@ -1,13 +1,14 @@
-//! [`Lanes`] in AVX-512 and AVX2 registers. The counts are multiples of 4, so what a whole number of wide registers
-//! leaves over goes into one of 8 and one of 4 lanes; nothing is masked and nothing is padded.
+//! [`Lanes`] in AVX-512 and AVX2 registers. Counts are multiples of 4. Values beyond a whole number
+//! of wide registers go into one register of 8 and one of 4 lanes, so no operation masks or pads.
 
 use std::arch::x86_64::*;
 
 use super::Lanes;
 
-/// `16·Z + 8·Y + 4·X` lanes. Needs AVX2 and FMA, and where `Z > 0` AVX-512 F and VL.
+/// `16·Z + 8·Y + 4·X` lanes. Needs AVX2 and FMA, and also AVX-512 F and VL if `Z > 0`.
 ///
-/// `max(a, b)` of these instructions is `a` where `a > b`, else `b`: hence [`Lanes::at_least`] has the floor first.
+/// `max(a, b)` of these instructions is `a` if `a > b`, else `b`. [`Lanes::at_least`] therefore
+/// passes the floor first.
 #[derive(Clone, Copy)]
 pub(crate) struct Vectors<const Z: usize, const Y: usize, const X: usize> {
     z: [__m512; Z],
@@ -26,7 +27,8 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for the instructions and for COUNT readable values; the loads ask for no alignment.
+        // SAFETY: the caller guarantees the instructions and COUNT readable values. The loads need
+        // no alignment.
         unsafe {
             let mut lanes = Self::zero();
             for i in 0..Z {
@@ -44,7 +46,8 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for the instructions and for COUNT writable values; the stores ask for no alignment.
+        // SAFETY: the caller guarantees the instructions and COUNT writable values. The stores need
+        // no alignment.
         unsafe {
             for i in 0..Z {
                 _mm512_storeu_ps(to.add(16 * i), self.z[i]);
@@ -60,7 +63,7 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn scaled_plus(self, factor: f32, addend: Self) -> Self {
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             let mut out = addend;
             for i in 0..Z {
@@ -78,7 +81,7 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn plus(self, other: Self) -> Self {
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             let mut out = self;
             for i in 0..Z {
@@ -96,7 +99,7 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn times(self, other: Self) -> Self {
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             let mut out = self;
             for i in 0..Z {
@@ -114,7 +117,7 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn over(self, other: Self) -> Self {
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             let mut out = self;
             for i in 0..Z {
@@ -132,7 +135,7 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
 
     #[inline(always)]
     unsafe fn at_least(self, floor: f32) -> Self {
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             let mut out = self;
             for i in 0..Z {

@@ -1,7 +1,7 @@
-//! Twin of [`crate::fixed`]: the same integers.
+//! Twin of [`crate::fixed`], with the same integers.
 
-/// `sum += round(share · unit)`, row by row, and the largest magnitude of a scaled value; `share` is rows × width and
-/// becomes zero.
+/// `sum += round(share · unit)`, row by row. `share` is rows × width and becomes zero. Returns the
+/// largest magnitude of a scaled value.
 pub fn add(sum: &mut [i64], share: &mut [f32], units: &[f64]) -> f64 {
     let width = sum.len() / units.len().max(1);
     let mut largest = 0.0;

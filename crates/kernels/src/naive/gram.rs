@@ -1,4 +1,4 @@
-//! Twin of [`crate::gram`]: the same bits.
+//! Twin of [`crate::gram`], with the same bits.
 
 use crate::FactorRef;
 

@@ -1,4 +1,4 @@
-//! Twins of [`crate::loss`] and [`crate::kkt`]: the formulas, in f64.
+//! Twins of [`crate::loss`] and [`crate::kkt`]: the formulas in f64.
 
 /// ½‖X − WH‖², element by element: `x` is rows × m, `w` rows × ks, `ht` m × ks.
 pub fn loss(x: &[f32], w: &[f32], ht: &[f32], rows: usize, m: usize, ks: usize) -> f64 {
@@ -12,7 +12,8 @@ pub fn loss(x: &[f32], w: &[f32], ht: &[f32], rows: usize, m: usize, ks: usize) 
     0.5 * sum
 }
 
-/// max|min(H, ∂H)| / max|WᵀX| with ∂H = WᵀW·H − WᵀX; 0/0 is 0. Shapes as in [`crate::kkt::kkt_residual`].
+/// max|min(H, ∂H)| / max|WᵀX| with ∂H = WᵀW·H − WᵀX; 0/0 is 0. Shapes as in
+/// [`crate::kkt::kkt_residual`].
 pub fn kkt_residual(ht: &[f32], wtx: &[f64], wtw: &[f64], k: usize, ks: usize) -> f64 {
     let (mut residual, mut scale) = (0.0f64, 0.0f64);
     for j in 0..ht.len() / ks {

@@ -1,9 +1,10 @@
-//! The slow twins: every kernel once more as the formula says it, one loop an index, for tests to hold the fast ones
-//! against – in this crate and in those above it.
+//! The slow twins of all kernels, written as the formulas with one loop per index. Tests compare
+//! the fast kernels with them, in this crate and in those above it.
 //!
-//! Two kinds. Where a kernel promises bits, its twin does the same operations in the same order and the two are compared
-//! with `==`: [`sparse`], [`gram`], [`fixed`], [`update`](mod@update). Where it promises a value, its twin is the formula in f64 and
-//! `docs/numerics.md` derives how far apart they may be: [`product`], [`loss`].
+//! There are two kinds. If a kernel promises bits, its twin does the same operations in the same
+//! order, and tests compare the two with `==`: [`sparse`], [`gram`], [`fixed`],
+//! [`update`](mod@update). If a kernel promises a value, its twin is the formula in f64, and
+//! `docs/numerics.md` derives the bound of the difference: [`product`], [`loss`].
 
 #![allow(clippy::needless_range_loop, reason = "formulas are written with their indices")]
 

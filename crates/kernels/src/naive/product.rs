@@ -1,4 +1,4 @@
-//! The products as formulas on a dense X, in f64: what sparse and dense kernels approximate.
+//! The products as formulas on a dense X in f64, which the sparse and dense kernels approximate.
 
 /// X·Hᵀ (rows × ks) of the rows × m matrix `x` and the m × ks spectra `ht`.
 pub fn xht(x: &[f32], ht: &[f32], rows: usize, m: usize, ks: usize) -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! Twins of [`crate::sparse`]: the same bits.
+//! Twins of [`crate::sparse`], with the same bits.
 
 use crate::{FactorMut, FactorRef, Runs};
 
@@ -14,8 +14,8 @@ pub fn xht(mut xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
     }
 }
 
-/// `share += xᵀ · w` for the nonzeros in `runs`, gene-major: `share` is m × k, `w` tile rows × k. Even and odd
-/// positions of a run are summed apart.
+/// `share += xᵀ · w` for the nonzeros in `runs`, gene-major: `share` is m × k, `w` tile rows × k.
+/// Even and odd positions of a run are summed separately.
 pub fn wtx(mut share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
     for (gene, rows, values) in runs.iter() {
         for c in 0..w.lanes() {

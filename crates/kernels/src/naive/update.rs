@@ -1,10 +1,10 @@
-//! Twins of [`crate::update`]: the same bits, but for block pivoting, whose twin tries all sets. `rows` and `cross` are
-//! n × k, `gram` k × k.
+//! Twins of [`crate::update`] with the same bits, except for block pivoting, whose twin tries all
+//! sets. `rows` and `cross` are n × k, `gram` is k × k.
 
 use crate::update::{Dead, TINY, UpdateRule};
 use crate::{FactorMut, FactorRef};
 
-/// A rule [prepared](UpdateRule::prepare) and applied, row by row.
+/// Prepares the rule as [`UpdateRule::prepare`] and applies it row by row.
 pub fn apply(rule: UpdateRule, mut rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &[f32], zero_diagonal: Dead) {
     let k = rows.k();
     for (r, cross) in rows.iter_mut().zip(cross.iter()) {
@@ -25,7 +25,7 @@ pub fn apply(rule: UpdateRule, mut rows: FactorMut<'_>, cross: FactorRef<'_>, gr
     }
 }
 
-/// One sweep of HALS over one row; the order of the sum is the one that `update/hals.rs` defines.
+/// One inner sweep of HALS over one row. `update/hals.rs` defines the order of the sum.
 fn hals_sweep(r: &mut [f32], cross: &[f32], gram: &[f32], k: usize) {
     for c in (0..k).filter(|&c| !dead(gram, k, c)) {
         let block = c / 4 * 4..(c / 4 * 4 + 4).min(k);
@@ -47,7 +47,8 @@ fn mu(r: &mut [f32], cross: &[f32], gram: &[f32], k: usize) {
     }
 }
 
-/// The minimum over `r ≥ 0`, from all 2^k sets of components that may be positive: for small k. Live components only.
+/// The minimum over `r ≥ 0`, found among all 2^k sets of components that may be positive. For small
+/// k and live components only.
 fn best_of_all_sets(r: &mut [f32], cross: &[f32], gram: &[f32], k: usize) {
     let live: Vec<usize> = (0..k).filter(|&c| !dead(gram, k, c)).collect();
     let held = |c: usize| -> f64 {
@@ -72,7 +73,7 @@ fn best_of_all_sets(r: &mut [f32], cross: &[f32], gram: &[f32], k: usize) {
     live.iter().for_each(|&c| r[c] = best[c] as f32);
 }
 
-/// `G_SS⁻¹ c_S` by elimination with pivots; `None` where it is singular.
+/// `G_SS⁻¹ c_S` by elimination with pivots, or `None` if G_SS is singular.
 fn solve(set: &[usize], cross: &[f64], gram: &[f32], k: usize) -> Option<Vec<f64>> {
     let n = set.len();
     let mut a: Vec<Vec<f64>> =
@@ -103,12 +104,12 @@ fn dead(gram: &[f32], k: usize, c: usize) -> bool {
     gram[c * k + c] < f32::MIN_POSITIVE
 }
 
-/// The larger of the two; NaN if `x` is.
+/// The larger of the two, or NaN if `x` is NaN.
 fn not_below(floor: f32, x: f32) -> f32 {
     if floor > x { floor } else { x }
 }
 
-/// `½ rᵀG r − cᵀr` in f64 for one row: what an update must not raise.
+/// `½ rᵀG r − cᵀr` in f64 for one row, which an update must not raise.
 pub fn objective(r: &[f32], cross: &[f32], gram: &[f32], k: usize) -> f64 {
     let mut sum = 0.0;
     for a in 0..k {

@@ -1,6 +1,7 @@
-//! From a number of lanes known at run time to a function compiled for it.
+//! The step from a panel's width, known at run time, to a function compiled for it.
 
-/// Calls `$plain`, `$avx2` or `$avx512`, whichever `$isa` names, for `$width` lanes (4 to 64 in steps of 4).
+/// Calls `$plain`, `$avx2` or `$avx512`, as `$isa` selects, for `$width` values (4 to 64 in steps
+/// of 4).
 macro_rules! lanes_for {
     ($isa:expr, $width:expr, $plain:ident, $avx2:ident, $avx512:ident($($arg:expr),*)) => {
         match $isa {
@@ -22,7 +23,7 @@ macro_rules! lanes_for {
                 56 => $avx512::<Vectors<3, 1, 0>>($($arg),*),
                 60 => $avx512::<Vectors<3, 1, 1>>($($arg),*),
                 64 => $avx512::<Vectors<4, 0, 0>>($($arg),*),
-                other => unreachable!("a panel of {other} lanes"),
+                other => unreachable!("a panel of {other} values"),
             },
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => match $width {
@@ -42,7 +43,7 @@ macro_rules! lanes_for {
                 56 => $avx2::<Vectors<0, 7, 0>>($($arg),*),
                 60 => $avx2::<Vectors<0, 7, 1>>($($arg),*),
                 64 => $avx2::<Vectors<0, 8, 0>>($($arg),*),
-                other => unreachable!("a panel of {other} lanes"),
+                other => unreachable!("a panel of {other} values"),
             },
             _ => match $width {
                 4 => $plain::<Plain<4>>($($arg),*),
@@ -61,7 +62,7 @@ macro_rules! lanes_for {
                 56 => $plain::<Plain<56>>($($arg),*),
                 60 => $plain::<Plain<60>>($($arg),*),
                 64 => $plain::<Plain<64>>($($arg),*),
-                other => unreachable!("a panel of {other} lanes"),
+                other => unreachable!("a panel of {other} values"),
             },
         }
     };

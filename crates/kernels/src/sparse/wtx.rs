@@ -10,14 +10,16 @@ use crate::{FactorMut, FactorRef, Isa, Runs};
 ///
 /// | argument | shape           | holds                                     |
 /// |----------|-----------------|-------------------------------------------|
-/// | `share`  | m × ks          | added to                                  |
+/// | `share`  | m × k           | added to                                  |
 /// | `runs`   |                 | nonzeros of the tile, gene by gene        |
-/// | `w`      | tile rows × ks  | usages of the tile's rows                 |
+/// | `w`      | tile rows × k   | usages of the tile's rows                 |
 ///
-/// A run's terms are summed in two chains, even and odd positions in the run, each from zero in ascending order; the
-/// chains are added, then their sum is added to the share. That order is part of the definition.
+/// The terms of a run are summed in two chains, one for even and one for odd positions in the run,
+/// each from zero in ascending order. The two chains are added, then their sum is added to the
+/// share. This order is part of the definition.
 ///
-/// Costs `2·nonzeros·ks` flops and allocates nothing. Genes without a run are not touched.
+/// The distances between rows may differ. Costs `2·nonzeros·stride(k)` flops and allocates nothing.
+/// Genes without a run are not touched.
 ///
 /// # Panics
 ///
@@ -27,32 +29,34 @@ pub fn wtx(share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
     wtx_with(Isa::best(), share, runs, w);
 }
 
-/// [`wtx`](fn@wtx) with the instructions named: the same bits, for tests and comparisons.
+/// [`wtx`](fn@wtx) with the given instructions. The bits are the same; tests and comparisons use
+/// it.
 ///
 /// # Panics
 ///
-/// When the shapes disagree, or this machine does not have the instructions.
+/// When the shapes disagree or this machine does not have the instructions.
 #[track_caller]
 pub fn wtx_with(isa: Isa, mut share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
     isa.assert_available();
-    assert_eq!(share.lanes(), w.lanes(), "the share and w have the same lanes");
+    assert_eq!(share.lanes(), w.lanes(), "the share and w have rows of the same width");
     assert!(share.rows() >= runs.m(), "the share has {} rows, not {}", share.rows(), runs.m());
     assert!(w.rows() >= runs.tile_rows(), "w has {} rows, not {}", w.rows(), runs.tile_rows());
     let (to, from) = ((share.values_mut().as_mut_ptr(), share.ld()), (w.values().as_ptr(), w.ld()));
     for (first, width) in panels(w.lanes()) {
-        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the views have as many rows by the asserts, and
-        // the panel lies inside a row. The instructions were asked for above.
+        // SAFETY: `Runs` guarantees rows below tile_rows and genes below m. The assertions above
+        // have found that many rows in the views, and the instructions. The panel lies inside a
+        // row.
         unsafe { panel(isa, width, to.0.wrapping_add(first), to.1, runs, from.0.wrapping_add(first), from.1) }
     }
 }
 
-/// Picks the function for `width` lanes.
+/// Selects the function for a panel of `width` values.
 ///
 /// # Safety
 ///
 /// As for [`over_runs`], and the machine has the instructions of `isa`.
 unsafe fn panel(isa: Isa, width: usize, share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees the same.
     unsafe { lanes_for!(isa, width, over_runs, avx2, avx512(share, share_ld, runs, w, w_ld)) }
 }
 
@@ -62,7 +66,7 @@ unsafe fn panel(isa: Isa, width: usize, share: *mut f32, share_ld: usize, runs: 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn avx512<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees the same.
     unsafe { over_runs::<L>(share, share_ld, runs, w, w_ld) }
 }
 
@@ -72,16 +76,16 @@ unsafe fn avx512<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees the same.
     unsafe { over_runs::<L>(share, share_ld, runs, w, w_ld) }
 }
 
-/// One panel of lanes over all runs.
+/// The loop over all runs for one panel of components.
 ///
 /// # Safety
 ///
-/// `share` points to `runs.m()` rows and `w` to `runs.tile_rows()` rows, `share_ld` and `w_ld` apart, of `L::COUNT` values each; the
-/// machine has the instructions of `L`.
+/// `share` points to `runs.m()` rows and `w` to `runs.tile_rows()` rows, `share_ld` and `w_ld`
+/// apart, of `L::COUNT` values each; the machine has the instructions of `L`.
 #[inline(always)]
 unsafe fn over_runs<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
     let (genes, ends) = (runs.genes(), runs.ends());
@@ -91,8 +95,8 @@ unsafe fn over_runs<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, 
         let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
         prefetch::<L>(share.wrapping_add(ahead as usize * share_ld));
         let end = end as usize;
-        // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
-        // nonzeros; row < tile_rows.
+        // SAFETY: gene < m and row < tile_rows, so both rows are inside. `at` stays below the end
+        // of the run, which is at most the number of nonzeros.
         unsafe {
             let (mut even, mut odd) = (L::zero(), L::zero());
             while at + 1 < end {

@@ -12,11 +12,12 @@ use crate::{FactorMut, FactorRef, Isa, Runs};
 ///
 /// | argument | shape           | holds                                     |
 /// |----------|-----------------|-------------------------------------------|
-/// | `xht`    | tile rows × ks  | added to                                  |
+/// | `xht`    | tile rows × k   | added to                                  |
 /// | `runs`   |                 | nonzeros of the tile, gene by gene        |
-/// | `ht`     | m × ks          | spectra, gene-major                       |
+/// | `ht`     | m × k           | spectra, gene-major                       |
 ///
-/// Costs `2·nonzeros·ks` flops and allocates nothing. Rows without nonzeros are not touched.
+/// The distances between rows may differ. Costs `2·nonzeros·stride(k)` flops and allocates nothing.
+/// Rows without nonzeros are not touched, and neither are rows beyond those of the tile.
 ///
 /// # Panics
 ///
@@ -26,34 +27,37 @@ pub fn xht(xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
     xht_with(Isa::best(), xht, runs, ht);
 }
 
-/// [`xht`](fn@xht) with the instructions named: the same bits, for tests and comparisons.
+/// [`xht`](fn@xht) with the given instructions. The bits are the same; tests and comparisons use
+/// it.
 ///
 /// # Panics
 ///
-/// When the shapes disagree, or this machine does not have the instructions.
+/// When the shapes disagree or this machine does not have the instructions.
 #[track_caller]
 pub fn xht_with(isa: Isa, mut xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
     isa.assert_available();
-    assert_eq!(xht.lanes(), ht.lanes(), "xht and ht have the same lanes");
+    assert_eq!(xht.lanes(), ht.lanes(), "xht and ht have rows of the same width");
     assert!(xht.rows() >= runs.tile_rows(), "xht has {} rows, not {}", xht.rows(), runs.tile_rows());
     assert!(ht.rows() >= runs.m(), "ht has {} rows, not {}", ht.rows(), runs.m());
-    // Rows that are no whole cache lines: vectors of 64 bytes would mostly straddle two lines, which stores take badly.
+    // If rows are not a whole number of cache lines apart, most vectors of 64 bytes straddle two
+    // lines, which makes stores slow.
     let isa = if !xht.ld().is_multiple_of(16) && isa == Isa::Avx512 { Isa::Avx2 } else { isa };
     let (to, from) = ((xht.values_mut().as_mut_ptr(), xht.ld()), (ht.values().as_ptr(), ht.ld()));
     for (first, width) in panels(ht.lanes()) {
-        // SAFETY: `Runs` promises rows below tile_rows and genes below m, the views have as many rows by the asserts, and
-        // the panel lies inside a row. The instructions were asked for above.
+        // SAFETY: `Runs` guarantees rows below tile_rows and genes below m. The assertions above
+        // have found that many rows in the views, and the instructions. The panel lies inside a
+        // row.
         unsafe { panel(isa, width, to.0.wrapping_add(first), to.1, runs, from.0.wrapping_add(first), from.1) }
     }
 }
 
-/// Picks the function for `width` lanes.
+/// Selects the function for a panel of `width` values.
 ///
 /// # Safety
 ///
 /// As for [`over_runs`], and the machine has the instructions of `isa`.
 unsafe fn panel(isa: Isa, width: usize, xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees the same.
     unsafe { lanes_for!(isa, width, over_runs, avx2, avx512(xht, xht_ld, runs, ht, ht_ld)) }
 }
 
@@ -63,7 +67,7 @@ unsafe fn panel(isa: Isa, width: usize, xht: *mut f32, xht_ld: usize, runs: Runs
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn avx512<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees the same.
     unsafe { over_runs::<L>(xht, xht_ld, runs, ht, ht_ld) }
 }
 
@@ -73,16 +77,16 @@ unsafe fn avx512<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *co
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller guarantees the same.
     unsafe { over_runs::<L>(xht, xht_ld, runs, ht, ht_ld) }
 }
 
-/// One panel of lanes over all runs.
+/// The loop over all runs for one panel of components.
 ///
 /// # Safety
 ///
-/// `xht` points to `runs.tile_rows()` rows and `ht` to `runs.m()` rows, `xht_ld` and `ht_ld` apart, of `L::COUNT` values each; the machine
-/// has the instructions of `L`.
+/// `xht` points to `runs.tile_rows()` rows and `ht` to `runs.m()` rows, `xht_ld` and `ht_ld` apart,
+/// of `L::COUNT` values each; the machine has the instructions of `L`.
 #[inline(always)]
 unsafe fn over_runs<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: *const f32, ht_ld: usize) {
     let (genes, ends) = (runs.genes(), runs.ends());
@@ -91,8 +95,8 @@ unsafe fn over_runs<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: 
     for (run, (&gene, &end)) in genes.iter().zip(ends).enumerate() {
         let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
         prefetch::<L>(ht.wrapping_add(ahead as usize * ht_ld));
-        // SAFETY: gene < m, so its row is inside; `at` stays below the run's end, which is at most the number of
-        // nonzeros; row < tile_rows.
+        // SAFETY: gene < m and row < tile_rows, so both rows are inside. `at` stays below the end
+        // of the run, which is at most the number of nonzeros.
         unsafe {
             let h = L::load(ht.add(gene as usize * ht_ld));
             while at < end as usize {
@@ -100,8 +104,8 @@ unsafe fn over_runs<L: Lanes>(xht: *mut f32, xht_ld: usize, runs: Runs<'_>, ht: 
                 let to = xht.add(*rows.add(at) as usize * xht_ld);
                 h.scaled_plus(*values.add(at), L::load(to)).store(to);
                 at += 1;
-                // Keeps the loop as it is: unrolled by two, as the compiler likes it, each run has one more branch that
-                // cannot be predicted, and k = 16 is 12 % slower.
+                // Keeps the compiler from unrolling the loop by two. Each run would then have one
+                // more unpredictable branch, and k = 16 would be 12 % slower.
                 asm!("", options(nomem, nostack, preserves_flags));
             }
         }

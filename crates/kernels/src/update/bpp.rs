@@ -1,84 +1,97 @@
-//! Block principal pivoting: every row to its exact minimum.
+//! Block principal pivoting, which moves every row to its exact minimum.
 //!
-//! `r` minimises `½ rᵀG r − cᵀr` over `r ≥ 0` exactly if with `y = G r − c` all of `r ≥ 0`, `y ≥ 0`, `r·y = 0` hold. So the
-//! components split into a **passive** set P, where `y` is zero, and the rest, where `r` is. For a guessed P
+//! `r` minimizes `½ rᵀG r − cᵀr` over `r ≥ 0` exactly if `y = G r − c` satisfies all of `r ≥ 0`,
+//! `y ≥ 0`, `r·y = 0`. The components thus split into a **passive** set P, on which `y` is zero,
+//! and the rest, on which `r` is zero. For a guessed P
 //!
 //! ```text
 //! r_P ← G_PP⁻¹ c_P,  r_rest ← 0,  y_rest ← G_restP r_P − c_rest
 //! V ← {c ∈ P : r_c < 0} ∪ {c ∉ P : y_c < 0}
 //! ```
 //!
-//! and the guess was right where V is empty. If not, all of V change sides; when that has not made V smaller
-//! [`PATIENCE`] times running, only its last component does, which ends after finitely many steps (the backup rule of
-//! Júdice and Pires). J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method and
-//! comparisons", SIAM J. Sci. Comput. 33 (2011). The first guess is where the row is positive now: from pass to pass few
-//! components change sides.
+//! The guess is right if V is empty. If not, all of V change sides. If that has not made V smaller
+//! [`PATIENCE`] times in a row, only the last component of V changes sides, which ends after
+//! finitely many steps (the backup rule of Júdice and Pires). J. Kim and H. Park, "Fast nonnegative
+//! matrix factorization: an active-set-like method and comparisons", SIAM J. Sci. Comput. 33
+//! (2011). The first guess is the set of components that are positive now: few of them change sides
+//! from pass to pass.
 //!
-//! - Everything is in f64 and one row at a time, so no vector width can show. The factor of G_PP is kept from row to
-//!   row and made anew where P differs.
-//! - `y_c < 0` means below [`SLACK`] of what was subtracted: f64 rounding alone would send components back and forth.
-//! - A Gram matrix rounded to f32 may be singular, or have an eigenvalue slightly below zero. Where the factor of all of
-//!   it has a pivot below `k·`[`SHIFT`] of the diagonal, the diagonal is raised there until the pivot is that. A pivot of a
-//!   part is never smaller (with fewer components before it, less is subtracted), so no row meets a pivot that is. Of
-//!   components that are the same the first takes all; a component that is not nearly one of the others is not touched.
-//! - A row that is not done after [`STEPS`]`·k` guesses, which is rounding that cycles, makes sweeps of HALS from where it was.
+//! - All arithmetic is in f64 and one row at a time, so results do not depend on the vector width.
+//!   The factor of G_PP is kept from row to row and computed again if P differs.
+//! - `y_c < 0` means below [`SLACK`] of the subtracted terms. Otherwise f64 rounding alone would
+//!   move components to and fro.
+//! - A Gram matrix rounded to f32 may be singular or have an eigenvalue slightly below zero. If the
+//!   factor of the whole matrix has a pivot below `k·`[`SHIFT`] of the diagonal, the diagonal is
+//!   raised there until the pivot has that size. A pivot of a part is never smaller (with fewer
+//!   components before it, less is subtracted), so no row meets a smaller one. Of identical
+//!   components the first takes all. A component that is not nearly one of the others is not
+//!   affected.
+//! - A row that is not done after [`STEPS`]`·k` guesses cycles because of rounding. It then makes
+//!   inner sweeps of HALS from its start.
 //!
-//! `G_cc r_c = c_c − Σ_{l≠c} G_cl r_l ≤ c_c` for every passive component: the bound that exact sums rely on.
+//! `G_cc r_c = c_c − Σ_{l≠c} G_cl r_l ≤ c_c` for every passive component. Exact sums rely on this
+//! bound.
 
 use super::Dead;
 use super::gram::is_dead;
 use crate::{FactorMut, FactorRef};
 
-/// Full exchanges without progress before single ones.
+/// Full exchanges without progress before single exchanges begin.
 const PATIENCE: usize = 3;
-/// Part of the terms of `y_c` below which it counts as zero: beyond what f64 leaves of a matrix that was not shifted, and a
-/// sixtieth of a rounding of the f32 that it is made from.
+/// The part of the terms of `y_c` below which `y_c` counts as zero. It is above the f64 rounding
+/// for a matrix that was not shifted, and a sixtieth of a rounding of the f32 input.
 const SLACK: f64 = 1.0 / (1u64 << 30) as f64;
-/// Smallest pivot, in parts of the diagonal and for each component: an elementwise error of 2⁻²⁴ in G moves no
-/// eigenvalue of `D^-½ G D^-½` by more than k times that.
+/// The smallest pivot, as a part of the diagonal and for each component. An elementwise error of
+/// 2⁻²⁴ in G moves no eigenvalue of `D^-½ G D^-½` by more than k times that.
 const SHIFT: f64 = 2.0 / (1u64 << 24) as f64;
-/// Guesses a component before a row is given up.
+/// Guesses per component before pivoting gives up on a row.
 const STEPS: usize = 8;
-/// Sweeps over a row that was given up.
+/// Inner sweeps over such a row.
 const SWEEPS: usize = 64;
 
-/// One Gram matrix, made ready for any number of rows.
+/// One Gram matrix, prepared for any number of rows.
 #[derive(Debug)]
 pub(super) struct Pivoting {
     k: usize,
-    /// G, its diagonal raised where need be.
+    /// G with its diagonal raised as far as necessary.
     gram: Vec<f64>,
-    /// Components that move, and those that do not.
+    /// Components that the other factor has, which move, and those that it lacks.
     live: Vec<usize>,
     dead: Vec<usize>,
-    /// What becomes of those that do not.
+    /// The treatment of the dead components.
     zero_diagonal: Dead,
 }
 
-/// What is kept from row to row. Every vector may be longer than k: it has grown to the largest k so far.
+/// Working memory, kept from row to row. Vectors may be longer than k, because they grow to the
+/// largest k so far.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// P, ascending; the lower factor L of `G_PP = L·Lᵀ` with rows of length k, the P that it is of, and by how much each of
-    /// its pivots was too small.
+    /// P, ascending.
     passive: Vec<usize>,
+    /// The lower factor L of `G_PP = L·Lᵀ`, with rows of length k.
     factor: Vec<f64>,
+    /// The set P to which the factor belongs.
     factored: Vec<usize>,
+    /// The amount by which each pivot of the factor was too small.
     lacking: Vec<f64>,
-    /// c, less what components that do not move take of it.
+    /// c without the part of the dead components.
     cross: Vec<f64>,
-    /// r, and y.
+    /// r.
     solution: Vec<f64>,
+    /// y.
     gradient: Vec<f64>,
+    /// V, ascending.
     violated: Vec<usize>,
 }
 
 impl Scratch {
-    /// Bytes that `k` components need.
+    /// The bytes that `k` components need.
     pub(super) const fn bytes(k: usize) -> usize {
         (k * k + 4 * k) * size_of::<f64>() + 3 * k * size_of::<usize>()
     }
 
-    /// Makes room for `k` components and forgets the factor, which is another Gram matrix's.
+    /// Makes room for `k` components and discards the factor, which may belong to another Gram
+    /// matrix.
     fn reset(&mut self, k: usize) {
         for (values, len) in [
             (&mut self.factor, k * k),
@@ -100,19 +113,20 @@ impl Scratch {
     }
 }
 
-/// A Gram matrix and the scratch while rows are solved.
+/// A Gram matrix with the working memory of one call.
 struct Solver<'a> {
     pivoting: &'a Pivoting,
     scratch: &'a mut Scratch,
 }
 
 impl Pivoting {
-    /// From the k × k matrix `gram`.
+    /// Prepares the k × k matrix `gram`.
     pub(super) fn new(gram: &[f32], k: usize, zero_diagonal: Dead) -> Self {
         let (dead, live): (Vec<usize>, Vec<usize>) = (0..k).partition(|&c| is_dead(gram[c * k + c]));
         let gram = gram.iter().map(|&value| f64::from(value)).collect();
         let mut pivoting = Pivoting { k, gram, live, dead, zero_diagonal };
-        // All are passive: what their factor lacks is what the diagonal is raised by, once, so that rows stay strangers.
+        // With all components passive, the diagonal is raised by as much as each pivot lacks. This
+        // happens once, so that rows stay independent.
         let mut scratch = Scratch::default();
         scratch.reset(k);
         scratch.passive.extend(&pivoting.live);
@@ -137,6 +151,7 @@ impl Pivoting {
 }
 
 impl Solver<'_> {
+    /// Moves one row to its minimum.
     fn solve(&mut self, row: &mut [f32], cross: &[f32]) {
         let Pivoting { k, gram, live, dead, .. } = self.pivoting;
         let k = *k;
@@ -155,7 +170,7 @@ impl Solver<'_> {
             self.guess();
             if self.scratch.violated.is_empty() {
                 for &c in live {
-                    // Not `max`, which would hide NaN.
+                    // `max` would hide NaN.
                     let value = self.scratch.solution[c] as f32;
                     row[c] = if value < 0.0 { 0.0 } else { value };
                     debug_assert!(
@@ -184,7 +199,7 @@ impl Solver<'_> {
         self.sweep(row);
     }
 
-    /// r and y for the present P, and who violates what.
+    /// Computes r and y for the present P, and V.
     fn guess(&mut self) {
         if self.scratch.factored != self.scratch.passive {
             self.factorize();
@@ -192,7 +207,7 @@ impl Solver<'_> {
         let Pivoting { k, gram, live, .. } = self.pivoting;
         let Scratch { passive, factor, cross, solution, gradient, violated, .. } = &mut *self.scratch;
         let k = *k;
-        // L z = c_P, then Lᵀ r_P = z; z lies where r will.
+        // Solves L z = c_P, then Lᵀ r_P = z. z takes the place of r.
         for (i, &c) in passive.iter().enumerate() {
             let row = &factor[i * k..][..=i];
             let mut rest = cross[c];
@@ -231,7 +246,8 @@ impl Solver<'_> {
         }
     }
 
-    /// L of `G_PP`, row by row, with pivots that are too small taken as the least allowed, and what they lacked.
+    /// Computes L of `G_PP` row by row. Pivots that are too small become the smallest allowed one,
+    /// and `lacking` records the difference.
     fn factorize(&mut self) {
         let Pivoting { k, gram, .. } = self.pivoting;
         let Scratch { passive, factor, factored, lacking, .. } = &mut *self.scratch;
@@ -255,7 +271,7 @@ impl Solver<'_> {
         factored.clone_from(passive);
     }
 
-    /// Sweeps of HALS from the row as it is: never uphill, and within the bound.
+    /// Makes inner sweeps of HALS from the row as it is. They never go uphill and keep the bound.
     fn sweep(&mut self, row: &mut [f32]) {
         let Pivoting { k, gram, live, .. } = self.pivoting;
         let Scratch { cross, solution, .. } = &mut *self.scratch;
@@ -278,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sweeps_end_where_pivoting_does() {
+    fn inner_sweeps_and_pivoting_agree() {
         let gram = [4.0, 1.0, 2.0, 1.0, 3.0, 0.5, 2.0, 0.5, 5.0];
         let cross = [3.0, 7.0, 0.5, 0.0];
         let pivoting = Pivoting::new(&gram, 3, Dead::Zero);
@@ -294,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn of_components_that_are_the_same_the_first_takes_all() {
+    fn of_identical_components_the_first_takes_all() {
         let gram = [2.0, 2.0, 2.0, 2.0];
         let mut row = [0.0, 3.0, 0.0, 0.0];
         let rows = FactorMut::new(&mut row, 1, 2, 4);

@@ -4,16 +4,18 @@
 //! repeat `sweeps` times:  for c = 1…k:  r_c ← max(0, r_c − (Σ_l G_cl r_l − c_c) / G_cc)
 //! ```
 //!
-//! Each step is the exact minimum over `r_c ≥ 0` with the other components held, so no step raises the objective, and
-//! `r_c ≤ c_c / G_cc` afterwards. A. Cichocki and A.-H. Phan, "Fast local algorithms for large scale nonnegative matrix
-//! and tensor factorizations", IEICE Trans. Fundamentals E92-A (2009); inner sweeps: N. Gillis and F. Glineur,
-//! "Accelerated multiplicative updates and hierarchical ALS algorithms for nonnegative matrix factorization", Neural
+//! Each step finds the exact minimum over `r_c ≥ 0` with the other components fixed, so no step
+//! raises the objective, and `r_c ≤ c_c / G_cc` afterwards. A. Cichocki and A.-H. Phan, "Fast local
+//! algorithms for large scale nonnegative matrix and tensor factorizations", IEICE Trans.
+//! Fundamentals E92-A (2009); inner sweeps: N. Gillis and F. Glineur, "Accelerated multiplicative
+//! updates and hierarchical ALS algorithms for nonnegative matrix factorization", Neural
 //! Computation 24 (2012).
 //!
-//! Order of the sum for component c in the block of four `B ∋ c`, part of the definition: start from `−c_c`; add the
-//! terms of all l outside B in ascending order; then those of l in B from c on, still old; then those of l in B before
-//! c, already new. Only the last few wait for the previous component. The division is a multiplication with `1/G_cc`
-//! rounded to f32: at the minimum the bracket is zero whatever it is multiplied with.
+//! The order of the sum is part of the definition. For component c in the block of four `B ∋ c` it
+//! starts from `−c_c`. Then come the terms of all l outside B in ascending order, then those of l
+//! in B from c on, which are still old, then those of l in B before c, which are already new. Only
+//! these last few wait for the previous component. The division is a multiplication by `1/G_cc`
+//! rounded to f32: at the minimum the bracket is zero, so the factor does not matter.
 
 use super::gram::{BLOCK, Gram};
 use super::strip::{Rule, Strip};
@@ -22,7 +24,7 @@ use crate::lanes::Lanes;
 /// The rule.
 #[derive(Debug)]
 pub(super) struct Hals {
-    /// Cycles over the components.
+    /// Inner sweeps.
     pub(super) sweeps: usize,
 }
 
@@ -32,14 +34,14 @@ impl Rule for Hals {
         let Strip { r, cross, .. } = strip;
         for _ in 0..self.sweeps {
             for first in (0..gram.ks).step_by(BLOCK) {
-                // SAFETY: the caller vouches for the instructions.
+                // SAFETY: the caller guarantees the instructions.
                 unsafe { block(r, cross, gram, first) }
             }
         }
     }
 }
 
-/// The components `first` to `first + BLOCK`.
+/// Moves the components `first` to `first + BLOCK`.
 ///
 /// # Safety
 ///
@@ -47,7 +49,7 @@ impl Rule for Hals {
 #[inline(always)]
 unsafe fn block<L: Lanes>(r: &mut [L], cross: &[L], gram: &Gram, first: usize) {
     let g = gram.block(first);
-    // SAFETY: the caller vouches for the instructions.
+    // SAFETY: the caller guarantees the instructions.
     unsafe {
         let mut gradient = [L::zero(); BLOCK];
         for i in 0..BLOCK {

@@ -1,20 +1,22 @@
-//! Lee and Seung's multiplicative rule as published, one step.
+//! One step of Lee and Seung's multiplicative rule as published.
 //!
 //! ```text
 //! r_c ← r_c · c_c / max((G r)_c, TINY)        all components from the old r
 //! ```
 //!
-//! D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 13 (2001), theorem 1. No step
-//! raises the objective; a component that is zero stays zero. Where the denominator is zero the rule is not defined;
-//! [`TINY`] takes its place, and as then `r_c` is zero wherever `G_cc > 0`, zero it remains.
+//! D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 13 (2001),
+//! theorem 1. No step raises the objective, and a zero component stays zero. The rule is undefined
+//! for a zero denominator, which becomes [`TINY`] here. In that case `r_c` is zero if `G_cc > 0`,
+//! so it stays zero.
 //!
-//! `(G r)_c` is summed from zero over l in ascending order; the product is taken before the quotient, each rounded.
+//! `(G r)_c` is summed from zero over l in ascending order. The product comes before the quotient,
+//! and both are rounded.
 
 use super::gram::{BLOCK, Gram};
 use super::strip::{Rule, Strip};
 use crate::lanes::Lanes;
 
-/// The least denominator: the smallest normal f32.
+/// The smallest denominator: the smallest normal f32.
 pub const TINY: f32 = f32::MIN_POSITIVE;
 
 /// The rule.
@@ -25,7 +27,7 @@ impl Rule for Mu {
     #[inline(always)]
     unsafe fn apply<L: Lanes>(&self, strip: Strip<'_, L>, gram: &Gram) {
         let Strip { r, cross, scratch } = strip;
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             for first in (0..gram.ks).step_by(BLOCK) {
                 let mut sums = [L::zero(); BLOCK];

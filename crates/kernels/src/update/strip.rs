@@ -1,9 +1,10 @@
-//! Rows side by side: how an update rule sees a few rows at once.
+//! Strips of rows side by side, on which an update rule works.
 //!
-//! Rows are stored one after the other, components within; a rule wants the same component of many rows in one
-//! register, because rows are independent and components are not. So rows are turned, a strip at a time, into
-//! component-major scratch, updated there and turned back. A strip is as wide as suits the machine (16 or 32 rows); a
-//! lane is a row, so the width changes no bit. The last strip is filled up with zero rows, which are not written back.
+//! Rows are stored one after the other, with components innermost. A rule needs the same component
+//! of many rows in one register, because rows are independent and components are not. The loop here
+//! therefore transposes one strip of rows at a time into component-major scratch, updates it there
+//! and transposes it back. The width of a strip suits the machine (16 or 32 rows). Each lane is a
+//! row, so the width changes no bit. Zero rows fill the last strip and are not written back.
 
 use aligned_vec::{AVec, ConstAlign};
 
@@ -13,20 +14,21 @@ use crate::lanes::Vectors;
 use crate::lanes::{Lanes, Plain};
 use crate::{FactorMut, FactorRef, Isa};
 
-/// `L::COUNT` rows, component-major: entry `c` of each slice holds component `c` of every row. Padding components are
-/// zero.
+/// `L::COUNT` rows, component-major. Entry `c` of each slice holds component `c` of every row.
+/// Padding is zero.
 pub(super) struct Strip<'a, L> {
-    /// The rows, which a rule moves.
+    /// The rows, which the rule moves.
     pub(super) r: &'a mut [L],
     /// Their cross products.
     pub(super) cross: &'a [L],
-    /// As many lanes again, for the rule's own use.
+    /// As many entries again, for the rule's own use.
     pub(super) scratch: &'a mut [L],
 }
 
-/// A rule on one strip.
+/// An update rule for one strip.
 pub(super) trait Rule {
-    /// Moves `strip.r`, leaving components without an [inverse diagonal](Gram::inverse_diagonal) as they are.
+    /// Moves `strip.r`. Components without an [inverse diagonal](Gram::inverse_diagonal) stay as
+    /// they are.
     ///
     /// # Safety
     ///
@@ -34,11 +36,11 @@ pub(super) trait Rule {
     unsafe fn apply<L: Lanes>(&self, strip: Strip<'_, L>, gram: &Gram);
 }
 
-/// The most rows of a strip on any machine.
+/// The largest number of rows in a strip, over all machines.
 const WIDEST: usize = 32;
 
-/// Component-major rows, cross products and a rule's own values, kept from call to call. Every strip writes them before
-/// it reads them, so what is left there from another call shows nowhere.
+/// Memory for component-major rows, cross products and a rule's own values, kept from call to call.
+/// Every strip writes it before reading, so values from earlier calls have no effect.
 #[derive(Debug)]
 pub(super) struct Scratch {
     values: AVec<f32, ConstAlign<64>>,
@@ -51,12 +53,12 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Bytes that strips of `ks` components need, at most.
+    /// The most bytes that a strip with rows of `ks` values needs.
     pub(super) const fn bytes(ks: usize) -> usize {
         3 * ks * WIDEST * size_of::<f32>()
     }
 
-    /// Three times `ks` lanes.
+    /// Three slices of `ks` entries.
     #[inline(always)]
     fn lanes<L: Lanes>(&mut self, ks: usize) -> [&mut [L]; 3] {
         const {
@@ -65,13 +67,14 @@ impl Scratch {
         }
         let len = 3 * ks * L::COUNT;
         if self.values.len() < len {
-            // Anew, because to grow would move what nobody needs and take more than was asked for.
+            // A new vector has exactly this length. Growing the old one would copy its contents and
+            // could take more.
             self.values = AVec::with_capacity(64, len);
             self.values.resize(len, 0.0);
         }
         let values = &mut self.values[..len];
-        // SAFETY: lanes are nothing but COUNT f32 each, as just asserted, any f32 are lanes, and the values start on a
-        // multiple of 64 bytes.
+        // SAFETY: each entry is COUNT f32 without gaps, as just asserted, any f32 are valid
+        // entries, and the values start on a multiple of 64 bytes.
         let lanes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<L>(), 3 * ks) };
         let (r, rest) = lanes.split_at_mut(ks);
         let (cross, spare) = rest.split_at_mut(ks);
@@ -79,7 +82,7 @@ impl Scratch {
     }
 }
 
-/// Applies `rule` to all rows; `rows` and `cross` have the same shape, with `gram.ks` values a row.
+/// Applies `rule` to all rows. `rows` and `cross` have the same shape, with `gram.ks` values a row.
 ///
 /// # Safety
 ///
@@ -92,7 +95,7 @@ pub(super) unsafe fn for_each<R: Rule>(
     rule: &R,
     scratch: &mut Scratch,
 ) {
-    // SAFETY: the caller vouches for the instructions.
+    // SAFETY: the caller guarantees the instructions.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
@@ -110,7 +113,7 @@ pub(super) unsafe fn for_each<R: Rule>(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn avx512<R: Rule>(rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &Gram, rule: &R, scratch: &mut Scratch) {
-    // SAFETY: the caller vouches for the instructions.
+    // SAFETY: the caller guarantees the instructions.
     unsafe { strips::<Vectors<2, 0, 0>, R>(rows, cross, gram, rule, scratch) }
 }
 
@@ -120,7 +123,7 @@ unsafe fn avx512<R: Rule>(rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &Gram
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<R: Rule>(rows: FactorMut<'_>, cross: FactorRef<'_>, gram: &Gram, rule: &R, scratch: &mut Scratch) {
-    // SAFETY: the caller vouches for the instructions.
+    // SAFETY: the caller guarantees the instructions.
     unsafe { strips::<Vectors<0, 2, 0>, R>(rows, cross, gram, rule, scratch) }
 }
 
@@ -140,7 +143,7 @@ unsafe fn strips<L: Lanes, R: Rule>(
         let some = first..rows.rows().min(first + L::COUNT);
         turn(values(r), rows.as_ref().slice(some.clone()), L::COUNT);
         turn(values(cross_lanes), cross.slice(some.clone()), L::COUNT);
-        // SAFETY: the caller vouches for the instructions.
+        // SAFETY: the caller guarantees the instructions.
         unsafe {
             for &c in &gram.zeroed {
                 r[c] = L::zero();
@@ -151,16 +154,17 @@ unsafe fn strips<L: Lanes, R: Rule>(
     }
 }
 
-/// The numbers in `lanes`, lane by lane.
+/// The numbers in `lanes`, one after the other.
 #[inline(always)]
 fn values<L: Lanes>(lanes: &mut [L]) -> &mut [f32] {
     const { assert!(size_of::<L>() == 4 * L::COUNT, "lanes lie without gaps") };
-    // SAFETY: lanes are nothing but COUNT f32 each, as just asserted, and as aligned as f32 at least.
+    // SAFETY: each entry is COUNT f32 without gaps, as just asserted, and aligned at least as f32.
     unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len() * L::COUNT) }
 }
 
-/// Component-major from row-major: `to` is ks × width, `rows` has at most width rows; missing rows become zeros. `width`
-/// is a multiple of 4; squares of four rows and four components are turned in registers.
+/// Transposes rows to component-major order. `to` is ks × width, `rows` has at most width rows, and
+/// missing rows become zeros. `width` is a multiple of 4. Squares of four rows and four components
+/// are transposed in registers.
 #[inline(always)]
 fn turn(to: &mut [f32], rows: FactorRef<'_>, width: usize) {
     let (n, ks, ld) = (rows.rows(), rows.lanes(), rows.ld());
@@ -184,7 +188,7 @@ fn turn(to: &mut [f32], rows: FactorRef<'_>, width: usize) {
     }
 }
 
-/// The way back: row-major from component-major, as many rows as `rows` has.
+/// Transposes back from component-major order, for as many rows as `rows` has.
 #[inline(always)]
 fn turn_back(mut rows: FactorMut<'_>, from: &[f32], width: usize) {
     let (n, ks, ld) = (rows.rows(), rows.lanes(), rows.ld());

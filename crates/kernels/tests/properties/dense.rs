@@ -1,4 +1,4 @@
-//! Dense products: values of the formula, within the bound of any order of summation.
+//! Dense products have the values of the formula, within the bound for any order of summation.
 
 use partwise_kernels::{FactorBuf, dense, naive, stride};
 use proptest::prelude::*;

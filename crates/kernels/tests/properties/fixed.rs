@@ -1,4 +1,4 @@
-//! Sums in fixed point: the integers of the twin, and what does not fit is noticed.
+//! Sums in fixed point have the integers of the twin, and overflow is detected.
 
 use partwise_kernels::{Isa, fixed, naive};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ proptest! {
     }
 
     #[test]
-    fn what_does_not_fit_is_noticed(width in 1..=41usize, place in 0..41usize, odd in 0..4usize) {
+    fn overflow_is_detected(width in 1..=41usize, place in 0..41usize, odd in 0..4usize) {
         let value = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30][odd];
         for isa in Isa::available() {
             let mut share = vec![1.0f32; width];

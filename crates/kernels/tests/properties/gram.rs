@@ -1,4 +1,4 @@
-//! Gram matrices: bits of the twin, symmetric, in any number of calls.
+//! Gram matrices have the bits of the twin, are symmetric, and may take any number of calls.
 
 use partwise_kernels::{Isa, gram, naive};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! The loss from sums is the loss, the KKT residual vanishes where it should.
+//! The loss from sums equals the loss, and the KKT residual vanishes at the minimum.
 
 use partwise_kernels::kkt::kkt_residual;
 use partwise_kernels::loss::loss_from_sums;

@@ -1,4 +1,5 @@
-//! What the kernels promise, over ragged shapes: the fast ones equal their slow twins, and rules do not go uphill.
+//! The promises of the kernels, tested over ragged shapes: the fast ones equal their slow twins,
+//! and rules never go uphill.
 
 mod dense;
 mod fixed;

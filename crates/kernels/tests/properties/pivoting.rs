@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero, update, view, view_mut};
 
-/// k, rows (n × ks), cross products (n × ks), Gram matrix (k × k).
+/// k, rows (n × k), cross products (n × k), Gram matrix (k × k).
 fn case(k: impl Strategy<Value = usize>) -> impl Strategy<Value = (usize, FactorBuf, FactorBuf, Vec<f32>)> {
     (0..=20usize, k).prop_flat_map(|(n, k)| (Just(k), factor(n, k), factor(n, k), gram_matrix(k)))
 }
 
-/// Σ|terms| of the objective: what rounding of 32 bits is relative to.
+/// Σ|terms| of the objective, to which rounding of 32 bits is relative.
 fn size(r: &[f32], cross: &[f32], gram: &[f32], k: usize) -> f64 {
     (0..k)
         .map(|a| {
@@ -30,7 +30,8 @@ proptest! {
         naive::update::apply(UpdateRule::Bpp, view_mut(&mut best, k), view(&cross, k), &gram, Dead::Zero);
         for ((solved, best), cross) in solved.chunks_exact(ks).zip(best.chunks_exact(ks)).zip(cross.chunks_exact(ks)) {
             let (got, least) = (objective(solved, cross, &gram, k), objective(best, cross, &gram, k));
-            // The raised diagonal of a singular matrix, of second order, and the rounding of r to 32 bits.
+            // Slack for the raised diagonal of a singular matrix, of second order, and for the
+            // rounding of r to 32 bits.
             let slack = 2e-6 * k as f64 * size(best, cross, &gram, k);
             prop_assert!(got <= least + slack, "{got} where {least} is possible: {solved:?} {best:?}");
         }
@@ -46,21 +47,22 @@ proptest! {
             for c in (0..k).filter(|&c| gram[c * k + c] > 0.0) {
                 let terms = (0..k).map(|l| f64::from(gram[c * k + l]) * f64::from(r[l]));
                 let (pull, diagonal, wanted) = (terms.sum::<f64>(), f64::from(gram[c * k + c]), f64::from(cross[c]));
-                // Rounding of r; and the raised diagonal of a singular matrix, by k·2⁻²³ or so.
+                // Slack for the rounding of r, and for the raised diagonal of a singular matrix, by
+                // about k·2⁻²³.
                 let slack = 2e-7 * (k as f64 + 1.0) * diagonal * largest + 2e-7 * (pull + wanted);
                 prop_assert!(r[c] >= 0.0);
                 prop_assert!(pull - wanted >= -slack, "gradient {} at {c}, {slack} allowed", pull - wanted);
                 if r[c] > 0.0 {
                     prop_assert!(pull - wanted <= slack, "gradient {} at positive {c}, {slack} allowed", pull - wanted);
                 }
-                // The bound that exact sums rely on.
+                // Exact sums rely on this bound.
                 prop_assert!(f64::from(r[c]) * diagonal <= wanted * 1.000_001);
             }
         }
     }
 
     #[test]
-    fn neither_instructions_nor_neighbours_show((k, rows, cross, gram) in case(components())) {
+    fn instructions_and_neighbours_do_not_matter((k, rows, cross, gram) in case(components())) {
         let ks = stride(k);
         let mut together = rows.clone();
         update(UpdateRule::Bpp, Isa::best(), &mut together, &cross, &gram, k, Dead::Keep);

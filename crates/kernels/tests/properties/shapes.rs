@@ -6,9 +6,9 @@ use proptest::prelude::*;
 /// A sparse tile and its shape.
 #[derive(Clone, Debug)]
 pub(crate) struct SparseTile {
-    /// Rows.
+    /// The number of rows.
     pub(crate) rows: usize,
-    /// Genes.
+    /// The number of genes.
     pub(crate) m: usize,
     genes: Vec<u32>,
     ends: Vec<u32>,
@@ -17,12 +17,12 @@ pub(crate) struct SparseTile {
 }
 
 impl SparseTile {
-    /// As the products take it.
+    /// The tile as runs.
     pub(crate) fn runs(&self) -> Runs<'_> {
         Runs::new(&self.genes, &self.ends, &self.run_rows, &self.values, self.rows, self.m)
     }
 
-    /// The same numbers as a rows × m matrix.
+    /// The tile as a rows × m matrix.
     pub(crate) fn to_dense(&self) -> Vec<f32> {
         let mut x = vec![0.0; self.rows * self.m];
         for (gene, rows, values) in self.runs().iter() {
@@ -34,7 +34,7 @@ impl SparseTile {
     }
 }
 
-/// How long runs tend to be.
+/// The typical length of runs.
 #[derive(Clone, Copy, Debug)]
 enum Density {
     Empty,
@@ -43,7 +43,7 @@ enum Density {
     Full,
 }
 
-/// 1–256 rows, 0–12 genes; runs from empty to full, values that are counts or fractions.
+/// 1–256 rows and 0–12 genes, with runs from empty to full and values that are counts or fractions.
 pub(crate) fn sparse_tile() -> impl Strategy<Value = SparseTile> {
     let rows = prop_oneof![Just(1usize), Just(2), Just(255), Just(256), 1..=256usize];
     (rows, 0..=12usize).prop_flat_map(|(rows, m)| {
@@ -79,12 +79,12 @@ fn value() -> impl Strategy<Value = f32> {
     prop_oneof![3 => Just(1.0f32), 2 => (2..50u32).prop_map(|v| v as f32), 2 => between(0.01, 4.0), 1 => between(1e5, 1e6)]
 }
 
-/// An entry of a factor: zero now and then, over six decades.
+/// An entry of a factor: sometimes zero, otherwise over six decades.
 fn entry() -> impl Strategy<Value = f32> {
     prop_oneof![1 => Just(0.0f32), 4 => between(0.0, 2.0), 1 => between(1e-4, 1e-2)]
 }
 
-/// rows × stride(k), padding zero.
+/// rows × stride(k) with zero padding.
 pub(crate) fn factor(rows: usize, k: usize) -> impl Strategy<Value = FactorBuf> {
     prop::collection::vec(entry(), rows * k).prop_map(move |values| {
         let mut factor = FactorBuf::zeros(rows, k);
@@ -95,7 +95,7 @@ pub(crate) fn factor(rows: usize, k: usize) -> impl Strategy<Value = FactorBuf> 
     })
 }
 
-/// k × k, `Σ a aᵀ` over `k + 2` rows with a dead component now and then, in f32.
+/// k × k: `Σ a aᵀ` over `k + 2` rows, sometimes with a dead component, in f32.
 pub(crate) fn gram_matrix(k: usize) -> impl Strategy<Value = Vec<f32>> {
     (factor(k + 2, k), prop::option::weighted(0.3, 0..k)).prop_map(move |(mut rows, dead)| {
         if let Some(dead) = dead {
@@ -107,12 +107,12 @@ pub(crate) fn gram_matrix(k: usize) -> impl Strategy<Value = Vec<f32>> {
     })
 }
 
-/// All rows of a factor of `k` components.
+/// A view of all rows of a factor of `k` components.
 pub(crate) fn view(values: &[f32], k: usize) -> FactorRef<'_> {
     FactorRef::new(values, values.len() / stride(k), k, stride(k))
 }
 
-/// The same, to be written.
+/// A view of all rows of a factor of `k` components, for writing.
 pub(crate) fn view_mut(values: &mut [f32], k: usize) -> FactorMut<'_> {
     let rows = values.len() / stride(k);
     FactorMut::new(values, rows, k, stride(k))
@@ -124,22 +124,23 @@ pub(crate) fn update(rule: UpdateRule, isa: Isa, rows: &mut [f32], cross: &[f32]
     rule.apply(view_mut(rows, k), view(cross, k), &mut RuleScratch::new());
 }
 
-/// Components: every residue of the panel widths, the edges first.
+/// Numbers of components: every residue of the panel widths, the edges first.
 pub(crate) fn components() -> impl Strategy<Value = usize> {
     prop_oneof![prop::sample::select(vec![1usize, 4, 5, 16, 17, 63, 64, 65, 70, 129]), 1..=70usize]
 }
 
-/// The bits, so that `assert_eq!` compares them and shows zeros with their sign.
+/// The bits, so that `assert_eq!` compares them and shows the sign of zeros.
 pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-/// Padding lanes of a factor are zero.
+/// Whether the padding of a factor is zero.
 pub(crate) fn padding_is_zero(factor: &[f32], k: usize) -> bool {
     factor.chunks_exact(stride(k)).all(|row| row[k..].iter().all(|&v| v == 0.0))
 }
 
-/// A number of the interval. (proptest's own ranges of f32 fail an assertion of theirs once in a while.)
+/// A number of the interval. (Ranges of f32 in proptest sometimes fail an assertion inside
+/// proptest.)
 pub(crate) fn between(low: f32, high: f32) -> impl Strategy<Value = f32> + Clone {
     (0..=1u32 << 20).prop_map(move |step| low + (high - low) * (step as f32 / (1u32 << 20) as f32))
 }

@@ -1,11 +1,12 @@
-//! Sparse products: bits of the twin on every set of instructions, values of the formula.
+//! Sparse products have the bits of the twin on every set of instructions, and the values of the
+//! formula.
 
 use partwise_kernels::{FactorBuf, Isa, naive, sparse, stride};
 use proptest::prelude::*;
 
 use crate::shapes::{SparseTile, bits, components, factor, padding_is_zero, sparse_tile, view, view_mut};
 
-/// A tile, k, spectra (m × ks), usages (rows × ks) and what the outputs hold before.
+/// A tile, k, spectra (m × k) and usages (rows × k), which also serve as initial outputs.
 fn case() -> impl Strategy<Value = (SparseTile, usize, FactorBuf, FactorBuf)> {
     (sparse_tile(), components()).prop_flat_map(|(tile, k)| {
         let (h, w) = (factor(tile.m, k), factor(tile.rows, k));
@@ -16,7 +17,7 @@ fn case() -> impl Strategy<Value = (SparseTile, usize, FactorBuf, FactorBuf)> {
 proptest! {
     #[test]
     fn products_have_the_bits_of_their_twins((tile, k, ht, w) in case()) {
-        let (mut xht, mut wtx) = (w.clone(), ht.clone()); // whatever is there is added to
+        let (mut xht, mut wtx) = (w.clone(), ht.clone()); // the products add to these
         naive::sparse::xht(view_mut(&mut xht, k), tile.runs(), view(&ht, k));
         naive::sparse::wtx(view_mut(&mut wtx, k), tile.runs(), view(&w, k));
         prop_assert!(padding_is_zero(&xht, k) && padding_is_zero(&wtx, k));
@@ -42,8 +43,9 @@ proptest! {
     }
 }
 
-/// All terms are non-negative, so a sum of `terms` of them is off by at most `(terms + 1)·u` of itself, and by an
-/// underflow each (docs/numerics.md, Products).
+/// Compares products with the formula. All terms are non-negative, so the error of a sum of `terms`
+/// of them is at most `(terms + 1)·u` of the sum, plus one underflow per term (docs/numerics.md,
+/// Products).
 pub(crate) fn close(got: &[f32], expected: &[f64], terms: usize) -> Result<(), TestCaseError> {
     let bound = (terms + 1) as f64 * f64::from(f32::EPSILON) / 2.0 * 1.01;
     for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {

@@ -1,4 +1,5 @@
-//! Update rules: bits of the twin on every set of instructions, never uphill, dead components as asked.
+//! Update rules have the bits of the twin on every set of instructions, never go uphill, and treat
+//! dead components as requested.
 
 use partwise_kernels::naive::update::objective;
 use partwise_kernels::{Dead, FactorBuf, Isa, UpdateRule, naive, stride};
@@ -8,11 +9,12 @@ use crate::shapes::{bits, components, factor, gram_matrix, padding_is_zero, upda
 
 const RULES: [UpdateRule; 3] = [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 3 }, UpdateRule::Mu];
 
-/// Block pivoting has no twin with its bits; what it finds is held in `pivoting.rs`.
+/// The rules of `RULES` and block pivoting, which has no twin with its bits. `pivoting.rs` tests
+/// its minimum.
 pub(crate) const ALL: [UpdateRule; 4] =
     [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 3 }, UpdateRule::Mu, UpdateRule::Bpp];
 
-/// k, rows (n × ks), cross products (n × ks), Gram matrix (k × k).
+/// k, rows (n × k), cross products (n × k), Gram matrix (k × k).
 fn case() -> impl Strategy<Value = (usize, FactorBuf, FactorBuf, Vec<f32>)> {
     let n = prop_oneof![Just(0usize), Just(1), Just(15), Just(16), Just(17), Just(33), 0..=70usize];
     (n, components()).prop_flat_map(|(n, k)| (Just(k), factor(n, k), factor(n, k), gram_matrix(k)))
@@ -38,7 +40,7 @@ proptest! {
     #[test]
     fn rules_never_go_uphill((k, mut rows, cross, gram) in case()) {
         let ks = stride(k);
-        // Sweeps one by one, so that each component moves once between two looks.
+        // One inner sweep at a time, so that each component moves once between two comparisons.
         for rule in [UpdateRule::Hals { sweeps: 1 }, UpdateRule::Hals { sweeps: 1 }, UpdateRule::Mu, UpdateRule::Mu] {
             let before = rows.clone();
             update(rule, Isa::best(), &mut rows, &cross, &gram, k, Dead::Keep);
@@ -71,7 +73,8 @@ proptest! {
     }
 }
 
-/// How far one step of MU or one sweep of HALS may lift a row's objective by rounding (docs/numerics.md, Updates).
+/// The most by which rounding may raise a row's objective in one step of MU or one inner sweep of
+/// HALS (docs/numerics.md, Updates).
 fn tolerance(old: &[f32], new: &[f32], cross: &[f32], gram: &[f32], k: usize) -> f64 {
     let u = f64::from(f32::EPSILON) / 2.0;
     let largest: Vec<f64> = (0..k).map(|c| f64::from(old[c].max(new[c]))).collect();
@@ -86,7 +89,7 @@ fn tolerance(old: &[f32], new: &[f32], cross: &[f32], gram: &[f32], k: usize) ->
 }
 
 #[test]
-fn hals_of_one_component_solves_it() {
+fn hals_solves_one_component_exactly() {
     let mut rows = [9.0, 0.0, 0.0, 0.0];
     let rule = UpdateRule::Hals { sweeps: 1 };
     update(rule, Isa::best(), &mut rows, &[6.0, 0.0, 0.0, 0.0], &[4.0], 1, Dead::Keep);
@@ -111,7 +114,7 @@ fn a_zero_row_stays_zero_under_mu() {
 }
 
 #[test]
-fn nan_stays_in_its_row_and_in_sight() {
+fn nan_stays_visible_and_in_its_row() {
     for rule in ALL {
         let mut rows = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
         let cross = [f32::NAN, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];

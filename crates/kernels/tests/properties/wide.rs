@@ -1,4 +1,5 @@
-//! Factorizations side by side in wide rows: each has the bits that it has alone, and what lies between is not touched.
+//! Factorizations side by side in wide rows. Each has the bits that it has alone, and no kernel
+//! touches values between its rows.
 
 use partwise_kernels::{
     Dead, FactorBuf, FactorMut, FactorRef, Isa, PreparedRule, RuleScratch, UpdateRule, dense, gram, sparse, stride,
@@ -8,22 +9,24 @@ use proptest::prelude::*;
 use crate::shapes::{between, bits, components, factor, gram_matrix, sparse_tile, view, view_mut};
 use crate::update::ALL;
 
-/// What others have between the rows; a sum with it would show, and so would a write.
+/// The value between the rows of a factor. A sum that includes it and a write over it both fail a
+/// test.
 const OTHERS: f32 = -7.5e30;
 
-/// A factor of k components somewhere in the rows of a wider one.
+/// A factor of k components inside the rows of a wider one.
 #[derive(Clone, Debug)]
 struct Wide {
     values: FactorBuf,
     rows: usize,
     k: usize,
-    /// First value of a row that is the factor's, and values of a row.
+    /// The first value of the factor in each row.
     first: usize,
+    /// Values per row of the wider factor.
     ld: usize,
 }
 
 impl Wide {
-    /// Puts `factor` (rows × k) behind `before` values of each row, with `after` more to follow.
+    /// Puts `factor` (rows × k) between `before` and `after` other values of each row.
     fn around(factor: &[f32], k: usize, (before, after): (usize, usize)) -> Wide {
         let (rows, ld) = (factor.len() / stride(k), before + stride(k) + after);
         let mut wide = Wide { values: FactorBuf::zeros(rows, ld), rows, k, first: before, ld };
@@ -40,7 +43,7 @@ impl Wide {
         self.values.view_mut(self.rows, self.ld).columns(self.first, self.k)
     }
 
-    /// Whether the factor is `alone` to the bit and everything else is as it was.
+    /// Whether the factor has the bits of `alone` and all other values are unchanged.
     fn holds(&self, alone: &[f32]) -> bool {
         let same = self.get().iter().zip(alone.chunks_exact(stride(self.k))).all(|(a, b)| bits(a) == bits(b));
         let own = self.first..self.first + stride(self.k);
@@ -49,12 +52,12 @@ impl Wide {
     }
 }
 
-/// Values before and after the factor in each row.
+/// The number of values before and after the factor in each row.
 fn margins() -> impl Strategy<Value = (usize, usize)> {
     (0..=9usize, 0..=9usize).prop_map(|(before, after)| (4 * before, 4 * after))
 }
 
-/// A rule, its Gram matrix, rows and cross products.
+/// A rule, k, Gram matrix, rows and cross products.
 type Problem = (UpdateRule, usize, Vec<f32>, FactorBuf, FactorBuf);
 
 fn problem() -> impl Strategy<Value = Problem> {
@@ -155,7 +158,7 @@ proptest! {
         let rules: Vec<PreparedRule> =
             problems.iter().map(|(rule, k, gram, ..)| rule.prepare(gram, *k, Dead::Keep)).collect();
         let mut scratch = RuleScratch::new();
-        // Twice over, so that every rule follows each kind of other once.
+        // Forwards and backwards, so that larger and smaller rules follow each other.
         for (rule, (kind, k, gram, rows, cross)) in rules.iter().zip(&problems).chain(rules.iter().zip(&problems).rev()) {
             let (mut shared, mut alone) = (rows.clone(), rows.clone());
             rule.apply(view_mut(&mut shared, *k), view(cross, *k), &mut scratch);
