@@ -81,7 +81,7 @@ fn options(remedy: &Remedy) -> Option<String> {
         Remedy::AllowOverwrite => "choose another name or overwrite it with --force".into(),
         Remedy::RaiseMemory { smallest, condition } => {
             let mebibytes = smallest.div_ceil(1 << 20);
-            format!("{smallest} bytes are the smallest that will do{condition} (--memory {mebibytes}M)")
+            format!("the smallest budget is {smallest} bytes{condition} (--memory {mebibytes}M)")
         }
         Remedy::ChooseBlockRows => "choose one with --block-rows".into(),
         Remedy::ChooseMatrix(others) => format!("choose one{}", others.phrase(LAYER, RAW)),
@@ -109,7 +109,7 @@ mod tests {
             dataset: "X".into(),
             remedy: remedy.into(),
         };
-        let condition = " whatever the values are".to_owned();
+        let condition = " for any values".to_owned();
         let lines = [
             (
                 StorageError::Exists { path: "x.pw".into() },
@@ -128,8 +128,8 @@ mod tests {
                     smallest: (112 << 20) + 1,
                     condition,
                 },
-                "x.h5ad: a memory budget of 50331648 bytes is too small; 117440513 bytes are the smallest that will do \
-                 whatever the values are (--memory 113M)",
+                "x.h5ad: a memory budget of 50331648 bytes is too small; the smallest budget is 117440513 \
+                 bytes for any values (--memory 113M)",
             ),
             (
                 StorageError::BlockRows { block_rows: 100, tile_rows: 256 },

@@ -1,12 +1,13 @@
-//! How fast a tile is decoded, in nonzeros a second on one core, beside a copy of its packed bytes.
+//! The speed of decoding a tile, in nonzeros a second on one core, beside a copy of its packed
+//! bytes.
 //!
-//! | case          | rows × genes | nonzeros a run | values                                    |
-//! |---------------|--------------|----------------|-------------------------------------------|
-//! | counts        | 256 × 20,000 | about 16       | mostly 1, gene frequencies over a 1/x law |
-//! | rare          | 256 × 20,000 | about 4        | the same, a twelfth of the depth          |
-//! | frequent      | 256 × 2,000  | about 100      | the same, the upper end of the law        |
-//! | dictionary    | 256 × 20,000 | about 16       | the counts, each row scaled               |
-//! | raw           | 256 × 20,000 | about 16       | floats that are all distinct              |
+//! | case       | rows × genes | nonzeros a run | values                                    |
+//! |------------|--------------|----------------|-------------------------------------------|
+//! | counts     | 256 × 20,000 | about 16       | mostly 1, gene frequencies over a 1/x law |
+//! | rare       | 256 × 20,000 | about 4        | the same, a twelfth of the depth          |
+//! | frequent   | 256 × 2,000  | about 100      | the same, the upper end of the law        |
+//! | dictionary | 256 × 20,000 | about 16       | the counts, each row scaled               |
+//! | raw        | 256 × 20,000 | about 16       | floats that are all distinct              |
 //!
 //! Each case is checked against its rows before it is timed.
 

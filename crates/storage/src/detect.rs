@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes.
+//! Recognises the format of a file by its first bytes.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::StorageError;
 
-/// A format that is read.
+/// A supported format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// An HDF5 file, whatever is in it.
+    /// An HDF5 file with any content.
     Hdf5,
     /// A NumPy array.
     Npy,
@@ -21,8 +21,8 @@ const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 ///
 /// # Errors
 ///
-/// - nothing there, or it cannot be read
-/// - not a format that is read; the message says what it is, if that can be told
+/// - nothing is at `path`, or it cannot be read
+/// - the format is not supported; the message names it if it is known
 pub(crate) fn format_of(path: &Path) -> Result<Format, StorageError> {
     let io = |e| StorageError::io("read", path, e);
     let unknown = |reason: &str| Err(StorageError::UnknownFormat { path: path.into(), reason: reason.into() });
@@ -44,8 +44,8 @@ pub(crate) fn format_of(path: &Path) -> Result<Format, StorageError> {
     unknown(file_reason(&head))
 }
 
-/// What pipes, sockets and devices are told; opening one could wait for ever.
-pub(crate) const NOT_REGULAR: &str = "it is not a regular file (a pipe or a device is none); save it as a file first";
+/// Why pipes, sockets and devices are refused. Opening one could wait without end.
+pub(crate) const NOT_REGULAR: &str = "it is not a regular file, but a pipe or a device; save it as a file first";
 
 fn head_of(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
@@ -53,7 +53,7 @@ fn head_of(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// HDF5 allows bytes of the user's before its signature, which then lies at 512, 1024, 2048, …
+/// HDF5 allows user data before its signature, which is then at byte 512, 1024, 2048, …
 fn has_user_block(file: &mut File, len: u64) -> std::io::Result<bool> {
     let mut at = 512;
     let mut signature = [0; 8];

@@ -1,7 +1,8 @@
-//! What can go wrong with files, said so that a user can act on it.
+//! Errors of reading and writing files, each with the remedy.
 //!
-//! Every message is one line that names the file, where it applies the dataset, block, row and column, what was expected
-//! beside what was found, and the remedy. [`StorageError::kind`] says who must act; the program turns it into an exit code.
+//! Every message is one line. It names the file, the dataset, block, row and column where they
+//! apply, the expected value beside the one found, and the remedy. [`StorageError::kind`]
+//! classifies the error; the program turns the kind into an exit code.
 
 use std::fmt;
 use std::io;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::remedy::Remedy;
 use crate::tile::TileError;
 
-/// Why a file could not be read or written.
+/// An error of reading or writing files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -21,19 +22,19 @@ pub enum StorageError {
         path: PathBuf,
     },
 
-    /// The output is there already.
+    /// The output exists already.
     #[error("{}: exists already; {}", path.display(), Remedy::AllowOverwrite)]
     Exists {
         /// The output.
         path: PathBuf,
     },
 
-    /// The output is there already and is not ours to replace.
+    /// The output exists already and is nothing that partwise may replace.
     #[error("{}: will not be overwritten: {reason}; move it away or choose another name", path.display())]
     NotReplaceable {
         /// The output.
         path: PathBuf,
-        /// What it is instead.
+        /// Why not, such as `it is a folder`.
         reason: String,
     },
 
@@ -44,54 +45,54 @@ pub enum StorageError {
         path: PathBuf,
     },
 
-    /// A file that one process has made is not there for another.
+    /// One process does not see a file that another has created.
     #[error(
-        "{}: what process 0 writes there is not to be seen from here; choose a folder that all nodes share", path.display()
+        "{}: this process does not see the file that process 0 writes; choose a folder that all nodes share", path.display()
     )]
     NotShared {
-        /// The file that they were to write together.
+        /// The file that the processes write together.
         path: PathBuf,
     },
 
     /// The operating system refused to read, write, sync or rename.
     #[error("{}: cannot {action}: {source}{}", path.display(), io_remedy(source))]
     Io {
-        /// What was tried, as a verb: `read`, `write`, `create`.
+        /// The action that failed, as a verb: `read`, `write`, `create`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 
-    /// The HDF5 library could not do what was asked of it.
+    /// A call of the HDF5 library failed.
     #[error("{}: dataset \"{dataset}\": {message}", path.display())]
     Hdf5 {
         /// The HDF5 file.
         path: PathBuf,
         /// The dataset or group.
         dataset: String,
-        /// What the library said, in one line, and what to do.
+        /// The library's own message, in one line.
         message: String,
     },
 
-    /// The file is of no format that we read.
+    /// The format of the file is not supported.
     #[error("{}: cannot be read: {reason}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What it looks like instead, and what would be read.
+        /// The format that the file seems to have, and the formats that are supported.
         reason: String,
     },
 
-    /// A dataset that the format or the user asks for is not there.
+    /// A dataset that the format or the caller requires is missing.
     #[error("{}: there is no \"{dataset}\"; {remedy}", path.display())]
     MissingDataset {
         /// The file.
         path: PathBuf,
         /// The dataset or group asked for.
         dataset: String,
-        /// What is there instead, or what to ask for.
+        /// The datasets that exist, or another way to proceed.
         remedy: Box<Remedy>,
     },
 
@@ -102,9 +103,9 @@ pub enum StorageError {
         path: PathBuf,
         /// The dataset or group.
         dataset: String,
-        /// What is wrong, as the predicate of a sentence: expected beside found.
+        /// The contradiction, as the predicate of a sentence: expected beside found.
         problem: String,
-        /// What to do.
+        /// The way to proceed.
         remedy: Box<Remedy>,
     },
 
@@ -124,14 +125,14 @@ pub enum StorageError {
         column: u64,
         /// The value as found.
         value: f64,
-        /// What to do.
+        /// The way to proceed.
         remedy: Box<Remedy>,
     },
 
-    /// A sparse row refers to a column that is not there.
+    /// A sparse row refers to a column that does not exist.
     #[error(
         "{}: dataset \"{dataset}\" has column {column} in row {row}, but there are {columns} columns; \
-         the file is damaged, make it anew",
+         the file is damaged, create it again",
         path.display()
     )]
     ColumnOutOfRange {
@@ -143,51 +144,51 @@ pub enum StorageError {
         row: u64,
         /// The column as found.
         column: i128,
-        /// How many columns there are.
+        /// The number of columns.
         columns: u64,
     },
 
-    /// A folder that is no store, or a file where a store was expected.
+    /// The path is not a store: another folder, or a file.
     #[error("{}: is not a partwise store: {reason}", path.display())]
     NotAStore {
         /// The path asked for.
         path: PathBuf,
-        /// What was found.
+        /// A description of what the path is.
         reason: String,
     },
 
-    /// A store whose conversion did not come to its end.
+    /// The conversion that writes this store did not finish.
     #[error("{}: the conversion that made this store did not finish (it has no manifest); convert again", path.display())]
     Unfinished {
         /// The folder.
         path: PathBuf,
     },
 
-    /// A store of a format that this version does not know.
+    /// The format of the store is newer than this version.
     #[error("{}: has store format {found}, but this version reads {supported}; use a newer partwise", path.display())]
     UnsupportedFormat {
         /// The store.
         path: PathBuf,
-        /// The format found: its major number, or the feature that is not known.
+        /// The format found: its version, or the feature that is not known.
         found: String,
-        /// What is read.
+        /// The version that is supported.
         supported: String,
     },
 
-    /// A file of a store is not as it was written.
+    /// A file of a store has changed since it was written.
     #[error("{}: is damaged: {what} should be {expected}, found {found}; convert the input again", path.display())]
     Damaged {
         /// The file inside the store.
         path: PathBuf,
         /// Which part of it.
         what: String,
-        /// What the store says it is.
+        /// The value that the rest of the store requires.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
 
-    /// A tile of a store is not as it was written.
+    /// A tile of a store has changed since it was written.
     #[error(
         "{}: block {block} is damaged at rows {first_row} to {last_row}: {source}; convert the input again",
         path.display()
@@ -201,76 +202,76 @@ pub enum StorageError {
         first_row: usize,
         /// Its last row.
         last_row: usize,
-        /// What is wrong with it.
+        /// The damage.
         source: TileError,
     },
 
-    /// The matrix that was asked for cannot be in this file.
+    /// A file of this format cannot contain the selected matrix.
     #[error("{}: {problem}; {remedy}", path.display())]
     Selection {
         /// The file.
         path: PathBuf,
-        /// Why not, in half a sentence.
+        /// The reason, in half a sentence.
         problem: String,
-        /// What to ask for instead.
+        /// The selection to use instead.
         remedy: Box<Remedy>,
     },
 
-    /// No store of this matrix can have blocks of this height.
+    /// A store of this matrix cannot have blocks of this height.
     #[error("{block_rows} rows a block are not a multiple of {tile_rows}; {}", Remedy::ChooseBlockRows)]
     BlockRows {
-        /// The height asked for, in rows.
+        /// The requested height, in rows.
         block_rows: usize,
         /// Rows of a tile.
         tile_rows: usize,
     },
 
-    /// What was asked makes no sense for this input.
+    /// The request does not apply to this input.
     #[error("{message}")]
     Usage {
-        /// What and what to do, in one line, with the path where there is one.
+        /// The whole message in one line, with the path if there is one.
         message: String,
     },
 
     /// The memory budget is too small for the work.
     #[error("{}: a memory budget of {given} bytes is too small; the smallest budget is {smallest} bytes{condition}", path.display())]
     MemoryBudget {
-        /// The file that asks for so much.
+        /// The file to be read.
         path: PathBuf,
         /// The budget in bytes.
         given: u64,
         /// The smallest budget that works, in bytes.
         smallest: u64,
-        /// Under which circumstances it works, such as ` whatever the values are`; empty where it always does.
+        /// A limit of this promise, such as ` for any values`; empty if there is none.
         condition: String,
     },
 
-    /// The monitor asked for a stop.
+    /// The monitor requested a stop.
     #[error("cancelled")]
     Cancelled,
 }
 
-/// Who must act on an error.
+/// The kind of an error: who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The file's content is wrong or damaged.
     BadData,
-    /// There is no such file.
+    /// The file does not exist.
     NotFound,
-    /// The output is there already.
+    /// The output exists already.
     Exists,
     /// Reading or writing failed.
     Io,
-    /// The request makes no sense.
+    /// The request is invalid.
     Usage,
     /// The user stopped the work.
     Cancelled,
-    /// The memory budget is too small; the message says the smallest that would do.
+    /// The memory budget is too small. The message states the smallest one that works.
     Memory,
 }
 
 impl StorageError {
-    /// Who must act.
+    /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
@@ -293,7 +294,7 @@ impl StorageError {
         }
     }
 
-    /// What the user can do, if the error says so. The message ends with it.
+    /// The remedy, if the error has one. The message ends with it.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Exists { .. } => Some(Remedy::AllowOverwrite),
@@ -309,7 +310,7 @@ impl StorageError {
         }
     }
 
-    /// An error of the operating system while doing `action` (a verb) to `path`; a missing file becomes
+    /// An error of the operating system during `action` (a verb) on `path`. A missing file becomes
     /// [`StorageError::NotFound`].
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
@@ -318,13 +319,13 @@ impl StorageError {
         }
     }
 
-    /// `what` in the store's file `path` is not what it should be.
+    /// The error of `what` in the store's file `path` that differs from what was written.
     pub fn damaged(path: &Path, what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
         Self::Damaged { path: path.into(), what: what.into(), expected: expected.to_string(), found: found.to_string() }
     }
 }
 
-/// What a user can do about an error of the system, where there is something.
+/// The remedy for an error of the system; empty if there is none.
 fn io_remedy(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space or write elsewhere",
@@ -335,7 +336,7 @@ fn io_remedy(source: &io::Error) -> &'static str {
     }
 }
 
-/// What an unusable value is called.
+/// The words for an unusable value.
 fn value_word(value: f64) -> &'static str {
     if value < 0.0 {
         "a negative value"
@@ -346,7 +347,7 @@ fn value_word(value: f64) -> &'static str {
     }
 }
 
-/// A value as messages show it: short, however large or small it is.
+/// Displays a value in messages: short, however large or small it is.
 pub(crate) struct Short(pub(crate) f64);
 
 impl fmt::Display for Short {
@@ -376,7 +377,7 @@ mod tests {
     fn messages_end_with_their_remedy() {
         let (path, dataset) = (PathBuf::from("x.h5ad"), "X".to_owned());
         let others = Matrices { layers: vec!["counts".into()], raw: true };
-        let condition = " whatever the values are".to_owned();
+        let condition = " for any values".to_owned();
         let errors = [
             StorageError::Exists { path: path.clone() },
             StorageError::MissingDataset {

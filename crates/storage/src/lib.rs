@@ -1,17 +1,20 @@
 //! From bytes to row blocks: the block store and the readers of the files people have.
 //!
-//! The rest of partwise sees a matrix of n cells × m genes as a sequence of **blocks** of consecutive rows, each cut into
-//! **tiles**. This crate makes such a sequence from users' files, keeps it on disk in a compact form that is checked on
-//! every read, and gives it back a tile at a time. It knows no mathematics beyond sums.
+//! The rest of partwise sees a matrix of n cells × m genes as a sequence of **blocks** of
+//! consecutive rows, each cut into **tiles**. This crate makes such a sequence from users' files,
+//! keeps it on disk in a compact form that is checked on every read, and returns it a tile at a
+//! time. It knows no mathematics beyond sums.
 //!
-//! It does not print, does not exit and does not decide how many threads run: what takes long reports to a [`Monitor`],
-//! which can also stop it, and what fails returns a [`StorageError`] that names file, place and remedy.
+//! It does not print, does not exit and does not decide how many threads run. Long work reports to
+//! a [`Monitor`], which can also stop it. A failure returns a [`StorageError`] that names file,
+//! place and remedy.
 //!
 //! # Features
 //!
-//! - `hdf5` (default): AnnData files, read and written, through the HDF5 library: `.h5ad` inputs, the names and columns of cells
-//!   and genes, results, exports. Without it no C library is needed; stores are read and written as with it, and NumPy arrays are
-//!   converted to stores without names.
+//! - `hdf5` (default): AnnData files, read and written, through the HDF5 library: `.h5ad` inputs,
+//!   the names and columns of cells and genes, results, exports. Without it no C library is needed;
+//!   stores are read and written as with it, and NumPy arrays are converted to stores without
+//!   names.
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("partwise reads its stores in place, which needs a little-endian machine");

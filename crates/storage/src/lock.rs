@@ -1,6 +1,8 @@
-//! The lock of a run that is writing: `NAME` is written, as whatever and wherever, while `.NAME.lock` beside it is held locked.
+//! The lock of an output: while a run writes `NAME`, under any temporary name, it holds a lock on
+//! `.NAME.lock` beside it.
 //!
-//! The file is empty, and gone when the run ends. A killed one leaves it unlocked; the next run that writes `NAME` takes it over.
+//! The file is empty, and the run removes it at its end. A killed run leaves it unlocked, and the
+//! next run that writes `NAME` takes it over.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -10,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use crate::StorageError;
 
-/// Bytes that file systems allow in a name.
+/// The most bytes that file systems allow in a name.
 const LONGEST: usize = 255;
 
-/// Held while one run writes what will be at a path.
+/// The lock on one output, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -26,27 +28,27 @@ impl Lock {
     /// # Errors
     ///
     /// - another run holds it
-    /// - the folder cannot be written to, or something that is not ours has the name
+    /// - the folder is not writable, or something else has the name of the lock
     pub(crate) fn take(dest: &Path) -> Result<Lock, StorageError> {
         let path = beside(dest, ".lock");
         loop {
             if stat(&path)?.is_some_and(|meta| !meta.is_file() || meta.len() > 0) {
-                return Err(foreign(&path, "it is no lock of partwise"));
+                return Err(foreign(&path, "it is not a lock of partwise"));
             }
             let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
             let file = opened.map_err(|e| StorageError::io("create", &path, e))?;
-            // On file systems without locks two runs at once are not noticed.
+            // File systems without locks do not prevent two runs at once.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 return Err(StorageError::Busy { path: dest.into() });
             }
-            // Whoever held it may have removed it between our opening and our locking.
+            // The previous holder may have removed it between the opening and the locking.
             if is_in_place(&file, &path)? {
                 return Ok(Lock { path, _file: file });
             }
         }
     }
 
-    /// Whether the file beside `dest` is there: a run holds it, or a killed one has left it.
+    /// Whether the lock beside `dest` exists: a run holds it, or a killed run has left it.
     ///
     /// # Errors
     ///
@@ -56,7 +58,7 @@ impl Lock {
     }
 }
 
-/// Whether `file` is the one at `path`.
+/// Whether `file` is still the file at `path`.
 fn is_in_place(file: &File, path: &Path) -> Result<bool, StorageError> {
     let own = file.metadata().map_err(|e| StorageError::io("read", path, e))?;
     Ok(stat(path)?.is_some_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
@@ -64,12 +66,12 @@ fn is_in_place(file: &File, path: &Path) -> Result<bool, StorageError> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Nobody is left to tell; what stays is taken over by the next run.
+        // An error has no receiver here. The next run takes over a file that stays.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What is at `path`, if anything.
+/// The metadata of what is at `path`; `None` if nothing is.
 pub(crate) fn stat(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(meta)),
@@ -78,12 +80,13 @@ pub(crate) fn stat(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
     }
 }
 
-/// Something that is not ours is in the way.
+/// The error of a file in the way that partwise did not write.
 pub(crate) fn foreign(path: &Path, reason: &str) -> StorageError {
     StorageError::NotReplaceable { path: path.into(), reason: reason.into() }
 }
 
-/// The hidden name beside `dest` with `suffix`; a name that would be too long is cut and told apart by its checksum.
+/// The hidden name beside `dest` with `suffix`. A name that would be too long is cut, and its
+/// checksum keeps it unique.
 pub(crate) fn beside(dest: &Path, suffix: &str) -> PathBuf {
     let name = dest.file_name().unwrap_or_default();
     let text = name.to_string_lossy();

@@ -1,25 +1,26 @@
-//! How long work reports what it does and learns that it should stop.
+//! Progress, warnings and cancellation of long work.
 //!
-//! Libraries never print. A conversion or a verification calls a [`Monitor`], and whoever started it decides what becomes
-//! of that: a progress bar, a log, nothing ([`Quiet`]).
+//! The library never prints. A conversion or a verification calls a [`Monitor`], which its caller
+//! provides: a progress bar, a log, or nothing ([`Quiet`]).
 
 use std::fmt;
 
 use crate::error::Short;
 
-/// Receives progress and warnings, and can ask for a stop.
+/// Receives progress and warnings, and can request a stop.
 ///
-/// Calls may come from several threads at once. Stages do not nest: a `start` is followed by any number of `advance`
-/// calls and one `finish` before the next `start`; after an error or a cancellation `finish` may be missing.
+/// Several threads may call it at once. Stages do not nest: after a `start` come any number of
+/// `advance` calls and one `finish` before the next `start`. After an error or a cancellation
+/// `finish` may be missing.
 ///
-/// To write a new one, implement what you need: every method has a default that does nothing.
+/// To write a new one, implement the methods that you need. The default of each does nothing.
 pub trait Monitor: Sync {
-    /// A stage begins that will take `total` units (0: unknown).
+    /// A stage of `total` units begins (0: unknown).
     fn start(&self, stage: &str, total: u64, unit: Unit) {
         let _ = (stage, total, unit);
     }
 
-    /// `done` more units are behind us.
+    /// `done` more units are complete.
     fn advance(&self, done: u64) {
         let _ = done;
     }
@@ -27,27 +28,29 @@ pub trait Monitor: Sync {
     /// The stage is over.
     fn finish(&self) {}
 
-    /// Much memory has just been given up, and what comes next needs other pieces: a chance to make the allocator return it.
+    /// Much memory has just been freed, and the next step needs pieces of other sizes. An
+    /// implementation may make the allocator return it to the system.
     fn freed(&self) {}
 
-    /// Something the user should know, although the work goes on.
+    /// The user should know something, although the work continues.
     fn warn(&self, warning: &Warning) {
         let _ = warning;
     }
 
-    /// Whether the work should end as soon as it can, with [`StorageError::Cancelled`](crate::StorageError::Cancelled).
+    /// Whether the work should end as soon as it can, with
+    /// [`StorageError::Cancelled`](crate::StorageError::Cancelled).
     fn cancelled(&self) -> bool {
         false
     }
 }
 
-/// The monitor that hears nothing and never cancels.
+/// The monitor that ignores every call and never cancels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quiet;
 
 impl Monitor for Quiet {}
 
-/// What a stage is counted in.
+/// The unit of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Rows of the matrix.
@@ -76,60 +79,61 @@ impl fmt::Display for Axis {
     }
 }
 
-/// What may surprise a user although it stops nothing. `Display` says it in one line, with the next step.
+/// A warning: the work continues, but the result may surprise. `Display` gives one line with the
+/// next step.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Some names occur more than once; they are kept as they are.
+    /// Some names occur more than once. They are kept.
     DuplicateNames {
-        /// Whose names.
+        /// The axis of the names.
         axis: Axis,
-        /// How many entries carry a name that an earlier one has.
+        /// The number of entries with a name that an earlier entry has.
         count: u64,
         /// One such name.
         example: String,
     },
-    /// The file gives no names; 0, 1, 2, … stand in, as in anndata.
+    /// The file has no names. 0, 1, 2, … are used instead, as in anndata.
     MissingNames {
-        /// Whose names.
+        /// The axis of the names.
         axis: Axis,
     },
-    /// Values that `f32` does not hold exactly were rounded to the nearest one.
+    /// Values that `f32` cannot represent were rounded to the nearest one that it can.
     RoundedToF32 {
-        /// The dataset they are in.
+        /// The dataset of the values.
         dataset: String,
-        /// How many values changed.
+        /// The number of values that changed.
         count: u64,
         /// The first of them, as stored.
         example: f64,
     },
-    /// Entries at one position were added up.
+    /// Several entries at one position were added.
     MergedDuplicates {
-        /// Entries that went into an earlier one.
+        /// The number of entries that were added to an earlier one.
         count: u64,
     },
-    /// Rows whose columns were not ascending were sorted.
+    /// Rows with columns out of order were sorted.
     SortedRows {
-        /// How many rows.
+        /// The number of rows.
         count: u64,
     },
-    /// Stored zeros were left out.
+    /// Stored zeros were dropped.
     DroppedZeros {
-        /// How many entries.
+        /// The number of entries.
         count: u64,
     },
-    /// Cells or genes hold nothing at all.
+    /// Cells or genes have no value above zero.
     Empty {
-        /// Which side.
+        /// The axis.
         axis: Axis,
-        /// How many of them.
+        /// The number of cells or genes.
         count: u64,
     },
-    /// A column of `obs` or `var` (or another annotation) could not be carried over.
+    /// A column of `obs` or `var`, or another annotation, was not copied.
     SkippedAnnotation {
-        /// Where it was, such as `obs/batch`.
+        /// Its place, such as `obs/batch`.
         dataset: String,
-        /// Why it was left behind.
+        /// The reason.
         reason: String,
     },
 }
@@ -143,33 +147,32 @@ impl fmt::Display for Warning {
                  make them unique before looking {axis} up by name"
             ),
             Self::MissingNames { axis } => {
-                write!(f, "the file gives no names of {axis}; they are called 0, 1, 2, …")
+                write!(f, "the file has no names of {axis}; they are named 0, 1, 2, …")
             }
             Self::RoundedToF32 { dataset, count, example } => write!(
                 f,
                 "dataset \"{dataset}\": {count} values such as {} are not exact in 32-bit floats and were rounded; \
-                 results hold to about 7 digits",
+                 results are exact to about 7 digits",
                 Short(*example)
             ),
             Self::MergedDuplicates { count } => write!(
                 f,
                 "{count} entries share their row and column with another one and were added to it; \
-                 check how the file was made"
+                 check how the file was created"
             ),
             Self::SortedRows { count } => {
                 write!(f, "{count} rows had unsorted columns and were sorted; nothing else changed")
             }
             Self::DroppedZeros { count } => {
-                write!(f, "{count} stored zeros were left out; nothing else changed")
+                write!(f, "{count} stored zeros were dropped; nothing else changed")
             }
             Self::Empty { axis, count } => write!(
                 f,
-                "{count} {axis} hold no value above zero; their factors will be zero, filter them out to save time"
+                "{count} {axis} have no value above zero; their factors will be zero, filter them out to save time"
             ),
-            Self::SkippedAnnotation { dataset, reason } => write!(
-                f,
-                "\"{dataset}\" is not carried over: {reason}; copy it from the input if you need it in the result"
-            ),
+            Self::SkippedAnnotation { dataset, reason } => {
+                write!(f, "\"{dataset}\" was not copied: {reason}; copy it from the input if you need it in the result")
+            }
         }
     }
 }

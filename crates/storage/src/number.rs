@@ -1,18 +1,18 @@
-//! Numbers of any width as f32: which are kept, which are rounded, which are refused.
+//! Conversion of numbers of any type to f32: exact, rounded or refused.
 
 use bytemuck::Pod;
 
-/// Values that f32 does not hold exactly.
+/// Values that f32 cannot represent exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rounding {
-    /// How many were rounded to the nearest f32.
+    /// The number of values rounded to the nearest f32.
     pub count: u64,
     /// The first of them, as stored.
     pub example: f64,
 }
 
 impl Rounding {
-    /// Counts one more batch: `count` values, the first of which was `example`.
+    /// Adds the counts of another batch.
     pub(crate) fn add(&mut self, other: Rounding) {
         if self.count == 0 {
             self.example = other.example;
@@ -21,7 +21,7 @@ impl Rounding {
     }
 }
 
-/// The types in which files keep numbers.
+/// The numeric types of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scalar {
     I8,
@@ -69,7 +69,7 @@ pub(crate) fn bytes_of<T>(count: usize) -> usize {
     count * size_of::<T>()
 }
 
-/// Runs an expression with a type alias bound to the Rust type of a [`Scalar`].
+/// Evaluates an expression with a type alias for the Rust type of a [`Scalar`].
 macro_rules! with_scalar {
     ($scalar:expr, $T:ident => $body:expr) => {{
         use $crate::number::Scalar;
@@ -121,16 +121,16 @@ pub(crate) use with_scalar;
 
 /// A number that a matrix may hold.
 pub(crate) trait Number: Pod {
-    /// The nearest f32, if the value is one that NMF takes: at least zero and finite, in f32 too.
+    /// The nearest f32 if NMF accepts the value: at least zero and finite, as f32 too.
     fn accept(self) -> Option<f32>;
 
-    /// Whether `rounded`, its own [`accept`](Number::accept), is not the value itself.
+    /// Whether `rounded`, the result of [`accept`](Number::accept), differs from the value.
     fn differs(self, rounded: f32) -> bool;
 
     /// The value for messages.
     fn widen(self) -> f64;
 
-    /// The value as an integer that any integer type fits into; floats lose their fraction.
+    /// The value as an integer that includes all integer types. Floats lose their fraction.
     #[cfg(feature = "hdf5")]
     fn whole(self) -> i128;
 }
@@ -145,7 +145,8 @@ macro_rules! integers {
             }
             #[inline]
             fn differs(self, rounded: f32) -> bool {
-                // 24 bits are always exact; beyond, f32 → i128 is exact for every value that an integer rounds to.
+                // 24 bits are always exact. Beyond, f32 → i128 is exact for every value that an
+                // integer rounds to.
                 size_of::<$T>() > 2 && rounded >= 16_777_216.0 && rounded as i128 != self as i128
             }
             fn widen(self) -> f64 {
@@ -199,7 +200,7 @@ impl Number for f64 {
     }
 }
 
-/// Fills `out` with the values as f32 and counts those that were rounded.
+/// Fills `out` with the values as f32 and counts the rounded ones.
 ///
 /// # Errors
 ///

@@ -1,16 +1,16 @@
-//! What a user can do about an error, as data.
+//! Remedies of errors, as data.
 //!
-//! The library knows no command line. A remedy that depends on a choice of the caller (another layer, a larger budget) is a
-//! variant of [`Remedy`]. Its `Display` describes the choice in neutral words; a program that has options matches on the variant
-//! and names them.
+//! The library knows no command line. A remedy that depends on a choice of the caller (another
+//! layer, a larger budget) is a variant of [`Remedy`]. Its `Display` describes the choice in
+//! neutral words; a program that has options matches on the variant and names them.
 
 use std::fmt;
 
-/// What a user can do about an error. `Display` completes the sentence of the error, without a full stop.
+/// The remedy of an error. `Display` completes the sentence of the error, without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
-    /// Advice that no option of a program is part of.
+    /// Advice that depends on no option of a program.
     Text(String),
     /// Choose another name for the output, or allow it to be overwritten.
     AllowOverwrite,
@@ -18,24 +18,24 @@ pub enum Remedy {
     RaiseMemory {
         /// The smallest budget that works, in bytes.
         smallest: u64,
-        /// Under which circumstances it works, such as ` whatever the values are`; empty where it always does.
+        /// A limit of this promise, such as ` for any values`; empty if there is none.
         condition: String,
     },
     /// Choose a block height that is a multiple of the tile's height.
     ChooseBlockRows,
     /// Choose one of the matrices that the file has.
     ChooseMatrix(Matrices),
-    /// Use a matrix of finite values of at least 0; the file has these other matrices.
+    /// Choose a matrix of finite values of at least 0. The file has these other matrices.
     ChooseValues(Matrices),
-    /// Do not ask for the matrix under `raw`; the file has these instead of it.
+    /// Do not select the matrix under `raw`. The file has these other matrices.
     LeaveRawAway(Matrices),
-    /// Do not ask for a layer, and not for the matrix under `raw`.
+    /// Select neither a layer nor the matrix under `raw`.
     LeaveLayerAndRawAway,
-    /// Do not ask for the transposed matrix.
+    /// Do not transpose the matrix.
     LeaveTransposeAway,
     /// Start from a result of a fit, or without one.
     ChooseStart {
-        /// Why this file is none, in half a sentence.
+        /// Why this file is not one, in half a sentence.
         reason: String,
     },
 }
@@ -53,9 +53,10 @@ pub struct Matrices {
 const LISTED: usize = 8;
 
 impl Matrices {
-    /// The matrices in brackets, as the end of a message; empty where there are none.
+    /// The matrices in parentheses, as the end of a message; empty if there are none.
     ///
-    /// `layer` precedes the name of each layer, `raw` stands for the matrix under `raw`. At most eight layers are listed.
+    /// `layer` precedes the name of each layer, `raw` stands for the matrix under `raw`. At most
+    /// eight layers are listed.
     ///
     /// ```
     /// let others = partwise_storage::Matrices { layers: vec!["counts".into()], raw: true };
@@ -67,7 +68,7 @@ impl Matrices {
         if options.is_empty() { String::new() } else { format!(" (the file also has {})", options.join(", ")) }
     }
 
-    /// Whether there are none.
+    /// Whether the file has no other matrix.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty() && !self.raw
     }

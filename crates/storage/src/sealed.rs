@@ -1,5 +1,6 @@
-//! JSON that vouches for itself: its last line is `"crc32c": "xxxxxxxx"}` and a newline, the CRC-32C of all bytes before that
-//! line. So the manifests of stores and of checkpoints are written; `docs/format.md` has the bytes.
+//! JSON with its own checksum: the last line is `"crc32c": "xxxxxxxx"}` and a newline, the CRC-32C
+//! of all bytes before that line. The manifests of stores and of checkpoints have this form, which
+//! `docs/format.md` specifies.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::error::StorageError;
 ///
 /// # Panics
 ///
-/// When it is no such object.
+/// When `value` is not such an object.
 pub fn to_bytes(value: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_string_pretty(value).expect("numbers and strings only");
     let fields = text.strip_suffix("\n}").expect("an object with a field");
@@ -21,11 +22,11 @@ pub fn to_bytes(value: &impl Serialize) -> Vec<u8> {
     sealed
 }
 
-/// Whether `content`, read from `path`, is what was sealed.
+/// Verifies that `content`, read from `path`, is what was sealed.
 ///
 /// # Errors
 ///
-/// [`StorageError::Damaged`] where a byte differs or is missing.
+/// [`StorageError::Damaged`] if a byte differs or is missing.
 pub fn check(content: &[u8], path: &Path) -> Result<(), StorageError> {
     let (before, line) = content.split_at(content.len().saturating_sub(last_line(0).len()));
     let expected = last_line(crc32c::crc32c(before));
@@ -36,7 +37,7 @@ pub fn check(content: &[u8], path: &Path) -> Result<(), StorageError> {
     Err(StorageError::damaged(path, "the last line", format!("{expected:?}"), found))
 }
 
-/// The last line, for this checksum of what is above it.
+/// The last line, for the checksum of the lines above it.
 pub(crate) fn last_line(crc: u32) -> String {
     format!("\"crc32c\": \"{crc:08x}\"}}\n")
 }

@@ -1,4 +1,5 @@
-//! What conversion promises: the same store whatever the threads and the budget, all of it or nothing, and back again.
+//! The promises of conversion: the same store for any threads and budget, complete or not at all,
+//! and back to the same values.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,6 @@
-//! Damage is reported, or harmless: one bit flipped at every byte of every file of small stores, every file cut at every
-//! length. Never a panic, never another answer, never memory out of proportion.
+//! Damage is reported or harmless: one bit is flipped at every byte of every file of small stores,
+//! and every file is cut at every length. No case panics, gives another answer, or allocates out of
+//! proportion.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,15 +15,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use partwise_storage::{CellMoments, ErrorKind, GeneMoments, Quiet, StorageError, Store, Summary};
 use planted::Planted;
 
-/// The largest piece of memory that has been asked for.
+/// The largest allocation so far.
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
-/// More than anything that reading these stores takes.
+/// More than reading these stores takes.
 const LARGEST_ALLOWED: usize = 2 << 20;
 
 struct Watched;
 
-// SAFETY: every call is passed on as it is.
+// SAFETY: every call is passed on unchanged.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, request: Request) -> *mut u8 {
         LARGEST.fetch_max(request.size(), Ordering::Relaxed);
@@ -39,7 +40,7 @@ unsafe impl GlobalAlloc for Watched {
 #[global_allocator]
 static WATCHED: Watched = Watched;
 
-/// All that a store says.
+/// All answers of a store.
 #[derive(Debug, PartialEq)]
 struct Answer {
     values: Vec<f32>,
@@ -61,7 +62,7 @@ fn ask(path: &Path) -> Result<Answer, StorageError> {
     })
 }
 
-/// What a damaged store does: its answer, if it gives one, is the one it gave; its verification fails.
+/// Checks a damaged store: its answer, if it gives one, is unchanged, and its verification fails.
 fn assert_noticed(path: &Path, whole: &Answer, damage: &str) {
     match ask(path) {
         Ok(answer) => assert!(answer == *whole, "another answer after {damage}"),
@@ -97,7 +98,7 @@ fn assert_damage_is_noticed(planted: &Planted, hurt: impl Fn(&Path, &[u8], &dyn 
 }
 
 fn flip_every_byte(file: &Path, content: &[u8], check: &dyn Fn(&str)) {
-    // One byte is changed in place: writing the file anew would bring it to the disk each time.
+    // One byte is changed in place: rewriting the file would sync it each time.
     let open = fs::OpenOptions::new().write(true).open(file).unwrap();
     for (place, &byte) in content.iter().enumerate() {
         let bit = place * 5 % 8;

@@ -1,4 +1,5 @@
-//! Stores of every released format stay readable: `golden/format-N` was written when format N was new.
+//! Stores of every released format stay readable: `golden/format-N` was written when format N was
+//! new.
 
 mod planted;
 
@@ -23,7 +24,8 @@ fn format_1_is_read() {
     }
 }
 
-/// Writes the golden stores of a new format: `cargo test -p partwise-storage --test golden -- --ignored`.
+/// Writes the golden stores of a new format:
+/// `cargo test -p partwise-storage --test golden -- --ignored`.
 #[test]
 #[ignore = "only when a format is new"]
 fn write_golden_stores() {

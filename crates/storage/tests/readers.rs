@@ -1,4 +1,5 @@
-//! What readers promise: the values, names and columns of files of every age, and one clear line for those that cannot be used.
+//! The promises of readers: the values, names and columns of files of all versions, and one clear
+//! line for files that cannot be used.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

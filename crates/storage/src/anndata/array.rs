@@ -1,4 +1,4 @@
-//! Dense matrices, written by rows.
+//! Writes dense matrices by rows.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ impl ArrayWriter {
         (rows, columns): (usize, usize),
     ) -> Result<Self, StorageError> {
         let create = || {
-            // Contiguous, and placed in the file at once: rows go to their place directly, from other processes too.
+            // Contiguous and allocated at once: other processes write their rows in place as well.
             let dataset =
                 parent.new_dataset::<f32>().no_chunk().obj_track_times(false).alloc_time(Some(AllocTime::Early));
             let dataset = dataset.shape((rows, columns)).create(name)?;
@@ -36,7 +36,8 @@ impl ArrayWriter {
         Ok(ArrayWriter { dataset, memory, path: path.into(), name: name.into(), columns })
     }
 
-    /// Where the first row begins in the file, in bytes from its start; the others follow, as the machine's f32.
+    /// The byte of the file where the first row begins. The other rows follow it, as the machine's
+    /// f32.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl ArrayWriter {
         })
     }
 
-    /// Writes `values`, whole rows one after the other, at `first_row`. Rows that are never written are zero.
+    /// Writes whole rows, `values`, from `first_row` on. Rows that are never written are zero.
     ///
     /// # Errors
     ///
@@ -55,7 +56,7 @@ impl ArrayWriter {
     ///
     /// # Panics
     ///
-    /// When `values` are no whole rows.
+    /// When `values` are not whole rows.
     #[track_caller]
     pub fn write_rows(&mut self, first_row: usize, values: &[f32]) -> Result<(), StorageError> {
         if values.is_empty() {

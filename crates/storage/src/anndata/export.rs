@@ -1,4 +1,4 @@
-//! A store as an AnnData file again, value for value.
+//! Exports a store as an AnnData file, value for value.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use crate::store::{Layout, Overwrite, SegmentBuf, Store};
 use crate::tile::{CsrRows, RunBatch, SparseTile, Tile, TileError};
 use crate::{Monitor, StorageError, Unit};
 
-/// Writes the matrix, the names and the columns of `store` to an AnnData file at `dest`: sparse stores as CSR, dense ones as tables.
+/// Writes the matrix, the names and the columns of `store` to an AnnData file at `dest`: sparse
+/// stores as CSR, dense ones as tables.
 ///
 /// Costs memory for one tile.
 ///
@@ -42,7 +43,8 @@ pub fn export(store: &Store, dest: &Path, overwrite: Overwrite, monitor: &dyn Mo
     writer.finish()
 }
 
-/// Hands each tile of `store` to `each` in order, with its first row and a way to say that it is damaged.
+/// Calls `each` with each tile of `store` in order, its first row and a constructor of the error of
+/// a damaged tile.
 fn for_tiles(
     store: &Store,
     monitor: &dyn Monitor,
@@ -72,7 +74,7 @@ fn for_tiles(
     Ok(())
 }
 
-/// Turns tiles, which lie in gene order, into rows. Keeps its buffers.
+/// Turns tiles, which are in gene order, into rows. Keeps its buffers.
 #[derive(Default)]
 struct Rows {
     batch: RunBatch,
@@ -82,7 +84,8 @@ struct Rows {
 }
 
 impl Rows {
-    /// The rows of `tile`. Decodes it twice: to count the entries of each row, then to put them there.
+    /// The rows of `tile`. Decodes it twice: first to count the entries of each row, then to place
+    /// them.
     fn of(&mut self, tile: &SparseTile<'_>) -> Result<CsrRows<'_>, TileError> {
         self.indptr.clear();
         self.indptr.resize(tile.rows() + 1, 0);

@@ -1,4 +1,4 @@
-//! W and H of an earlier result, to start from.
+//! Reads W and H of an earlier result, to start a fit from them.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::{Remedy, StorageError};
 const USAGES: &str = "obsm/X_nmf";
 const SPECTRA: &str = "varm/spectra";
 
-/// What is said of any other file.
+/// The reason why another file is refused.
 const NO_RESULT: &str = "is not a result of fit (an AnnData file with obsm[\"X_nmf\"] and varm[\"spectra\"])";
 
 /// The factors in a result file: H in memory, W read by rows.
@@ -31,8 +31,8 @@ pub struct Factors {
 ///
 /// # Errors
 ///
-/// - nothing at `path`, no HDF5 file, or one without factors
-/// - the shapes of W and H do not fit together
+/// - nothing is at `path`, or it is not an HDF5 file with factors
+/// - W and H have different numbers of components
 /// - a value of H is negative or not finite
 pub fn read_factors(path: &Path) -> Result<Factors, StorageError> {
     let unknown = |reason: String| StorageError::UnknownFormat { path: path.into(), reason };
@@ -124,7 +124,7 @@ impl Factors {
     }
 }
 
-/// A table of numbers that is not empty.
+/// Opens a table of numbers that is not empty.
 fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), StorageError> {
     let dataset = file.dataset(name).map_err(|_| StorageError::MissingDataset {
         path: path.into(),

@@ -1,4 +1,4 @@
-//! Tables of names and columns: `obs` and `var`.
+//! Writes tables of names and columns: `obs` and `var`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::hdf::{attribute, problem, raw};
 /// Values written at a time.
 const BATCH: usize = 1 << 14;
 
-/// Writes the names and columns of one axis, a column at a time, each from an iterator.
+/// Writes the names and columns of one axis, one column at a time, each from an iterator.
 pub struct FrameWriter {
     group: Group,
     columns: Vec<String>,
@@ -32,7 +32,7 @@ impl FrameWriter {
         Ok(FrameWriter { group, columns: Vec::new(), rows, path: path.into(), name: name.into() })
     }
 
-    /// The names, one for each row. A frame has them once.
+    /// Writes the names, one for each row. Call it once for a frame.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl FrameWriter {
         attribute::set_encoding(&dataset, "string-array", "0.2.0").map_err(|e| self.problem("_index", &e))
     }
 
-    /// A column of f64.
+    /// Writes a column of f64.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl FrameWriter {
         self.numbers(name, values)
     }
 
-    /// A column of i64.
+    /// Writes a column of i64.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl FrameWriter {
         self.numbers(name, values)
     }
 
-    /// A categorical column: `codes` are positions in `categories`.
+    /// Writes a categorical column: `codes` are positions in `categories`.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl FrameWriter {
     ///
     /// # Panics
     ///
-    /// When there are fewer codes than rows, or one that is no position.
+    /// When there are fewer codes than rows, or a code is not below the number of categories.
     #[track_caller]
     pub fn categorical<S: AsRef<str>>(
         &mut self,
@@ -127,7 +127,7 @@ impl FrameWriter {
         attribute::set_texts(&self.group, "column-order", &self.columns).map_err(|e| self.problem("", &e))
     }
 
-    /// Begins the index, which is called `name` or, as anndata does without one, `_index`.
+    /// Begins the index under `name`; without one it is called `_index`, as in anndata.
     pub(crate) fn index(&mut self, name: Option<&str>) -> Result<TextWriter, StorageError> {
         let name = name.unwrap_or("_index");
         attribute::set_text(&self.group, "_index", name)
@@ -135,12 +135,12 @@ impl FrameWriter {
             .map_err(|e| self.problem(name, &e))
     }
 
-    /// The group, for columns that are copied; each is announced with [`FrameWriter::announce`].
+    /// The group, for columns that are copied. Announce each with [`FrameWriter::announce`].
     pub(crate) fn group(&self) -> &Group {
         &self.group
     }
 
-    /// Adds a column that was written into [`group`](Self::group) to the order of columns.
+    /// Adds a column of [`group`](Self::group) to the order of columns.
     pub(crate) fn announce(&mut self, name: &str) {
         self.columns.push(name.to_owned());
     }
@@ -160,7 +160,7 @@ impl FrameWriter {
     }
 }
 
-/// Writes a list of numbers, a batch at a time.
+/// Writes a list of numbers in batches.
 ///
 /// # Panics
 ///

@@ -1,20 +1,22 @@
-//! AnnData files that we write (results, exports, simulated data) and the two factors that we read back.
+//! Writes AnnData files (results, exports, simulated data) and reads the factors of results.
 //!
-//! Files follow anndata's on-disk specification: every element says its encoding in the attributes `encoding-type` and
-//! `encoding-version`. Everything is streamed; nothing is held that grows with cells.
+//! Files follow anndata's on-disk specification: every element has its encoding in the attributes
+//! `encoding-type` and `encoding-version`. Everything is streamed: no buffer grows with the number
+//! of cells. New datasets carry no modification times, so that the same content gives the same
+//! bytes. Only columns that the HDF5 library has to copy whole keep theirs.
 //!
-//! | file      | question                                                        |
-//! |-----------|-----------------------------------------------------------------|
-//! | `writer`  | how does a file come into being whole or not at all?             |
-//! | `part`    | where is it written before it is whole?                          |
-//! | `sparse`  | how is a sparse matrix written by rows?                          |
-//! | `array`   | how is a dense matrix written by rows?                           |
-//! | `rows`    | how do several processes write one?                              |
-//! | `frame`   | how are names and columns written?                              |
-//! | `value`   | how does a nested dictionary go into `uns`?                      |
-//! | `uns`     | how is it read again?                                           |
-//! | `factors` | how are W and H of an earlier result read?                       |
-//! | `export`  | how does a store become an AnnData file again?                   |
+//! | file      | question                                       |
+//! |-----------|------------------------------------------------|
+//! | `writer`  | how does a file appear complete or not at all? |
+//! | `part`    | where is a file until it is complete?          |
+//! | `sparse`  | how is a sparse matrix written by rows?        |
+//! | `array`   | how is a dense matrix written by rows?         |
+//! | `rows`    | how do several processes write one?            |
+//! | `frame`   | how are names and columns written?             |
+//! | `value`   | how does a nested dictionary go into `uns`?    |
+//! | `uns`     | how is such a dictionary read?                 |
+//! | `factors` | how are W and H of an earlier result read?     |
+//! | `export`  | how does a store become an AnnData file again? |
 
 mod array;
 mod export;

@@ -1,10 +1,12 @@
-//! Where a file is written before it takes its place: beside its destination, by one run at a time.
+//! The temporary file of an output: it lies beside its destination, and one run at a time writes
+//! it.
 //!
-//! `NAME` is written as `.NAME.part` while `.NAME.lock` is held locked. Both are gone when the file is in its place or given up.
-//! A killed process leaves them unlocked; the next run that writes `NAME` takes them over.
+//! A run writes `NAME` as `.NAME.part` while it holds a lock on `.NAME.lock`. It removes both once
+//! the file is at its destination or given up. A killed process leaves them unlocked, and the next
+//! run that writes `NAME` takes them over.
 //!
-//! The [lock](crate::lock) has a file of its own because the HDF5 library locks the files that it writes itself, or does not, as
-//! its version and the environment will have it.
+//! The [lock](crate::lock) has a file of its own, because the HDF5 library may lock the files that
+//! it writes: that depends on its version and on the environment.
 
 use std::fs;
 use std::io;
@@ -15,26 +17,26 @@ use tempfile::TempPath;
 use crate::StorageError;
 use crate::lock::{Lock, beside, foreign, stat};
 
-/// A file on its way to its destination; dropped before it is placed, it is removed.
+/// A file that is being written. It is removed if it is dropped before it is placed.
 pub(super) struct Part {
-    // Fields are dropped in this order: who gets the lock next finds nothing.
+    // Fields are dropped in this order: the next holder of the lock finds nothing.
     data: TempPath,
     _lock: Lock,
 }
 
 impl Part {
-    /// Claims the place beside `dest`. There is no file yet at [`path`](Self::path).
+    /// Claims the place beside `dest`. No file is at [`path`](Self::path) yet.
     ///
     /// # Errors
     ///
     /// - another run is writing `dest`
-    /// - the folder cannot be written to, or something that is not ours has the names
+    /// - the folder is not writable, or something else has the names
     pub(super) fn claim(dest: &Path) -> Result<Part, StorageError> {
         let lock = Lock::take(dest)?;
         let data = path_of(dest);
         if let Some(meta) = stat(&data)? {
             if !meta.is_file() {
-                return Err(foreign(&data, "it is no regular file"));
+                return Err(foreign(&data, "it is not a regular file"));
             }
             fs::remove_file(&data).map_err(|e| StorageError::io("remove", &data, e))?;
         }
@@ -42,19 +44,19 @@ impl Part {
         Ok(Part { data, _lock: lock })
     }
 
-    /// Where to write.
+    /// The path of the temporary file.
     pub(super) fn path(&self) -> &Path {
         &self.data
     }
 
-    /// Renames what was written to `dest`, over what is there if `replace`.
+    /// Renames the file to `dest`, and replaces an existing file if `replace` is set.
     pub(super) fn place(self, dest: &Path, replace: bool) -> io::Result<()> {
         let placed = if replace { self.data.persist(dest) } else { self.data.persist_noclobber(dest) };
         placed.map_err(|e| e.error)
     }
 }
 
-/// Where what is to be at `dest` is written.
+/// The path of the temporary file of `dest`.
 pub(super) fn path_of(dest: &Path) -> PathBuf {
     beside(dest, ".part")
 }

@@ -1,5 +1,5 @@
-//! Rows of a table written straight into an unfinished AnnData file, past the HDF5 library: how several processes, on several
-//! nodes, write one file of which only one has the library's view.
+//! Writes rows of a table into an unfinished AnnData file without the HDF5 library, so that
+//! processes on several nodes write one file that only one of them has open in the library.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use super::part;
 use crate::StorageError;
 
-/// A table of f32 in a file that an [`AnnDataWriter`](super::AnnDataWriter), of this process or another, is making.
+/// A table of f32 in a file that an [`AnnDataWriter`](super::AnnDataWriter) of this or another
+/// process is writing.
 ///
-/// It is written before that one finishes, each row by one process.
+/// Write all rows before that writer finishes, each row from one process.
 #[derive(Debug)]
 pub struct RowsInPlace {
     file: File,
@@ -20,12 +21,12 @@ pub struct RowsInPlace {
 }
 
 impl RowsInPlace {
-    /// Opens what is being written for `dest`; the table of so many columns begins at byte `place`
-    /// ([`ArrayWriter::place`](super::ArrayWriter::place)).
+    /// Opens the unfinished file of `dest`. The table has `columns` columns and begins at byte
+    /// `place` ([`ArrayWriter::place`](super::ArrayWriter::place)).
     ///
     /// # Errors
     ///
-    /// - the file is not to be seen from here, or cannot be written
+    /// - this process does not see the file, or cannot write it
     pub fn open(dest: &Path, place: u64, columns: usize) -> Result<Self, StorageError> {
         let path = part::path_of(dest);
         let file = OpenOptions::new().write(true).open(&path).map_err(|error| match error.kind() {
@@ -35,7 +36,7 @@ impl RowsInPlace {
         Ok(RowsInPlace { file, dest: dest.into(), place, columns })
     }
 
-    /// Writes `values`, whole rows one after the other, at `first_row`.
+    /// Writes whole rows, `values`, from `first_row` on.
     ///
     /// # Errors
     ///
@@ -43,7 +44,7 @@ impl RowsInPlace {
     ///
     /// # Panics
     ///
-    /// When `values` are no whole rows.
+    /// When `values` are not whole rows.
     #[track_caller]
     pub fn write(&self, first_row: usize, values: &[f32]) -> Result<(), StorageError> {
         assert!(values.len().is_multiple_of(self.columns), "values are whole rows");
@@ -53,7 +54,7 @@ impl RowsInPlace {
             .map_err(|error| StorageError::io("write", &self.dest, error))
     }
 
-    /// Brings the rows to the disk: on a network file system, to where other nodes see them.
+    /// Flushes the rows to the disk. On a network file system, other nodes then see them.
     ///
     /// # Errors
     ///

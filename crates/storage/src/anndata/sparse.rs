@@ -1,4 +1,4 @@
-//! Sparse matrices, written by rows.
+//! Writes sparse matrices by rows.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct CsrWriter {
     data: Growing,
     indices: Growing,
     indptr: Growing,
-    /// Row pointers of 4 bytes, which bound the entries.
+    /// Whether row pointers have 4 bytes, which limits the entries.
     narrow: bool,
     entries: u64,
     rows: usize,
@@ -57,7 +57,8 @@ impl CsrWriter {
     ///
     /// # Panics
     ///
-    /// When there are more rows than cells, or more entries than was said when the writer was made.
+    /// When there are more rows than cells, or more entries than announced to
+    /// [`x_csr`](super::AnnDataWriter::x_csr).
     #[track_caller]
     pub fn push(&mut self, rows: CsrRows<'_>) -> Result<(), StorageError> {
         let height = rows.indptr.len() - 1;

@@ -1,4 +1,4 @@
-//! How a nested dictionary in `uns` is read again.
+//! Reads nested dictionaries in `uns`.
 
 use std::path::Path;
 
@@ -9,12 +9,13 @@ use super::Value;
 use crate::StorageError;
 use crate::hdf::{self, problem};
 
-/// Reads `uns/name` of the AnnData file at `path`: what [`AnnDataWriter::uns`](super::AnnDataWriter::uns) has written. Members
-/// of other types (tables, compound data of other programs) are left out.
+/// Reads `uns/name` of the AnnData file at `path`, which
+/// [`AnnDataWriter::uns`](super::AnnDataWriter::uns) has written. Members of other types (tables,
+/// compound data of other programs) are skipped.
 ///
 /// # Errors
 ///
-/// - nothing at `path`, no HDF5 file, or no `uns/name` in it
+/// - nothing is at `path`, or it is not an HDF5 file with `uns/name`
 /// - a member cannot be read
 pub fn read_uns(path: &Path, name: &str) -> Result<Value, StorageError> {
     std::fs::metadata(path).map_err(|e| StorageError::io("read", path, e))?;

@@ -8,7 +8,7 @@ use hdf5::{Group, H5Type};
 use super::frame::{write_numbers, write_texts};
 use crate::hdf::attribute;
 
-/// A value of unstructured data. `From` makes one of most things.
+/// A value of unstructured data. `From` converts numbers, texts, lists and maps.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {

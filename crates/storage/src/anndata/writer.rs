@@ -1,4 +1,4 @@
-//! An AnnData file that appears whole or not at all.
+//! Writes an AnnData file that appears complete or not at all.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,13 @@ use crate::{Axis, StorageError, lock};
 
 /// Writes one AnnData file.
 ///
-/// It is written beside its destination as `.NAME.part`, by one run at a time, synced, and renamed by [`finish`](Self::finish). Dropping the writer
-/// before that removes what was written; the destination is untouched.
+/// The file is written beside its destination as `.NAME.part`, by one run at a time.
+/// [`finish`](Self::finish) syncs and renames it. Dropping the writer before that removes the
+/// unfinished file and leaves the destination untouched.
 ///
-/// anndata needs `obs` and `var` in a file: give them by [`copy_annotations`](Self::copy_annotations) or
-/// [`dataframe`](Self::dataframe). Sub-writers borrow nothing and may be used side by side; drop or finish them before `finish`.
+/// anndata requires `obs` and `var` in a file: write them with
+/// [`copy_annotations`](Self::copy_annotations) or [`dataframe`](Self::dataframe). Sub-writers
+/// borrow nothing and may be used side by side. Drop or finish them before `finish`.
 pub struct AnnDataWriter {
     // Fields are dropped in this order: the file is closed before it is removed.
     file: File,
@@ -30,9 +32,9 @@ impl AnnDataWriter {
     ///
     /// # Errors
     ///
-    /// - `dest` exists and may not be overwritten, or is something else than an HDF5 file
+    /// - `dest` exists and may not be overwritten, or is not an HDF5 file
     /// - another run is writing `dest`
-    /// - its folder cannot be written to
+    /// - its folder is not writable
     pub fn create(dest: &Path, overwrite: Overwrite) -> Result<Self, StorageError> {
         check_destination(dest, overwrite)?;
         let part = Part::claim(dest)?;
@@ -46,7 +48,7 @@ impl AnnDataWriter {
         Ok(writer)
     }
 
-    /// Where the file will be.
+    /// The destination.
     pub fn path(&self) -> &Path {
         &self.dest
     }
@@ -55,7 +57,7 @@ impl AnnDataWriter {
     ///
     /// # Errors
     ///
-    /// - one of them is not there, cannot be read or written
+    /// - one of them is missing, cannot be read or written
     pub fn copy_annotations(&mut self, annotations: &Path) -> Result<(), StorageError> {
         let source = hdf::file::open(annotations)?;
         for name in ["obs", "var"] {
@@ -67,7 +69,8 @@ impl AnnDataWriter {
 
     /// Begins `X` as compressed sparse rows of `cells` × `genes`.
     ///
-    /// `at_most` bounds the entries that will be pushed; below 2³¹ row pointers take 4 bytes, above 8.
+    /// `at_most` bounds the entries that will be pushed. Row pointers take 4 bytes below 2³¹, and 8
+    /// above.
     ///
     /// # Errors
     ///
@@ -119,15 +122,16 @@ impl AnnDataWriter {
         FrameWriter::create(&self.file, &self.dest, frame_name(axis), rows)
     }
 
-    /// Syncs the file and puts it at its destination.
+    /// Syncs the file and renames it to its destination.
     ///
     /// # Errors
     ///
-    /// - the disk is full or failing: nothing is left, not at the destination either
-    /// - something appeared at the destination that may not be overwritten
+    /// - the disk is full or failing: no new file is left, at the destination or beside it
+    /// - something that may not be overwritten has appeared at the destination
     pub fn finish(self) -> Result<(), StorageError> {
         let AnnDataWriter { file, part, dest, overwrite } = self;
-        // Flushing first: errors of closing alone would leave the library with pages that it cannot write.
+        // Flush first: an error of closing alone would leave the library with pages that it cannot
+        // write.
         file.flush().map_err(|e| hdf::problem::problem("write", &dest, "/", &e))?;
         file.close().map_err(|e| hdf::problem::problem("write", &dest, "/", &e))?;
         let sync = std::fs::OpenOptions::new().write(true).open(part.path()).and_then(|f| f.sync_all());
@@ -138,13 +142,13 @@ impl AnnDataWriter {
         std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StorageError::io("sync", folder, e))
     }
 
-    /// Our error for one of the library while writing `dataset`.
+    /// Converts an error of the library while writing `dataset`.
     fn problem(&self, dataset: &str, error: &hdf5::Error) -> StorageError {
         hdf::problem::problem("write", &self.dest, dataset, error)
     }
 }
 
-/// What anndata calls the table of an axis.
+/// The name of the table of an axis in anndata.
 pub(crate) fn frame_name(axis: Axis) -> &'static str {
     match axis {
         Axis::Cells => "obs",
@@ -152,7 +156,7 @@ pub(crate) fn frame_name(axis: Axis) -> &'static str {
     }
 }
 
-/// Whether a file may be put at `dest`.
+/// Checks that a file may be placed at `dest`.
 fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
     let Some(meta) = lock::stat(dest)? else { return Ok(()) };
     if overwrite == Overwrite::Refuse {
@@ -163,16 +167,16 @@ fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), StorageErr
         return keep("it is a folder");
     }
     if meta.is_symlink() {
-        // It is the link that is replaced, not what it leads to.
+        // Renaming replaces the link, not its target.
         return Ok(());
     }
     if !meta.is_file() {
-        return keep("it is no regular file");
+        return keep("it is not a regular file");
     }
     let mut head = [0; 8];
     let begins = std::fs::File::open(dest).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
     if meta.len() > 0 && (begins.is_err() || &head != b"\x89HDF\r\n\x1a\n") {
-        return keep("it is no HDF5 file");
+        return keep("it is not an HDF5 file");
     }
     Ok(())
 }

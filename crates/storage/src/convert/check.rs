@@ -1,7 +1,8 @@
-//! Rows of a source are believed only after a look at them: a [`Source`] may be anybody's, and no lie of one may make a bad store.
+//! Validates the rows of a source. Any crate may implement [`Source`], and no implementation may
+//! produce a bad store.
 //!
-//! Lengths are checked where rows are read, which costs a look at each row pointer. Columns and values are checked where rows are
-//! [tidied](super::tidy) or packed, in passes over them that are made anyway.
+//! The reading thread checks lengths, at the cost of one look at each row pointer. The encoding
+//! threads check columns and values while they [tidy](super::tidy) or pack rows.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -11,10 +12,10 @@ use crate::number::Number;
 use crate::remedy::{Matrices, Remedy};
 use crate::source::{Form, RowChunk, Source};
 
-/// What to do about a reader that breaks its promises.
+/// The remedy for a reader that breaks its promises.
 const DEFECT: &str = "the reader of this format has a defect, report it to its author";
 
-/// Where a matrix is, for messages from threads that do not have the source.
+/// The place of a matrix, for messages from threads that do not have the source.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     path: PathBuf,
@@ -22,7 +23,7 @@ pub(super) struct Place {
     genes: usize,
 }
 
-/// A number that no store may hold. Rows count from the first of the chunk.
+/// An entry that no store may hold. Rows count from the first row of the chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
     /// A column that the matrix does not have.
@@ -39,7 +40,7 @@ impl Place {
         Place { path: source.path().into(), dataset: source.dataset().into(), genes }
     }
 
-    /// The matrix contradicts itself.
+    /// The error of a matrix that contradicts itself.
     pub(super) fn invalid(&self, problem: String, remedy: &str) -> StorageError {
         StorageError::InvalidDataset {
             path: self.path.clone(),
@@ -75,7 +76,8 @@ impl Place {
         }
     }
 
-    /// Whether `chunk` is of the source's form and its arrays have the lengths that `rows` need.
+    /// Checks that `chunk` has the form of the source and that its arrays have the lengths for
+    /// `rows`.
     pub(super) fn check_lengths(&self, chunk: &RowChunk, form: Form, rows: &Range<usize>) -> Result<(), StorageError> {
         let found = match (chunk, form) {
             (RowChunk::Dense { values }, Form::Dense) => {
@@ -104,7 +106,7 @@ impl Place {
         Err(self.invalid(format!("was read at rows {} to {} as {found}", rows.start, rows.end), DEFECT))
     }
 
-    /// Whether a sparse form can be true.
+    /// Checks that a sparse form does not contradict itself.
     pub(super) fn check_form(&self, entries: u64, most_per_tile: usize) -> Result<(), StorageError> {
         if most_per_tile as u64 <= entries {
             return Ok(());
@@ -113,7 +115,7 @@ impl Place {
         Err(self.invalid(problem, DEFECT))
     }
 
-    /// Whether a tile of `entries` entries was to be expected of a source of this form.
+    /// Checks that a tile of `entries` entries is within the form of the source.
     pub(super) fn check_tile(&self, form: Form, entries: usize, rows: &Range<usize>) -> Result<(), StorageError> {
         match form {
             Form::Sparse { most_per_tile, .. } if entries > most_per_tile => {
@@ -127,7 +129,7 @@ impl Place {
         }
     }
 
-    /// Whether a source of this form may have `found` entries in all.
+    /// Checks that `found` entries in all are those of the form of the source.
     pub(super) fn check_total(&self, form: Form, found: u64) -> Result<(), StorageError> {
         match form {
             Form::Sparse { entries, .. } if entries != found => {

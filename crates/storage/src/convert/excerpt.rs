@@ -1,5 +1,5 @@
-//! A few tiles of a source, packed as a conversion would pack them: what its store will be like, and something to try the
-//! arithmetic on, before anything is written.
+//! Packs a few tiles of a source as a conversion would. They show the properties of its store
+//! before it is written, and serve to time the arithmetic.
 
 use aligned_vec::{AVec, ConstAlign};
 
@@ -12,16 +12,16 @@ use crate::source::{Form, RowChunk, Source};
 use crate::store::Layout;
 use crate::tile::{CellMoments, CsrRows, TileEncoder, encode_dense};
 
-/// Tiles that are looked at, spread over the rows.
+/// The most tiles of an excerpt, spread over the rows.
 const TILES: usize = 8;
 
 /// Stored entries (values, if dense) after which no further tile is read.
 const ENTRIES: usize = 2_000_000;
 
-/// One tile, packed, in memory.
+/// A packed tile in memory.
 #[derive(Debug, Clone)]
 pub struct ExcerptTile {
-    /// Its bytes, aligned like those of a store.
+    /// Its bytes, aligned as in a store.
     pub bytes: AVec<u8, ConstAlign<64>>,
     /// Its rows.
     pub rows: usize,
@@ -29,7 +29,7 @@ pub struct ExcerptTile {
     pub nonzeros: u64,
 }
 
-/// What is known of a store before it is written.
+/// Estimates of a store before it is written.
 #[derive(Debug, Clone)]
 pub struct Excerpt {
     /// Rows of the matrix.
@@ -42,29 +42,30 @@ pub struct Excerpt {
     pub block_rows: usize,
     /// Rows of a tile.
     pub tile_rows: usize,
-    /// Values above zero, about.
+    /// Values above zero (estimate).
     pub nonzeros: u64,
-    /// Bytes of all tiles, about.
+    /// Bytes of all tiles (estimate).
     pub packed_bytes: u64,
-    /// Bytes of the largest tile, about.
+    /// Bytes of the largest tile (estimate).
     pub max_tile_bytes: u64,
-    /// Nonzeros of the fullest tile, about.
+    /// Nonzeros of the fullest tile (estimate).
     pub max_tile_nonzeros: u64,
-    /// Nonzeros of a row drawn by its squared norm, on average.
+    /// The mean nonzeros of a row that is drawn with probability proportional to its squared norm.
     pub sample_row_nonzeros: u64,
-    /// Memory that the conversion will take beside what the process has already, about.
+    /// Memory of the conversion in addition to that of the process (estimate), in bytes.
     pub converting_bytes: u64,
-    /// The tiles looked at, in the order of their rows.
+    /// The tiles of the excerpt, in the order of their rows.
     pub tiles: Vec<ExcerptTile>,
 }
 
-/// Looks at a few tiles of `source`: whole where it is small, eight tiles or two million entries of it otherwise.
+/// Packs a few tiles of `source`: all of a small one, otherwise up to eight tiles or about two
+/// million entries.
 ///
-/// Costs reading, decompressing and packing these. Nothing is written.
+/// Costs reading, decompressing and packing these tiles. Writes nothing.
 ///
 /// # Errors
 ///
-/// - as for [`convert`](super::convert()), as far as the rows looked at tell
+/// - as for [`convert`](super::convert()), for the rows that are read
 pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, StorageError> {
     let shape = StoreShape::of(source, spec)?;
     let form = source.form();
@@ -96,7 +97,7 @@ pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, S
     let largest = tiles.iter().map(|tile| tile.bytes.len() as u64).max().unwrap_or(0);
     let most = tiles.iter().map(|tile| tile.nonzeros).max().unwrap_or(0).max(1);
     let (nonzeros, max_tile_nonzeros) = match form {
-        // The row pointers tell both; what they count as entries may be zeros.
+        // The row pointers give both, but the entries that they count may be zeros.
         Form::Sparse { entries, most_per_tile } => (scaled(nonzeros).min(entries), most.max(most_per_tile as u64)),
         Form::Dense => (scaled(nonzeros), most),
     };
@@ -119,7 +120,7 @@ pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, S
     })
 }
 
-/// Packs tiles; keeps its buffers.
+/// Packs tiles. Keeps its buffers.
 #[derive(Default)]
 struct Packer {
     dense: RowChunk,
@@ -130,7 +131,8 @@ struct Packer {
 }
 
 impl Packer {
-    /// A tile, the sums of its rows, and its entries as the source stores them.
+    /// Returns a tile, the sums of its rows, and the number of entries that the source stores for
+    /// it.
     fn pack(
         &mut self,
         source: &mut dyn Source,

@@ -1,19 +1,19 @@
-//! From a source to a store, in bounded memory, on every core.
+//! Converts a source to a store, in bounded memory, on several threads.
 //!
-//! One thread reads rows of a tile after the other (the HDF5 library runs under one lock), encoders pack them, and the calling
-//! thread appends them in order. A tile in flight has a slot; slots are as many as the budget holds. What is written depends on
-//! the source and on the block height alone.
+//! One thread reads one tile after another (the HDF5 library runs under one lock), encoders pack
+//! the tiles, and the calling thread appends them in order. Each tile in flight has a slot, and the
+//! budget limits the number of slots. The store depends only on the source and the block height.
 //!
-//! | file       | question                                                            |
-//! |------------|---------------------------------------------------------------------|
-//! | `shape`    | sparse or dense, and how tall are tiles and blocks?                    |
-//! | `plan`     | how many threads and tiles in flight fit into the budget?              |
-//! | `pipeline` | how do reader, encoders and writer work together?                      |
-//! | `reader`   | what is read when, into which slot?                                  |
-//! | `excerpt`  | what will the store be like, before it is written?                   |
-//! | `check`    | which rows of a source are refused?                                    |
-//! | `tidy`     | how are rows sorted, merged and freed of zeros?                        |
-//! | `names`    | which names occur twice?                                              |
+//! | file       | question                                                  |
+//! |------------|-----------------------------------------------------------|
+//! | `shape`    | sparse or dense, and how tall are tiles and blocks?       |
+//! | `plan`     | how many threads and tiles in flight fit into the budget? |
+//! | `pipeline` | how do reader, encoders and writer work together?         |
+//! | `reader`   | when is a tile read, and into which slot?                 |
+//! | `excerpt`  | what are the properties of a store before it is written?  |
+//! | `check`    | which rows of a source are refused?                       |
+//! | `tidy`     | how are rows sorted, merged and freed of zeros?           |
+//! | `names`    | which names occur twice?                                  |
 
 mod check;
 mod excerpt;
@@ -33,30 +33,31 @@ use crate::source::{Rounding, Source};
 use crate::store::{Overwrite, Store, StoreHeader, StoreWriter};
 use crate::{Axis, Monitor, StorageError, Unit, Warning};
 
-/// How to convert.
+/// Settings of a conversion.
 #[derive(Debug, Clone)]
 pub struct ConvertSpec {
-    /// Rows of a block, a multiple of the tile's height; by default [`default_block_rows`](crate::store::default_block_rows).
+    /// Rows of a block, a multiple of the tile's height. The default is
+    /// [`default_block_rows`](crate::store::default_block_rows).
     pub block_rows: Option<usize>,
-    /// Peak resident bytes of the process.
+    /// The budget for the resident memory of the process, in bytes.
     pub memory: u64,
-    /// Encoding threads; fewer run where the budget does not hold more.
+    /// The most encoding threads. Fewer run if the budget requires it.
     pub threads: usize,
-    /// What to do about a store that is there already.
+    /// Whether an existing store may be replaced.
     pub overwrite: Overwrite,
 }
 
 /// Writes the matrix of `source`, with its names and columns, into a new store at `dest`.
 ///
-/// Reports rows as it goes, and in the end what it changed: values rounded, rows sorted, duplicates merged, zeros dropped, names
-/// that occur twice, cells and genes that are empty.
+/// Reports progress in rows. At the end it warns of values rounded, rows sorted, duplicates merged,
+/// zeros dropped, duplicate names, and empty cells and genes.
 ///
 /// # Errors
 ///
-/// - a value or index of the source is refused; there is no cell or no gene at all
+/// - a value or index of the source is invalid; there is no cell or no gene at all
 /// - the source breaks a promise: lengths, its form
-/// - `dest` exists, or cannot be written: nothing is left there
-/// - the budget is too small (the message says the smallest that will do)
+/// - `dest` exists, or cannot be written; no unfinished store is left
+/// - the budget is too small; the error states the smallest one that works
 /// - `monitor` cancels
 pub fn convert(
     source: &mut dyn Source,
@@ -101,7 +102,7 @@ pub fn convert(
     Ok(store)
 }
 
-/// Tells how many values were rounded since `before`.
+/// Warns of the values that were rounded since `before`.
 fn report_rounding(before: Rounding, source: &dyn Source, monitor: &dyn Monitor) {
     let after = source.rounding();
     let count = after.count.saturating_sub(before.count);

@@ -1,7 +1,8 @@
-//! Which names occur twice, for any number of names in the same memory.
+//! Finds duplicates among any number of names in the same memory.
 //!
-//! Names are hashed to 64 bits; hashes are sorted in runs of [`RUN`], which are spilled to a file beside the names and merged where
-//! there are several. Two different names among a hundred million meet by chance once in four thousand such files.
+//! Names are hashed to 64 bits. Hashes are sorted in runs of [`RUN`]. If there are several runs,
+//! they are written to a file beside the names and merged. Two different names among a hundred
+//! million have the same hash by chance once in four thousand such files.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
@@ -21,16 +22,16 @@ const RUN: usize = 1 << 19;
 /// Bytes read from a run at a time.
 const BUFFER: usize = 1 << 14;
 
-/// What was found.
+/// The duplicates found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Duplicates {
-    /// Names that an earlier entry has.
+    /// The number of names that an earlier entry has.
     pub(super) count: u64,
     /// One of them.
     pub(super) example: String,
 }
 
-/// Looks for duplicate names of `axis` in the AnnData file at `annotations`.
+/// Finds duplicate names of `axis` in the AnnData file at `annotations`.
 pub(super) fn duplicates(annotations: &Path, axis: Axis) -> Result<Option<Duplicates>, StorageError> {
     let table = frame_name(axis);
     let fail = |e: &hdf5::Error| problem("read", annotations, table, e);
@@ -67,7 +68,7 @@ fn hash(name: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Sorts hashes, on disk beyond `run` of them.
+/// Sorts hashes, on disk if there are more than `run`.
 struct Sorter<'a> {
     folder: &'a Path,
     run: usize,
@@ -86,7 +87,7 @@ impl<'a> Sorter<'a> {
         if self.held.len() < self.run { Ok(()) } else { self.spill() }
     }
 
-    /// How many hashes equal the one before them in order, and the first of those.
+    /// The number of hashes equal to the one before them in order, and the first of those.
     fn repeats(mut self) -> Result<Option<(u64, u64)>, StorageError> {
         let mut tally = Tally::default();
         if self.runs == 0 {
@@ -175,7 +176,7 @@ impl Read for Part<'_> {
     }
 }
 
-/// Counts neighbours that are equal.
+/// Counts equal neighbours.
 #[derive(Default)]
 struct Tally {
     last: Option<u64>,

@@ -1,4 +1,4 @@
-//! Reader, encoders and writer at work together.
+//! Runs reader, encoders and writer together.
 //!
 //! ```text
 //! reader (1 thread) ──tile, rows──► encoders ──packed tile──► writer (the caller), in order
@@ -21,20 +21,20 @@ use crate::store::{EncodedTile, StoreWriter};
 use crate::tile::{CsrRows, TileEncoder, encode_dense};
 use crate::{Monitor, StorageError};
 
-/// A tile as it will be written.
+/// A packed tile.
 struct Packed {
     tile: usize,
     encoded: EncodedTile,
     tidied: Tidied,
     entries: u64,
-    /// The slot, to be used again.
+    /// The slot, to be reused.
     chunk: RowChunk,
 }
 
-/// What was noticed on the way.
+/// Counts of what the conversion met.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Done {
-    /// What was put in order.
+    /// The changes to rows.
     pub(super) tidied: Tidied,
     /// Rows without a value above zero.
     pub(super) empty_cells: u64,
@@ -54,7 +54,7 @@ pub(super) fn run(
     let (free_to, free) = bounded(plan.tiles);
     let (read_to, read) = bounded(plan.tiles);
     let (packed_to, packed) = bounded(plan.tiles + 1);
-    // For threads that do not have the source.
+    // For the threads that do not have the source.
     let place = Place::of(source, shape.genes);
     std::thread::scope(|scope| {
         let reader = Reader {
@@ -73,7 +73,7 @@ pub(super) fn run(
         scope.spawn(move || {
             let _alarm = Alarm(&failed);
             if let Err(error) = reader.run() {
-                // Nobody listens any more when the writer has failed itself.
+                // The writer does not receive it if it has failed itself.
                 let _ = failed.send(Err(error));
             }
         });
@@ -88,7 +88,8 @@ pub(super) fn run(
     })
 }
 
-/// Ends the work when its thread panics, so that the others do not wait for it; the scope then passes the panic on.
+/// Ends the work if its thread panics, so that the others do not wait for it. The scope then
+/// propagates the panic.
 struct Alarm<'a>(&'a Sender<Result<Packed, StorageError>>);
 
 impl Drop for Alarm<'_> {
@@ -99,7 +100,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Packs tiles until there are no more.
+/// Packs tiles until the last one.
 fn encode_all(
     shape: &StoreShape,
     read: &Receiver<Read>,
@@ -140,7 +141,8 @@ fn encode_all(
     }
 }
 
-/// Appends tiles to the store in their order and gives their slots back. Returns the entries that they had as well.
+/// Appends tiles to the store in order and returns their slots to the reader. Also returns the
+/// number of entries that the source stores.
 fn write_in_order(
     shape: &StoreShape,
     writer: &mut StoreWriter,
@@ -152,7 +154,7 @@ fn write_in_order(
     let (mut done, mut entries) = (Done::default(), 0);
     let mut next = 0;
     while next < shape.tiles() {
-        // Senders are gone only when threads panicked, which the scope passes on.
+        // The senders are gone only if threads have panicked, which the scope propagates.
         let Ok(message) = packed.recv() else { break };
         let message = message?;
         waiting.insert(message.tile, message);
@@ -165,7 +167,7 @@ fn write_in_order(
             if monitor.cancelled() {
                 return Err(StorageError::Cancelled);
             }
-            // The reader may have read its last tile.
+            // The reader may have ended after its last tile.
             let _ = free_to.send(tile.chunk);
             next += 1;
         }

@@ -1,6 +1,6 @@
-//! How many threads and how many tiles at once fit into a memory budget.
+//! Plans how many threads and how many tiles in flight fit into a memory budget.
 //!
-//! Nothing here changes what is written: tiles are the same and in the same order whatever the plan.
+//! The plan does not change the store: tiles and their order are always the same.
 
 use super::ConvertSpec;
 use super::shape::StoreShape;
@@ -8,21 +8,21 @@ use crate::StorageError;
 use crate::source::{Form, Source};
 use crate::store::Layout;
 
-/// What a process with HDF5 takes (14 MiB) and what writing and looking through names and columns adds (up to 16 MiB).
+/// A process with HDF5 (14 MiB), and writing and checking names and columns (up to 16 MiB).
 const PROCESS: u64 = 32 << 20;
 
-/// Bytes that a reader may keep resident while the leading rows are looked at, whatever the budget: names and columns are not
-/// written yet, and their share of [`PROCESS`] is free.
+/// Bytes that a reader may keep in memory while the leading rows are read, with any budget: names
+/// and columns are not written yet, and their share of [`PROCESS`] is free.
 const SAMPLING: u64 = 16 << 20;
 
-/// What encoding takes whatever its size, measured: code, threads.
+/// The fixed cost of encoding, measured: code, threads.
 const ENCODING: u64 = 1 << 20;
 
-/// What writing names takes whatever their number, measured: code of the HDF5 library that opening a file does not touch,
-/// and its buffers.
+/// The fixed cost of writing names, measured: code of the HDF5 library that opening a file does not
+/// touch, and its buffers.
 const WRITING: u64 = 4 << 20;
 
-/// What writing and looking through names and columns takes, measured: up to so much.
+/// The most memory for writing and checking names and columns, measured.
 const NAMES: u64 = 12 << 20;
 const NAMES_PER_CELL: u64 = 240;
 
@@ -32,27 +32,27 @@ const ENCODER: u64 = 128 << 10;
 /// Stack, allocator and small buffers of a thread.
 const THREAD: u64 = 512 << 10;
 
-/// What decides how much memory a conversion takes.
+/// The memory needs of a conversion.
 #[derive(Debug, Clone, Copy)]
 struct Needs {
-    /// Bytes whatever runs.
+    /// Bytes that do not depend on tiles and threads.
     fixed: u64,
-    /// Bytes for each tile in flight: as read, as packed, its moments.
+    /// Bytes for each tile in flight: its rows, its packed form, its moments.
     per_tile: u64,
-    /// Bytes for each encoding thread: its scratch.
+    /// Bytes of scratch memory for each encoding thread.
     per_thread: u64,
 }
 
-/// What will run.
+/// The number of threads and tiles of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
     /// Encoding threads.
     pub(super) threads: usize,
-    /// Tiles in flight at most.
+    /// The most tiles in flight.
     pub(super) tiles: usize,
 }
 
-/// The most entries that a tile is expected to hold.
+/// The most entries expected in a tile.
 pub(super) fn expected_entries(shape: &StoreShape, form: Form) -> usize {
     match form {
         Form::Sparse { most_per_tile, .. } => most_per_tile,
@@ -60,11 +60,11 @@ pub(super) fn expected_entries(shape: &StoreShape, form: Form) -> usize {
     }
 }
 
-/// What will run to convert tiles of up to `entries` entries.
+/// Plans the conversion of tiles of up to `entries` entries.
 ///
 /// # Errors
 ///
-/// - the budget is too small; the error has the smallest that will do
+/// - the budget is too small; the error states the smallest one that works
 pub(super) fn plan(
     source: &dyn Source,
     shape: &StoreShape,
@@ -80,12 +80,13 @@ pub(super) fn plan(
     })
 }
 
-/// The memory that a conversion will take beside what the process has, about: the largest tile seen has `most` entries (a
-/// sparse source tells it for all), which take `packed` bytes each. What is resident in the end, not what is set aside: [`needs`] allows every buffer twice its content.
+/// Estimates the memory of a conversion in addition to that of the process. The largest tile read
+/// has `most` entries (a sparse source gives the number for all tiles), of `packed` bytes each. The
+/// estimate is of resident memory; [`needs`] reserves twice the content of every buffer.
 ///
 /// # Errors
 ///
-/// - the budget is too small; the error has the smallest that will do
+/// - the budget is too small; the error states the smallest one that works
 pub(super) fn foresee(
     source: &dyn Source,
     shape: &StoreShape,
@@ -116,11 +117,12 @@ pub(super) fn foresee(
     Ok(all.saturating_add(all / 8))
 }
 
-/// Whether the leading rows of a dense source can be read within the budget.
+/// Checks that the leading rows of a dense source can be read within the budget.
 ///
 /// # Errors
 ///
-/// - they cannot; the error has a budget that will do whatever the values are, as none of them could be looked at
+/// - they cannot; the error states a budget that works for any values, because none of them was
+///   read
 pub(super) fn check_sampling(
     source: &dyn Source,
     (cells, genes): (usize, usize),
@@ -141,11 +143,12 @@ pub(super) fn check_sampling(
         path: source.path().into(),
         given: spec.memory,
         smallest: smallest[0].max(smallest[1]),
-        condition: " whatever the values are (this budget is too small to look at them)".into(),
+        condition: " for any values (this budget is too small to read some of them)".into(),
     })
 }
 
-/// What tiles of up to `entries` entries need. Sources may claim any number: sums stop at the largest number there is.
+/// The needs of tiles of up to `entries` entries. A source may claim any number, so that sums
+/// saturate.
 fn needs(shape: &StoreShape, entries: usize, source_resident: u64) -> Needs {
     let (genes, rows, entries) = (shape.genes as u64, shape.tile_rows as u64, entries as u64);
     let tiles = shape.cells.div_ceil(shape.tile_rows) as u64;
@@ -154,7 +157,8 @@ fn needs(shape: &StoreShape, entries: usize, source_resident: u64) -> Needs {
     let entries_of = |bytes: u64| entries.saturating_mul(bytes);
     match shape.layout {
         Layout::Sparse => Needs {
-            // Columns and values; packed at worst; a share of the sums for each gene present.
+            // Columns and values; the packed form at worst; a share of the sums for each gene
+            // present.
             fixed,
             per_tile: entries_of(8 + 5).saturating_add(64 * genes.min(entries) + 48 * rows + genes / 8),
             // The encoder sorts, codes and packs, and grows its buffers by doubling.
@@ -168,13 +172,13 @@ fn needs(shape: &StoreShape, entries: usize, source_resident: u64) -> Needs {
 }
 
 impl Needs {
-    /// The smallest budget that will do.
+    /// The smallest budget that works.
     fn smallest(&self) -> u64 {
         // One tile is read while another one is packed.
         self.fixed.saturating_add(self.per_tile.saturating_mul(2)).saturating_add(self.per_thread)
     }
 
-    /// The plan for a budget, or the smallest budget that would do.
+    /// The plan for a budget, or the smallest budget that works.
     fn plan(&self, memory: u64, threads: usize) -> Result<Plan, u64> {
         let smallest = self.smallest();
         if memory < smallest || smallest == u64::MAX {

@@ -1,4 +1,4 @@
-//! The thread that reads: one tile after the other, each into a slot.
+//! The reading thread: reads one tile after another, each into a slot.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::source::{Form, RowChunk, Source};
 use crate::store::Layout;
 use crate::{Monitor, StorageError};
 
-/// Values of a dense source that are looked at together when they become sparse rows.
+/// Values of a dense source that are read together when they become sparse rows.
 const PIECE: usize = 1 << 17;
 
 /// A tile as it was read.
@@ -21,7 +21,7 @@ pub(super) struct Read {
     pub(super) chunk: RowChunk,
     /// Entries as stored, if the source is sparse.
     pub(super) entries: u64,
-    /// It holds more than was planned for, and is alone in flight.
+    /// The tile has more entries than planned, and is alone in flight.
     pub(super) oversize: bool,
 }
 
@@ -36,23 +36,24 @@ pub(super) struct Reader<'a> {
     pub(super) monitor: &'a dyn Monitor,
     /// Slots that were not used yet.
     pub(super) spare: Vec<RowChunk>,
-    /// Slots of tiles that have been written. The writer alone holds the other end, so that its end is noticed.
+    /// Slots of tiles that have been written. Only the writer holds the other end, so that the
+    /// reader notices when it ends.
     pub(super) free: Receiver<RowChunk>,
     pub(super) read_to: Sender<Read>,
 }
 
 impl Reader<'_> {
-    /// Reads until the end, an error, or until nobody wants more.
+    /// Reads until the last tile, an error, or the end of the other threads.
     pub(super) fn run(mut self) -> Result<(), StorageError> {
         let mut dense = RowChunk::default();
         for tile in 0..self.shape.tiles() {
             if self.monitor.cancelled() {
                 return Err(StorageError::Cancelled);
             }
-            // An end of the channels means that another thread has failed and said so.
+            // Closed channels mean that another thread has failed and reported it.
             let Some(mut chunk) = self.slot() else { return Ok(()) };
             let stored = read_tile(self.source, self.shape, self.form, tile, &mut dense, &mut chunk)?;
-            // A sparse source has announced its fullest tile.
+            // The form of a sparse source gives its fullest tile.
             let oversize = stored > self.expected;
             let read = Read { tile, chunk, entries: stored as u64, oversize };
             let sent = if oversize { self.send_alone(read, stored)? } else { self.send(read) };
@@ -67,12 +68,13 @@ impl Reader<'_> {
         self.read_to.send(read).is_ok()
     }
 
-    /// An empty slot; `None` when the work is over.
+    /// An empty slot; `None` if the other threads have ended.
     fn slot(&mut self) -> Option<RowChunk> {
         self.spare.pop().or_else(|| self.free.recv().ok())
     }
 
-    /// Waits until no other tile is in flight, forgets their buffers, sends `read` and waits for it; false when the work is over.
+    /// Waits until no other tile is in flight, frees their buffers, sends `read` and waits for it.
+    /// Returns false if the other threads have ended.
     fn send_alone(&mut self, read: Read, entries: usize) -> Result<bool, StorageError> {
         plan::plan(self.source, self.shape, entries, self.spec)?;
         let others = (1..self.plan.tiles).all(|_| self.slot().is_some());
@@ -82,9 +84,11 @@ impl Reader<'_> {
     }
 }
 
-/// Reads a tile into `chunk` in the layout of the store, with `dense` for scratch, and checks its lengths.
+/// Reads a tile into `chunk` in the layout of the store, with `dense` as scratch, and checks its
+/// lengths.
 ///
-/// Returns the entries of a sparse tile, zeros included where the source has them; of a dense one 0.
+/// Returns the number of entries of a sparse tile, including zeros that a sparse source stores; 0
+/// for a dense tile.
 pub(super) fn read_tile(
     source: &mut dyn Source,
     shape: &StoreShape,
@@ -106,7 +110,7 @@ pub(super) fn read_tile(
     }
 }
 
-/// Reads rows of a dense source as sparse ones; returns their entries.
+/// Reads rows of a dense source as sparse rows. Returns the number of their entries.
 fn read_sparsely(
     source: &mut dyn Source,
     place: &Place,

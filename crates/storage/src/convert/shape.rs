@@ -1,6 +1,7 @@
-//! What a store of a source looks like: sparse or dense, the heights of tiles and blocks.
+//! Decides the shape of a store: sparse or dense, the heights of tiles and blocks.
 //!
-//! All of it follows from the source alone, so that a budget or a number of threads does not change what is written.
+//! The shape depends only on the source, so that the budget and the number of threads do not change
+//! the store.
 
 use std::ops::Range;
 
@@ -24,15 +25,16 @@ pub(super) struct StoreShape {
     pub(super) layout: Layout,
     pub(super) tile_rows: usize,
     pub(super) block_rows: usize,
-    /// For a dense source: entries that a sparse tile is expected to have at most, judging by the sample.
+    /// For a dense source: the most entries expected in a sparse tile, judging by the sample.
     pub(super) sampled_entries_per_tile: usize,
 }
 
 impl StoreShape {
-    /// Decides; a dense source is asked for its leading rows.
+    /// Decides the shape. Reads the leading rows of a dense source.
     ///
-    /// It becomes a sparse store where 8 bytes for each nonzero of these rows (a column and a value) are fewer than 4 bytes for
-    /// each value. The leading rows are as many as hold a million values, at least 16.
+    /// A dense source becomes a sparse store if 8 bytes for each nonzero of these rows (a column
+    /// and a value) are fewer than 4 bytes for each value. The leading rows hold about a million
+    /// values, and are at least 16.
     ///
     /// # Errors
     ///
@@ -74,7 +76,7 @@ impl StoreShape {
         Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile })
     }
 
-    /// How many tiles there are.
+    /// The number of tiles.
     pub(super) fn tiles(&self) -> usize {
         self.cells.div_ceil(self.tile_rows)
     }
@@ -86,12 +88,12 @@ impl StoreShape {
     }
 }
 
-/// What the leading rows of a dense source tell of all of them.
+/// Estimates from the leading rows of a dense source.
 struct Sampled {
     layout: Layout,
-    /// Values that a store of that layout is expected to hold.
+    /// The expected number of values in a store of that layout.
     entries: u64,
-    /// Entries that a sparse tile is expected to have at most.
+    /// The most entries expected in a sparse tile.
     most_per_tile: usize,
 }
 

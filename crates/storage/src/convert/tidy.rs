@@ -1,17 +1,17 @@
-//! Rows as the store wants them: columns ascending, each once, no zeros.
+//! Puts rows in the order of the store: columns ascending, each once, no zeros.
 
 use super::check::Fault;
 use crate::number::Number;
 use crate::{Monitor, Warning};
 
-/// What was put in order.
+/// Counts of the changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tidied {
     /// Rows whose columns were not ascending.
     pub(super) sorted: u64,
     /// Entries that were added to another one at the same place.
     pub(super) merged: u64,
-    /// Stored zeros that were left out.
+    /// Stored zeros that were dropped.
     pub(super) zeros: u64,
 }
 
@@ -22,7 +22,7 @@ impl Tidied {
         self.zeros += other.zeros;
     }
 
-    /// Tells what happened, if anything did.
+    /// Warns of the changes, if there were any.
     pub(super) fn report(self, monitor: &dyn Monitor) {
         let warnings = [
             (self.sorted, Warning::SortedRows { count: self.sorted }),
@@ -33,7 +33,7 @@ impl Tidied {
     }
 }
 
-/// Puts compressed rows in order, in place. Keeps its scratch memory, which is that of one row.
+/// Puts compressed rows in order, in place. Keeps scratch memory for one row.
 #[derive(Debug, Default)]
 pub(super) struct Tidier {
     order: Vec<u32>,
@@ -41,9 +41,10 @@ pub(super) struct Tidier {
 }
 
 impl Tidier {
-    /// Sorts columns, adds up duplicates (in f64, in the order stored), drops zeros and shortens the arrays, whose lengths agree.
+    /// Sorts columns, adds up duplicates (in f64, in the order stored), drops zeros and shortens
+    /// the arrays, whose lengths agree.
     ///
-    /// Rows that are in order already cost one look.
+    /// Rows that are in order already cost one pass over them.
     ///
     /// # Errors
     ///
@@ -122,11 +123,12 @@ impl Tidier {
 
 /// Whether a value is above zero and finite.
 fn is_positive(value: f32) -> bool {
-    // The bits of such values, and of no others, lie between those of 0 and those of infinity: one comparison for both.
+    // One comparison for both: the bits of exactly these values lie between those of 0 and of
+    // infinity.
     value.to_bits().wrapping_sub(1) < f32::INFINITY.to_bits() - 1
 }
 
-/// Looks for the first entry of a row that no store may hold.
+/// Finds the first entry of a row that no store may hold.
 fn check(row: usize, columns: &[u32], values: &[f32], genes: usize) -> Result<(), Fault> {
     for (&column, &value) in columns.iter().zip(values) {
         if column as usize >= genes {

@@ -1,4 +1,4 @@
-//! Attributes: read whatever type a writer of the past chose, written as h5py writes them.
+//! Attributes: reads those of all known writers, writes them as h5py does.
 
 use std::str::FromStr;
 
@@ -10,17 +10,17 @@ use super::raw::{self, Class};
 use super::text::unpadded;
 use crate::number::{Number, with_scalar};
 
-/// An attribute that holds one string (or a list of one); `None` where there is none of that name or type.
+/// An attribute that holds one string (or a list of one); `None` if none has that name and type.
 pub(crate) fn text(at: &Location, name: &str) -> Option<String> {
     texts(at, name)?.into_iter().next()
 }
 
-/// An attribute that holds strings; empty lists may be of any type.
+/// An attribute that holds strings. Empty lists may have any type.
 pub(crate) fn texts(at: &Location, name: &str) -> Option<Vec<String>> {
     read_texts(&find(at, name)?).ok().flatten()
 }
 
-/// An attribute that holds integers, booleans included.
+/// An attribute that holds integers or booleans.
 pub(crate) fn integers(at: &Location, name: &str) -> Option<Vec<i64>> {
     let attribute = find(at, name)?;
     let number = NumberType::of(&attribute.dtype().ok()?).ok()??;
@@ -31,7 +31,7 @@ pub(crate) fn integers(at: &Location, name: &str) -> Option<Vec<i64>> {
 }
 
 fn find(at: &Location, name: &str) -> Option<Attribute> {
-    // Asking for one that is not there is an error of the library, and costs no more than listing them.
+    // Opening one that is missing is an error of the library, and costs no more than listing them.
     at.attr(name).ok()
 }
 
@@ -54,7 +54,7 @@ fn read_texts(attribute: &Attribute) -> Result<Option<Vec<String>>> {
     })
 }
 
-/// Sets a string attribute, replacing one of that name.
+/// Sets a string attribute, and replaces one of that name.
 pub(crate) fn set_text(at: &Location, name: &str, value: &str) -> Result<()> {
     remove(at, name)?;
     at.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&unicode(value)?)
@@ -80,12 +80,12 @@ pub(crate) fn set_integers(at: &Location, name: &str, values: &[i64]) -> Result<
     at.new_attr::<i64>().shape(values.len()).create(name)?.write_raw(values)
 }
 
-/// Removes an attribute if it is there.
+/// Removes an attribute if it exists.
 pub(crate) fn remove(at: &Location, name: &str) -> Result<()> {
     if find(at, name).is_some() { at.delete_attr(name) } else { Ok(()) }
 }
 
-/// The encoding of an element in anndata's specification.
+/// Sets the encoding of an element in anndata's specification.
 pub(crate) fn set_encoding(at: &Location, kind: &str, version: &str) -> Result<()> {
     set_text(at, "encoding-type", kind)?;
     set_text(at, "encoding-version", version)

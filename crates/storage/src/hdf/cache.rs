@@ -1,22 +1,24 @@
-//! How large a chunk cache must be so that reading rows in order decompresses each chunk once.
+//! Computes the size of a chunk cache with which reading rows in order decompresses each chunk
+//! once.
 
 use hdf5::Dataset;
 
-/// What a sequential reader of a dataset needs.
+/// The chunk cache of a sequential reader of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkNeed {
-    /// Bytes of the chunk cache: the chunks that hold one row (of a table) or one entry (of a list).
+    /// Bytes of the chunk cache: the chunks that hold one row (of a table) or one entry (of a
+    /// list).
     pub(crate) cache: usize,
     /// Chunks that the cache holds.
     pub(crate) chunks: usize,
-    /// Bytes resident at most: the cache and what filters take while they work on one chunk.
+    /// The most bytes in memory: the cache and the buffers of filters for one chunk.
     pub(crate) resident: u64,
 }
 
 impl ChunkNeed {
-    /// The need of reading `dataset` by rows (or by entries where it has one dimension).
+    /// The cache for reading `dataset` by rows (or by entries if it has one dimension).
     ///
-    /// Contiguous and unfiltered data are read in place and need nothing.
+    /// Contiguous and unfiltered data are read in place and need none.
     pub(crate) fn of(dataset: &Dataset) -> ChunkNeed {
         let Some(chunk) = dataset.chunk() else { return ChunkNeed { cache: 0, chunks: 0, resident: 0 } };
         if dataset.filters().is_empty() {
@@ -27,7 +29,8 @@ impl ChunkNeed {
         Self::of_chunks(&dataset.shape(), &chunk, element, packed)
     }
 
-    /// A single filter takes the packed bytes beside the chunk, which are at most `packed`; several take a second chunk.
+    /// A single filter needs the packed bytes beside the chunk, which are at most `packed`. Several
+    /// need a second chunk.
     fn of_chunks(shape: &[usize], chunk: &[usize], element: usize, packed: u64) -> ChunkNeed {
         let one = chunk.iter().product::<usize>().saturating_mul(element);
         let across: usize = shape.iter().zip(chunk).skip(1).map(|(&s, &c)| s.div_ceil(c.max(1)).max(1)).product();

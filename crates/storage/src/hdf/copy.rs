@@ -1,8 +1,9 @@
 //! Copies of datasets and groups that depend on their content alone.
 //!
-//! The library's own copy keeps the modification times of what it copies, and renews them as soon as an attribute is set: two
-//! copies of one file differ. Here a dataset is created anew, without times, and its values pass through memory. The library
-//! copies what cannot pass: values that lie in other files, references, filters that lose something or are not there.
+//! The library's own copy keeps modification times, and renews them when an attribute is set, so
+//! that two copies of one file differ. Here a copy is a new dataset without times, and its values
+//! pass through memory. The library still copies values that lie in other files, references, and
+//! data whose filters are lossy or missing.
 
 use hdf5::{Dataset, Group, Result};
 
@@ -15,14 +16,14 @@ const PIECE: usize = 1 << 20;
 /// Bytes of a compressed chunk that may pass through memory.
 const LARGEST_CHUNK: usize = 4 << 20;
 
-/// Groups inside groups that are followed. Files can lead back to where one came from.
+/// The deepest nesting of groups that is followed. Links of a file may form circles.
 const DEEPEST: usize = 16;
 
 /// Copies `from`, with its attributes, to `name` in `to`.
 ///
 /// # Errors
 ///
-/// - it cannot be read or written; part of it may be there
+/// - it cannot be read or written; part of the copy may exist
 pub(crate) fn dataset(from: &Dataset, to: &Group, name: &str) -> Result<Dataset> {
     let copy = if can_pass(from)? { raw::create_like(from, to, name)? } else { None };
     let Some(copy) = copy else {
@@ -34,11 +35,11 @@ pub(crate) fn dataset(from: &Dataset, to: &Group, name: &str) -> Result<Dataset>
     Ok(copy)
 }
 
-/// Copies the group `from` with everything in it to `name` in `to`. Links that lead nowhere are left out.
+/// Copies the group `from` with all its members to `name` in `to`. Broken links are skipped.
 ///
 /// # Errors
 ///
-/// - something cannot be read or written; part of it may be there
+/// - something cannot be read or written; part of the copy may exist
 /// - groups are nested more than 16 deep
 pub(crate) fn group(from: &Group, to: &Group, name: &str) -> Result<Group> {
     group_at(from, to, name, 0)
@@ -60,7 +61,7 @@ fn group_at(from: &Group, to: &Group, name: &str, depth: usize) -> Result<Group>
     Ok(copy)
 }
 
-/// Whether values come out of the filters of `dataset` and go into them again unchanged, in little memory.
+/// Whether values of `dataset` can be decoded and encoded again unchanged, in little memory.
 fn can_pass(dataset: &Dataset) -> Result<bool> {
     let size = dataset.dtype()?.size();
     let chunk = dataset.chunk().map_or(0, |chunk| chunk.iter().product::<usize>().saturating_mul(size));
@@ -79,7 +80,7 @@ fn copy_values(from: &Dataset, to: &Dataset) -> Result<()> {
     };
     let row = inner.iter().product::<usize>().saturating_mul(memory.size()).max(1);
     let step = match raw::class(&memory) {
-        // Each string is a copy in the library meanwhile.
+        // The library holds a copy of each string meanwhile.
         Class::VariableString => (text::BATCH * memory.size() / row).max(1),
         // Each compressed chunk is read and written once.
         _ => (PIECE / row).max(1).next_multiple_of(from.chunk().map_or(1, |chunk| chunk[0].max(1))),

@@ -1,4 +1,4 @@
-//! Opening and creating HDF5 files with bounded caches.
+//! Opens and creates HDF5 files with bounded caches.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use super::{problem::problem, raw};
 use crate::StorageError;
 use crate::detect::NOT_REGULAR;
 
-/// Bytes of metadata that the library keeps of a file.
+/// Bytes of metadata that the library caches for a file.
 const METADATA: usize = 1 << 20;
 
-/// What is wrong with a path that the library does not take.
+/// Why a path is refused that the library cannot open.
 const NOT_UTF8: &str = "its path is not valid UTF-8, which HDF5 files need; rename it (or its folder)";
 
 /// Opens an HDF5 file for reading.
 ///
 /// # Errors
 ///
-/// - nothing there, or no regular file: opening a pipe would wait for ever
-/// - its path is none that the library takes
-/// - the library cannot read it: cut short, damaged, of a later format
+/// - nothing is at `path`, or not a regular file: opening a pipe would wait without end
+/// - the path is not valid UTF-8
+/// - the library cannot read the file: it is truncated, damaged or of a later format
 pub(crate) fn open(path: &Path) -> Result<File, StorageError> {
     raw::keep_little_memory();
     let unknown = |reason: &str| StorageError::UnknownFormat { path: path.into(), reason: reason.into() };
@@ -39,20 +39,21 @@ pub(crate) fn open(path: &Path) -> Result<File, StorageError> {
     opened.map_err(|error| {
         let text = error.to_string();
         if text.contains("truncated") {
-            let reason = "it is cut short (HDF5 says its end is missing); copy or download it again".to_owned();
+            let reason = "it is cut short (its end is missing); copy or download it again".to_owned();
             return StorageError::UnknownFormat { path: path.into(), reason };
         }
         match problem("open", path, "/", &error) {
             StorageError::Hdf5 { message, .. } => StorageError::UnknownFormat {
                 path: path.into(),
-                reason: format!("the HDF5 library {message}; it may be damaged, make or copy it again"),
+                reason: format!("the HDF5 library {message}; it may be damaged, create or copy it again"),
             },
             other => other,
         }
     })
 }
 
-/// Creates an HDF5 file over whatever is at `path`, in the format that every HDF5 since 1.8 reads.
+/// Creates an HDF5 file at `path`, replacing any file there, in the format that every HDF5 since
+/// 1.8 reads.
 pub(crate) fn create(path: &Path) -> Result<File, StorageError> {
     raw::keep_little_memory();
     if path.to_str().is_none() {
@@ -62,8 +63,8 @@ pub(crate) fn create(path: &Path) -> Result<File, StorageError> {
     created.map_err(|error| problem("create", path, "/", &error))
 }
 
-/// Small caches: a chunk cache unless a dataset asks for its own, a buffer for contiguous data, and one for metadata that does not
-/// grow (it would, to 32 MiB, while millions of strings pass through).
+/// Sets small caches: a default chunk cache, a buffer for contiguous data, and a metadata cache of
+/// fixed size (it would grow to 32 MiB while millions of strings are copied).
 fn bounded(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
     let metadata = MetadataCacheConfig {
         initial_size: METADATA,

@@ -1,9 +1,10 @@
-//! Which filters a dataset needs, and whether the HDF5 library has them.
+//! The filters of a dataset, and whether the HDF5 library has them.
 
 use hdf5::Dataset;
 use hdf5::filters::Filter;
 
-/// The first filter that the library cannot undo, named for people: `zstd (HDF5 filter 32015)`.
+/// The first filter that the library cannot decode, as messages name it:
+/// `zstd (HDF5 filter 32015)`.
 pub(crate) fn missing(dataset: &Dataset) -> Option<String> {
     let ids = dataset.filters().into_iter().map(|f| f.id());
     ids.into_iter()
@@ -11,7 +12,8 @@ pub(crate) fn missing(dataset: &Dataset) -> Option<String> {
         .map(|id| format!("{} (HDF5 filter {id})", name(id)))
 }
 
-/// Whether the library can apply and undo all filters of a dataset, and none of them loses anything.
+/// Whether the library can encode and decode all filters of a dataset, and all of them are
+/// lossless.
 pub(crate) fn are_exact(dataset: &Dataset) -> bool {
     // gzip, shuffle, fletcher32 and lzf.
     let exact = |id| [1, 2, 3, 32000].contains(&id);
@@ -22,7 +24,7 @@ pub(crate) fn are_exact(dataset: &Dataset) -> bool {
     dataset.filters().into_iter().map(|filter| filter.id()).all(|id| exact(id) && there(id))
 }
 
-/// The name under which a filter is known; numbers are registered with The HDF Group.
+/// The common name of a filter. The HDF Group registers the numbers.
 fn name(id: i32) -> &'static str {
     match id {
         1 => "gzip",

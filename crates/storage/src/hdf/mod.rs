@@ -1,16 +1,17 @@
-//! HDF5 as readers and writers here need it: bulk slabs, text of every era, attributes, errors that name files.
+//! The HDF5 operations of readers and writers: bulk boxes, strings and attributes of all versions,
+//! errors that name files.
 //!
-//! | file         | question                                                             |
-//! |--------------|----------------------------------------------------------------------|
-//! | `raw`        | which calls does the binding lack? (all `unsafe` around HDF5)         |
-//! | `file`       | how is a file opened, created and closed, and why can it not be?       |
-//! | `problem`    | what becomes of an error of the library?                              |
-//! | `filter`     | which filters does a dataset need, and can the library apply them?     |
-//! | `cache`      | how large must a chunk cache be to decompress each chunk once?         |
-//! | `number`     | how are numbers of any type read?                                    |
-//! | `text`       | how are strings of any type read and written?                        |
-//! | `copy`       | how is a dataset or group copied without its times?                  |
-//! | `attribute`  | how are attributes of any type read and written?                      |
+//! | file        | question                                                           |
+//! |-------------|--------------------------------------------------------------------|
+//! | `raw`       | which calls does the binding lack? (all `unsafe` around HDF5)      |
+//! | `file`      | how is a file opened and created, and why does that fail?          |
+//! | `problem`   | how are errors of the library converted?                           |
+//! | `filter`    | which filters does a dataset need, and can the library apply them? |
+//! | `cache`     | how large must a chunk cache be to decompress each chunk once?     |
+//! | `number`    | how are numbers of any type read?                                  |
+//! | `text`      | how are strings of any type read and written?                      |
+//! | `copy`      | how is a dataset or group copied without its times?                |
+//! | `attribute` | how are attributes of any type read and written?                   |
 
 pub(crate) mod attribute;
 pub(crate) mod cache;

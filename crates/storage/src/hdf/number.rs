@@ -1,23 +1,24 @@
-//! Numbers of any type that HDF5 files hold.
+//! Numeric types of HDF5 files.
 
 use hdf5::{Dataset, Datatype, Result};
 
 use super::raw::{self, Class};
 use crate::number::Scalar;
 
-/// How a dataset's numbers look in memory.
+/// The type of a dataset's numbers in memory.
 #[derive(Clone)]
 pub(crate) struct NumberType {
     /// The Rust type.
     pub(crate) scalar: Scalar,
-    /// The same for the HDF5 library.
+    /// The same type for the HDF5 library.
     pub(crate) memory: Datatype,
 }
 
 impl NumberType {
-    /// The type to read numbers of type `file` with; `None` where they are no numbers that we know.
+    /// The type in memory for numbers of type `file`; `None` if that is not a known numeric type.
     ///
-    /// Bytes in another order and 16-bit floats are converted by the library; enums (h5py's booleans) are read as integers.
+    /// The library converts byte orders and 16-bit floats. Enums (h5py's booleans) are read as
+    /// integers.
     pub(crate) fn of(file: &Datatype) -> Result<Option<NumberType>> {
         let class = raw::class(file);
         if !matches!(class, Class::Integer { .. } | Class::Float | Class::Enum) {
@@ -35,7 +36,7 @@ impl NumberType {
     }
 }
 
-/// What the numbers of a dataset are called in messages: `float64`, `compound (2 fields)`.
+/// The type of a dataset as messages name it: `float64`, `compound (2 fields)`.
 pub(crate) fn type_name(dataset: &Dataset) -> String {
     match dataset.dtype().and_then(|t| t.to_descriptor()) {
         Ok(descriptor) => descriptor.to_string(),

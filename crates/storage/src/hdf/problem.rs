@@ -1,13 +1,15 @@
-//! What becomes of an error of the HDF5 library: an error of ours that names the file, and the system's own error where it is one.
+//! Converts errors of the HDF5 library to errors that name the file, or to the system's error if
+//! that is the cause.
 
 use std::io;
 use std::path::Path;
 
 use crate::StorageError;
 
-/// Turns an error while doing `action` to `dataset` of the file at `path` into ours.
+/// Converts an error during `action` on `dataset` of the file at `path`.
 ///
-/// An error of the operating system (a full disk, a failing one) that the library met is reported as such.
+/// If a system call of the library failed (a full disk, a failing disk), the result is the system's
+/// error.
 pub(crate) fn problem(action: &'static str, path: &Path, dataset: &str, error: &hdf5::Error) -> StorageError {
     if let Some(code) = system_code(error) {
         return StorageError::Io { action, path: path.into(), source: io::Error::from_raw_os_error(code) };

@@ -1,8 +1,10 @@
-//! The HDF5 calls that the binding does not offer in the form bulk reading needs. All `unsafe` around HDF5 is here.
+//! HDF5 calls that the binding lacks in the form that bulk reading needs. All `unsafe` code around
+//! HDF5 is here.
 //!
-//! The binding reads a slab into a new array; streaming wants the caller's buffer, a memory type that is chosen at run time
-//! (one field of a compound, an enum as its integers), strings visited one at a time, and a chunk cache per dataset. Every call
-//! takes the library's process-wide lock through [`sync`].
+//! The binding reads a box into a new array. Streaming needs the caller's buffer, a memory type
+//! chosen at run time (one field of a compound, an enum as its integers), strings visited one at a
+//! time, and a chunk cache per dataset. Every call takes the library's process-wide lock through
+//! [`sync`].
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -24,18 +26,18 @@ use hdf5_sys::h5t::{
     H5Tget_member_type, H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert, H5Tis_variable_str,
 };
 
-/// What kind of value a datatype holds, as far as readers care.
+/// The kinds of datatypes that readers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Signed or unsigned integer.
     Integer { signed: bool },
     /// Floating point.
     Float,
-    /// Enumeration; h5py stores booleans so.
+    /// Enumeration; h5py stores booleans as one.
     Enum,
     /// Strings of one length, padded.
     FixedString,
-    /// Strings of any length, kept in the file's heap.
+    /// Strings of any length, in the file's heap.
     VariableString,
     /// A record of named fields.
     Compound,
@@ -48,7 +50,8 @@ pub(crate) enum Class {
 /// The class of a datatype.
 pub(crate) fn class(datatype: &Datatype) -> Class {
     let id = datatype.id();
-    // SAFETY: `id` is a live datatype for as long as `datatype` is borrowed; these calls only inspect it.
+    // SAFETY: `id` is a live datatype for as long as `datatype` is borrowed; these calls only
+    // inspect it.
     sync(|| unsafe {
         match H5Tget_class(id) {
             H5T_class_t::H5T_INTEGER => Class::Integer { signed: H5Tget_sign(id) == H5T_sign_t::H5T_SGN_2 },
@@ -63,17 +66,19 @@ pub(crate) fn class(datatype: &Datatype) -> Class {
     })
 }
 
-/// The type that holds the same values in this machine's memory: its byte order, its alignment.
+/// The type of the same values in memory, with the machine's byte order and alignment.
 pub(crate) fn native(datatype: &Datatype) -> Result<Datatype> {
-    // SAFETY: the id is live while `datatype` is borrowed; the new id is owned by the returned handle.
+    // SAFETY: the id is live while `datatype` is borrowed; the new id is owned by the returned
+    // handle.
     sync(|| unsafe { from_id(h5check(H5Tget_native_type(datatype.id(), H5T_direction_t::H5T_DIR_ASCEND))?) })
 }
 
 /// The fields of a compound datatype in their order in the file.
 pub(crate) fn fields(datatype: &Datatype) -> Result<Vec<(String, Datatype)>> {
     let id = datatype.id();
-    // SAFETY: the id is live while `datatype` is borrowed, members are asked for within the count just read, and the name
-    // returned by the library is copied, then freed with the library's own function.
+    // SAFETY: the id is live while `datatype` is borrowed, members are asked for within the count
+    // just read, and the name returned by the library is copied, then freed with the library's own
+    // function.
     sync(|| unsafe {
         let count = h5check(H5Tget_nmembers(id))?;
         (0..count as u32)
@@ -90,10 +95,11 @@ pub(crate) fn fields(datatype: &Datatype) -> Result<Vec<(String, Datatype)>> {
     })
 }
 
-/// A compound type of one field: reading a dataset of records with it reads that field alone.
+/// A compound type of one field. Reading a dataset of records with it reads only that field.
 pub(crate) fn record_of(field: &str, datatype: &Datatype) -> Result<Datatype> {
     let name = CString::new(field).map_err(|_| "a field's name holds a zero byte")?;
-    // SAFETY: both ids are live during the call, `name` outlives it, and the field fills the record exactly.
+    // SAFETY: both ids are live during the call, `name` outlives it, and the field fills the record
+    // exactly.
     sync(|| unsafe {
         let size = H5Tget_size(datatype.id());
         let id = h5check(H5Tcreate(H5T_class_t::H5T_COMPOUND, size))?;
@@ -110,7 +116,8 @@ pub(crate) fn open_dataset(parent: &Group, name: &str, need: ChunkNeed) -> Resul
     let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
     // More slots than chunks, so that neighbours do not drive each other out.
     let slots = (2 * need.chunks + 1).max(521);
-    // SAFETY: the property list is created here and closed on every path; `c_name` outlives the call.
+    // SAFETY: the property list is created here and closed on every path; `c_name` outlives the
+    // call.
     sync(|| unsafe {
         let list = h5check(H5Pcreate(*H5P_CLS_DATASET_ACCESS))?;
         let opened = h5check(H5Pset_chunk_cache(list, slots, need.cache, 1.0))
@@ -120,11 +127,11 @@ pub(crate) fn open_dataset(parent: &Group, name: &str, need: ChunkNeed) -> Resul
     })
 }
 
-/// Reads the box `first .. first + counts` into `out`, which it fills.
+/// Reads the box `first .. first + counts` into `out`.
 ///
 /// # Panics
 ///
-/// When `out` has not exactly the bytes of the box in the memory type.
+/// When `out` does not have exactly the bytes of the box in the memory type.
 pub(crate) fn read<T: Pod>(
     dataset: &Dataset,
     memory: &Datatype,
@@ -141,8 +148,8 @@ pub(crate) fn read<T: Pod>(
         return Ok(());
     }
     let (in_file, in_memory) = spaces(dataset, first, counts)?;
-    // SAFETY: `out` is plain old data of exactly the bytes that the box takes in the memory type (asserted), which has no
-    // pointers in it (variable-length strings have their own function).
+    // SAFETY: `out` is plain old data with exactly the bytes of the box in the memory type
+    // (asserted). That type holds no pointers (variable-length strings have their own function).
     sync(|| unsafe {
         h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), H5P_DEFAULT, out.as_mut_ptr().cast()))
     })?;
@@ -153,7 +160,7 @@ pub(crate) fn read<T: Pod>(
 ///
 /// # Panics
 ///
-/// When `data` has not exactly the bytes of the box in the memory type.
+/// When `data` does not have exactly the bytes of the box in the memory type.
 pub(crate) fn write<T: Pod>(
     dataset: &Dataset,
     memory: &Datatype,
@@ -173,9 +180,10 @@ pub(crate) fn write<T: Pod>(
     Ok(())
 }
 
-/// Reads the variable-length strings of a box and hands their bytes to `each` in order.
+/// Reads the variable-length strings of a box and calls `each` with the bytes of each in order.
 ///
-/// A single string that is no list is the box `[]` at `[]`. `memory` is a variable-length string type, or a record of one ([`record_of`]). The library's copies are freed afterwards.
+/// A scalar string is the box `[]` at `[]`. `memory` is a variable-length string type, or a record
+/// of one ([`record_of`]). The library's copies are freed afterwards.
 pub(crate) fn visit_strings(
     dataset: &Dataset,
     memory: &Datatype,
@@ -190,8 +198,8 @@ pub(crate) fn visit_strings(
     }
     let (in_file, in_memory) = spaces(dataset, first, counts)?;
     let mut strings: Vec<*mut c_char> = vec![ptr::null_mut(); count];
-    // SAFETY: the library fills `count` pointers, each null or a zero-terminated string that it allocated; they are read before
-    // they are given back to it, and not used after.
+    // SAFETY: the library fills `count` pointers, each null or a zero-terminated string that it
+    // allocated; they are read before they are given back to it, and not used after.
     sync(|| unsafe {
         h5check(H5Dread(
             dataset.id(),
@@ -217,7 +225,8 @@ pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, 
     }
     let (in_file, in_memory) = spaces(dataset, &[first], &[strings.len()])?;
     let pointers: Vec<*const c_char> = strings.iter().map(|s| s.as_ptr()).collect();
-    // SAFETY: each pointer is a zero-terminated string that outlives the call, and there are as many as the box has elements.
+    // SAFETY: each pointer is a zero-terminated string that outlives the call, and there are as
+    // many as the box has elements.
     sync(|| unsafe {
         h5check(H5Dwrite(
             dataset.id(),
@@ -231,19 +240,21 @@ pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, 
     Ok(())
 }
 
-/// Creates the dataset `name` in `to` with the type, shape, layout and filters of `source`, without its values and attributes.
+/// Creates the dataset `name` in `to` with the type, shape, layout and filters of `source`, without
+/// its values and attributes.
 ///
-/// It never has modification times. `None` where values are references, or lie in other files.
+/// The new dataset has no modification times. `None` if values are references or lie in other
+/// files.
 pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str) -> Result<Option<Dataset>> {
     let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
     let (datatype, space) = (source.dtype()?, source.space()?);
     if holds_references(&datatype) {
         return Ok(None);
     }
-    // SAFETY: all ids are live during the calls, the list and the copy of the type are owned here and closed on every path, and
-    // `c_name` outlives the call that reads it.
+    // SAFETY: all ids are live during the calls, the list and the copy of the type are owned here
+    // and closed on every path, and `c_name` outlives the call that reads it.
     sync(|| unsafe {
-        // A copy, so that a type which has a name in the source's file is none of that file's.
+        // A copy is independent of the source's file, where the type may have a name.
         let datatype: Datatype = from_id(h5check(H5Tcopy(datatype.id()))?)?;
         let list = h5check(H5Dget_create_plist(source.id()))?;
         let layout = H5Pget_layout(list);
@@ -262,7 +273,8 @@ pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str) -> Result<Op
     })
 }
 
-/// Copies the box `first .. first + counts` of one dataset to the same box of another, through `scratch`.
+/// Copies the box `first .. first + counts` of one dataset to the same box of another, through
+/// `scratch`.
 ///
 /// `memory` is the [native](native) type of both, which may hold pointers but no references.
 pub(crate) fn copy_box(
@@ -274,12 +286,13 @@ pub(crate) fn copy_box(
     scratch: &mut Vec<u64>,
 ) -> Result<()> {
     let ((in_file, in_memory), (in_copy, _)) = (spaces(from, first, counts)?, spaces(to, first, counts)?);
-    // Zeroed: the library frees what pointers it finds there.
+    // Zeroed, because the library frees any pointer that it finds there.
     scratch.clear();
     scratch.resize((counts.iter().product::<usize>() * memory.size()).div_ceil(8), 0);
     let values = scratch.as_mut_ptr().cast();
-    // SAFETY: `scratch` has the bytes of the box in the memory type and its alignment. Pointers in it are the library's own: it
-    // allocates them in the read, follows them in the write and frees them afterwards, and they are not used after.
+    // SAFETY: `scratch` has the bytes of the box in the memory type and its alignment. Pointers in
+    // it are the library's own: it allocates them in the read, follows them in the write and frees
+    // them afterwards, and they are not used after.
     sync(|| unsafe {
         let (kind, memory) = (memory.id(), in_memory.id());
         h5check(H5Dread(from.id(), kind, memory, in_file.id(), H5P_DEFAULT, values))?;
@@ -289,8 +302,8 @@ pub(crate) fn copy_box(
     })
 }
 
-/// Copies the attributes of `from` to `to`, which has none of their names. References, which mean nothing in another file, are
-/// left out.
+/// Copies the attributes of `from` to `to`, which has none of their names. References are skipped:
+/// they mean nothing in another file.
 pub(crate) fn copy_attributes(from: &Location, to: &Location) -> Result<()> {
     for name in from.attr_names()? {
         let attribute = from.attr(&name)?;
@@ -303,7 +316,8 @@ pub(crate) fn copy_attributes(from: &Location, to: &Location) -> Result<()> {
         let count = space.size();
         let mut scratch = vec![0_u64; (count * memory.size()).div_ceil(8)];
         let values = scratch.as_mut_ptr().cast();
-        // SAFETY: as in `copy_box`; the attribute has as many elements as its space, and `c_name` outlives the call.
+        // SAFETY: as in `copy_box`; the attribute has as many elements as its space, and `c_name`
+        // outlives the call.
         sync(|| unsafe {
             let datatype: Datatype = from_id(h5check(H5Tcopy(datatype.id()))?)?;
             let created = H5Acreate2(to.id(), c_name.as_ptr(), datatype.id(), space.id(), H5P_DEFAULT, H5P_DEFAULT);
@@ -320,7 +334,7 @@ pub(crate) fn copy_attributes(from: &Location, to: &Location) -> Result<()> {
     Ok(())
 }
 
-/// Whether a reference is anywhere in a type.
+/// Whether a type contains references.
 fn holds_references(datatype: &Datatype) -> bool {
     // SAFETY: the id is live while `datatype` is borrowed; the call only inspects it.
     sync(|| unsafe { H5Tdetect_class(datatype.id(), H5T_class_t::H5T_REFERENCE) != 0 })
@@ -342,7 +356,7 @@ pub(crate) fn attribute_strings(attribute: &Attribute, memory: &Datatype) -> Res
     })
 }
 
-/// The bytes of an attribute whose type has no pointers in it.
+/// The bytes of an attribute with a type that holds no pointers.
 pub(crate) fn attribute_bytes(attribute: &Attribute, memory: &Datatype) -> Result<Vec<u8>> {
     assert!(class(memory) != Class::VariableString, "a string type is a pointer in memory");
     let mut bytes = vec![0_u8; attribute.space()?.size() * memory.size()];
@@ -351,9 +365,10 @@ pub(crate) fn attribute_bytes(attribute: &Attribute, memory: &Datatype) -> Resul
     Ok(bytes)
 }
 
-/// Tells the library to give memory that it freed back instead of keeping it for later.
+/// Makes the library return freed memory instead of keeping it.
 ///
-/// Its free lists otherwise hold up to 16 MiB of chunk buffers, which counts in a process that was given 64 MiB.
+/// Its free lists otherwise hold up to 16 MiB of chunk buffers, which matters to a process with a
+/// budget of 64 MiB.
 pub(crate) fn keep_little_memory() {
     const LIST: i32 = 64 << 10;
     const ALL: i32 = 512 << 10;
@@ -361,7 +376,7 @@ pub(crate) fn keep_little_memory() {
     sync(|| unsafe { hdf5_sys::h5::H5set_free_list_limits(ALL, LIST, ALL, LIST, ALL, LIST) });
 }
 
-/// The file's and the memory's dataspace of a box.
+/// The dataspaces of a box in the file and in memory.
 fn spaces(dataset: &Dataset, first: &[usize], counts: &[usize]) -> Result<(Dataspace, Dataspace)> {
     let space = dataset.space()?;
     let shape = space.shape();
@@ -383,7 +398,8 @@ fn spaces(dataset: &Dataset, first: &[usize], counts: &[usize]) -> Result<(Datas
 
 /// # Safety
 ///
-/// `space` is a live dataspace of `offset.len()` dimensions, `extent` has as many, and the lock is held.
+/// `space` is a live dataspace of `offset.len()` dimensions, `extent` has as many, and the lock is
+/// held.
 unsafe fn select(space: hid_t, offset: &[u64], extent: &[u64]) -> i32 {
     debug_assert_eq!(offset.len(), extent.len());
     // SAFETY: the caller's contract.

@@ -1,4 +1,5 @@
-//! Strings of any type: variable-length or padded to one length, ASCII or UTF-8, in a dataset or a field of records.
+//! Reads and writes strings of any type: variable-length or padded, ASCII or UTF-8, in a dataset or
+//! a field of records.
 
 use std::ffi::CString;
 
@@ -7,20 +8,21 @@ use hdf5::{Dataset, Datatype, Group, Result};
 
 use super::raw::{self, Class};
 
-/// Strings read or written at a time: small enough that their copies in the library stay under a few hundred kilobytes.
+/// Strings read or written at a time. Their copies in the library stay under a few hundred
+/// kilobytes.
 pub(crate) const BATCH: usize = 4096;
 
 /// A one-dimensional column of strings in a file.
 pub(crate) struct TextColumn {
     dataset: Dataset,
     memory: Datatype,
-    /// Bytes of each string where all have one length.
+    /// Bytes of each string if all have one length.
     width: Option<usize>,
     len: usize,
 }
 
 impl TextColumn {
-    /// The strings of `dataset`, or of one `field` of its records; `None` where there are none.
+    /// The strings of `dataset`, or of one `field` of its records; `None` if it holds none.
     pub(crate) fn of(dataset: &Dataset, field: Option<(&str, &Datatype)>) -> Result<Option<TextColumn>> {
         let file = match field {
             Some((_, datatype)) => datatype.clone(),
@@ -41,12 +43,12 @@ impl TextColumn {
         Ok(Some(TextColumn { dataset: dataset.clone(), memory, width, len: dataset.size() }))
     }
 
-    /// How many strings there are.
+    /// The number of strings.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Hands the bytes of each string to `each` in order, without padding.
+    /// Calls `each` with the bytes of each string in order, without padding.
     ///
     /// Costs memory for [`BATCH`] strings.
     pub(crate) fn visit_all(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
@@ -54,7 +56,7 @@ impl TextColumn {
         let list = self.dataset.ndim() == 1;
         for row in (0..self.len).step_by(BATCH) {
             let (first, counts) = ([row], [BATCH.min(self.len - row)]);
-            // A single string that is no list has no dimensions.
+            // A scalar string has no dimensions.
             let (first, counts) = if list { (&first[..], &counts[..]) } else { (&[][..], &[][..]) };
             match self.width {
                 None => raw::visit_strings(&self.dataset, &self.memory, first, counts, &mut each)?,
@@ -69,7 +71,7 @@ impl TextColumn {
     }
 }
 
-/// A string without the zero bytes that fill it up.
+/// A string without the zero bytes that pad it.
 pub(crate) fn unpadded(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
     &bytes[..end]
@@ -86,7 +88,8 @@ pub(crate) struct TextWriter {
 impl TextWriter {
     /// A new dataset `name` for `len` strings.
     pub(crate) fn create(parent: &Group, name: &str, len: usize) -> Result<TextWriter> {
-        // Long columns in chunks: a contiguous one would be filled with empty strings first.
+        // Long columns are chunked: the library would first fill a contiguous one with empty
+        // strings.
         let builder = parent.new_dataset::<VarLenUnicode>().obj_track_times(false).shape(len);
         let builder = if len > 4 * BATCH { builder.chunk(4 * BATCH) } else { builder.no_chunk() };
         let dataset = builder.create(name)?;
@@ -94,7 +97,7 @@ impl TextWriter {
         Ok(TextWriter { dataset, memory, batch: Vec::with_capacity(BATCH.min(len)), written: 0 })
     }
 
-    /// Appends one string; bytes that are no UTF-8 are replaced, a zero byte ends it.
+    /// Appends one string. Bytes that are not UTF-8 are replaced, and a zero byte ends it.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let text = String::from_utf8_lossy(bytes);
         let kept = text.split('\0').next().unwrap_or_default();
@@ -113,7 +116,7 @@ impl TextWriter {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Writes what is left and returns the dataset.
+    /// Writes the remaining strings and returns the dataset.
     pub(crate) fn finish(mut self) -> Result<Dataset> {
         self.flush()?;
         Ok(self.dataset)

@@ -1,7 +1,8 @@
 //! The promises of [`Source`], as functions that hold any implementation to them.
 //!
-//! Each function opens the source as often as it needs and panics with a message where a promise is broken, so that it can be
-//! called from a test of any framework. Use small matrices: rows are read many times, and kept.
+//! Each function opens the source as often as it needs and panics with a message where a promise is
+//! broken, so that it can be called from a test of any framework. Use small matrices: rows are read
+//! many times, and kept.
 //!
 //! ```
 //! use std::ops::Range;
@@ -61,11 +62,12 @@ pub fn check(open: Open<'_>) {
     rows_outside_are_a_defect_of_the_caller(open);
 }
 
-/// Chunks are of the source's form and their arrays agree; columns are inside the matrix, values at least zero and finite.
+/// Chunks are of the source's form and their arrays agree; columns are inside the matrix, values at
+/// least zero and finite.
 ///
 /// # Panics
 ///
-/// When one is not.
+/// When that is not so.
 #[track_caller]
 pub fn rows_are_sound(open: Open<'_>) {
     let mut source = open();
@@ -93,11 +95,11 @@ pub fn the_form_is_true(open: Open<'_>) {
     assert_eq!(source.form(), form, "reading does not change the form");
 }
 
-/// A row is the same, entry by entry and bit by bit, in whatever range and order it is read.
+/// A row is the same, entry by entry and bit by bit, in every range and order of reading.
 ///
 /// # Panics
 ///
-/// When it is not.
+/// When that is not so.
 #[track_caller]
 pub fn ranges_do_not_matter(open: Open<'_>) {
     let expected = every_row(open);
@@ -115,11 +117,12 @@ pub fn ranges_do_not_matter(open: Open<'_>) {
     }
 }
 
-/// What a chunk holds before a read, of whatever form, does not show after it, and the second read of a range does not grow it.
+/// A read replaces the previous content of a chunk of any form, and reading a range again does not
+/// grow its buffers.
 ///
 /// # Panics
 ///
-/// When it does.
+/// When that is not so.
 #[track_caller]
 pub fn chunks_are_reused(open: Open<'_>) {
     let expected = every_row(open);
@@ -143,7 +146,7 @@ pub fn chunks_are_reused(open: Open<'_>) {
 ///
 /// # Panics
 ///
-/// When it does.
+/// When that is not so.
 #[track_caller]
 pub fn errors_repeat(open: Open<'_>) {
     let expected = every_row(open);
@@ -162,11 +165,12 @@ pub fn errors_repeat(open: Open<'_>) {
     }
 }
 
-/// Nothing is rounded before a row is read, and what is rounded in all rows does not depend on the ranges they are read in.
+/// The count of rounded values starts at 0, and for all rows it does not depend on the ranges they
+/// are read in.
 ///
 /// # Panics
 ///
-/// When it does.
+/// When that is not so.
 #[track_caller]
 pub fn rounding_is_counted(open: Open<'_>) {
     let count = |step: usize| {
@@ -189,11 +193,12 @@ pub fn rounding_is_counted(open: Open<'_>) {
     }
 }
 
-/// Path, dataset, shape, form and stamp are the same before and after reading, and each time the source is opened.
+/// Path, dataset, shape, form and stamp are the same before and after reading, and whenever the
+/// source is opened.
 ///
 /// # Panics
 ///
-/// When one is not.
+/// When that is not so.
 #[track_caller]
 pub fn identity_is_stable(open: Open<'_>) {
     let of = |source: &dyn Source| {
@@ -210,11 +215,11 @@ pub fn identity_is_stable(open: Open<'_>) {
     assert_eq!(of(&*open()), before, "the source is the same when it is opened again");
 }
 
-/// Rows beyond the matrix panic: whoever asks for them has a defect, which no answer may hide.
+/// Reading rows beyond the matrix panics: the caller has a defect, and no answer may hide it.
 ///
 /// # Panics
 ///
-/// When they do not.
+/// When that is not so.
 #[track_caller]
 pub fn rows_outside_are_a_defect_of_the_caller(open: Open<'_>) {
     let mut source = open();
@@ -223,7 +228,8 @@ pub fn rows_outside_are_a_defect_of_the_caller(open: Open<'_>) {
     assert!(asked.is_err(), "rows beyond the matrix panic, but row {cells} was read");
 }
 
-/// Names and columns are written as an AnnData file with a name for each cell and gene, the same bytes each time.
+/// Names and columns are written as an AnnData file with a name for each cell and gene, the same
+/// bytes each time.
 ///
 /// Writes into `folder`, which exists.
 ///
@@ -257,7 +263,8 @@ pub fn annotations_are_readable(open: Open<'_>, folder: &std::path::Path) {
     assert!(bytes[0] == bytes[1], "annotations are the same bytes each time");
 }
 
-/// Entries of consecutive rows as they were read: column and bits of the value. Dense rows have an entry for each column.
+/// Entries of consecutive rows as they were read: column and bits of the value. Dense rows have an
+/// entry for each column.
 #[derive(Debug, PartialEq)]
 struct Rows(Vec<Vec<(u32, u32)>>);
 
@@ -302,7 +309,7 @@ impl Rows {
     }
 }
 
-/// What a row is: its entries, or why it cannot be read.
+/// A row: its entries, or the message of the error that it gives.
 type Row = Result<Vec<(u32, u32)>, String>;
 
 /// Each row, read alone.
@@ -312,7 +319,8 @@ fn every_row(open: Open<'_>) -> Vec<Row> {
     (0..source.cells()).map(|row| Rows::read(&mut *source, row..row + 1).map(|mut rows| rows.0.remove(0))).collect()
 }
 
-/// Reads rows and holds them against what they are; a range with a row that cannot be read has to fail.
+/// Reads rows and compares them with those read alone. A range with a row that cannot be read has
+/// to fail.
 #[track_caller]
 fn compare(source: &mut dyn Source, rows: Range<usize>, expected: &[Row]) {
     let faults: Vec<_> = expected[rows.clone()].iter().filter_map(|row| row.as_ref().err()).collect();

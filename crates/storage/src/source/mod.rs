@@ -1,8 +1,8 @@
-//! Readers of the files people have: one member per format, each giving rows of cells × genes.
+//! Readers of users' files: one member per format, each a matrix of cells × genes by rows.
 //!
-//! [`open`] looks at a file's content, not at its name. A reader validates what it reads (a value that is negative or not
-//! finite, an index that points nowhere) and says where it is; it keeps nothing but its chunk cache, so that files of any size
-//! can be read in the same memory.
+//! [`open`] recognises a file by its content, not by its name. A reader validates values and
+//! indices, and its errors name their place. It keeps only its chunk cache in memory, so that files
+//! of any size need the same memory.
 
 pub mod conformance;
 #[cfg(feature = "hdf5")]
@@ -23,23 +23,27 @@ use crate::{Monitor, StorageError};
 
 /// A matrix of cells × genes in a file, read by rows.
 ///
-/// Values are at least zero, finite, and f32; anything else in the file is an error of the call that meets it, which names file,
-/// dataset, row and column. After an error the source may be asked again, and answers the same.
+/// Values are f32, at least zero and finite. The call that reads any other value returns an error
+/// that names file, dataset, row and column. After an error the source can be used again and gives
+/// the same answers.
 ///
 /// To write a new one:
 ///
-/// 1. Put it into a file (or folder) of its own beside the others and recognise its content in `src/detect.rs`.
-/// 2. Validate in the constructor what can be known without reading the values: shape, lengths, that rows do not overlap.
-/// 3. Give rows as they are stored: `convert` sorts, merges and drops zeros. Report rounding through [`Source::rounding`].
-/// 4. Read rows in the order asked, decompressing each piece of the file once when asked in order, and count what that keeps in
-///    memory in [`Source::resident_bytes`].
+/// 1. Put it into a file (or folder) of its own beside the others and recognise its content in
+///    `src/detect.rs`.
+/// 2. In the constructor, validate everything except the values: shape, lengths, row pointers.
+/// 3. Return rows as they are stored: `convert` sorts, merges and drops zeros. Report rounding
+///    through [`Source::rounding`].
+/// 4. When rows are read in order, decompress each piece of the file once. Count the memory for
+///    that in [`Source::resident_bytes`].
 /// 5. Write names and columns in `write_annotations` through `AnnDataWriter`.
-/// 6. Hold it to these promises in a test with [`conformance::check`] and [`conformance::annotations_are_readable`].
+/// 6. Hold it to these promises in a test with [`conformance::check`] and
+///    [`conformance::annotations_are_readable`].
 pub trait Source: Send {
     /// The file.
     fn path(&self) -> &Path;
 
-    /// Which dataset of the file: `X`, `layers/counts`.
+    /// The dataset of the file: `X`, `layers/counts`.
     fn dataset(&self) -> &str;
 
     /// Rows n.
@@ -48,13 +52,16 @@ pub trait Source: Send {
     /// Columns m.
     fn genes(&self) -> usize;
 
-    /// Sparse or dense, and how much of it.
+    /// Sparse or dense; if sparse, the number of entries. `convert` refuses a source whose form is
+    /// wrong.
     fn form(&self) -> Form;
 
-    /// Bytes that the reader keeps resident while it reads rows in order, beyond the chunk that it fills.
+    /// Bytes that the reader keeps in memory while it reads rows in order, without the chunk that
+    /// it fills.
     fn resident_bytes(&self) -> u64;
 
-    /// Reads consecutive rows as they are stored. `chunk` becomes of the source's form and keeps its buffers.
+    /// Reads consecutive rows as they are stored. `chunk` takes the form of the source and keeps
+    /// its buffers.
     ///
     /// # Errors
     ///
@@ -66,30 +73,30 @@ pub trait Source: Send {
     /// When `rows` reaches beyond the matrix.
     fn read_rows(&mut self, rows: Range<usize>, chunk: &mut RowChunk) -> Result<(), StorageError>;
 
-    /// What was rounded to f32 in the rows read so far.
+    /// The values that were rounded to f32 in the rows read so far.
     fn rounding(&self) -> Rounding;
 
-    /// Writes an AnnData file without a matrix at `dest`: the names of cells and genes and all columns of `obs` and `var`, in the
-    /// encodings of today.
+    /// Writes an AnnData file without a matrix at `dest`: the names of cells and genes and all
+    /// columns of `obs` and `var`, in current encodings.
     ///
-    /// In a build without the feature `hdf5` it may leave nothing there. The store then has no names.
+    /// Without the feature `hdf5` it may write nothing. The store then has no names.
     ///
     /// # Errors
     ///
     /// - names or columns cannot be read, `dest` cannot be written
     fn write_annotations(&self, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError>;
 
-    /// What identifies the file and the selection.
+    /// Identifies the file and the selection.
     fn stamp(&self) -> SourceStamp;
 }
 
-/// Opens the matrix that `selection` chooses in the file at `path`.
+/// Opens the matrix that `selection` names in the file at `path`.
 ///
 /// # Errors
 ///
-/// - nothing at `path`, or a format that is not read
-/// - the matrix is not there; the message says what is
-/// - it contradicts itself: lengths, shapes, row pointers
+/// - nothing is at `path`, or its format is not supported
+/// - the matrix does not exist; the message lists those that do
+/// - the matrix contradicts itself: lengths, shapes, row pointers
 pub fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {
     match detect::format_of(path)? {
         #[cfg(feature = "hdf5")]

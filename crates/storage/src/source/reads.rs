@@ -1,25 +1,26 @@
-//! What a source hands over: rows as stored, and what it noticed.
+//! The form of a source and its chunks of rows.
 
-/// How a source stores its matrix.
+/// The form in which a source stores its matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Entries with their columns.
+    /// Values with their columns.
     Sparse {
         /// Stored entries, zeros and duplicates included.
         entries: u64,
         /// The most entries in rows `256·t .. 256·(t + 1)` for any t.
         most_per_tile: usize,
     },
-    /// Every value.
+    /// All values.
     Dense,
 }
 
-/// Consecutive rows of a matrix as a source stores them. Buffers are kept from one read to the next.
+/// Consecutive rows of a matrix as a source stores them. Reads reuse its buffers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowChunk {
-    /// Row i has the entries `indptr[i] .. indptr[i + 1]`, in any order, duplicates and zeros included.
+    /// Row i has the entries `indptr[i] .. indptr[i + 1]` in any order, including duplicates and
+    /// zeros.
     Sparse {
-        /// One more than rows; begins with 0.
+        /// One more than rows. Begins with 0, never falls, and ends with the number of entries.
         indptr: Vec<usize>,
         /// Columns, each below the number of genes.
         indices: Vec<u32>,
@@ -40,7 +41,7 @@ impl Default for RowChunk {
 }
 
 impl RowChunk {
-    /// The buffers of a sparse chunk, emptied; the chunk becomes one if it is not.
+    /// Makes the chunk sparse and returns its buffers, emptied: row pointers, columns, values.
     pub fn sparse(&mut self) -> (&mut Vec<usize>, &mut Vec<u32>, &mut Vec<f32>) {
         if let RowChunk::Dense { .. } = self {
             *self = RowChunk::Sparse { indptr: Vec::new(), indices: Vec::new(), values: Vec::new() };
@@ -56,7 +57,7 @@ impl RowChunk {
         }
     }
 
-    /// The buffer of a dense chunk, emptied; the chunk becomes one if it is not.
+    /// Makes the chunk dense and returns its buffer, emptied.
     pub fn dense(&mut self) -> &mut Vec<f32> {
         if let RowChunk::Sparse { .. } = self {
             *self = RowChunk::Dense { values: Vec::new() };

@@ -1,7 +1,9 @@
-//! A block as it lies in a block file: header, directory of its tiles, tiles, zeros up to a multiple of 4 KiB.
+//! The bytes of a block in a block file: header, directory of its tiles, tiles, zeros up to a
+//! multiple of 4 KiB.
 //!
-//! The directory is the same as the block's part of the table, so that a file can be checked, and a lost table made anew,
-//! from the blocks alone. Tiles start at multiples of [`TILE_ALIGN`] from the start of the block.
+//! The directory equals the block's part of the table, so that the blocks alone suffice to check a
+//! file or to rebuild a lost table. Tiles start at multiples of [`TILE_ALIGN`] from the start of
+//! the block.
 
 use super::cut::{Cut, Layout};
 use super::files::Fields;
@@ -17,7 +19,7 @@ const HEADER: usize = 64;
 
 const MAGIC: &[u8; 8] = b"PWBLOCK1";
 
-/// What the table and the directory of a block say of a tile.
+/// The record of a tile in the table and in the directory of its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TileRecord {
     pub(super) bytes: u64,
@@ -39,18 +41,18 @@ impl TileRecord {
         Self { bytes: record.u64_at(0), nonzeros: record.u64_at(8), crc: record.u32_at(16) }
     }
 
-    /// The bytes up to the next tile, or nothing if that overflows.
+    /// The bytes up to the next tile; `None` if that overflows.
     pub(super) fn padded(&self) -> Option<u64> {
         self.bytes.checked_next_multiple_of(TILE_ALIGN)
     }
 }
 
-/// Where the first tile of a block of `tiles` tiles starts.
+/// The position of the first tile in a block of `tiles` tiles.
 pub(super) fn first_tile(tiles: usize) -> u64 {
     ((HEADER + tiles * TileRecord::BYTES) as u64).next_multiple_of(TILE_ALIGN)
 }
 
-/// Bytes of a block with these tiles; nothing if that overflows.
+/// Bytes of a block with these tiles; `None` if that overflows.
 pub(super) fn size(tiles: &[TileRecord]) -> Option<u64> {
     let end = tiles.iter().try_fold(first_tile(tiles.len()), |end, tile| end.checked_add(tile.padded()?))?;
     end.checked_next_multiple_of(BLOCK_ALIGN)

@@ -1,7 +1,8 @@
-//! The sums of a store by cell: one file, written and read a chunk at a time, for there may be very many cells.
+//! The sums of a store by cell: one file, written and read in chunks, because there may be very
+//! many cells.
 //!
-//! `cells.bin`: 64 bytes of header, then 20 bytes for each cell, after every [`CHUNK`] cells (and after the last one) the
-//! checksum of these.
+//! `cells.bin` has 64 bytes of header and 20 bytes for each cell. Every [`CHUNK`] cells, and the
+//! last ones, are followed by their checksum.
 
 use std::fs::File;
 use std::ops::Range;
@@ -15,7 +16,7 @@ const MAGIC: &[u8; 8] = b"PWCELLS1";
 const HEADER: usize = 64;
 const CELL_BYTES: usize = 20;
 
-/// Cells under one checksum.
+/// Cells that share a checksum.
 const CHUNK: usize = 4096;
 const CHUNK_BYTES: u64 = (CHUNK * CELL_BYTES + 4) as u64;
 
@@ -32,13 +33,13 @@ fn header(cells: usize) -> Vec<u8> {
     header
 }
 
-/// Writes `cells.bin` as cells come.
+/// Writes `cells.bin` one batch of cells after another.
 #[derive(Debug)]
 pub(super) struct CellWriter {
     file: File,
     path: PathBuf,
     offset: u64,
-    /// The cells of the chunk that is not full yet.
+    /// The cells of the current chunk.
     pending: Vec<u8>,
 }
 

@@ -1,6 +1,7 @@
-//! How the matrix is cut: rows into blocks, blocks into tiles.
+//! The cut of a matrix: rows into blocks, blocks into tiles.
 //!
-//! Nothing here depends on threads, memory or machine, so that everything computed block by block repeats everywhere.
+//! The cut does not depend on threads, memory or machine, so that computations block by block give
+//! the same results everywhere.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tile::TILE_ROWS;
 
-/// What the tiles of a store are.
+/// The kind of the tiles of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -18,15 +19,15 @@ pub enum Layout {
     Dense,
 }
 
-/// Most bytes of a dense tile, unless its smallest number of rows takes more.
+/// The most bytes of a dense tile, unless the fewest rows take more.
 const DENSE_TILE_BYTES: usize = 1 << 20;
 
 /// Fewest rows of a dense tile.
 const DENSE_TILE_MIN_ROWS: usize = 16;
 
 impl Layout {
-    /// The rows of a tile for a matrix of `genes` columns: [`TILE_ROWS`] if sparse; if dense the largest power of two up to
-    /// that with which a tile is at most 1 MiB, but at least 16.
+    /// The rows of a tile for a matrix of `genes` columns. Sparse: [`TILE_ROWS`]. Dense: the
+    /// largest power of two with which a tile has at most 1 MiB, from 16 up to [`TILE_ROWS`].
     pub fn tile_rows(self, genes: usize) -> usize {
         match self {
             Self::Sparse => TILE_ROWS,
@@ -39,19 +40,20 @@ impl Layout {
     }
 }
 
-/// Values of a gene that a block has on average: then clearing its share of the sums and turning it into integers costs a
-/// few per cent of a pass (`docs/blocks.md`).
+/// The mean number of values of a gene in a block. With it, clearing a block's share of the sums
+/// and converting it to integers costs a few per cent of a pass (`docs/blocks.md`).
 const VALUES_PER_GENE: u128 = 128;
 
-/// More blocks than this keep no more threads busy.
+/// More blocks than this do not keep more threads busy.
 const MOST_BLOCKS: usize = 512;
 
 /// Fewer blocks than this keep too few threads busy.
 const LEAST_BLOCKS: usize = 32;
 
-/// The rows of a block for a matrix of `cells` × `genes` with `entries` values (all, where it is dense): the smallest power of
-/// two with which a block has 128 values of a gene on average and there are at most 512 blocks. But there are to be 32 blocks at
-/// least, which comes first, and a block has 256 to 16384 rows.
+/// The default rows of a block for a matrix of `cells` × `genes` with `entries` values (all values
+/// if it is dense): the smallest power of two with which a block has 128 values of a gene on
+/// average and there are at most 512 blocks. At least 32 blocks take precedence over both. A block
+/// has 256 to 16384 rows.
 pub fn default_block_rows(cells: usize, genes: usize, entries: u64) -> usize {
     let worth = VALUES_PER_GENE * genes as u128 * cells as u128 / u128::from(entries.max(1));
     let worth = usize::try_from(worth).unwrap_or(usize::MAX).max(cells / MOST_BLOCKS);
@@ -70,7 +72,7 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// What is wrong with these numbers, if anything is.
+    /// The reason why no store can have these numbers, if there is one.
     pub(super) fn problem(&self) -> Option<String> {
         let Self { cells, genes, layout, block_rows, tile_rows } = *self;
         if tile_rows == 0 || tile_rows > TILE_ROWS {
@@ -82,7 +84,7 @@ impl Cut {
         if u32::try_from(block_rows).is_err() || u32::try_from(genes).is_err() {
             return Some(format!("blocks of {block_rows} rows and {genes} genes; neither may exceed {}", u32::MAX));
         }
-        // Every size that is computed from these is below four times the bytes of the matrix laid out dense.
+        // Every size computed from these is below four times the bytes of the dense matrix.
         let dense = cells.checked_add(block_rows).and_then(|rows| rows.checked_mul(genes.max(64)));
         let too_large = dense.and_then(|values| values.checked_mul(64)).is_none();
         (layout == Layout::Dense && genes == 0 && cells > 0 || too_large)

@@ -1,4 +1,4 @@
-//! Reading and writing files so that every failure names its path.
+//! Reads and writes files with errors that name the path.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -10,7 +10,8 @@ use crate::error::StorageError;
 /// Bytes that one read asks for.
 const PIECE: usize = 4 << 20;
 
-/// Opens the file of a store at `path` for reading. Anything but a regular file is damage; opening a pipe would wait for ever.
+/// Opens the file of a store at `path` for reading. Anything but a regular file is damage: opening
+/// a pipe would wait without end.
 pub(super) fn open(path: &Path) -> Result<File, StorageError> {
     size(path)?;
     File::open(path).map_err(|error| StorageError::io("open", path, error))
@@ -26,7 +27,7 @@ pub(super) fn size(path: &Path) -> Result<u64, StorageError> {
     Err(StorageError::damaged(path, "it", "a regular file", found))
 }
 
-/// Checks that the file at `path`, part of a store, has `expected` bytes; one that is missing is damage, too.
+/// Checks that the file of a store at `path` has `expected` bytes. A missing file is damage, too.
 pub(super) fn check_size(path: &Path, expected: u64) -> Result<(), StorageError> {
     match size(path) {
         Ok(found) if found == expected => Ok(()),
@@ -54,20 +55,20 @@ pub(super) fn read_at(file: &File, path: &Path, offset: u64, bytes: &mut [u8]) -
     Ok(())
 }
 
-/// Tells the system that `length` bytes from `offset` of `file` on will not be read again soon.
+/// Advises the system that `length` bytes from `offset` of `file` on will not be read again soon.
 pub(super) fn forget(file: &File, offset: u64, length: u64) {
     #[cfg(target_os = "linux")]
     if let Some(length) = std::num::NonZeroU64::new(length) {
-        // Refused by some file systems: then the pages stay, as they would without this.
+        // Some file systems refuse: then the pages stay, as they would without this call.
         let _ = rustix::fs::fadvise(file, offset, Some(length), rustix::fs::Advice::DontNeed);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (file, offset, length);
 }
 
-/// Reads `length` bytes of a mapped file from `offset` on and enters their pages into the table of the process.
+/// Reads `length` bytes of a mapped file from `offset` on into memory and maps their pages.
 pub(super) fn populate(map: &memmap2::Mmap, offset: usize, length: usize) {
-    // Kernels before 5.14 refuse: then each page is brought when it is touched.
+    // Kernels before 5.14 refuse: then each page is read when it is first used.
     #[cfg(target_os = "linux")]
     let _ = map.advise_range(memmap2::Advice::PopulateRead, offset, length);
     #[cfg(not(target_os = "linux"))]
@@ -79,8 +80,8 @@ pub(super) fn write_at(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> R
     file.write_all_at(bytes, offset).map_err(|error| StorageError::io("write", path, error))
 }
 
-/// The whole content of a file of a store that has `bytes` bytes and checksum `crc`; nothing is allocated before the size
-/// has been seen to be right.
+/// The whole content of a file of a store with `bytes` bytes and checksum `crc`. Checks the size
+/// before it allocates.
 pub(super) fn read_checked(path: &Path, bytes: u64, crc: u32) -> Result<Vec<u8>, StorageError> {
     check_size(path, bytes)?;
     let length =
@@ -112,19 +113,19 @@ pub(super) fn checksum(path: &Path) -> Result<(u64, u32), StorageError> {
     }
 }
 
-/// Writes a new file with `content` and brings it to the disk.
+/// Writes a new file with `content` and syncs it.
 pub(super) fn create(path: &Path, content: &[u8]) -> Result<(), StorageError> {
     let mut file = File::create(path).map_err(|error| StorageError::io("create", path, error))?;
     file.write_all(content).map_err(|error| StorageError::io("write", path, error))?;
     sync(&file, path)
 }
 
-/// Brings a file, or the entries of a folder, to the disk.
+/// Syncs a file, or the entries of a folder.
 pub(super) fn sync(file: &File, path: &Path) -> Result<(), StorageError> {
     file.sync_all().map_err(|error| StorageError::io("sync", path, error))
 }
 
-/// Brings the entries of the folder `path` to the disk.
+/// Syncs the entries of the folder `path`.
 pub(super) fn sync_folder(path: &Path) -> Result<(), StorageError> {
     sync(&File::open(path).map_err(|error| StorageError::io("open", path, error))?, path)
 }
@@ -134,7 +135,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     fs::rename(from, to).map_err(|error| StorageError::io("rename to", to, error))
 }
 
-/// Little-endian numbers at fixed places of a record that is long enough.
+/// Little-endian numbers at positions in a record that is long enough.
 pub(super) trait Fields {
     fn u32_at(&self, at: usize) -> u32;
     fn u64_at(&self, at: usize) -> u64;

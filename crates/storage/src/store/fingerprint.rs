@@ -1,4 +1,4 @@
-//! The identity of what a store holds.
+//! The fingerprint of a store's content.
 
 use super::Store;
 use super::cut::Layout;
@@ -8,9 +8,9 @@ const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
 const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 
 impl Store {
-    /// A hash of the shape, the cut and the length, nonzeros and checksum of every tile, as 32 hexadecimal digits: equal
-    /// for stores that hold the same matrix cut in the same way, wherever they lie and whenever they were made. It is not
-    /// proof against forgery.
+    /// A hash of the shape, the cut and the length, nonzeros and checksum of every tile, as 32
+    /// hexadecimal digits. Stores of the same matrix with the same cut have the same one, at any
+    /// place and time. It does not protect against forgery.
     ///
     /// Costs O(tiles); reads nothing.
     pub fn fingerprint(&self) -> String {

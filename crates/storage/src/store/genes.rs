@@ -1,6 +1,7 @@
-//! The sums of a store by gene, and the file that keeps them.
+//! The sums of a store by gene, and their file.
 //!
-//! `genes.bin`: 64 bytes of header with the sums over all genes, then 32 bytes for each gene. Its checksum is in the manifest.
+//! `genes.bin` has 64 bytes of header with the sums over all genes, and 32 bytes for each gene. Its
+//! checksum is in the manifest.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ const MAGIC: &[u8; 8] = b"PWGENES1";
 const HEADER: usize = 64;
 const GENE_BYTES: usize = 32;
 
-/// What one gene (column) holds.
+/// The sums of one gene (column).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GeneMoments {
     /// Values above zero.
@@ -38,7 +39,7 @@ pub struct Totals {
     pub integer: bool,
 }
 
-/// The sums of one gene so far: integers exactly, the rest in the order in which tiles come.
+/// The sums of one gene so far: integers exactly, other values in the order of the tiles.
 #[derive(Clone, Copy, Debug, Default)]
 struct GeneSum {
     nonzeros: u64,
@@ -135,7 +136,7 @@ pub(super) fn to_bytes(genes: &[GeneMoments], totals: &Totals) -> Vec<u8> {
     out
 }
 
-/// Reads `genes.bin`, whose checksum has been seen to be right.
+/// Parses `genes.bin`, whose checksum has been verified.
 pub(super) fn parse(content: &[u8], path: &Path, genes: usize) -> Result<(Vec<GeneMoments>, Totals), StorageError> {
     if content.len() as u64 != file_bytes(genes) {
         return Err(StorageError::damaged(path, "the number of bytes", file_bytes(genes), content.len()));

@@ -1,8 +1,9 @@
-//! The manifest: what the store is, and the sizes and checksums of its files. Written last; without it there is no store.
+//! The manifest: the description of the store, and the sizes and checksums of its files. It is
+//! written last; a folder without it is not a store.
 //!
-//! It is a JSON object whose last line is `"crc32c": "xxxxxxxx"}` and a newline, eight lower-case hexadecimal digits: the
-//! checksum of all bytes before that line. All versions of the format keep to this, so that a reader can tell a damaged
-//! manifest from one that is newer than itself.
+//! It is a JSON object whose last line is `"crc32c": "xxxxxxxx"}` and a newline, eight lower-case
+//! hexadecimal digits: the checksum of all bytes before that line. All versions of the format have
+//! this line, so that a reader can distinguish a damaged manifest from a newer one.
 
 use std::fs;
 use std::path::Path;
@@ -16,13 +17,13 @@ use super::stamp::SourceStamp;
 use crate::error::StorageError;
 use crate::sealed;
 
-/// The format that is written, and the newest that is read.
+/// The major version that is written, and the newest that is supported.
 pub(super) const MAJOR: u32 = 1;
 const MINOR: u32 = 0;
 
 const FORMAT: &str = "partwise store";
 
-/// Larger manifests are not read: this is enough for a million block files.
+/// Larger manifests are refused. This size suffices for a million block files.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// Size and checksum of a file.
@@ -38,7 +39,7 @@ pub(super) struct Manifest {
     format: String,
     major: u32,
     minor: u32,
-    /// Names of features without which the store cannot be read rightly.
+    /// Names of features that a reader must know to read the store.
     must_understand: Vec<String>,
     writer: String,
     pub(super) cells: u64,
@@ -57,7 +58,7 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of a store cut like `cut`; sizes and checksums are those given.
+    /// The manifest of a store with this cut, sizes and checksums.
     pub(super) fn new(
         cut: &Cut,
         nonzeros: u64,
@@ -86,7 +87,7 @@ impl Manifest {
         }
     }
 
-    /// Shape and cut; an error of the manifest at `path` where they make no sense.
+    /// Shape and cut; an error of the manifest at `path` if they are impossible.
     pub(super) fn cut(&self, path: &Path) -> Result<Cut, StorageError> {
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let cut = Cut {
@@ -107,7 +108,7 @@ impl Manifest {
         sealed::to_bytes(self)
     }
 
-    /// Writes the manifest of the store in `folder` so that it is there whole or not at all.
+    /// Writes the manifest of the store in `folder` so that it appears complete or not at all.
     pub(super) fn write(&self, folder: &Path) -> Result<(), StorageError> {
         let draft = folder.join(names::MANIFEST_DRAFT);
         files::create(&draft, &self.to_bytes())?;
@@ -134,7 +135,7 @@ impl Manifest {
     }
 }
 
-/// What every version of the format has, and what decides whether the rest can be read.
+/// The fields that every version of the format has. They decide whether the rest can be read.
 #[derive(Deserialize)]
 struct Version {
     format: String,

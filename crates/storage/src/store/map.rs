@@ -4,17 +4,19 @@ use super::Store;
 use crate::error::StorageError;
 
 impl Store {
-    /// Maps the block files into memory; [`read`](Self::read) then borrows tiles in place instead of copying them.
+    /// Maps the block files into memory. [`read`](Self::read) then borrows tiles in place instead
+    /// of copying them.
     ///
     /// # Safety
     ///
-    /// Nobody may change or shorten the block files while this store is open: a map shows changes as they happen, behind
-    /// the back of what has been checked, and reading beyond the end of a shortened file kills the process. Nothing in
-    /// this crate changes the files of a store that is whole; other programs might.
+    /// No process may change or shorten the block files while this store is open. A map shows
+    /// changes at once, after the checks, and reading beyond the end of a shortened file kills the
+    /// process. This crate never changes the files of a complete store; other programs might.
     ///
     /// # Errors
     ///
-    /// When the system refuses, such as for want of address space. The store then goes on with reads.
+    /// When the system refuses, for example because address space is short. The store then
+    /// continues to read files.
     pub unsafe fn map(&mut self) -> Result<(), StorageError> {
         let mut maps = Vec::with_capacity(self.block_files.len());
         for block_file in &self.block_files {
@@ -34,7 +36,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the maps away; the store goes on with reads.
+    /// Removes the maps. The store then reads files.
     pub fn unmap(&mut self) {
         self.block_files.iter_mut().for_each(|block_file| block_file.map = None);
     }

@@ -1,17 +1,18 @@
 //! The block store: a folder of packed row blocks that is written once and then only read.
 //!
-//! | file               | holds                                                                              |
-//! |--------------------|------------------------------------------------------------------------------------|
-//! | `blocks-00000.bin` | blocks, one after the other; a new file (`00001`, …) once one has reached 4 GiB      |
-//! | `table.bin`        | where each block lies; length, nonzeros and checksum of each tile                  |
-//! | `genes.bin`        | nonzeros, sum, sum of squares and maximum of each gene, and of all                 |
-//! | `cells.bin`        | nonzeros, sum and sum of squares of each cell                                      |
-//! | `annotations.h5ad` | names and columns of cells and genes: an AnnData file without `X`                  |
-//! | `manifest.json`    | shape, cut, source; sizes and checksums of the other files; written last           |
+//! | file               | holds                                                                         |
+//! |--------------------|-------------------------------------------------------------------------------|
+//! | `blocks-00000.bin` | blocks, one after another; a new file (`00001`, …) once one has reached 4 GiB |
+//! | `table.bin`        | the place of each block; length, nonzeros and checksum of each tile           |
+//! | `genes.bin`        | nonzeros, sum, sum of squares and maximum of each gene, and of all            |
+//! | `cells.bin`        | nonzeros, sum and sum of squares of each cell                                 |
+//! | `annotations.h5ad` | names and columns of cells and genes: an AnnData file without `X`             |
+//! | `manifest.json`    | shape, cut, source; sizes and checksums of the other files; written last      |
 //!
-//! `docs/format.md` has every byte. [`StoreWriter`] makes a store, [`Store`] reads it: [`Store::read`] gives a
-//! [`Segment`], a segment gives [`Tile`](crate::tile::Tile)s. Every tile is checked against its checksum when it is given
-//! out, so that what is computed is computed from what was written.
+//! `docs/format.md` has every byte. [`StoreWriter`] writes a store and [`Store`] reads it:
+//! [`Store::read`] returns a [`Segment`], and a segment returns [`Tile`](crate::tile::Tile)s. Every
+//! tile is checked against its checksum when it is returned, so that no computation uses damaged
+//! data.
 
 mod block;
 mod cells;
@@ -56,7 +57,7 @@ use crate::tile::{CellMoments, TileError};
 ///
 /// # Example
 ///
-/// A store of three rows, made and read:
+/// Write and read a store of three rows:
 ///
 /// ```
 /// use partwise_storage::store::{EncodedTile, Layout, Overwrite, SegmentBuf, SourceStamp, Store, StoreHeader, StoreWriter};
@@ -133,17 +134,17 @@ impl Store {
         self.table.nonzeros()
     }
 
-    /// What its tiles are.
+    /// The kind of its tiles.
     pub fn layout(&self) -> Layout {
         self.cut.layout
     }
 
-    /// Rows of a block (of the last one: at most).
+    /// Rows of a block. The last one may have fewer.
     pub fn block_rows(&self) -> usize {
         self.cut.block_rows
     }
 
-    /// Rows of a tile (of the last one: at most).
+    /// Rows of a tile. The last one may have fewer.
     pub fn tile_rows(&self) -> usize {
         self.cut.tile_rows
     }
@@ -184,7 +185,8 @@ impl Store {
         self.totals.sum_sq
     }
 
-    /// The sums of the cells `rows`. Read from disk; ask for some tens of thousands at a time.
+    /// The sums of the cells `rows`. Reads them from disk; request some tens of thousands at a
+    /// time.
     ///
     /// # Errors
     ///
@@ -199,11 +201,12 @@ impl Store {
         cells::read(&self.path.join(names::CELLS), self.cells(), rows)
     }
 
-    /// The annotations: an AnnData file with `obs` and `var` but without `X`. Its checksum is verified, which reads it.
+    /// The path of the annotations: an AnnData file with `obs` and `var` but without `X`. Verifies
+    /// its checksum, which reads the file.
     ///
     /// # Errors
     ///
-    /// When the store has none, or they cannot be read or are damaged.
+    /// When the store has none, or the file cannot be read or is damaged.
     pub fn annotations(&self) -> Result<PathBuf, StorageError> {
         let Some(stamp) = self.annotations else {
             return Err(StorageError::MissingDataset {
@@ -222,7 +225,7 @@ impl Store {
         Ok(path)
     }
 
-    /// What the store was made from.
+    /// The input that the store was made from.
     pub fn source(&self) -> &SourceStamp {
         &self.source
     }
@@ -241,7 +244,7 @@ impl Store {
         self.cut.tile_rows_of(self.cut.block_tiles(block).start + tile)
     }
 
-    /// Where a tile lies in its block file. The table has been checked: nothing overflows.
+    /// The byte range of a tile in its block file. The table has been checked: nothing overflows.
     fn tile_place(&self, block: usize, tile: usize) -> Range<u64> {
         let tiles = &self.table.tiles[self.cut.block_tiles(block)];
         let before: u64 = tiles[..tile].iter().map(|tile| tile.bytes.next_multiple_of(block::TILE_ALIGN)).sum();
@@ -249,7 +252,8 @@ impl Store {
         start..start + tiles[tile].bytes
     }
 
-    /// The error of a tile whose runs turn out to be damaged while they are decoded: `source` with file, block and rows.
+    /// The error of a tile that turns out to be damaged while its runs are decoded: `source` with
+    /// file, block and rows.
     pub fn damaged_tile(&self, block: usize, tile: usize, source: TileError) -> StorageError {
         let rows = self.tile_rows_of(block, tile);
         let (first_row, last_row) = (rows.start, rows.end - 1);

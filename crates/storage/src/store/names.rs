@@ -1,4 +1,5 @@
-//! The files of a store. Their names are fixed by the format, so that a manifest cannot lead a reader elsewhere.
+//! The names of the files of a store. The format fixes them, so that a manifest cannot direct a
+//! reader to other files.
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const TABLE: &str = "table.bin";
@@ -6,7 +7,7 @@ pub(super) const GENES: &str = "genes.bin";
 pub(super) const CELLS: &str = "cells.bin";
 pub(super) const ANNOTATIONS: &str = "annotations.h5ad";
 
-/// The manifest before it is whole; becomes [`MANIFEST`] by renaming.
+/// The manifest while it is written. Renaming makes it [`MANIFEST`].
 pub(super) const MANIFEST_DRAFT: &str = "manifest.json.draft";
 
 /// The block file number `number`.
@@ -14,8 +15,8 @@ pub(super) fn block_file(number: usize) -> String {
     format!("blocks-{number:05}.bin")
 }
 
-/// Whether a store, whole or unfinished, has a file of this name. (The annotations may lie under a longer name, with a dot
-/// before it, while they are being written.)
+/// Whether a complete or unfinished store may have a file of this name. (While annotations are
+/// written, their name begins with a dot and is longer.)
 pub(super) fn is_ours(name: &str) -> bool {
     let fixed = [MANIFEST, TABLE, GENES, CELLS, ANNOTATIONS, MANIFEST_DRAFT];
     let number = name.strip_prefix("blocks-").and_then(|rest| rest.strip_suffix(".bin"));

@@ -1,4 +1,4 @@
-//! Opening a store: everything but the tiles is read and checked.
+//! Opens a store: reads and checks everything but the tiles.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,11 @@ use super::{BlockFile, Store, cells, files, genes};
 use crate::error::StorageError;
 
 impl Store {
-    /// Opens the store at `path`: reads manifest, table and gene moments, and sees that all files have their sizes.
+    /// Opens the store at `path`: reads manifest, table and gene moments, and checks the sizes of
+    /// all files.
     ///
-    /// Costs O(tiles + genes) time and memory. No length is believed before it agrees with the size of a file.
+    /// Costs O(tiles + genes) time and memory. Every length is checked against the size of a file
+    /// before it is used.
     ///
     /// # Errors
     ///
@@ -78,12 +80,12 @@ impl Store {
     }
 }
 
-/// Checks what the manifest says of a file's size against what follows from the shape.
+/// Checks the size of a file in the manifest against the size that follows from the shape.
 fn expect_size(manifest: &Path, what: &str, stamp: FileStamp, expected: u64) -> Result<(), StorageError> {
     if stamp.bytes == expected { Ok(()) } else { Err(StorageError::damaged(manifest, what, expected, stamp.bytes)) }
 }
 
-/// Says what is at `path` instead of a store.
+/// The error that describes what is at `path` instead of a store.
 fn no_manifest(path: &Path) -> StorageError {
     let reason = match fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {

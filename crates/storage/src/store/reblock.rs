@@ -1,8 +1,8 @@
-//! The same matrix in blocks of another height.
+//! Copies a store into blocks of another height.
 //!
-//! A tile knows nothing of the block it lies in, so the packed tiles are copied as they are; only the heads of the blocks
-//! and the table are made anew. That costs a read and a write of the store, where converting the input again would cost
-//! decompressing and packing it, and it works where the input is gone.
+//! A tile does not depend on its block, so that packed tiles are copied unchanged. Only the heads
+//! of the blocks and the table are new. That costs a read and a write of the store. Converting the
+//! input again would also decompress and pack it, and needs the input.
 
 use std::fs;
 use std::path::Path;
@@ -17,20 +17,22 @@ use crate::tile::TileError;
 /// Cells whose moments are copied at a time.
 const CELLS_AT_A_TIME: usize = 1 << 16;
 
-/// Writes the matrix of `store` to `dest` in blocks of `block_rows` rows, a multiple of its tiles' rows. `dest` may be
-/// where `store` lies, with [`Overwrite::Replace`].
+/// Writes the matrix of `store` to `dest` in blocks of `block_rows` rows, a multiple of its tiles'
+/// rows. `dest` may be the path of `store`, with [`Overwrite::Replace`].
 ///
-/// Everything else is as in `store`: tiles, moments, annotations and the stamp of what it was made from, so that a fit of
-/// that input finds the new store its own. Cutting it back gives the same files, byte for byte. Each tile is checked against
-/// its checksum on the way. A fit of the copy may differ in the last bits, since the sums of a block are rounded per block.
+/// Everything else is as in `store`: tiles, moments, annotations and the stamp of the input, so
+/// that a fit of that input accepts the new store. Copying it back to the first height gives the
+/// same files, byte for byte. Each tile is checked against its checksum. A fit of the copy may
+/// differ in the last bits, because sums are rounded per block.
 ///
-/// Costs one read and one write of the store on one thread, with the memory of the largest tile. Reports bytes to `monitor`.
+/// Costs one read and one write of the store on one thread, with the memory of the largest tile.
+/// Reports bytes to `monitor`.
 ///
 /// # Errors
 ///
 /// - no store can have blocks of `block_rows` rows
 /// - `store` is damaged; the error names file, block and rows
-/// - `dest` exists, or cannot be written: nothing is left there
+/// - `dest` exists, or cannot be written; no unfinished store is left
 /// - `monitor` cancels
 pub fn reblock(
     store: &Store,
@@ -87,7 +89,8 @@ fn read_tile(store: &Store, block: usize, tile: usize, bytes: &mut Vec<u8>) -> R
     if sound { Ok(()) } else { Err(store.damaged_tile(block, tile, TileError::Checksum { expected, found })) }
 }
 
-/// Copies the annotations, if there are any. A link would be cheaper, and would let a change of one file damage two stores.
+/// Copies the annotations, if there are any. A link would be cheaper, but a change of one file
+/// would damage two stores.
 fn copy_annotations(store: &Store, dest: &Path) -> Result<(), StorageError> {
     debug_assert!(dest.ends_with(names::ANNOTATIONS));
     if store.annotations.is_some() {

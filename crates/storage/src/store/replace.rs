@@ -1,19 +1,23 @@
-//! Taking the place of what is at the destination, without ever destroying anything but a store.
+//! Puts a new store at its destination, and never removes anything but a store.
 //!
-//! A store is made in a folder beside its destination, `NAME.pw.partial`, and renamed when it is whole. What is at the
-//! destination may be replaced when it is
+//! A store is written in a folder beside its destination, `NAME.pw.partial`, and renamed when it is
+//! complete. It may replace
 //!
-//! - an empty folder, or a folder with files of a store but no manifest (an unfinished store): always;
-//! - a store: when the user said so.
+//! - an empty folder, or a folder with files of a store but no manifest (an unfinished store),
+//!   always;
+//! - a store, if the caller allows it.
 //!
-//! Anything else stays: files, and folders that hold anything that no store has.
+//! Anything else stays: files, and folders with files that no store has.
 //!
-//! Replacing exchanges the two folders in one step, so that a store is there at every moment, the old one or the new one. What
-//! was there is then removed under the partial name. Some network file systems cannot exchange: there the old store gets the name
-//! `NAME.pw.replaced` in between, and the next conversion puts it back if the new one never took its place.
+//! Replacing exchanges the two folders in one step, so that a store is at the destination at every
+//! moment, the old or the new one. The old store is then removed under the partial name. Some
+//! network file systems cannot exchange folders. There the old store is renamed to
+//! `NAME.pw.replaced` in between, and the next conversion restores it if the new store did not
+//! reach its place.
 //!
-//! A [lock](crate::lock) beside the destination is held meanwhile. What a killed process left behind is not locked any more;
-//! the next conversion to the same destination takes the partial folder over and empties it.
+//! The writer holds a [lock](crate::lock) beside the destination meanwhile. The remains of a killed
+//! process are not locked. The next conversion to the same destination takes the partial folder
+//! over and empties it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +28,14 @@ use super::stamp::Overwrite;
 use crate::error::StorageError;
 use crate::lock::{Lock, stat};
 
-/// What is at a path where a store shall be.
+/// The content of a path where a store will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Occupant {
     Nothing,
     /// An empty folder, or one with files of a store but no manifest.
     Unfinished,
     Store,
-    /// Something else; the reason says what.
+    /// Something else; the text describes it.
     Other(String),
 }
 
@@ -51,14 +55,14 @@ fn occupant(path: &Path) -> Result<Occupant, StorageError> {
         let name = entry.file_name();
         let plain = entry.file_type().map_err(|error| StorageError::io("read", path, error))?.is_file();
         if !plain || !name.to_str().is_some_and(names::is_ours) {
-            return Ok(Occupant::Other(format!("it holds {}, which is no part of a store", name.display())));
+            return Ok(Occupant::Other(format!("it holds {}, which is not part of a store", name.display())));
         }
         manifest |= name == names::MANIFEST;
     }
     Ok(if manifest { Occupant::Store } else { Occupant::Unfinished })
 }
 
-/// Whether a new store may take the place of what is at `dest`.
+/// Checks that a new store may replace what is at `dest`.
 pub(super) fn check(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
     match (occupant(dest)?, overwrite) {
         (Occupant::Nothing | Occupant::Unfinished, _) | (Occupant::Store, Overwrite::Replace) => Ok(()),
@@ -67,23 +71,23 @@ pub(super) fn check(dest: &Path, overwrite: Overwrite) -> Result<(), StorageErro
     }
 }
 
-/// The folder in which a store is made; removed when dropped before it took its place.
+/// The folder in which a store is written. It is removed if it is dropped before it is placed.
 #[derive(Debug)]
 pub(super) struct Partial {
     folder: PathBuf,
     dest: PathBuf,
     overwrite: Overwrite,
     placed: bool,
-    /// Last, so that who gets it next finds nothing.
+    /// Last, so that the next holder finds nothing.
     _lock: Lock,
 }
 
 impl Partial {
-    /// Makes, or takes over, the partial folder of `dest`.
+    /// Creates, or takes over, the partial folder of `dest`.
     pub(super) fn create(dest: &Path, overwrite: Overwrite) -> Result<Self, StorageError> {
         let folder = beside(dest, ".partial")?;
         if stat(parent(dest))?.is_none() {
-            // The folder that shall hold the store is missing, not the store.
+            // The parent folder is missing, not the store.
             return Err(StorageError::NotFound { path: parent(dest).into() });
         }
         check(dest, overwrite)?;
@@ -100,7 +104,8 @@ impl Partial {
         &self.folder
     }
 
-    /// Renames the folder, which is whole and on the disk, to its destination, and removes what was there.
+    /// Renames the folder, which is complete and synced, to its destination, and removes the store
+    /// that it replaces.
     pub(super) fn place(mut self) -> Result<PathBuf, StorageError> {
         check(&self.dest, self.overwrite)?;
         let old = match occupant(&self.dest)? {
@@ -118,7 +123,7 @@ impl Partial {
         Ok(self.dest.clone())
     }
 
-    /// Puts the folder in the place of what is at the destination; says where that is then.
+    /// Exchanges the folder with the one at the destination. Returns the new path of the old one.
     fn exchange(&self) -> Result<PathBuf, StorageError> {
         if exchange(&self.folder, &self.dest)? {
             return Ok(self.folder.clone());
@@ -126,7 +131,7 @@ impl Partial {
         let old = beside(&self.dest, REPLACED)?;
         files::rename(&self.dest, &old)?;
         if let Err(error) = files::rename(&self.folder, &self.dest) {
-            // Back to where it was: if that fails too, it is still whole under its other name.
+            // Restore the old store. If that fails too, it is still complete under its other name.
             let _ = fs::rename(old, &self.dest);
             return Err(error);
         }
@@ -134,11 +139,12 @@ impl Partial {
     }
 }
 
-/// Removes what a killed conversion to `dest` left beside it, unless one is under way.
+/// Removes the files that a killed conversion to `dest` left beside it, unless another conversion
+/// is running.
 ///
 /// # Errors
 ///
-/// When it cannot be removed.
+/// When they cannot be removed.
 pub fn remove_leftovers(dest: &Path) -> Result<(), StorageError> {
     let folder = beside(dest, ".partial")?;
     if stat(&folder)?.is_none() && !Lock::is_left(dest)? {
@@ -151,10 +157,11 @@ pub fn remove_leftovers(dest: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// After the name of a store that could not be exchanged with the new one in one step.
+/// The suffix of a store that could not be exchanged with the new one in one step.
 const REPLACED: &str = ".replaced";
 
-/// Ends a replacement that a kill has cut in two: the old store is put back, or removed where the new one has its place.
+/// Completes a replacement that a kill interrupted: restores the old store, or removes it if the
+/// new one is in place.
 fn put_back(dest: &Path) -> Result<(), StorageError> {
     let old = beside(dest, REPLACED)?;
     match (occupant(&old)?, occupant(dest)?) {
@@ -164,7 +171,7 @@ fn put_back(dest: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Removes the folder of a store, whole or not, if it is there.
+/// Removes the folder of a complete or unfinished store, if it exists.
 fn remove(folder: &Path) -> Result<(), StorageError> {
     match occupant(folder)? {
         Occupant::Nothing => Ok(()),
@@ -175,7 +182,8 @@ fn remove(folder: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Gives each of two folders the other's name in one step; false where the file system or the system cannot.
+/// Exchanges the names of two folders in one step. Returns false if the system or the file system
+/// cannot.
 #[cfg(target_os = "linux")]
 fn exchange(new: &Path, dest: &Path) -> Result<bool, StorageError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -195,16 +203,16 @@ fn exchange(_new: &Path, _dest: &Path) -> Result<bool, StorageError> {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.placed {
-            // Nobody is left to tell; what stays is taken over by the next conversion.
+            // An error has no receiver here. The next conversion takes over a folder that stays.
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
 }
 
-/// `dest` with something after its name.
+/// `dest` with a suffix.
 fn beside(dest: &Path, suffix: &str) -> Result<PathBuf, StorageError> {
     let Some(name) = dest.file_name() else {
-        return Err(StorageError::Usage { message: format!("{}: is no name for a store", dest.display()) });
+        return Err(StorageError::Usage { message: format!("{}: is not a name for a store", dest.display()) });
     };
     let mut name = name.to_os_string();
     name.push(suffix);
@@ -295,7 +303,7 @@ mod tests {
         assert!(matches!(Partial::create(&dest, Overwrite::Refuse), Err(StorageError::Exists { .. })));
         assert!(dest.join(names::MANIFEST).exists() && !old.exists());
 
-        // Where the new one took it, the old one goes.
+        // If the new store is in place, the old one is removed.
         fs::create_dir(&old).unwrap();
         fs::write(old.join(names::MANIFEST), "old").unwrap();
         drop(Partial::create(&dest, Overwrite::Replace).unwrap());

@@ -1,7 +1,8 @@
-//! Reading consecutive tiles of a block in one go.
+//! Reads consecutive tiles of a block at once.
 //!
-//! A **segment** lies in a reusable buffer, or in a memory map. Where it was cut does not matter to anything computed from
-//! it. Filling the buffer and looking at its tiles are two steps, so that one thread can read ahead for another.
+//! A **segment** is in a reusable buffer or in a memory map. Its bounds do not influence results.
+//! Filling the buffer and using its tiles are two steps, so that one thread can read ahead for
+//! another.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,13 +16,14 @@ use super::files;
 use crate::error::StorageError;
 use crate::tile::{DenseTile, SparseTile, Tile, TileError};
 
-/// Memory for one segment, aligned to 64 bytes like the tiles in a file; it grows to the largest segment read and stays so.
+/// Memory for one segment, aligned to 64 bytes like the tiles in a file. It grows to the largest
+/// segment read and never shrinks.
 #[derive(Clone)]
 pub struct SegmentBuf {
     bytes: AVec<u8, ConstAlign<{ TILE_ALIGN as usize }>>,
-    /// Bytes of the segment read last.
+    /// Bytes of the last segment read.
     filled: usize,
-    /// Block and tiles that it holds.
+    /// The block and tiles in the buffer.
     holds: Option<(usize, Range<usize>)>,
 }
 
@@ -31,20 +33,21 @@ impl SegmentBuf {
         Self { bytes: AVec::new(TILE_ALIGN as usize), filled: 0, holds: None }
     }
 
-    /// A buffer with memory for segments of up to `bytes`, which is touched here and not in the first read.
+    /// A buffer with memory for segments of up to `bytes`. Touches the memory now, not in the first
+    /// read.
     pub fn with_capacity(bytes: usize) -> Self {
         let mut buf = Self::new();
         buf.hold(bytes);
         buf
     }
 
-    /// Bytes of the segment that it holds; 0 if it holds none.
+    /// Bytes of its segment; 0 if it holds none.
     pub fn filled(&self) -> usize {
         if self.holds.is_some() { self.filled } else { 0 }
     }
 
-    /// Makes room for `length` bytes, exactly: what a vector adds when it grows by itself is not in a plan. Never shrinks,
-    /// so that what is read is not filled with zeros first.
+    /// Makes room for exactly `length` bytes: a vector that grows by itself takes more than the
+    /// plan has. Never shrinks, so that reads do not fill the buffer with zeros first.
     fn hold(&mut self, length: usize) {
         if length > self.bytes.len() {
             self.bytes.reserve_exact(length - self.bytes.len());
@@ -103,8 +106,8 @@ impl Store {
         Ok(())
     }
 
-    /// Drops the tiles `tiles` of block `block` from the system's page cache, as far as they fill whole pages. A hint: nothing
-    /// is said where the system does not take it.
+    /// Drops the tiles `tiles` of block `block` from the system's page cache, as far as they fill
+    /// whole pages. This is a hint, which the system may ignore.
     ///
     /// # Panics
     ///
@@ -115,9 +118,9 @@ impl Store {
         files::forget(&self.block_file_of(block).file, place.start, place.end - place.start);
     }
 
-    /// Brings the tiles `tiles` of block `block` of a mapped store into memory, many pages at once: whoever touches them later
-    /// does not wait for the disk, nor for the system at each page. A hint: nothing is said where the system does not take it,
-    /// and nothing happens where the store is not mapped.
+    /// Reads the tiles `tiles` of block `block` of a mapped store into memory, many pages at once.
+    /// A thread that uses them later waits neither for the disk nor for the system at each page.
+    /// This is a hint, which the system may ignore. Does nothing if the store is not mapped.
     ///
     /// # Panics
     ///
@@ -130,7 +133,7 @@ impl Store {
         }
     }
 
-    /// The segment that [`read_into`](Self::read_into) has put into `buf`.
+    /// The segment that [`read_into`](Self::read_into) has read into `buf`.
     ///
     /// # Panics
     ///
@@ -141,7 +144,8 @@ impl Store {
         Segment { store: self, block, tiles, bytes: &buf.bytes[..buf.filled] }
     }
 
-    /// The tiles `tiles` of block `block`: from the map if the store is mapped ([`map`](Self::map)), else read into `buf`.
+    /// The tiles `tiles` of block `block`: from the map if the store is mapped
+    /// ([`map`](Self::map)), otherwise read into `buf`.
     ///
     /// # Errors
     ///
@@ -164,7 +168,7 @@ impl Store {
         Ok(self.segment(block, tiles, buf))
     }
 
-    /// The tiles `tiles` of block `block` where they lie in the map; `None` where the store is not mapped.
+    /// The tiles `tiles` of block `block` in the map; `None` if the store is not mapped.
     ///
     /// # Panics
     ///
@@ -176,7 +180,7 @@ impl Store {
         Some(Segment { store: self, block, tiles, bytes: &map[place.start as usize..place.end as usize] })
     }
 
-    /// Where the tiles lie in their block file, without the padding after the last one.
+    /// The byte range of the tiles in their block file, without the padding after the last one.
     #[track_caller]
     fn segment_place(&self, block: usize, tiles: &Range<usize>) -> Range<u64> {
         let there = self.block(block).tiles;
@@ -206,7 +210,7 @@ impl<'a> Segment<'a> {
     ///
     /// # Errors
     ///
-    /// When its bytes are not those that were written; the error names file, block and rows.
+    /// When its bytes have changed since they were written. The error names file, block and rows.
     ///
     /// # Panics
     ///
@@ -217,7 +221,8 @@ impl<'a> Segment<'a> {
         self.parse(tile).map_err(|source| self.store.damaged_tile(self.block, tile, source))
     }
 
-    /// The packed bytes of the tile `tile`, its rows and its nonzeros; the checksum is not verified.
+    /// The packed bytes of the tile `tile`, its rows and its nonzeros. Does not verify the
+    /// checksum.
     ///
     /// # Panics
     ///

@@ -1,24 +1,24 @@
-//! What a store was made from, and whether it may take another one's place.
+//! The input of a store, and whether an output may be replaced.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Which matrix of a file is meant. The default is the main one, as it lies.
+/// Selects a matrix of a file. The default is the main one, not transposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// `layers/NAME` instead of the main matrix.
+    /// The layer `layers/NAME` instead of the main matrix.
     pub layer: Option<String>,
     /// The matrix under `raw`.
     pub raw: bool,
-    /// Rows are genes: turn the matrix.
+    /// Rows of the file are genes: transpose the matrix.
     pub transpose: bool,
 }
 
-/// Identifies an input, so that a store made from it can be recognised and used again.
+/// Identifies an input, so that a store of it can be recognised and reused.
 ///
-/// A store fits an input when their stamps are equal. A path that is not UTF-8 is kept with replacement characters and so
-/// never equals: the input is converted again.
+/// A store fits an input if their stamps are equal. A path that is not UTF-8 is stored with
+/// replacement characters and is never equal, so that the input is converted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceStamp {
     /// Absolute path.
@@ -28,17 +28,18 @@ pub struct SourceStamp {
     pub bytes: u64,
     /// Time of the last change, in nanoseconds since 1970 (0: unknown).
     pub modified_ns: i64,
-    /// Which of its matrices.
+    /// The selected matrix.
     pub selection: Selection,
 }
 
-/// What to do about an output that is there already.
+/// Whether an existing output may be replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overwrite {
-    /// Leave it alone and fail.
+    /// Keep the existing output and fail.
     #[default]
     Refuse,
-    /// Put the new one in its place once that is whole. What is not of the kind that is being written stays.
+    /// Replace the existing output when the new one is complete. An existing file or folder of
+    /// another kind stays.
     Replace,
 }
 

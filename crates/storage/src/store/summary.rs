@@ -1,8 +1,8 @@
-//! A store, and each of its blocks, in numbers.
+//! Figures of a store and of its blocks.
 
 use super::Store;
 
-/// What is known of a block without reading it.
+/// Figures of a block that are known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockInfo {
     /// Its first row in the matrix.
@@ -11,13 +11,14 @@ pub struct BlockInfo {
     pub rows: usize,
     /// Its tiles.
     pub tiles: usize,
-    /// Bytes from the start of its first tile to the end of its last one: what reading the whole block takes.
+    /// Bytes from the start of its first tile to the end of its last one: the cost of reading the
+    /// whole block.
     pub bytes: usize,
     /// Its values above zero.
     pub nonzeros: u64,
 }
 
-/// A store in numbers.
+/// Figures of a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// Rows.
@@ -34,7 +35,7 @@ pub struct Summary {
     pub integer: bool,
     /// Bytes of all files.
     pub bytes: u64,
-    /// Bytes of blocks and table for each value above zero (0 where there is none).
+    /// Bytes of blocks and table for each value above zero (0 if there is none).
     pub bytes_per_nonzero: f64,
     /// Blocks.
     pub blocks: usize,
@@ -57,7 +58,7 @@ impl Store {
         BlockInfo { first_row: rows.start, rows: rows.len(), tiles, bytes: bytes as usize, nonzeros }
     }
 
-    /// The store in numbers.
+    /// The figures of the store.
     pub fn summary(&self) -> Summary {
         let nonzeros = self.nonzeros();
         Summary {

@@ -1,6 +1,7 @@
-//! The table of a store: for each block where it lies, for each tile its length, nonzeros and checksum.
+//! The table of a store: the place of each block; the length, nonzeros and checksum of each tile.
 //!
-//! 64 bytes of header, 32 for each block, 24 for each tile. Where a tile starts follows from the lengths before it.
+//! It has 64 bytes of header, 32 for each block and 24 for each tile. The start of a tile follows
+//! from the lengths before it.
 
 use std::path::Path;
 
@@ -12,13 +13,13 @@ use crate::error::StorageError;
 const MAGIC: &[u8; 8] = b"PWTABLE1";
 const HEADER: usize = 64;
 
-/// What the table says of a block.
+/// The record of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockRecord {
-    /// The block file and where in it.
+    /// The number of the block file, and the byte in it.
     pub(super) file: u32,
     pub(super) offset: u64,
-    /// From header to padding.
+    /// Bytes from the header to the end of the padding.
     pub(super) bytes: u64,
     pub(super) nonzeros: u64,
 }
@@ -35,7 +36,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Bytes of the table of a store cut like this.
+    /// Bytes of the table of a store with this cut.
     pub(super) fn bytes(cut: &Cut) -> u64 {
         (HEADER + cut.blocks() * BlockRecord::BYTES + cut.tiles() * TileRecord::BYTES) as u64
     }
@@ -58,10 +59,11 @@ impl Table {
         out
     }
 
-    /// Reads the file `content` of a store that is cut like `cut` and whose block files have `block_files` bytes.
+    /// Parses the table `content` of a store with the cut `cut` and block files of `block_files`
+    /// bytes.
     ///
-    /// Everything is checked: blocks follow each other without a gap and fill the files exactly, tiles fill their blocks,
-    /// and nothing overflows.
+    /// Checks everything: blocks follow each other without a gap and fill the files exactly, tiles
+    /// fill their blocks, and nothing overflows.
     pub(super) fn parse(content: &[u8], path: &Path, cut: &Cut, block_files: &[u64]) -> Result<Self, StorageError> {
         let damaged = |what: String, expected: u64, found: u64| StorageError::damaged(path, what, expected, found);
         let expected = Self::bytes(cut);
@@ -96,7 +98,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Blocks lie one after the other and fill the block files.
+    /// Checks that blocks follow each other and fill the block files.
     fn check_places(
         &self,
         block_files: &[u64],
@@ -129,7 +131,7 @@ impl Table {
         }
     }
 
-    /// Tiles fill their blocks and hold their nonzeros.
+    /// Checks that tiles fill their blocks and have their nonzeros.
     fn check_tiles(&self, cut: &Cut, damaged: &dyn Fn(String, u64, u64) -> StorageError) -> Result<(), StorageError> {
         for (number, block) in self.blocks.iter().enumerate() {
             let tiles = &self.tiles[cut.block_tiles(number)];

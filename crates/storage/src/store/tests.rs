@@ -1,4 +1,5 @@
-//! A store gives back what was pushed, however it is read, and takes no place that is not its own.
+//! A store returns the tiles that were pushed, however it is read, and replaces nothing but a
+//! store.
 
 use std::path::Path;
 

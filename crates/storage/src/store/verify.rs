@@ -1,4 +1,4 @@
-//! Are all bytes of a store sound?
+//! Verifies all bytes of a store.
 
 use super::block::{self, BLOCK_ALIGN};
 use super::files;
@@ -9,7 +9,7 @@ use crate::error::StorageError;
 use crate::monitor::{Monitor, Unit};
 use crate::tile::{CellMoments, RunBatch, SparseTile, Tile, TileError};
 
-/// What has been verified.
+/// Counts of what was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifyReport {
     /// Blocks.
@@ -26,14 +26,16 @@ pub struct VerifyReport {
 const CELLS_AT_A_TIME: usize = 1 << 16;
 
 impl Store {
-    /// Reads every byte of the store and checks it: heads, directories and padding of blocks against the table, checksums
-    /// and content of tiles, the moments of cells against what the tiles hold, the annotations' checksum.
+    /// Reads every byte of the store and checks it: heads, directories and padding of blocks
+    /// against the table, checksums and content of tiles, the moments of cells against the tiles,
+    /// the checksum of the annotations.
     ///
-    /// Costs one pass over the store on one thread, with the memory of the largest tile. Reports bytes to `monitor`.
+    /// Costs one pass over the store on one thread, with the memory of the largest tile. Reports
+    /// bytes to `monitor`.
     ///
     /// # Errors
     ///
-    /// The first damage found, with path, block and rows; or that the monitor asked for a stop.
+    /// The first damage found, with path, block and rows; or the cancellation by the monitor.
     pub fn verify(&self, monitor: &dyn Monitor) -> Result<VerifyReport, StorageError> {
         monitor.start("verify", self.bytes, Unit::Bytes);
         let mut scratch = Scratch { buf: SegmentBuf::new(), batch: RunBatch::new(), rows: Vec::new() };
@@ -60,7 +62,7 @@ impl Store {
         Ok(VerifyReport { blocks: self.blocks(), tiles, nonzeros: self.nonzeros(), bytes: self.bytes })
     }
 
-    /// Header, directory and all padding of a block.
+    /// Checks header, directory and all padding of a block.
     fn verify_head(&self, block: usize) -> Result<(), StorageError> {
         let BlockFile { file, path, .. } = self.block_file_of(block);
         let record = self.table.blocks[block];
@@ -94,7 +96,7 @@ impl Store {
         Ok(())
     }
 
-    /// Checksum and content of a tile; appends the moments of its rows to `cells`.
+    /// Checks checksum and content of a tile. Appends the moments of its rows to `cells`.
     fn verify_tile(
         &self,
         block: usize,
@@ -154,7 +156,7 @@ impl Store {
     }
 }
 
-/// Memory that is used for tile after tile.
+/// Memory that is reused from tile to tile.
 struct Scratch {
     buf: SegmentBuf,
     batch: RunBatch,
@@ -162,7 +164,8 @@ struct Scratch {
     rows: Vec<Vec<f32>>,
 }
 
-/// Decodes a tile: rows ascend within a run and are there, values are above zero. Sorts them into `rows`.
+/// Decodes a tile and sorts its values into `rows`. Checks that rows ascend within a run and exist,
+/// and that values are above zero.
 fn check_sparse(tile: &SparseTile<'_>, batch: &mut RunBatch, rows: &mut Vec<Vec<f32>>) -> Result<(), TileError> {
     rows.resize_with(rows.len().max(tile.rows()), Vec::new);
     rows.iter_mut().for_each(Vec::clear);

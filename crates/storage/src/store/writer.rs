@@ -1,4 +1,4 @@
-//! Making a store, tile after tile.
+//! Writes a store, one tile after another.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,28 @@ use super::table::{BlockRecord, Table};
 use crate::error::StorageError;
 use crate::tile::{CellMoments, TileMoments};
 
-/// A block file that has this many bytes takes no further block.
+/// A block file of this many bytes takes no further block.
 const BLOCK_FILE_BYTES: u64 = 4 << 30;
 
-/// What is known of a store before its first tile.
+/// The properties of a store that are known before its first tile.
 #[derive(Clone, Debug)]
 pub struct StoreHeader {
     /// Rows of the matrix.
     pub cells: usize,
     /// Columns.
     pub genes: usize,
-    /// What its tiles are.
+    /// The kind of its tiles.
     pub layout: Layout,
-    /// Rows of a block, a multiple of `tile_rows`; see [`default_block_rows`](super::default_block_rows).
+    /// Rows of a block, a multiple of `tile_rows`; see
+    /// [`default_block_rows`](super::default_block_rows).
     pub block_rows: usize,
     /// Rows of a tile; see [`Layout::tile_rows`].
     pub tile_rows: usize,
-    /// What it is made from.
+    /// The input of the store.
     pub source: SourceStamp,
 }
 
-/// A tile ready to be written: by [`TileEncoder::encode`](crate::tile::TileEncoder::encode) or
+/// A packed tile, from [`TileEncoder::encode`](crate::tile::TileEncoder::encode) or
 /// [`encode_dense`](crate::tile::encode_dense).
 #[derive(Clone, Debug)]
 pub struct EncodedTile {
@@ -51,15 +52,15 @@ pub struct EncodedTile {
     pub moments: TileMoments,
 }
 
-/// Writes a store. Until [`finish`](Self::finish) nothing is at its destination, and a writer that is dropped before leaves
-/// nothing behind.
+/// Writes a store. Nothing is at its destination before [`finish`](Self::finish), and a writer that
+/// is dropped before that leaves nothing behind.
 ///
-/// Memory is O(genes + tiles), whatever the tiles hold.
+/// Memory is O(genes + tiles), for any content of the tiles.
 #[derive(Debug)]
 pub struct StoreWriter {
     cut: Cut,
     source: SourceStamp,
-    /// Tiles taken so far; those of the current block come after `block_tiles`.
+    /// The tiles so far; those of the current block begin at `block_tiles`.
     table: Table,
     block_tiles: usize,
     current: Option<BlockFileWriter>,
@@ -67,29 +68,30 @@ pub struct StoreWriter {
     file_bytes: u64,
     genes: GeneAccumulator,
     cells: CellWriter,
-    /// Last, so that its folder goes when the files in it are closed.
+    /// Last, so that its folder is removed after the files in it are closed.
     partial: Partial,
 }
 
-/// The block file that is being written.
+/// The current block file.
 #[derive(Debug)]
 struct BlockFileWriter {
     file: File,
     path: PathBuf,
-    /// Where the current block starts, and where its next tile goes.
+    /// The start of the current block, and the position of its next tile.
     block: u64,
     end: u64,
 }
 
 impl StoreWriter {
-    /// Begins a store that will be at `dest`, in a folder beside it.
+    /// Begins a store for `dest`, in a folder beside it.
     ///
     /// # Errors
     ///
-    /// - `dest` holds a store and `overwrite` is [`Overwrite::Refuse`], or holds something that is not a store;
+    /// - `dest` holds a store and `overwrite` is [`Overwrite::Refuse`], or holds something that is
+    ///   not a store;
     /// - another process is writing the same store;
     /// - the numbers of `header` contradict each other;
-    /// - the folder cannot be written to.
+    /// - the folder is not writable.
     pub fn create(dest: &Path, header: StoreHeader, overwrite: Overwrite) -> Result<Self, StorageError> {
         let StoreHeader { cells, genes, layout, block_rows, tile_rows, source } = header;
         let cut = Cut { cells, genes, layout, block_rows, tile_rows };
@@ -111,21 +113,22 @@ impl StoreWriter {
         })
     }
 
-    /// Where the annotations have to be, as an AnnData file without `X`, before [`finish`](Self::finish). A store can do
-    /// without.
+    /// The path for the annotations, an AnnData file without `X`, to be written before
+    /// [`finish`](Self::finish). They are optional.
     pub fn annotations_path(&self) -> PathBuf {
         self.partial.folder().join(names::ANNOTATIONS)
     }
 
-    /// Adds the next tile. Tiles come in row order; every one has the rows of a tile but the last.
+    /// Adds the next tile. Tiles come in row order. Each has the rows of a tile; the last may have
+    /// fewer.
     ///
     /// # Errors
     ///
-    /// When it cannot be written, such as on a full disk.
+    /// When it cannot be written, for example because the disk is full.
     ///
     /// # Panics
     ///
-    /// When the tile has not the rows that come next, or its moments are of other rows.
+    /// When the tile does not have the number of rows that comes next, or its moments have another.
     #[track_caller]
     pub fn push_tile(&mut self, tile: EncodedTile) -> Result<(), StorageError> {
         let number = self.table.tiles.len();
@@ -138,7 +141,8 @@ impl StoreWriter {
         self.cells.add(&tile.moments.cells)
     }
 
-    /// Adds the next tile to the block files and the table, but to no sums: its bytes, values above zero and checksum.
+    /// Adds the bytes, values above zero and checksum of the next tile to the block files and the
+    /// table, but not to the sums.
     pub(super) fn append(&mut self, bytes: &[u8], nonzeros: u64, crc: u32) -> Result<(), StorageError> {
         if self.table.tiles.len() == self.block_tiles {
             self.begin_block()?;
@@ -154,12 +158,13 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Adds the sums of the next cells, for tiles that were appended without theirs.
+    /// Adds the sums of the next cells, for tiles that were appended without them.
     pub(super) fn add_cells(&mut self, cells: &[CellMoments]) -> Result<(), StorageError> {
         self.cells.add(cells)
     }
 
-    /// Opens a block file where there is none with room, and leaves room for the head of the block.
+    /// Opens a new block file if the current one is full, and leaves room for the head of the
+    /// block.
     fn begin_block(&mut self) -> Result<(), StorageError> {
         if self.current.as_ref().is_some_and(|current| current.end >= self.file_bytes) {
             self.end_file()?;
@@ -177,7 +182,7 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Writes the head of the block whose last tile has come.
+    /// Writes the head of the block after its last tile.
     fn end_block(&mut self) -> Result<(), StorageError> {
         let number = self.table.blocks.len();
         let tiles = &self.table.tiles[self.block_tiles..];
@@ -197,7 +202,7 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Lets a block file take further blocks up to `bytes` only.
+    /// Limits block files to `bytes` bytes.
     #[cfg(test)]
     pub(super) fn limit_block_files(&mut self, bytes: u64) {
         self.file_bytes = bytes;
@@ -211,7 +216,7 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Writes what is left, brings all of it to the disk, and puts the store in its place.
+    /// Writes the remaining files, syncs all of them, and renames the store to its destination.
     ///
     /// # Errors
     ///
@@ -226,7 +231,7 @@ impl StoreWriter {
         self.finish_with(&moments, &totals)
     }
 
-    /// As [`finish`](Self::finish), with sums of the genes that are known already.
+    /// As [`finish`](Self::finish), with known sums of the genes.
     #[track_caller]
     pub(super) fn finish_with(mut self, moments: &[GeneMoments], totals: &Totals) -> Result<Store, StorageError> {
         assert_eq!(self.table.tiles.len(), self.cut.tiles(), "all tiles of the store");
@@ -246,7 +251,7 @@ impl StoreWriter {
     }
 }
 
-/// Brings the annotations, if there are any, to the disk and takes their stamp.
+/// Syncs the annotations, if there are any, and returns their stamp.
 fn annotations_stamp(path: &Path) -> Result<Option<FileStamp>, StorageError> {
     if !path.exists() {
         return Ok(None);

@@ -1,35 +1,39 @@
-//! A few runs, decoded into memory that is used again and again.
+//! A few decoded runs in reusable memory.
 
 use super::sheet::{SHEET_NONZEROS, Source};
 
-/// Most nonzeros in a batch: with the rows they take 20 KiB, so that they are still in L1 when they are used.
+/// The most nonzeros of a batch. With their rows they take 20 KiB, so that they are still in L1
+/// when they are used.
 pub const BATCH_NONZEROS: usize = 4096;
 
-/// Entries that a wide copy may write beyond the end of a run.
+/// The most entries that a wide copy writes beyond the end of a run.
 pub(super) const SLACK: usize = 64;
 
-/// A few runs, decoded.
+/// A few decoded runs.
 ///
-/// Run i is gene `genes[i]` with the entries `ends[i - 1]..ends[i]` (from 0 for the first) of `rows` and `values`. Rows
-/// ascend within a run and count from the tile's first row. Genes ascend in what [`RunDecoder::next_batch`](super::RunDecoder::next_batch)
-/// leaves; [`RunDecoder::next_sheet`](super::RunDecoder::next_sheet) has its own order.
+/// Run i is gene `genes[i]` with the entries `ends[i - 1]..ends[i]` (from 0 for the first) of
+/// `rows` and `values`. Rows ascend within a run and count from the tile's first row. Genes ascend
+/// after [`RunDecoder::next_batch`](super::RunDecoder::next_batch).
+/// [`RunDecoder::next_sheet`](super::RunDecoder::next_sheet) has its own order.
 #[derive(Clone, Debug, Default)]
 pub struct RunBatch {
     /// The genes.
     pub genes: Vec<u32>,
-    /// Where each run ends.
+    /// The end of each run.
     pub ends: Vec<u32>,
     /// The rows of all runs.
     pub rows: Vec<u8>,
     /// The values of all runs.
     pub values: Vec<f32>,
-    /// Scratch of a sheet: where the runs lie in the tile, and those with a patch with its place.
+    /// Scratch of a sheet: the places of the runs in the tile, and of the patches of those that
+    /// have one.
     pub(super) sources: Vec<Source>,
     pub(super) patched: Vec<(u32, usize)>,
 }
 
 impl RunBatch {
-    /// An empty batch without memory yet; it grows to its final 50 KiB on first use, or to [`sheet_bytes`](Self::sheet_bytes).
+    /// An empty batch without memory yet. It grows to its final 50 KiB on first use, or to
+    /// [`sheet_bytes`](Self::sheet_bytes).
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,7 +56,8 @@ impl RunBatch {
         runs * (gene + end + source + patched) + (nonzeros + SLACK) * 5
     }
 
-    /// Forgets the runs and makes room for a sheet of `runs` runs and `nonzeros` nonzeros, whose sources are to be overwritten.
+    /// Removes the runs and makes room for a sheet of `runs` runs and `nonzeros` nonzeros. The
+    /// caller overwrites the sources.
     pub(super) fn prepare_sheet(&mut self, runs: usize, nonzeros: usize) {
         self.rows.clear();
         self.values.clear();
@@ -69,7 +74,7 @@ impl RunBatch {
         self.sources.resize(runs, Source::default());
     }
 
-    /// Forgets the runs and makes room for a full batch.
+    /// Removes the runs and makes room for a full batch.
     pub(super) fn prepare(&mut self) {
         self.genes.clear();
         self.ends.clear();

@@ -1,14 +1,16 @@
-//! From a tile to runs, a batch at a time.
+//! Decodes a tile to runs, one batch at a time.
 //!
-//! The plain algorithm: for each gene in the bitmap take its count n; copy n rows or spell out a map; unpack n codes at the
-//! run's width, add the outliers' high parts, turn codes into values. Three departures make it fast, none changes a value:
+//! The plain algorithm, for each gene in the bitmap: take its count n; copy n rows or spell out a
+//! map; unpack n codes at the run's width, add the outliers' high parts, turn codes into values.
+//! Three departures make it fast, and none changes a value:
 //!
-//! - **Wide copies.** A list of rows is copied 32 bytes at a time and codes are unpacked eight at a time, whatever n is;
-//!   what is written beyond n is overwritten by the next run. So a short run costs no loop and no mispredicted end. The
-//!   batch keeps [`SLACK`] spare entries for it, the tile 64 bytes of padding.
+//! - **Wide copies.** A list of rows is copied 32 bytes at a time and codes are unpacked eight at a
+//!   time, for any n. The next run overwrites the entries beyond n. So a short run costs no loop
+//!   and no mispredicted end. For this the batch has [`SLACK`] spare entries, and the tile 64 bytes
+//!   of padding.
 //! - **No case for ones.** Width 0 goes through the same instructions with a mask of zero bits.
-//! - **One check a run.** Before a run is read its rows and codes are seen to lie inside their sections; inside a run
-//!   nothing is checked but codes against the dictionary and places of outliers.
+//! - **One check a run.** Before a run is read, its rows and codes are checked to be inside their
+//!   sections. Inside a run only codes are checked against the dictionary, and places of outliers.
 //!
 //! The instructions for unpacking and spelling out are chosen at run time ([`simd`](super::simd)).
 
@@ -31,24 +33,27 @@ pub struct RunDecoder<'a> {
     /// The next run.
     pub(super) run: usize,
     pub(super) genes: Genes,
-    /// The next run's rows and patch, as places in the tile, and its codes, as a bit of the value section.
+    /// The next run's rows and patch, as places in the tile, and its codes, as a bit of the value
+    /// section.
     pub(super) rows_at: usize,
     pub(super) patch_at: usize,
     pub(super) bit: usize,
     pub(super) dictionary: Option<Lookup<'a>>,
 }
 
-/// The genes of a bitmap that are still to come.
+/// The remaining genes of a bitmap.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Genes {
-    /// Those of the current word, the gene of its lowest bit, and where in the tile the next word lies.
+    /// The rest of the current word, the gene of its lowest bit, and the place of the next word in
+    /// the tile.
     word: u64,
     first: u32,
     next_word_at: usize,
 }
 
 impl Genes {
-    /// The next one. Not to be called more often than there are runs: as many bits are set (checked when the tile was parsed).
+    /// The next gene. Call it at most once for each run: as many bits are set (checked when the
+    /// tile was parsed).
     #[inline(always)]
     pub(super) fn next(&mut self, tile: &[u8]) -> u32 {
         while self.word == 0 {
@@ -87,13 +92,13 @@ impl<'a> RunDecoder<'a> {
         }
     }
 
-    /// Fills `batch` with the next runs: as many as make at most [`BATCH_NONZEROS`] nonzeros. False when there were none
-    /// left; the batch is then empty. Allocates on the first use of a batch only.
+    /// Fills `batch` with the next runs, up to [`BATCH_NONZEROS`] nonzeros. Returns false if no run
+    /// was left; the batch is then empty. Allocates only on the first use of a batch.
     ///
     /// # Errors
     ///
-    /// When runs leave their sections, or a code its dictionary. The batch then holds the runs before; the tile is damaged
-    /// and must not be used further.
+    /// When runs exceed their sections, or a code its dictionary. The batch then holds the runs
+    /// before. The tile is damaged and must not be used further.
     pub fn next_batch(&mut self, batch: &mut RunBatch) -> Result<bool, TileError> {
         batch.prepare();
         match self.tile.header.mode {
@@ -155,10 +160,11 @@ impl<'a> RunDecoder<'a> {
 
             let gene = genes.next(tile);
 
-            // SAFETY: `filled + count <= BATCH_NONZEROS`, and a batch has room for that many entries (and as many runs,
-            // since each has one at least) plus `SLACK`, more than what a wide copy writes beyond `count`. Rows and codes
-            // of the run lie inside their sections (checked above), which end `TILE_PADDING` bytes before the tile does,
-            // more than what a wide load reads beyond them. The caller vouches for the instructions.
+            // SAFETY: `filled + count <= BATCH_NONZEROS`, and a batch has room for that many
+            // entries (and as many runs, since each has one at least) plus `SLACK`, more than what
+            // a wide copy writes beyond `count`. Rows and codes of the run lie inside their
+            // sections (checked above), which end `TILE_PADDING` bytes before the tile does, more
+            // than what a wide load reads beyond them. The caller vouches for the instructions.
             unsafe {
                 let (run_rows, run_values) = (rows_out.add(filled), values_out.add(filled));
                 let source = tile.as_ptr().add(rows_at);
@@ -193,14 +199,16 @@ impl<'a> RunDecoder<'a> {
         }
         self.run += runs;
         (self.genes, self.rows_at, self.bit) = (genes, rows_at, bit);
-        // SAFETY: the first `runs` genes and ends and the first `filled` rows and values have been written above.
+        // SAFETY: the first `runs` genes and ends and the first `filled` rows and values have been
+        // written above.
         unsafe {
             batch.genes.set_len(runs);
             batch.ends.set_len(runs);
             batch.rows.set_len(filled);
             batch.values.set_len(filled);
         }
-        // All codes of the batch at once: a long loop, and no code is loaded right after the wide store that holds it.
+        // All codes of the batch at once: a long loop, which loads no code right after the wide
+        // store of it.
         if let Some(lookup) = &self.dictionary
             && !lookup.replace(&batch.rows, &mut batch.values)
         {
@@ -209,7 +217,7 @@ impl<'a> RunDecoder<'a> {
         outcome
     }
 
-    /// Decodes the codes of a patched run of `count`; gives the bits they take.
+    /// Decodes the codes of a patched run of `count`. Returns the bits they take.
     ///
     /// # Safety
     ///
@@ -249,7 +257,7 @@ impl<'a> RunDecoder<'a> {
         Ok(bits)
     }
 
-    /// After the last run every section must be used up.
+    /// Checks after the last run that every section is used up.
     pub(super) fn check_end(&self) -> Result<(), TileError> {
         let Sections { rows, patches, values, .. } = &self.sections;
         if self.rows_at != rows.end {

@@ -16,11 +16,12 @@ pub struct DenseTile<'a> {
 }
 
 impl<'a> DenseTile<'a> {
-    /// Takes the bytes of a tile as `rows` × `genes` values.
+    /// Interprets the bytes of a tile as `rows` × `genes` values.
     ///
     /// # Errors
     ///
-    /// When the length is another one, or the bytes do not start at a multiple of four (the store's always do).
+    /// When the length differs, or the bytes do not start at a multiple of four (those of a store
+    /// always do).
     pub fn parse(bytes: &'a [u8], rows: usize, genes: usize) -> Result<Self, TileError> {
         let expected = rows.saturating_mul(genes).saturating_mul(4);
         if bytes.len() != expected {

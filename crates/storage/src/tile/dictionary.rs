@@ -1,21 +1,22 @@
 //! The distinct values of each row.
 //!
-//! Row-scaled counts have few distinct values a row, and a value's place among them is nearly its count. The section holds
-//! for each row the number of its distinct values (`u16`), then the values of all rows as `f32`, each row's ascending (by
-//! their bits, which for values above zero is the same).
+//! Row-scaled counts have few distinct values a row, and a value's place among them is nearly its
+//! count. The section holds for each row the number of its distinct values (`u16`), then the values
+//! of all rows as `f32`, each row's ascending (by their bits, which for values above zero is the
+//! same).
 
 use super::TILE_ROWS;
 use super::encode::CsrRows;
 use super::error::TileError;
 use super::header::mismatch;
 
-/// Most distinct values that a row may have for the mode to be used.
+/// The most distinct values of a row with which the mode is used.
 const MAX_DISTINCT: usize = u16::MAX as usize;
 
-/// Rows after which it is seen whether a dictionary can pay.
+/// Rows after which the builder checks whether a dictionary can pay.
 const TRIAL_ROWS: usize = 16;
 
-/// The dictionary of a tile in the making.
+/// Builds the dictionary of a tile.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     /// The bits of all rows' distinct values.
@@ -25,7 +26,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Collects the distinct values of all rows; false where so many of them are distinct that plain floats are smaller.
+    /// Collects the distinct values of all rows. Returns false if so many are distinct that plain
+    /// floats are smaller.
     pub(super) fn collect(&mut self, rows: CsrRows<'_>) -> bool {
         self.distinct.clear();
         self.ends.clear();
@@ -75,16 +77,17 @@ impl Builder {
     }
 }
 
-/// A dictionary ready for looking up.
+/// A dictionary ready for lookups.
 #[derive(Clone, Debug)]
 pub(super) struct Lookup<'a> {
-    /// Where the values of each row start, and how many there are.
+    /// The start and the number of the values of each row.
     rows: [(u32, u32); TILE_ROWS],
-    /// `f32` each, and at least one more behind the last one.
+    /// `f32` each, with at least one more after the last one.
     values: &'a [u8],
 }
 
-/// Checks that `section`, the dictionary of a tile of `rows` rows, has the length that it says.
+/// Checks that `section`, the dictionary of a tile of `rows` rows, has the length that its counts
+/// require.
 pub(super) fn check(section: &[u8], rows: usize) -> Result<(), TileError> {
     let distinct: usize = section.get(..2 * rows).map_or(0, |head| lengths(head).sum());
     let expected = 2 * rows + 4 * distinct;
@@ -101,11 +104,11 @@ fn lengths(head: &[u8]) -> impl Iterator<Item = usize> + '_ {
 }
 
 impl<'a> Lookup<'a> {
-    /// Makes the dictionary of a tile of `rows` rows ready. `section` has been checked and is given with what follows it, at
-    /// least four bytes.
+    /// Prepares the dictionary of a tile of `rows` rows. `section` has been checked and includes at
+    /// least four bytes after its end.
     pub(super) fn new(section: &'a [u8], rows: usize) -> Self {
         let (head, values) = section.split_at(2 * rows);
-        // Rows that are not there have no values.
+        // Missing rows have no values.
         let mut lookup = Self { rows: [(0, 0); TILE_ROWS], values };
         let mut start = 0;
         for (slot, length) in lookup.rows.iter_mut().zip(lengths(head)) {
@@ -115,15 +118,16 @@ impl<'a> Lookup<'a> {
         lookup
     }
 
-    /// Replaces `values`, which are codes as the bits of floats, by the values of their `rows`; false, with `values`
-    /// undefined, where a row has fewer.
+    /// Replaces `values`, which are codes as the bits of floats, by the values of their `rows`.
+    /// Returns false, with `values` undefined, if a code exceeds the values of its row.
     #[inline(always)]
     pub(super) fn replace(&self, rows: &[u8], values: &mut [f32]) -> bool {
         let mut good = true;
         for (&row, value) in rows.iter().zip(values) {
             let (start, length) = self.rows[usize::from(row)];
             let code = value.to_bits();
-            // A code that is too large takes the next row's first value, or what is behind: no branch in the loop.
+            // A code that is too large reads the next row's first value, or the bytes after the
+            // section: no branch in the loop.
             good &= code < length;
             let at = 4 * (start + code.min(length)) as usize;
             let bytes = self.values[at..at + 4].try_into().expect("four bytes");

@@ -1,10 +1,14 @@
-//! From rows to a tile.
+//! Encodes rows as a tile.
 //!
-//! 1. Each value becomes 32 bits: its code if all values of the tile are counts, else the bits of the float.
-//! 2. The nonzeros are brought from row order into gene order by a counting sort over the genes; it keeps rows ascending.
-//! 3. The mode is chosen: counts if all values are, else the smaller of dictionary and raw.
-//! 4. Each run's width is chosen and its codes appended to the value section, outliers to the patch section.
-//! 5. The sections are put together behind the header.
+//! 1. Each value becomes 32 bits: its code if all values of the tile are counts, otherwise the bits
+//!    of the float.
+//! 2. A counting sort over the genes brings the nonzeros from row order into gene order. It keeps
+//!    rows ascending.
+//! 3. The mode is chosen: counts if all values are counts, otherwise the smaller of dictionary and
+//!    raw.
+//! 4. Each run's width is chosen and its codes appended to the value section, outliers to the patch
+//!    section.
+//! 5. The sections follow the header.
 
 use std::ops::Range;
 
@@ -14,11 +18,12 @@ use super::moments::{CellMoments, GeneShare, TileMoments};
 use super::pack::PackedRuns;
 use super::{LISTED_ROWS, TILE_PADDING, TILE_ROWS, is_count};
 
-/// A few sparse rows in compressed form: row i has the entries `indptr[i] - indptr[0]..indptr[i + 1] - indptr[0]` of
-/// `indices` and `values`. Columns ascend strictly within a row; values are above zero and finite.
+/// A few sparse rows in compressed form: row i has the entries
+/// `indptr[i] - indptr[0]..indptr[i + 1] - indptr[0]` of `indices` and `values`. Columns ascend
+/// strictly within a row; values are above zero and finite.
 #[derive(Clone, Copy, Debug)]
 pub struct CsrRows<'a> {
-    /// rows + 1 places, starting anywhere.
+    /// rows + 1 places; the first may be any number.
     pub indptr: &'a [usize],
     /// The columns.
     pub indices: &'a [u32],
@@ -37,17 +42,19 @@ impl CsrRows<'_> {
         self.len() == 0
     }
 
-    /// Where the entries of one row lie.
+    /// The range of the entries of one row.
     pub(super) fn entries(self, row: usize) -> Range<usize> {
         let first = self.indptr[0];
         self.indptr[row] - first..self.indptr[row + 1] - first
     }
 }
 
-/// Packs sparse tiles. Keeps its scratch memory, so that one encoder a thread allocates only while tiles grow.
+/// Packs sparse tiles. Keeps its scratch memory: use one encoder in each thread, which then
+/// allocates only while tiles grow.
 #[derive(Debug, Default)]
 pub struct TileEncoder {
-    /// Each nonzero as 32 bits, in row order; once they are sorted, their codes in the dictionary, in gene order.
+    /// Each nonzero as 32 bits, in row order; after sorting, the codes in the dictionary, in gene
+    /// order.
     bits: Vec<u32>,
     /// First a count, then a place in the sorted nonzeros, for each gene.
     places: Vec<usize>,
@@ -67,16 +74,17 @@ impl TileEncoder {
         Self::default()
     }
 
-    /// Packs `rows` (at most [`TILE_ROWS`]) of a matrix with `genes` columns into `out`, which is overwritten, and adds up
-    /// their moments.
+    /// Packs `rows` (at most [`TILE_ROWS`]) of a matrix with `genes` columns into `out`, which is
+    /// overwritten, and returns their moments.
     ///
-    /// Costs O(nonzeros + genes); where values are not counts, a sort of each row's values besides. Scratch memory is at most
-    /// 17 bytes for each nonzero and 8 for each gene, up to twice that while it grows.
+    /// Costs O(nonzeros + genes), and a sort of each row's values if they are not counts. Scratch
+    /// memory is at most 17 bytes for each nonzero and 8 for each gene, up to twice that while it
+    /// grows.
     ///
     /// # Panics
     ///
-    /// When there are too many rows, the arrays disagree in length or a column is not below `genes`. Unsorted columns and
-    /// values that are zero or not finite are the caller's mistake too, found in debug builds only.
+    /// When there are too many rows, the lengths of the arrays disagree, or a column is not below
+    /// `genes`. In debug builds also when columns are unsorted, or values are zero or not finite.
     #[track_caller]
     pub fn encode(&mut self, rows: CsrRows<'_>, genes: usize, out: &mut Vec<u8>) -> TileMoments {
         assert!(rows.len() <= TILE_ROWS, "a tile has at most {TILE_ROWS} rows, not {}", rows.len());
@@ -104,7 +112,7 @@ impl TileEncoder {
         moments
     }
 
-    /// Fills `bits`; says whether they are counts less one.
+    /// Fills `bits`. Returns whether they are counts less one.
     fn take_bits(&mut self, values: &[f32]) -> bool {
         self.bits.clear();
         let counts = values.iter().all(|&value| is_count(value));

@@ -1,20 +1,20 @@
-//! Why the bytes of a tile make no sense.
+//! Damage in the bytes of a tile.
 
-/// What is wrong with the bytes of a tile. Whoever knows the file adds path, block and rows.
+/// Damage in the bytes of a tile. Callers that know the file add path, block and rows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TileError {
     /// A length, count or code in the tile contradicts another one.
     #[error("{what} should be {expected}, found {found}")]
     Mismatch {
-        /// Which of them.
+        /// The length, count or code.
         what: &'static str,
-        /// What the rest of the tile or of the store says.
+        /// The value that the rest of the tile or of the store requires.
         expected: u64,
-        /// What it says.
+        /// The value found.
         found: u64,
     },
-    /// The checksum is not the one that the table has.
+    /// The checksum differs from that of the table.
     #[error("its checksum should be {expected:08x}, found {found:08x}")]
     Checksum {
         /// The checksum in the table.

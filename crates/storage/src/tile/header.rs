@@ -1,4 +1,4 @@
-//! The header of a sparse tile and where its sections lie.
+//! The header of a sparse tile and the places of its sections.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::{TILE_PADDING, TILE_ROWS};
 /// Bytes of the header.
 pub(super) const HEADER: usize = 48;
 
-/// What the codes in the value section are.
+/// The meaning of the codes in the value section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Values less one.
@@ -19,7 +19,7 @@ pub(super) enum Mode {
     Raw = 2,
 }
 
-/// The header: everything from which the place of each section follows.
+/// The header. The place of each section follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) mode: Mode,
@@ -32,7 +32,7 @@ pub(super) struct Header {
     pub(super) value_bytes: usize,
 }
 
-/// Where the sections of a tile lie in its bytes.
+/// The places of the sections in the bytes of a tile.
 #[derive(Clone, Debug)]
 pub(super) struct Sections {
     pub(super) genes: Range<usize>,
@@ -95,7 +95,8 @@ impl Header {
         })
     }
 
-    /// Where the sections lie in a matrix of `genes` columns; an error where the sum of all lengths overflows.
+    /// The places of the sections in a tile of `genes` columns. Fails if the sum of all lengths
+    /// overflows.
     pub(super) fn sections(&self, genes: usize) -> Result<Sections, TileError> {
         let mut at = HEADER;
         let mut next = |length: usize| {
@@ -116,7 +117,7 @@ impl Header {
         })
     }
 
-    /// Checks what the header alone shows: rows within a tile, lengths that fit the mode.
+    /// Checks the header alone: rows within a tile, lengths that fit the mode.
     pub(super) fn check(&self) -> Result<(), TileError> {
         if self.rows > TILE_ROWS {
             return Err(mismatch("rows (at most)", TILE_ROWS, self.rows as u64));
@@ -136,7 +137,7 @@ impl Header {
     }
 }
 
-/// `what` should be `expected` and is `found`.
+/// The error of `what`, which should be `expected` and is `found`.
 pub(super) fn mismatch(what: &'static str, expected: usize, found: u64) -> TileError {
     TileError::Mismatch { what, expected: expected as u64, found }
 }

@@ -1,10 +1,11 @@
 //! The codec of tiles: a few rows of the matrix, packed in gene order.
 //!
-//! A **tile** holds up to [`TILE_ROWS`] consecutive rows. Its nonzeros lie gene by gene: the nonzeros of one gene are a
-//! **run**, rows ascending. In this order both products of a pass keep the gene's factors in registers and the tile's
-//! rows in L1, a row is one byte, and the values of a gene are alike, so that few bits hold them.
+//! A **tile** holds up to [`TILE_ROWS`] consecutive rows. Its nonzeros are in gene order: the
+//! nonzeros of one gene are a **run**, rows ascending. In this order both products of a pass keep
+//! the gene's factors in registers and the tile's rows in L1. A row is one byte, and the values of
+//! a gene are similar, so that they need few bits.
 //!
-//! # What a tile stores
+//! # Sections of a tile
 //!
 //! | section    | holds                                                                                    |
 //! |------------|------------------------------------------------------------------------------------------|
@@ -18,13 +19,14 @@
 //! | values     | the value codes of all runs, bit after bit (or plain floats)                             |
 //! | padding    | 64 bytes of zero, so that wide loads never leave the tile                                |
 //!
-//! The **mode** says what a code is: in *counts* the value less one; in *dictionary* the place of the value among the
-//! distinct values of its row (library-size normalised rows have 20–30 of them); in *raw* the codes are the floats
-//! themselves. Integers from 1 to 2²⁴ are counts; for everything else the smaller of the other two is taken. All three
-//! give back every bit of every value. `docs/format.md` has the bytes.
+//! The **mode** defines the codes. In *counts* a code is the value less one. In *dictionary* it is
+//! the place of the value among the distinct values of its row (library-size normalised rows have
+//! 20–30 of them). In *raw* the codes are the floats themselves. Integers from 1 to 2²⁴ are counts;
+//! other values use the smaller of the other two modes. All three preserve every bit of every
+//! value. `docs/format.md` specifies the bytes.
 //!
-//! To jump over a run one needs its count, its width and, if patched, two bytes of its patch, nothing else: genes that are
-//! not wanted need not be decoded.
+//! Skipping a run takes only its count, its width and, if it is patched, two bytes of its patch: a
+//! reader need not decode all genes.
 
 mod batch;
 mod decode;
@@ -52,10 +54,10 @@ pub use moments::{CellMoments, GeneShare, GeneSums, TileMoments};
 pub use sheet::SHEET_NONZEROS;
 pub use sparse::SparseTile;
 
-/// Rows of a sparse tile: as many as one byte tells apart.
+/// Rows of a sparse tile: as many as one byte distinguishes.
 pub const TILE_ROWS: usize = 256;
 
-/// The longest run whose rows are listed; longer ones keep a map of 256 bits.
+/// The longest run whose rows are listed. Longer runs have a map of 256 bits.
 pub const LISTED_ROWS: usize = 32;
 
 /// Zero bytes at the end of each sparse tile.
@@ -64,7 +66,7 @@ pub const TILE_PADDING: usize = 64;
 /// The largest value that the mode *counts* holds: 2²⁴, up to which `f32` holds every integer.
 pub const MAX_COUNT: f32 = 16_777_216.0;
 
-/// A tile as it lies in a block.
+/// A tile in the bytes of a block.
 #[derive(Clone, Copy, Debug)]
 pub enum Tile<'a> {
     /// Runs in gene order, packed.

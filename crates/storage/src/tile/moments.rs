@@ -1,9 +1,10 @@
 //! Sums over the values of a tile, by gene and by cell.
 //!
-//! Where all values are integers (up to 2²⁴) the sums are integers and exact, so that they do not depend on the order in
-//! which tiles are added. Other values are summed in `f64`, in row order within a gene and in gene order within a cell.
+//! If all values are integers (up to 2²⁴), the sums are integers and exact, so that they do not
+//! depend on the order of the tiles. Other values are summed in `f64`, in row order within a gene
+//! and in gene order within a cell.
 
-/// What one cell (row) holds.
+/// The sums of one cell (row).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CellMoments {
     /// Values above zero.
@@ -14,7 +15,7 @@ pub struct CellMoments {
     pub sum_sq: f64,
 }
 
-/// What one gene (column) adds up to in one tile.
+/// The sums of one gene (column) in one tile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GeneShare {
     /// The gene.
@@ -37,7 +38,7 @@ pub enum GeneSums {
         /// Σ x².
         sum_sq: u64,
     },
-    /// Some value is not.
+    /// Some value is not an integer up to 2²⁴.
     Float {
         /// Σ x.
         sum: f64,
@@ -46,7 +47,8 @@ pub enum GeneSums {
     },
 }
 
-/// The sums of a tile: a share for each gene that has a value above zero, ascending, and moments for each of its rows.
+/// The sums of a tile: a share for each gene that has a value above zero, ascending, and moments
+/// for each of its rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TileMoments {
     /// Genes with a nonzero.
@@ -64,7 +66,7 @@ impl GeneShare {
             nonzeros += 1;
             max = max.max(value);
             integers &= super::is_count(value);
-            // Used only if all values are counts; the mask keeps others from overflowing.
+            // Used only if all values are counts. The mask prevents others from overflowing.
             let integer = u64::from(value as u32 & 0x1ff_ffff);
             sum += integer;
             sum_sq += integer * integer;
@@ -80,7 +82,7 @@ impl GeneShare {
 }
 
 impl GeneShare {
-    /// The same of a gene whose values are `codes`, each plus one.
+    /// The share of a gene whose values are `codes`, each plus one.
     pub(super) fn of_counts(gene: u32, codes: &[u32]) -> Self {
         let max = codes.iter().copied().max().map_or(0, |code| code + 1);
         // A tile has at most 256 rows: neither sum overflows.
@@ -107,7 +109,7 @@ impl CellMoments {
         for value in values.clone() {
             nonzeros += 1;
             integers &= super::is_count(value);
-            // Used only if all values are counts; the mask keeps others from overflowing.
+            // Used only if all values are counts. The mask prevents others from overflowing.
             let integer = u64::from(value as u32 & 0x1ff_ffff);
             sum += integer;
             sum_sq += u128::from(integer * integer);

@@ -1,11 +1,11 @@
-//! The codes of all runs, bit-packed: what goes into the sections *widths*, *patches* and *values*.
+//! Packs the codes of all runs into the sections *widths*, *patches* and *values*.
 
 use std::ops::Range;
 
 use super::patch;
 use super::width::{PATCHED, RunWidth};
 
-/// Three sections of a tile in the making.
+/// Three sections of a tile that is being encoded.
 #[derive(Debug, Default)]
 pub(super) struct PackedRuns {
     /// Half a byte for each run.
@@ -17,7 +17,7 @@ pub(super) struct PackedRuns {
 }
 
 impl PackedRuns {
-    /// Forgets everything.
+    /// Empties the sections.
     pub(super) fn clear(&mut self) {
         self.widths.clear();
         self.patches.clear();
@@ -29,7 +29,7 @@ impl PackedRuns {
         self.widths.len() + self.patches.len() + self.values.len()
     }
 
-    /// Packs `codes`, of which each of `runs` is one run, instead of what was there.
+    /// Replaces the sections by those of `codes`, in which each of `runs` is one run.
     pub(super) fn pack(&mut self, codes: &[u32], runs: impl Iterator<Item = Range<usize>>) {
         self.clear();
         let mut bits = BitWriter { bytes: &mut self.values, pending: 0, count: 0 };
@@ -78,7 +78,7 @@ impl BitWriter<'_> {
         }
     }
 
-    /// Appends what is pending, the last byte filled with zeros.
+    /// Appends the pending bits, and fills the last byte with zeros.
     fn flush(self) {
         let bytes = self.count.div_ceil(8) as usize;
         self.bytes.extend_from_slice(&self.pending.to_le_bytes()[..bytes]);

@@ -1,11 +1,11 @@
 //! The patch of a run: codes that do not fit its width.
 //!
-//! | bytes                    | hold                                                                                   |
-//! |--------------------------|----------------------------------------------------------------------------------------|
-//! | 1                        | low half: width index of the run; high half: bytes of a high part, less one (0, 1, 2)   |
-//! | 1                        | outliers, less one                                                                     |
-//! | outliers                 | their places in the run, ascending                                                     |
-//! | outliers × high bytes    | their high parts, little-endian: the code shifted right by the width                   |
+//! | bytes                 | hold                                                                                  |
+//! |-----------------------|---------------------------------------------------------------------------------------|
+//! | 1                     | low half: width index of the run; high half: bytes of a high part, less one (0, 1, 2) |
+//! | 1                     | outliers, less one                                                                    |
+//! | outliers              | their places in the run, ascending                                                    |
+//! | outliers × high bytes | their high parts, little-endian: the code shifted right by the width                  |
 //!
 //! The low bits of an outlier stay in the value section like those of any other code.
 
@@ -43,7 +43,7 @@ pub(super) struct Patch<'a> {
 }
 
 impl<'a> Patch<'a> {
-    /// Reads the patch at the start of `bytes`; gives it with its length.
+    /// Reads the patch at the start of `bytes`. Returns it with its length.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<(Self, usize), TileError> {
         let short = TileError::Mismatch { what: "patch section", expected: 2, found: bytes.len() as u64 };
         let (&[head, count], rest) = bytes.split_first_chunk::<2>().ok_or(short)?;
@@ -71,7 +71,8 @@ impl<'a> Patch<'a> {
         Ok((Self { width_index, high_bytes, places, highs: &rest[..outliers * high_bytes] }, size))
     }
 
-    /// The outliers: place in the run and what their code has above its low bits, in place.
+    /// The outliers: the place in the run, and the part of the code above its low bits, shifted
+    /// into place.
     pub(super) fn outliers(self) -> impl Iterator<Item = (usize, u32)> + 'a {
         let shift = WIDTHS[self.width_index];
         self.places.iter().zip(self.highs.chunks_exact(self.high_bytes)).map(move |(&place, high)| {

@@ -1,24 +1,29 @@
-//! From a tile to a sheet: many runs at once, the short ones first.
+//! Decodes a tile to sheets: many runs at once, the short ones first.
 //!
-//! Most runs of a tile are short and no two of a row are alike, so whoever goes through them in gene order mispredicts the end
-//! of nearly every one: here, and again in each product made from them. A **sheet** has the runs sorted by length, those of
-//! up to [`LISTED_ROWS`] nonzeros, then the longer ones; equal lengths, and the longer ones, in gene order. Loops over its runs
-//! then end when the last one ended. A sheet is a whole tile unless that is very full, so that it is decoded once and used twice.
+//! Most runs of a tile are short, and neighbours differ in length, so that a loop over them in gene
+//! order mispredicts the end of nearly every one: in the decoder, and again in each product of
+//! them. A **sheet** has the runs sorted by length: first those of up to [`LISTED_ROWS`] nonzeros,
+//! then the longer ones. Runs of equal length, and the longer ones, are in gene order. A loop over
+//! a run then mostly ends after as many steps as the one before. A sheet is a whole tile unless
+//! that is very full, so that it is decoded once and used twice.
 //!
-//! 1. **Arrange.** One look at counts and widths finds for every run where its rows and codes lie and its place in the
-//!    sheet: a counting sort. No row and no code is touched.
-//! 2. **Fill.** In the order of the sheet rows are copied and codes unpacked, wide as in [`decode`](super::decode): what is written
-//!    beyond a run is overwritten by the next. Neither loop depends on anything but the length.
-//! 3. **Patch.** The outliers' high parts are added; then, if there is a dictionary, codes are replaced.
+//! 1. **Arrange.** A counting sort: one pass over counts and widths finds for every run the places
+//!    of its rows and codes, and its place in the sheet. It touches no row and no code.
+//! 2. **Fill.** In the order of the sheet, rows are copied and codes unpacked, wide as in
+//!    [`decode`](super::decode): the next run overwrites the entries beyond a run. Both loops
+//!    depend only on the length.
+//! 3. **Patch.** The outliers' high parts are added. Then, if there is a dictionary, codes are
+//!    replaced.
 //!
-//! Lengths are compared with their sections once a sheet: the places of its runs only grow.
+//! Lengths are compared with their sections once for each sheet: the places of its runs only grow.
 //!
-//! # What it brings
+//! # Speed
 //!
-//! 256 × 20,000 counts with 1,000 nonzeros a cell, 17.5 a run, on one core of EPYC Zen 4, thread CPU time: sheets come at 1,480
-//! Mnnz/s, batches in gene order at 1,620. That is lost once; both products gain more (`kernels`, `sparse`), and the
-//! second decoding is saved: two products, update and sums of a pass at k = 20 go from 225 with two sweeps over
-//! batches to 300 Mnnz/s.
+//! 256 × 20,000 counts with 1,000 nonzeros a cell, 17.5 a run, on one core of EPYC Zen 4, thread
+//! CPU time: sheets are decoded at 1,480 Mnnz/s, batches in gene order at 1,620. Both products gain
+//! more than this loss (`kernels`, `sparse`), and the second decoding is saved: two products,
+//! update and sums of a pass at k = 20 run at 300 Mnnz/s, compared with 225 for two loops over
+//! batches.
 
 use super::batch::{RunBatch, SLACK};
 use super::decode::RunDecoder;
@@ -29,15 +34,15 @@ use super::simd::{Codes, Simd};
 use super::width::{PATCHED, WIDTHS};
 use super::{LISTED_ROWS, TILE_ROWS};
 
-/// Most nonzeros of a sheet: five bytes each, and what a tile of 36,000 genes has with 4,000 nonzeros a cell. Where a tile is
-/// cut into sheets is seen in the order of its runs, and so in the last bits of sums over them: this is part of the
-/// definition of the products, not a setting.
+/// The most nonzeros of a sheet: five bytes each, and as many as a tile of 36,000 genes has with
+/// 4,000 nonzeros a cell. The cut of a tile into sheets determines the order of its runs, and so
+/// the last bits of sums over them. It is part of the definition of the products, not a setting.
 pub const SHEET_NONZEROS: usize = 1 << 20;
 
-/// Lengths that are told apart: 1 to [`LISTED_ROWS`], and more.
+/// Lengths that are distinguished: 1 to [`LISTED_ROWS`], and more.
 const LENGTHS: usize = LISTED_ROWS + 1;
 
-/// A run of a sheet and where it lies in its tile.
+/// A run of a sheet and its place in the tile.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Source {
     gene: u32,
@@ -47,8 +52,9 @@ pub(super) struct Source {
     place: Place,
 }
 
-/// Where rows and codes lie: bytes from the sheet's first row on in the upper half, bits from its first code on in the lower.
-/// In one number, since the loop that adds them up is short of registers.
+/// The places of rows and codes: bytes from the sheet's first row in the upper half, bits from its
+/// first code in the lower. They share one number because the loop that adds them is short of
+/// registers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place(u64);
 
@@ -77,13 +83,14 @@ impl Place {
 const _: () = assert!((SHEET_NONZEROS * 32) >> 32 == 0, "bits of a sheet stay in the lower half");
 
 impl RunDecoder<'_> {
-    /// Fills `batch` with the next runs, sorted by length: as many as make at most [`SHEET_NONZEROS`] nonzeros. False when
-    /// there were none left; the batch is then empty. Allocates while a batch grows to the largest sheet it has held.
+    /// Fills `batch` with the next runs, sorted by length, up to [`SHEET_NONZEROS`] nonzeros.
+    /// Returns false if no run was left; the batch is then empty. Allocates only while a batch
+    /// grows to its largest sheet.
     ///
     /// # Errors
     ///
-    /// When runs leave their sections or do not use them up, or a code its dictionary. The batch is then empty; the tile is
-    /// damaged and must not be used further.
+    /// When runs exceed their sections or do not use them up, or a code exceeds its dictionary. The
+    /// batch is then empty. The tile is damaged and must not be used further.
     pub fn next_sheet(&mut self, batch: &mut RunBatch) -> Result<bool, TileError> {
         let (runs, nonzeros) = self.extent();
         batch.prepare_sheet(runs, nonzeros);
@@ -95,7 +102,7 @@ impl RunDecoder<'_> {
         whole.map(|()| runs > 0)
     }
 
-    /// How many runs the next sheet has, and nonzeros.
+    /// The numbers of runs and of nonzeros of the next sheet.
     fn extent(&self) -> (usize, usize) {
         let counts = &self.tile.bytes[self.sections.counts.clone()][self.run..];
         if self.run == 0 && self.tile.header.nonzeros <= SHEET_NONZEROS {
@@ -127,12 +134,13 @@ impl RunDecoder<'_> {
         Ok(())
     }
 
-    /// Arranges the next runs, as many as `batch` has been prepared for, and writes their rows and values. `MODE` is that of
-    /// the tile.
+    /// Arranges the next runs, as many as `batch` has been prepared for, and writes their rows and
+    /// values. `MODE` is that of the tile.
     ///
     /// # Safety
     ///
-    /// `batch` has been prepared for the runs and nonzeros of the sheet; the CPU has the instructions of `simd`.
+    /// `batch` has been prepared for the runs and nonzeros of the sheet; the CPU has the
+    /// instructions of `simd`.
     #[inline(always)]
     pub(super) unsafe fn fill_sheet<S: Simd, const MODE: u8>(
         &mut self,
@@ -145,7 +153,8 @@ impl RunDecoder<'_> {
         unsafe { self.write::<S, MODE>(simd, batch, rows_at, bit) }
     }
 
-    /// Puts the sources of the next runs in the order of the sheet, notes those with a patch, and moves on behind them.
+    /// Puts the sources of the next runs in the order of the sheet, records those with a patch, and
+    /// moves past them.
     #[inline(always)]
     fn arrange<const MODE: u8>(&mut self, batch: &mut RunBatch) -> Result<(), TileError> {
         let RunBatch { sources, patched, .. } = batch;
@@ -181,7 +190,7 @@ impl RunDecoder<'_> {
         Ok(())
     }
 
-    /// Notes a patched run and moves on behind its patch; gives its width index.
+    /// Records a patched run and moves past its patch. Returns its width index.
     #[cold]
     #[inline(never)]
     fn note_patch(&mut self, patched: &mut Vec<(u32, usize)>, source: usize) -> Result<u8, TileError> {
@@ -191,12 +200,13 @@ impl RunDecoder<'_> {
         Ok(patch.width_index as u8)
     }
 
-    /// Writes the runs of an arranged sheet, whose first row lies at `rows_at` and whose first code at `bit`. `MODE` is that
-    /// of the tile.
+    /// Writes the runs of an arranged sheet with its first row at `rows_at` and its first code at
+    /// `bit`. `MODE` is that of the tile.
     ///
     /// # Safety
     ///
-    /// `batch` has been arranged, with room for its runs, its nonzeros and [`SLACK`]; the CPU has the instructions of `simd`.
+    /// `batch` has been arranged, with room for its runs, its nonzeros and [`SLACK`]; the CPU has
+    /// the instructions of `simd`.
     #[inline(always)]
     unsafe fn write<S: Simd, const MODE: u8>(
         &self,
@@ -214,9 +224,10 @@ impl RunDecoder<'_> {
         for (run, source) in batch.sources.iter().enumerate() {
             let count = usize::from(source.length);
             debug_assert!(filled + count + SLACK <= batch.rows.capacity().min(batch.values.capacity()));
-            // SAFETY: the batch has room for all runs, and for all nonzeros plus `SLACK`, more than what a wide copy writes beyond
-            // `count`. Rows and codes lie inside their sections (`arrange` has checked the end of the last), which end
-            // `TILE_PADDING` bytes before the tile does, more than what a wide load reads beyond them. The caller vouches for
+            // SAFETY: the batch has room for all runs, and for all nonzeros plus `SLACK`, more than
+            // what a wide copy writes beyond `count`. Rows and codes lie inside their sections
+            // (`arrange` has checked the end of the last), which end `TILE_PADDING` bytes before
+            // the tile does, more than what a wide load reads beyond them. The caller vouches for
             // the instructions.
             unsafe {
                 let (run_rows, run_values) = (rows_out.add(filled), values_out.add(filled));
@@ -259,7 +270,8 @@ impl RunDecoder<'_> {
                 let Some(value) = values.get_mut(place) else {
                     return Err(mismatch("place of an outlier (below)", count, place as u64));
                 };
-                // Counts: both parts are integers, their sum is at most 2²⁴ and so exact in any order.
+                // Counts: both parts are integers, their sum is at most 2²⁴ and so exact in any
+                // order.
                 *value = if counts { *value + high as f32 } else { f32::from_bits(value.to_bits() | high) };
             }
         }
@@ -267,7 +279,8 @@ impl RunDecoder<'_> {
     }
 }
 
-/// The place in a sheet of the first run of each length (less one; the last is for all that are longer).
+/// The place in a sheet of the first run of each length (less one; the last is for all that are
+/// longer).
 #[inline(always)]
 fn first_places(counts: &[u8]) -> [u32; LENGTHS] {
     let mut places = [0; LENGTHS];

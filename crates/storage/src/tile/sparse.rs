@@ -1,4 +1,4 @@
-//! A sparse tile in place: its bytes, checked to be consistent.
+//! A sparse tile in place: its bytes, with checked lengths.
 
 use super::decode::RunDecoder;
 use super::dictionary;
@@ -15,14 +15,16 @@ pub struct SparseTile<'a> {
 }
 
 impl<'a> SparseTile<'a> {
-    /// Takes `bytes` as a tile of `rows` rows of a matrix with `genes` columns that holds `nonzeros` values.
+    /// Interprets `bytes` as a tile of `rows` rows of a matrix with `genes` columns that holds
+    /// `nonzeros` values.
     ///
     /// Costs O(genes / 64 + runs) and allocates nothing.
     ///
     /// # Errors
     ///
-    /// When the header contradicts these numbers, when the lengths of the sections do not add up to the length of
-    /// `bytes`, when a gene is out of range or when the runs do not hold `nonzeros` in all.
+    /// When the header contradicts these numbers, when the lengths of the sections do not add up to
+    /// the length of `bytes`, when a gene is out of range or when the runs do not hold `nonzeros`
+    /// in all.
     pub fn parse(bytes: &'a [u8], rows: usize, genes: usize, nonzeros: u64) -> Result<Self, TileError> {
         let header = Header::parse(bytes)?;
         header.check()?;
@@ -64,12 +66,12 @@ impl<'a> SparseTile<'a> {
         self.header.nonzeros
     }
 
-    /// Its runs in gene order, from the first.
+    /// A decoder of its runs in gene order, at the first.
     pub fn runs(&self) -> RunDecoder<'a> {
         RunDecoder::new(self)
     }
 
-    /// Where the sections lie.
+    /// The places of the sections.
     pub(super) fn sections(&self) -> Sections {
         self.header.sections(self.genes).expect("added up when the tile was parsed")
     }

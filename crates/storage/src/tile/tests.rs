@@ -1,4 +1,5 @@
-//! A tile gives back what went in, at every level of instructions, and damaged ones are noticed or harmless.
+//! A tile preserves its rows, at every level of instructions, and damaged tiles are detected or
+//! harmless.
 
 use proptest::prelude::*;
 
@@ -40,7 +41,7 @@ fn encode(rows: &Rows, genes: usize) -> (Vec<u8>, TileMoments) {
     (out, moments)
 }
 
-/// Decodes everything, checking what a batch promises.
+/// Decodes everything and checks the promises of a batch.
 fn decode(tile: &SparseTile<'_>, level: Level) -> Triples {
     let mut triples = Triples::new();
     let mut runs = RunDecoder::with_level(tile, level);
@@ -63,7 +64,8 @@ fn decode(tile: &SparseTile<'_>, level: Level) -> Triples {
     triples
 }
 
-/// Decodes everything by sheets, checking what a sheet promises; gives it in gene order, and the number of sheets.
+/// Decodes everything by sheets and checks the promises of a sheet. Returns the runs in gene order,
+/// and the number of sheets.
 fn decode_sheets(tile: &SparseTile<'_>, level: Level) -> (Triples, usize) {
     let (mut triples, mut sheets) = (Triples::new(), 0);
     let mut runs = RunDecoder::with_level(tile, level);
@@ -241,7 +243,8 @@ proptest! {
         assert_round_trip(&rows, genes);
     }
 
-    /// Without the checksum that the store adds: no panic, nothing outside the tile, and never more than it says.
+    /// Without the checksum that the store adds: no panic, nothing outside the tile, and never more
+    /// than it says.
     #[test]
     fn damaged_tiles_are_noticed_or_harmless(
         (rows, genes) in any_rows(),
@@ -257,7 +260,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        // Its own allocation, so that a checker of memory sees reads beyond the end.
+        // Its own allocation, so that a memory checker detects reads beyond the end.
         let bytes = bytes.into_boxed_slice();
         if let Ok(tile) = SparseTile::parse(&bytes, rows.len(), genes, nonzeros) {
             for &level in Level::all() {

@@ -1,11 +1,12 @@
-//! How wide the codes of a run are.
+//! Chooses the width of the codes of a run.
 //!
-//! Half a byte indexes [`WIDTHS`]. The width of a run is the one with which its codes, together with the patches for those
-//! that do not fit, take the fewest bits; the narrower one if two are equal.
+//! Half a byte is an index into [`WIDTHS`]. The width of a run is the one with which its codes,
+//! together with the patch for those that do not fit, take the fewest bits; the narrower one if two
+//! are equal.
 
 use super::patch;
 
-/// The widths in bits; index [`PATCHED`] is not a width but says that the run has a patch.
+/// The widths in bits. Index [`PATCHED`] is not a width: it marks a run that has a patch.
 pub(super) const WIDTHS: [u8; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24];
 
 /// The width index of a run whose width and outliers are in the patch section.

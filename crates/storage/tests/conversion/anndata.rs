@@ -51,7 +51,7 @@ fn factors_come_back_as_they_were_written() {
 fn the_same_content_gives_the_same_bytes_at_any_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // HDF5 keeps times in seconds.
+    // HDF5 stores times in seconds.
     let tick = || std::thread::sleep(std::time::Duration::from_millis(1_100));
     let tables = [Table::counts(400, 30, 3, true), Table::counts(400, 30, 1, false)];
     let write_all = |time: &str| {
@@ -124,7 +124,7 @@ fn pipes_are_refused_before_they_are_opened() {
         assert!(error.to_string().contains("is not a regular file"), "{error}");
     }
     let error = write(&pipe, Overwrite::Replace, &[1.0, 2.0]).unwrap_err();
-    assert!(error.to_string().contains("no regular file"), "{error}");
+    assert!(error.to_string().contains("is not a regular file"), "{error}");
 
     let store = folder.path().join("s.pw");
     std::fs::create_dir(&store).unwrap();

@@ -1,5 +1,5 @@
-//! The suite that holds sources to their promises, on sources in memory: it passes those that keep them and finds those that
-//! do not.
+//! The conformance suite on sources in memory: it passes those that keep the promises and detects
+//! those that do not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -24,7 +24,7 @@ fn tables_in_memory_keep_the_promises() {
     }
 }
 
-/// The message with which the suite finds a source that lies.
+/// The message of the suite for a source that breaks a promise.
 fn found(liar: impl Fn() -> Liar) -> String {
     let held = catch_unwind(AssertUnwindSafe(|| check(&|| Box::new(liar()))));
     *held.expect_err("a lie is found").downcast::<String>().unwrap()

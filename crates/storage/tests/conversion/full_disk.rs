@@ -1,4 +1,5 @@
-//! A full disk is an error that names the path, and leaves nothing. Needs the right to mount a small file system in memory.
+//! A full disk gives an error that names the path, and leaves no file. Needs the right to mount a
+//! small file system in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,8 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(folder: &Path) -> Option<SmallDisk> {
-        // By the system's call and not by a program: a process started while another test holds an HDF5 file inherits it,
-        // and its lock.
+        // A system call, not a program: a process that starts while another test has an HDF5 file
+        // open inherits it, and its lock.
         if rustix::mount::mount("tmpfs", folder, "tmpfs", MountFlags::empty(), Some(c"size=2m")).is_ok() {
             return Some(SmallDisk(folder.into()));
         }
@@ -41,7 +42,7 @@ fn a_full_disk_is_said_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(folder.path()) else { return };
     let (store, result) = (disk.0.join("a.pw"), disk.0.join("a.h5ad"));
-    // In the blocks, and in the names.
+    // The disk is full while blocks are written, and while names are.
     for table in
         [Table::counts(20_000, 300, 3, true), Table::counts(40_000, 30, 30, true), Table::counts(3_000, 300, 1, false)]
     {
@@ -50,6 +51,6 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         let whole = convert(&mut table.clone(), &elsewhere.path().join("a.pw"), &spec(1 << 30, 2), &Quiet).unwrap();
         assert_full(export(&whole, &result, Overwrite::Refuse, &Quiet), &disk);
     }
-    // The same process goes on to write what fits.
+    // The same process can then write a smaller store.
     convert(&mut Table::counts(500, 30, 3, true), &store, &spec(1 << 30, 2), &Quiet).unwrap();
 }

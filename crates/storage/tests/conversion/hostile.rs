@@ -1,4 +1,4 @@
-//! A source is a trait that anybody may implement: one that breaks its promises is refused, and leaves no store.
+//! Any crate may implement a source. One that breaks its promises is refused, and leaves no store.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,13 +13,13 @@ use super::inputs::{Table, contents, spec};
 const CELLS: usize = 600;
 const GENES: usize = 40;
 
-/// Bends a chunk; also gets its first row.
+/// Alters the chunk that begins at this row.
 type Bend = dyn Fn(usize, &mut RowChunk) + Send;
 
-/// A table whose chunks are bent before they are handed over, whose form is what it says, and whose numbers may be.
+/// A table with altered chunks, and a form and numbers that may be wrong.
 pub(crate) struct Liar {
     table: Table,
-    /// Bends the chunk that begins at this row.
+    /// Alters a chunk.
     bend: Box<Bend>,
     form: Option<Form>,
     resident: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Liar {
 
 impl Liar {
     pub(crate) fn new(sparse: bool, bend: impl Fn(usize, &mut RowChunk) + Send + 'static) -> Liar {
-        // Every third value: a store that is dense where the table is full, sparse otherwise.
+        // Every third value is above zero, so that the store is sparse.
         let table = Table::counts(CELLS, GENES, 3, sparse);
         Liar { table, bend: Box::new(bend), form: None, resident: 0 }
     }
@@ -85,7 +85,7 @@ impl Source for Liar {
     }
 }
 
-/// Converts it and looks at it, which both end with these words and leave nothing.
+/// Converts it and packs an excerpt. Both fail with these words and leave no file.
 fn refused(mut liar: Liar, words: &[&str]) -> StorageError {
     let folder = tempfile::tempdir().unwrap();
     let looked_at = excerpt(&mut liar, &spec(1 << 30, 2)).unwrap_err();

@@ -1,4 +1,4 @@
-//! Matrices that tests convert, without a file behind them.
+//! Matrices in memory that tests convert.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,9 +16,9 @@ pub(crate) struct Table {
     pub(crate) genes: usize,
     pub(crate) values: Vec<f32>,
     pub(crate) sparse: bool,
-    /// Gives each sparse row backwards, with a zero and with its first entry in two halves.
+    /// Returns each sparse row backwards, with a zero and with its first entry in two halves.
     pub(crate) untidy: bool,
-    /// Says that reading it keeps so many bytes resident.
+    /// Claims that reading it keeps this many bytes resident.
     pub(crate) resident: u64,
     /// Fails when this row is read.
     pub(crate) fails_at: Option<usize>,

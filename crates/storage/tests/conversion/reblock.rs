@@ -1,4 +1,5 @@
-//! A store cut anew is, byte for byte, the store that a conversion with that block height writes.
+//! A copied store with another block height equals, byte for byte, the store of a conversion with
+//! that height.
 
 use std::fs;
 

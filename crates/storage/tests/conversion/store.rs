@@ -69,7 +69,8 @@ fn an_excerpt_tells_what_the_store_will_be() {
             .sum();
         let told = [(excerpt.nonzeros, store.nonzeros()), (excerpt.packed_bytes, packed)];
         for (told, is) in told {
-            // A few tiles tell what all are like; all of them tell it exactly, but for the padding between them.
+            // A few tiles give an estimate; all of them give the exact figure, except for the
+            // padding between them.
             let off = (told as f64 / is as f64 - 1.0).abs();
             assert!(off < if whole { 0.01 } else { 0.05 }, "{told} and {is}");
         }
@@ -239,7 +240,8 @@ fn rows_that_are_fuller_than_the_sample_are_converted_too() {
     let back = folder.path().join("a.h5ad");
     export(&store, &back, Overwrite::Refuse, &Quiet).unwrap();
     assert!(read_back(&back) == table.values);
-    // Alone in flight it needs more than the sample let expect, and says how much when that is not given.
+    // Alone in flight, the tile needs more memory than the sample suggests, and the error states
+    // how much.
     let error = convert(&mut table.clone(), &folder.path().join("b.pw"), &spec(38 << 20, 3), &Quiet).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Memory, "{error}");
 }

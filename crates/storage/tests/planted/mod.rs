@@ -1,8 +1,9 @@
-//! Two small matrices with everything in them that a store can hold, and their stores.
+//! Two small matrices with all cases of a store, and their stores.
 //!
-//! The sparse one has 110 rows × 70 columns in tiles of 40 rows and blocks of 80: counts with outliers and with mapped and
-//! listed runs in the first tile, row-scaled values (a dictionary) in the second, plain floats in the third. Column 66 is
-//! empty and so is row 5. The dense one has 21 rows × 9 columns in tiles of 8 rows and blocks of 16.
+//! The sparse one has 110 rows × 70 columns in tiles of 40 rows and blocks of 80: counts with
+//! outliers and with mapped and listed runs in the first tile, row-scaled values (a dictionary) in
+//! the second, plain floats in the third. Column 66 is empty and so is row 5. The dense one has 21
+//! rows × 9 columns in tiles of 8 rows and blocks of 16.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +14,7 @@ use partwise_storage::{
     StoreHeader, StoreWriter, Tile, TileEncoder, encode_dense,
 };
 
-/// A matrix and how it is cut.
+/// A matrix and its cut.
 pub(crate) struct Planted {
     pub(crate) name: &'static str,
     pub(crate) header: StoreHeader,
@@ -62,7 +63,7 @@ pub(crate) fn dense() -> Planted {
 }
 
 impl Planted {
-    /// Makes the store `folder`/`name`.
+    /// Writes the store `folder`/`name`.
     pub(crate) fn store(&self, folder: &Path) -> PathBuf {
         let path = folder.join(self.name);
         let mut writer = StoreWriter::create(&path, self.header.clone(), Overwrite::Refuse).unwrap();

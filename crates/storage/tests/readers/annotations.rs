@@ -42,7 +42,7 @@ fn names_and_columns_of_today_are_copied() {
     let depth = obs.new_dataset_builder().with_data(&[1.5, 2.5, 3.5, 4.5]).create("depth").unwrap();
     text(&depth, "encoding-type", "array");
     let kind = obs.create_group("kind").unwrap();
-    // Attributes as bytes of one length, as Julia writes them.
+    // Attributes as strings of one length, as Julia writes them.
     let bytes = FixedAscii::<11>::from_ascii(b"categorical").unwrap();
     kind.new_attr::<FixedAscii<11>>().create("encoding-type").unwrap().write_scalar(&bytes).unwrap();
     text(&kind, "encoding-version", "0.2.0");
@@ -112,7 +112,7 @@ fn copied_columns_carry_no_times_and_are_the_same_bytes_at_any_time() {
     assert_eq!(heard, Vec::<String>::new());
     let bytes = |file: &File| std::fs::read(file.filename()).unwrap();
     assert!(bytes(&first) == bytes(&second));
-    // The old object headers have one time, which the library calls that of the last change.
+    // Old object headers store one time, which the library reports as that of the last change.
     let time = |file: &File, name: &str| file.dataset(&format!("obs/{name}")).unwrap().loc_info().unwrap().ctime;
     assert_ne!(time(&File::open(&path).unwrap(), "numbers"), 0, "the input carries times");
     let obs = first.group("obs").unwrap();

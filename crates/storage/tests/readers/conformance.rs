@@ -9,7 +9,7 @@ use partwise_storage::source::{self, Source};
 use super::files::{Csr, anndata, csr, selection};
 use super::npy::save;
 
-/// Holds the matrix `what` of the file at `path` to the promises.
+/// Checks the promises on the matrix `what` of the file at `path`.
 fn hold(path: &Path, what: &str) {
     let open = || source::open(path, &selection(what)).unwrap() as Box<dyn Source>;
     check(&open);

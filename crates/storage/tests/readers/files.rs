@@ -1,4 +1,4 @@
-//! Files that tests make, and where the shared real ones are.
+//! Files that tests write, and the folder of the shared real ones.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use partwise_storage::source::{RowChunk, Source};
 use partwise_storage::store::Selection;
 use partwise_storage::{ErrorKind, Monitor, StorageError, Warning, source};
 
-/// A sparse matrix in parts that a test may bend.
+/// A sparse matrix in parts that a test may alter.
 #[derive(Clone)]
 pub(crate) struct Csr<T, I, P> {
     pub(crate) shape: Vec<i64>,
@@ -83,7 +83,8 @@ pub(crate) fn selection(what: &str) -> Selection {
     }
 }
 
-/// Every value, row-major, read `step` rows at a time; zeros where nothing is stored, duplicates added up.
+/// All values, row-major, read `step` rows at a time: zero where no entry is stored, the sum of
+/// duplicates.
 pub(crate) fn read_all(source: &mut dyn Source, step: usize) -> Result<Vec<f32>, StorageError> {
     let genes = source.genes();
     let mut all = vec![0.0; source.cells() * genes];
@@ -106,7 +107,7 @@ pub(crate) fn read_all(source: &mut dyn Source, step: usize) -> Result<Vec<f32>,
     Ok(all)
 }
 
-/// Opens and reads everything; what the user is told when that fails.
+/// Opens and reads everything. Returns kind and message of the error that it gives.
 pub(crate) fn refusal(path: &Path, what: &str) -> (ErrorKind, String) {
     let read = source::open(path, &selection(what)).and_then(|mut s| read_all(&mut *s, 256));
     let error = read.expect_err("a refusal");
@@ -115,7 +116,7 @@ pub(crate) fn refusal(path: &Path, what: &str) -> (ErrorKind, String) {
     (error.kind(), said)
 }
 
-/// The folder of shared real files; `None`, said aloud, where it is not.
+/// The folder of shared real files. Prints a notice and returns `None` if it does not exist.
 pub(crate) fn shared() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = match std::env::var_os("PARTWISE_DATA") {

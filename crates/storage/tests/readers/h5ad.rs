@@ -47,7 +47,7 @@ fn booleans_and_big_endian_numbers_are_numbers() {
     x.write_raw(&[true, false, true, true]).unwrap();
     text(&x, "encoding-type", "array");
     let layers = file.create_group("layers").unwrap();
-    // SAFETY: a copy of a type that the library defines is ours to keep.
+    // SAFETY: the test owns the copy of a type that the library defines.
     let big: hdf5::Datatype = unsafe { hdf5::from_id(hdf5_sys::h5t::H5Tcopy(*hdf5::globals::H5T_STD_I16BE)).unwrap() };
     let swapped = layers.new_dataset_builder().empty_as(big).shape((2, 2)).create("big").unwrap();
     swapped.write_raw(&[1_i16, 0, 300, 1]).unwrap();
@@ -103,7 +103,8 @@ fn rounding_is_counted_and_the_first_one_kept() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Compressed or not, in chunks of any size, read in steps of any height: the values are those of the plain table.
+    /// Compressed or not, in chunks of any size, read in steps of any height, the values equal
+    /// those of the plain table.
     #[test]
     fn chunks_filters_and_steps_do_not_matter(
         cells in 1_usize..40,

@@ -74,7 +74,7 @@ fn halves_and_booleans_are_numbers() {
 fn a_matrix_by_columns_that_exceeds_one_stripe_is_read_in_several() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.npy");
-    // 16 rows are the least of a stripe; 150,000 columns of 4 bytes make 8 MiB with 13 rows.
+    // A stripe has at least 16 rows; with 150,000 columns of 4 bytes, 13 rows make 8 MiB.
     let (cells, genes) = (37, 150_000);
     let value = |row: usize, column: usize| ((row * 31 + column * 17) % 1000) as f32;
     let data: Vec<u8> = (0..genes).flat_map(|c| (0..cells).flat_map(move |r| value(r, c).to_le_bytes())).collect();

@@ -3,10 +3,11 @@ use serde_json::Value;
 
 use super::files::{read_all, refusal, selection, shared};
 
-/// What no reader here takes yet: stored by gene, or behind a filter that the HDF5 library lacks.
+/// Files that no reader supports yet: stored by gene, or with a filter that the HDF5 library lacks.
 const LATER: [&str; 5] = ["_csc_", "zstd", "blosc", "layers/transpose", "obsm"];
 
-/// Each matrix of the shared files holds what an independent reader (anndata, h5py, scipy) found in it.
+/// Each matrix of the shared files has the values that an independent reader (anndata, h5py, scipy)
+/// found.
 #[test]
 fn real_files_hold_what_anndata_finds_in_them() {
     let Some(folder) = shared() else { return };
@@ -38,7 +39,7 @@ fn real_files_hold_what_anndata_finds_in_them() {
     assert!(checked >= 25, "only {checked} matrices");
 }
 
-/// Every file that is not usable says why, in one line that names it.
+/// The error of every unusable file is one line that names it and the reason.
 #[test]
 fn invalid_and_later_files_are_refused() {
     let Some(folder) = shared() else { return };

@@ -5,7 +5,7 @@ use partwise_storage::{ErrorKind, source};
 
 use super::files::{Csr, anndata, csr, refusal, selection, text};
 
-/// Writes a bent matrix, and checks that it is refused with these words and its file.
+/// Writes an altered matrix, and checks that the error has these words and names the file.
 fn refused<T: hdf5::H5Type, I: hdf5::H5Type, P: hdf5::H5Type>(matrix: &Csr<T, I, P>, said: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bent.h5ad");
@@ -137,7 +137,7 @@ fn a_filter_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.h5ad");
     let file = anndata(&path, 4, 6);
-    // Optional, so that the library lets us declare what it cannot do.
+    // Optional, so that the library accepts a filter that it does not have.
     let create = hdf5::plist::DatasetCreate::build().chunk((2, 6)).finish().unwrap();
     // SAFETY: the list is live, and a filter without parameters may have a null pointer for them.
     let code = unsafe { hdf5_sys::h5p::H5Pset_filter(create.id(), 32015, 1, 0, std::ptr::null()) };

@@ -1,4 +1,4 @@
-//! Sparse rows: `data`, `indices`, `indptr`.
+//! Reads sparse rows: `data`, `indices`, `indptr`.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ pub(super) struct CsrReader {
 impl CsrReader {
     /// Opens the group and validates lengths and row pointers, which costs one read of `indptr`.
     ///
-    /// `shape` is what attributes (or, failing them, names) say.
+    /// `shape` comes from attributes or, without them, from the names.
     pub(super) fn open(group: &Group, shape: Option<(usize, usize)>, place: Place) -> Result<CsrReader, StorageError> {
         let mut pointers = RowPointers::open(group, place.clone())?;
         let Some((cells, genes)) = shape else {
@@ -110,14 +110,14 @@ impl CsrReader {
     }
 }
 
-/// Opens a one-dimensional part of the matrix with the chunk cache that reading it in order needs.
+/// Opens a one-dimensional part of the matrix with the chunk cache for reading it in order.
 fn open_list(group: &Group, name: &str, place: &Place) -> Result<(Dataset, ChunkNeed), StorageError> {
     let plain = group.dataset(name).map_err(|e| place.problem(name, &e))?;
     if plain.ndim() != 1 {
         return Err(place.invalid(name, format!("has shape {:?}, expected a list", plain.shape()), DAMAGED));
     }
     let need = ChunkNeed::of(&plain);
-    // While a dataset is open, opening it again would share its old chunk cache.
+    // Closed first: a dataset that is opened twice shares its first chunk cache.
     drop(plain);
     let dataset = raw::open_dataset(group, name, need).map_err(|e| place.problem(name, &e))?;
     Ok((dataset, need))
@@ -131,7 +131,8 @@ struct Indices {
 }
 
 impl Indices {
-    /// Reads columns from `first` on; returns the position and value of the first that is not below `genes`.
+    /// Reads columns from `first` on. Returns the position and value of the first that is not below
+    /// `genes`.
     fn read(&mut self, first: usize, out: &mut [u32], genes: usize) -> hdf5::Result<Option<(usize, i128)>> {
         let limit = genes as u64;
         if matches!(self.number.scalar, Scalar::I32 | Scalar::U32) {

@@ -1,4 +1,4 @@
-//! Dense rows: a table of cells × genes.
+//! Reads dense rows: a table of cells × genes.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::hdf::cache::ChunkNeed;
 use crate::hdf::raw;
 use crate::source::{Rounding, RowChunk};
 
-/// A matrix of which every value is stored.
+/// A matrix stored with all its values.
 pub(super) struct DenseReader {
     place: Place,
     values: Values,
@@ -30,7 +30,7 @@ impl DenseReader {
             }
         };
         let need = ChunkNeed::of(&plain);
-        // While a dataset is open, opening it again would share its old chunk cache.
+        // Closed first: a dataset that is opened twice shares its first chunk cache.
         drop(plain);
         let cached = raw::open_dataset(file, &place.dataset, need).map_err(|e| place.problem("", &e))?;
         let values = Values::of(cached, &place, "")?;

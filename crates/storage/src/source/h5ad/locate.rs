@@ -1,4 +1,4 @@
-//! Which group or dataset of an HDF5 file is the matrix that was asked for.
+//! Finds the selected matrix in an HDF5 file.
 
 use std::path::Path;
 
@@ -9,25 +9,25 @@ use crate::hdf::attribute;
 use crate::store::Selection;
 use crate::{Matrices, Remedy, StorageError};
 
-/// The matrix as it lies in the file.
+/// The form of the matrix in the file.
 pub(super) enum Matrix {
     /// A group of `data`, `indices`, `indptr`.
     Csr {
         /// The group.
         group: Group,
-        /// Cells and genes, where an attribute says so.
+        /// Cells and genes, if an attribute gives them.
         shape: Option<(usize, usize)>,
     },
     /// A table of cells × genes.
     Dense,
 }
 
-/// Finds the matrix that `selection` asks for.
+/// Finds the matrix that `selection` names.
 ///
 /// # Errors
 ///
-/// - it is not there (the message says what is), or the file is of another format kept in HDF5
-/// - it is stored by gene, or in a way that no anndata wrote
+/// - it does not exist (the message lists the others), or the file has another format based on HDF5
+/// - it is stored by gene, or in a form that no version of anndata writes
 pub(super) fn locate(file: &File, path: &Path, selection: &Selection) -> Result<(Place, Matrix), StorageError> {
     let layers = members(file, "layers");
     let raw = ["raw/X", "raw.X"].into_iter().find(|name| exists(file, name));
@@ -112,7 +112,7 @@ fn classify(file: &File, dataset: &str, place: &Place) -> Result<Matrix, Storage
     Ok(Matrix::Csr { group, shape })
 }
 
-/// How Python calls a matrix of an AnnData object.
+/// The Python expression for a matrix of an AnnData object.
 fn python(dataset: &str) -> String {
     match dataset.split_once('/') {
         Some(("layers", name)) => format!("adata.layers[\"{name}\"]"),
@@ -121,7 +121,7 @@ fn python(dataset: &str) -> String {
     }
 }
 
-/// Other formats that live in HDF5 files, each by what only it has.
+/// Refuses other formats based on HDF5, recognised by members that only they have.
 fn refuse_other_formats(file: &File, path: &Path) -> Result<(), StorageError> {
     let modalities = members(file, "mod");
     if !modalities.is_empty() {
@@ -148,7 +148,7 @@ fn refuse_other_formats(file: &File, path: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Names of what is in a group; nothing where there is no such group.
+/// The names of the members of a group; empty if there is no such group.
 fn members(file: &File, group: &str) -> Vec<String> {
     if !exists(file, group) {
         return Vec::new();
@@ -156,7 +156,7 @@ fn members(file: &File, group: &str) -> Vec<String> {
     file.group(group).and_then(|g| g.member_names()).unwrap_or_default()
 }
 
-/// Whether a path can be followed to its end.
+/// Whether every part of a path exists.
 fn exists(file: &File, name: &str) -> bool {
     let mut prefix = String::new();
     name.split('/').all(|part| {
@@ -168,7 +168,7 @@ fn exists(file: &File, name: &str) -> bool {
     }) && file.loc_type_by_name(name).is_ok()
 }
 
-/// Newer anndata writes a matrix that is None as an empty element.
+/// Whether the matrix is None, which newer anndata writes as an empty element.
 fn is_null(file: &File) -> bool {
     file.dataset("X").is_ok_and(|d| attribute::text(&d, "encoding-type").as_deref() == Some("null"))
 }

@@ -1,13 +1,13 @@
-//! AnnData files (`.h5ad`) of every age, and plain HDF5 files with a matrix called `X`.
+//! AnnData files (`.h5ad`) of all versions, and plain HDF5 files with a matrix called `X`.
 //!
-//! | file          | question                                                        |
-//! |---------------|-----------------------------------------------------------------|
-//! | `locate`      | which group or dataset is the matrix that was asked for?         |
-//! | `csr`         | how are sparse rows read?                                       |
-//! | `pointers`    | where does each row begin, for any number of rows?              |
-//! | `dense`       | how are dense rows read?                                        |
-//! | `values`      | how do numbers become f32, and which are refused?               |
-//! | `annotations` | what are the names and columns, and how are they written today?  |
+//! | file          | question                                                |
+//! |---------------|---------------------------------------------------------|
+//! | `locate`      | which group or dataset is the selected matrix?          |
+//! | `csr`         | how are sparse rows read?                               |
+//! | `pointers`    | where does each row begin, for any number of rows?      |
+//! | `dense`       | how are dense rows read?                                |
+//! | `values`      | how do numbers become f32, and which are refused?       |
+//! | `annotations` | how are names and columns written in current encodings? |
 
 mod annotations;
 mod csr;
@@ -28,7 +28,7 @@ use crate::error::Short;
 use crate::store::Selection;
 use crate::{Matrices, Monitor, Remedy, StorageError, hdf};
 
-/// Where a matrix is, for messages.
+/// The place of a matrix, for messages.
 #[derive(Debug, Clone)]
 struct Place {
     path: PathBuf,
@@ -39,18 +39,19 @@ struct Place {
 }
 
 impl Place {
-    /// Our error for one of the library while reading `part` of the matrix (empty: the matrix itself).
+    /// Converts an error of the library while reading `part` of the matrix (empty: the matrix
+    /// itself).
     fn problem(&self, part: &str, error: &hdf5::Error) -> StorageError {
         hdf::problem::problem("read", &self.path, &self.part(part), error)
     }
 
-    /// `part` contradicts the format.
+    /// The error of a `part` that contradicts the format.
     fn invalid(&self, part: &str, problem: String, remedy: &str) -> StorageError {
         let (dataset, remedy) = (self.part(part), remedy.into());
         StorageError::InvalidDataset { path: self.path.clone(), dataset, problem, remedy }
     }
 
-    /// A value that NMF cannot take.
+    /// The error of a value that NMF does not accept.
     fn value(&self, row: usize, column: usize, value: f64) -> StorageError {
         if value.is_finite() && value > 0.0 {
             let problem =
@@ -72,8 +73,8 @@ impl Place {
     }
 }
 
-/// What is wrong with damaged files, in one phrase.
-const DAMAGED: &str = "the file is damaged, make it anew";
+/// The remedy for damaged files.
+const DAMAGED: &str = "the file is damaged, create it again";
 
 /// Opens the selected matrix of an HDF5 file.
 pub(super) fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>, StorageError> {

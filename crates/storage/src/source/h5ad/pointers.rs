@@ -1,4 +1,5 @@
-//! Where each sparse row begins, read through a window, so that a hundred million rows take no more memory than a thousand.
+//! Reads row pointers through a window, so that a hundred million rows need no more memory than a
+//! thousand.
 
 use std::ops::Range;
 
@@ -39,14 +40,14 @@ impl RowPointers {
             return Err(place.invalid("indptr", problem, DAMAGED));
         }
         let need = ChunkNeed::of(&plain);
-        // While a dataset is open, opening it again would share its old chunk cache.
+        // Closed first: a dataset that is opened twice shares its first chunk cache.
         drop(plain);
         let dataset = raw::open_dataset(group, "indptr", need).map_err(|e| place.problem("indptr", &e))?;
         let len = dataset.size();
         Ok(RowPointers { dataset, number, place, len, need, window: Vec::new(), first: 0 })
     }
 
-    /// Rows that the pointers delimit.
+    /// The number of rows.
     pub(super) fn rows(&self) -> usize {
         self.len - 1
     }
@@ -55,9 +56,10 @@ impl RowPointers {
         self.need.resident + (WINDOW * 16) as u64
     }
 
-    /// Reads all pointers once: they begin with 0, never fall, and end with `entries`.
+    /// Reads all pointers once and checks that they begin with 0, never fall, and end with
+    /// `entries`.
     ///
-    /// Returns the most entries in any [`TILE_ROWS`] rows from a multiple of it.
+    /// Returns the most entries of a group of [`TILE_ROWS`] rows.
     pub(super) fn check(&mut self, entries: u64) -> Result<usize, StorageError> {
         let mut before = 0;
         let mut tile_start = 0;
@@ -72,7 +74,7 @@ impl RowPointers {
             }
             for (i, &pointer) in self.window.iter().enumerate() {
                 let row = at + i;
-                // Negative ones were read as huge.
+                // Negative pointers were read as huge numbers.
                 if (pointer as i64) < before as i64 {
                     return Err(self.falls(row, before, pointer as i64, entries));
                 }
@@ -108,7 +110,7 @@ impl RowPointers {
         let read = with_scalar!(self.number.scalar, T => {
             let mut pointers: Vec<T> = vec![T::default(); count];
             let read = raw::read(&self.dataset, &self.number.memory, &[first], &[count], &mut pointers);
-            // Negative ones become huge; `check` finds them before anything else is read.
+            // Negative pointers become huge. `check` finds them before anything else is read.
             window.extend(pointers.iter().map(|&p| p.whole() as u64));
             read
         });

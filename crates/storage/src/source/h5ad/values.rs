@@ -1,4 +1,4 @@
-//! Reading numbers of any type as f32.
+//! Reads numbers of any type as f32.
 
 use hdf5::Dataset;
 
@@ -20,11 +20,11 @@ pub(super) struct Values {
     rounding: Rounding,
 }
 
-/// Why values cannot be read.
+/// The reason why values cannot be read.
 pub(super) enum Fault {
-    /// The library's error.
+    /// An error of the library.
     Library(hdf5::Error),
-    /// The value at this position of the box, row-major, is none that NMF takes.
+    /// NMF does not accept the value at this position of the box, row-major.
     Value { at: usize, value: f64 },
 }
 
@@ -35,7 +35,7 @@ impl Values {
         Ok(Values { dataset, number, scratch: Vec::new(), rounding: Rounding::default() })
     }
 
-    /// Bytes of scratch for boxes of `width` columns.
+    /// Bytes of scratch memory for boxes of `width` columns.
     pub(super) fn scratch_bytes(&self, width: usize) -> u64 {
         match self.number.scalar {
             Scalar::F32 => 0,
@@ -43,7 +43,7 @@ impl Values {
         }
     }
 
-    /// What was rounded so far.
+    /// The values rounded so far.
     pub(super) fn rounding(&self) -> Rounding {
         self.rounding
     }
@@ -84,7 +84,7 @@ impl Values {
     }
 }
 
-/// The number type of a part of a matrix, whose filters the library has.
+/// The number type of a part of a matrix. Checks that the library has its filters.
 pub(super) fn numbers_of(dataset: &Dataset, place: &Place, part: &str) -> Result<NumberType, StorageError> {
     if let Some(filter) = filter::missing(dataset) {
         let problem = format!("is compressed with {filter}, which the HDF5 library here cannot read");

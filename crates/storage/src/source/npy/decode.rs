@@ -1,10 +1,10 @@
-//! From the bytes of a NumPy array to f32.
+//! Decodes the bytes of a NumPy array to f32.
 
 use super::header::Element;
 use crate::number::Rounding;
 use crate::number::{to_f32, with_scalar};
 
-/// Turns bytes into f32, whatever they are.
+/// Decodes numbers of one type to f32.
 pub(super) struct Decoder {
     element: Element,
     swap: bool,
@@ -17,7 +17,7 @@ impl Decoder {
         Decoder { element, swap: big_endian, aligned: Vec::new(), rounding: Rounding::default() }
     }
 
-    /// What was rounded so far.
+    /// The values rounded so far.
     pub(super) fn rounding(&self) -> Rounding {
         self.rounding
     }
@@ -26,7 +26,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// The position and value of the first number that NMF does not take.
+    /// The position and value of the first number that NMF does not accept.
     pub(super) fn decode(&mut self, bytes: &[u8], out: &mut [f32]) -> Result<(), (usize, f64)> {
         let size = self.element.size();
         assert_eq!(bytes.len(), out.len() * size, "one number for each f32");
@@ -54,7 +54,7 @@ impl Decoder {
     }
 }
 
-/// A 16-bit float, which f32 holds exactly.
+/// A 16-bit float as f32, which is exact.
 fn half_to_f32(bits: u16) -> f32 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));

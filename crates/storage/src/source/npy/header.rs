@@ -1,16 +1,17 @@
-//! The header of a NumPy array file: what its numbers are and how they lie.
+//! The header of a NumPy array file: the type, order and shape of its numbers.
 //!
-//! A file is `\x93NUMPY`, two version bytes, the length of a text (2 bytes in version 1, 4 since) and that text, a Python
-//! dictionary of three entries: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5), }`.
+//! A file is `\x93NUMPY`, two version bytes, the length of a text (2 bytes in version 1, 4 since)
+//! and that text, a Python dictionary of three entries:
+//! `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5), }`.
 
 use std::io::Read;
 
 use crate::number::Scalar;
 
-/// How numbers are stored.
+/// The type of the numbers in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
-    /// A type of Rust's.
+    /// A type that Rust has.
     Plain(Scalar),
     /// 16-bit floats.
     Half,
@@ -25,20 +26,20 @@ impl Element {
     }
 }
 
-/// What the header says.
+/// The content of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) element: Element,
     pub(super) big_endian: bool,
-    /// Columns lie one after the other instead of rows.
+    /// The numbers are stored by columns instead of rows.
     pub(super) by_column: bool,
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// Where the numbers begin in the file.
+    /// The position of the first number in the file.
     pub(super) data_start: u64,
 }
 
-/// Headers beyond this are not believed; real ones have about a hundred bytes.
+/// Longer headers are refused. Real ones have about a hundred bytes.
 const LONGEST: u32 = 1 << 20;
 
 impl Header {
@@ -46,7 +47,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// What is wrong, as the rest of a sentence that begins with the array.
+    /// The fault, as the rest of a sentence that begins with the array.
     pub(super) fn read(mut file: impl Read) -> Result<Header, String> {
         let cut = |_| "ends within its header".to_owned();
         let mut magic = [0; 8];
@@ -99,7 +100,7 @@ impl Header {
     }
 }
 
-/// What follows `'key':`.
+/// The text after `'key':`.
 fn entry<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let after = ['\'', '"'].iter().find_map(|q| text.split_once(&format!("{q}{key}{q}")).map(|(_, after)| after))?;
     Some(after.trim_start().strip_prefix(':')?.trim_start())

@@ -14,13 +14,14 @@ use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp_of};
 use crate::store::Selection;
 use crate::{Matrices, Monitor, Remedy, StorageError};
 
-/// What the one dataset of the file is called in messages.
+/// The name of the array in messages.
 const DATASET: &str = "array";
 
 /// Bytes of the file read at a time.
 const PIECE: usize = 1 << 19;
 
-/// Bytes of a stripe of rows that is read column by column. Each column costs one read, so a stripe is as tall as this allows.
+/// Bytes of a stripe of rows that is read column by column. Each column costs one read, so stripes
+/// are tall.
 const STRIPE: usize = 8 << 20;
 
 /// A matrix in a NumPy file.
@@ -33,21 +34,21 @@ pub(super) struct NpySource {
     stamp: SourceStamp,
 }
 
-/// Rows of a matrix that lies by columns, as they are in the file.
+/// Rows of a matrix that is stored by columns, in the types and order of the file.
 #[derive(Default)]
 struct Stripe {
     rows: Range<usize>,
-    /// Column after column, each `rows.len()` numbers.
+    /// One column after another, each of `rows.len()` numbers.
     bytes: Vec<u8>,
 }
 
 impl NpySource {
-    /// Opens the array; `selection.transpose` turns it.
+    /// Opens the array, transposed if `selection.transpose` is set.
     ///
     /// # Errors
     ///
-    /// - the header is not understood, or the file ends before the numbers do
-    /// - a layer or raw is asked for, which an array does not have
+    /// - the header is invalid, or the file is too short for its numbers
+    /// - `selection` names a layer or raw, which an array does not have
     pub(super) fn open(path: &Path, selection: &Selection) -> Result<NpySource, StorageError> {
         if selection.layer.is_some() || selection.raw {
             let problem = "a .npy file holds one array".to_owned();
@@ -67,10 +68,11 @@ impl NpySource {
         let mut header =
             Header::read(&file).map_err(|problem| invalid(problem, "save a matrix of numbers with numpy.save"))?;
         let found = file.metadata().map_err(|e| StorageError::io("read", path, e))?.len() - header.data_start;
-        let expected = header.data_bytes().ok_or_else(|| invalid("is larger than any file".into(), "make it anew"))?;
+        let expected =
+            header.data_bytes().ok_or_else(|| invalid("is larger than any file".into(), "create it again"))?;
         if found < expected {
             let problem = format!("has {found} bytes of numbers, expected {expected}: the file is cut short");
-            return Err(invalid(problem, "copy or make it anew"));
+            return Err(invalid(problem, "copy or create it again"));
         }
         if selection.transpose {
             (header.rows, header.columns) = (header.columns, header.rows);
@@ -80,7 +82,7 @@ impl NpySource {
         Ok(NpySource { path: path.into(), file, header, decoder, stripe, stamp: stamp_of(path, selection)? })
     }
 
-    /// Reads rows that lie one after the other.
+    /// Reads rows of a matrix that is stored by rows.
     fn read_by_row(&mut self, rows: Range<usize>, out: &mut [f32]) -> Result<(), StorageError> {
         let size = self.header.element.size();
         let first = rows.start * self.header.columns;
@@ -97,7 +99,7 @@ impl NpySource {
         Ok(())
     }
 
-    /// Reads rows of a matrix whose columns lie one after the other.
+    /// Reads rows of a matrix that is stored by columns.
     fn read_by_column(&mut self, rows: Range<usize>, out: &mut [f32]) -> Result<(), StorageError> {
         if rows.start < self.stripe.rows.start || rows.end > self.stripe.rows.end {
             self.load_stripe(rows.clone())?;

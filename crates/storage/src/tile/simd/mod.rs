@@ -1,10 +1,12 @@
 //! The two inner loops of the decoder in several instruction sets.
 //!
-//! - **Unpack**: n codes of w bits each, from any bit of a section on, to n values (or, for the dictionary, to n codes).
+//! - **Unpack**: n codes of w bits each, from any bit of a section on, to n values (or, for the
+//!   dictionary, to n codes).
 //! - **Spell out**: a map of 256 bits to the ascending places of its ones.
 //!
-//! Every [`Simd`] gives the same result; [`Plain`](plain::Plain) is the obvious one, and tests hold the others to it. The
-//! level is found once and then known; decoding a batch is compiled for each of them.
+//! Every [`Simd`] gives the same result. [`Plain`](plain::Plain) is the obvious one, and tests
+//! compare the others with it. The level is detected once. Decoding a batch is compiled for each
+//! level.
 
 mod plain;
 #[cfg(target_arch = "x86_64")]
@@ -23,11 +25,12 @@ pub(super) struct Codes {
     pub(super) bit: usize,
     /// Width index.
     pub(super) index: usize,
-    /// How many codes.
+    /// The number of codes.
     pub(super) count: usize,
 }
 
-/// What [`Simd::unpack`] makes of a code: in mode 0 (counts) the value code + 1, otherwise the code as the bits of an `f32`.
+/// The result of [`Simd::unpack`] for a code: in mode 0 (counts) the value code + 1, otherwise the
+/// code as the bits of an `f32`.
 pub(super) const COUNTS: u8 = super::header::Mode::Counts as u8;
 
 /// One set of instructions.
@@ -41,8 +44,8 @@ pub(super) trait Simd: Copy {
     /// - the CPU has the instructions.
     unsafe fn unpack<const MODE: u8>(self, codes: Codes, out: *mut f32);
 
-    /// Writes the places of the ones of `map` to `rows`; false, with `rows` undefined, unless there are `count` of them.
-    /// May write up to 64 entries beyond the last one.
+    /// Writes the places of the ones of `map` to `rows`. Returns false, with `rows` undefined,
+    /// unless there are `count` of them. May write up to 64 entries beyond the last one.
     ///
     /// # Safety
     ///
@@ -52,15 +55,16 @@ pub(super) trait Simd: Copy {
     unsafe fn spell_out(self, map: *const u8, count: usize, rows: *mut u8) -> bool;
 }
 
-/// The sets of instructions that there are, and that this CPU has.
+/// A set of instructions that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
-    /// What every CPU of the target has.
+    /// The instructions of every CPU of the target.
     Plain,
     /// AVX2 with BMI: unpacks eight codes at a time.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// The same, and AVX-512 VBMI and VBMI2 unpack sixteen codes and spell out 64 rows at a time.
+    /// AVX2 with BMI, and AVX-512 VBMI and VBMI2, which unpack sixteen codes and spell out 64 rows
+    /// at a time.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -95,7 +99,8 @@ impl Level {
             }
         }
     }
-    /// [`RunDecoder::fill_sheet`] with this level's instructions. `batch` has been prepared for the sheet.
+    /// [`RunDecoder::fill_sheet`] with this level's instructions. `batch` has been prepared for the
+    /// sheet.
     pub(super) fn fill_sheet<const MODE: u8>(
         self,
         runs: &mut RunDecoder<'_>,

@@ -13,8 +13,8 @@ impl Simd for Plain {
         let mask = (1u32 << width) - 1;
         for place in 0..codes.count {
             let bit = codes.bit + place * width;
-            // SAFETY: the bit lies in the section (or, for width 0, at most at its end), which 64 readable bytes follow;
-            // `out` has room for `count` values.
+            // SAFETY: the bit lies in the section (or, for width 0, at most at its end), which 64
+            // readable bytes follow; `out` has room for `count` values.
             unsafe {
                 let word = codes.tile.add(bit / 8).cast::<u32>().read_unaligned();
                 let code = word.to_le() >> (bit % 8) & mask;

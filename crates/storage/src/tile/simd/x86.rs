@@ -1,18 +1,21 @@
 //! AVX2 and AVX-512.
 //!
-//! **Unpack, AVX2.** Eight codes of w ≤ 16 bits take w bytes, so from one eight to the next the position moves by whole
-//! bytes and the shift inside the first byte stays what it was at the start of the run. Lane i of the eight wants the bits
-//! from `shift + i·w` on; they lie in the four bytes from `i·w / 8` on, since 7 + 7 + 16 bits are at most 32. A byte
-//! shuffle (its pattern a table by width) brings these four bytes into the lane, a shift by `i·w % 8 + shift` and a mask
-//! cut the code out. A shuffle stays inside 16 bytes, so lanes 4–7 load from `4·w / 8` on, their shifts by `4·w % 8` more.
-//! Seven instructions for eight values, the same for every width: no branch on it. (`pdep` needs a case of its own for
-//! w = 8, stops there, and is microcode on some CPUs.)
+//! **Unpack, AVX2.** Eight codes of w ≤ 16 bits take w bytes. From one group of eight to the next
+//! the position moves by whole bytes, and the shift inside the first byte stays constant through
+//! the run. Lane i of the eight needs the bits from `shift + i·w` on. They are in the four bytes
+//! from `i·w / 8` on, because 7 + 7 + 16 bits are at most 32. A byte shuffle (its pattern comes
+//! from a table by width) brings these four bytes into the lane; a shift by `i·w % 8 + shift` and a
+//! mask extract the code. A shuffle stays inside 16 bytes, so lanes 4–7 load from `4·w / 8` on, and
+//! their shifts are larger by `4·w % 8`. That takes seven instructions for eight values, the same
+//! for every width, without a branch. (`pdep` needs a special case for w = 8, cannot go beyond that
+//! width, and is microcode on some CPUs.)
 //!
-//! **Unpack, AVX-512.** The same with sixteen codes, which take 2·w bytes: `vpermb` shuffles across the whole vector, so one load
-//! serves all lanes.
+//! **Unpack, AVX-512.** The same with sixteen codes, which take 2·w bytes. `vpermb` shuffles across
+//! the whole vector, so one load serves all lanes.
 //!
-//! **Spell out, AVX-512.** `vpcompressb` of 0, 1, …, 63 under a word of the map, four times. Without it, a table gives for
-//! each byte of the map the places of its ones, eight bytes at a time.
+//! **Spell out, AVX-512.** `vpcompressb` of 0, 1, …, 63 under a word of the map, four times.
+//! Without it, a table gives for each byte of the map the places of its ones, eight bytes at a
+//! time.
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castps_si256, _mm256_cvtepi32_ps,
@@ -29,7 +32,7 @@ use crate::tile::decode::RunDecoder;
 use crate::tile::error::TileError;
 use crate::tile::width::WIDTHS;
 
-/// Whether this CPU has what [`Avx2`] uses.
+/// Whether this CPU has the instructions of [`Avx2`].
 pub(super) fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
@@ -37,7 +40,7 @@ pub(super) fn has_avx2() -> bool {
         && is_x86_feature_detected!("popcnt")
 }
 
-/// Whether this CPU has what [`Avx512`] uses.
+/// Whether this CPU has the instructions of [`Avx512`].
 pub(super) fn has_avx512() -> bool {
     has_avx2()
         && is_x86_feature_detected!("avx512f")
@@ -53,7 +56,7 @@ pub(super) unsafe fn fill_avx2<const MODE: u8>(
     runs: &mut RunDecoder<'_>,
     batch: &mut RunBatch,
 ) -> Result<(), TileError> {
-    // SAFETY: this function runs where these instructions are.
+    // SAFETY: this function runs only on CPUs with these instructions.
     unsafe { runs.fill::<_, MODE>(Avx2, batch) }
 }
 
@@ -63,7 +66,7 @@ pub(super) unsafe fn fill_avx512<const MODE: u8>(
     runs: &mut RunDecoder<'_>,
     batch: &mut RunBatch,
 ) -> Result<(), TileError> {
-    // SAFETY: this function runs where these instructions are.
+    // SAFETY: this function runs only on CPUs with these instructions.
     unsafe { runs.fill::<_, MODE>(Avx512, batch) }
 }
 
@@ -73,7 +76,7 @@ pub(super) unsafe fn fill_sheet_avx2<const MODE: u8>(
     runs: &mut RunDecoder<'_>,
     batch: &mut RunBatch,
 ) -> Result<(), TileError> {
-    // SAFETY: this function runs where these instructions are; the rest is the caller's.
+    // SAFETY: this function runs only on CPUs with these instructions; the rest is the caller's.
     unsafe { runs.fill_sheet::<_, MODE>(Avx2, batch) }
 }
 
@@ -83,7 +86,7 @@ pub(super) unsafe fn fill_sheet_avx512<const MODE: u8>(
     runs: &mut RunDecoder<'_>,
     batch: &mut RunBatch,
 ) -> Result<(), TileError> {
-    // SAFETY: this function runs where these instructions are; the rest is the caller's.
+    // SAFETY: this function runs only on CPUs with these instructions; the rest is the caller's.
     unsafe { runs.fill_sheet::<_, MODE>(Avx512, batch) }
 }
 
@@ -121,7 +124,7 @@ impl Simd for Avx512 {
     }
 }
 
-/// How lanes 0–7 find their codes; see the top of the file.
+/// The places of the codes of lanes 0–7; see the top of the file.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
 struct Lanes {
@@ -133,7 +136,7 @@ struct Lanes {
     step: u32,
 }
 
-/// Widths up to this index (16 bits) go by lanes.
+/// Widths up to this index (16 bits) are unpacked by lanes.
 const LAST_BY_LANES: usize = 12;
 
 static LANES: [Lanes; LAST_BY_LANES + 1] = {
@@ -185,8 +188,9 @@ unsafe fn unpack<const MODE: u8>(codes: Codes, out: *mut f32) {
     let mask = _mm256_set1_epi32(lanes.mask as i32);
     let (half, step) = (lanes.half as usize, lanes.step as usize);
     let mut place = 0;
-    // SAFETY: each eight starts at a code of the section; its loads end within 8 + 16 bytes of that, inside the 64 readable
-    // bytes after the section. Stores end at most 7 values beyond the last one.
+    // SAFETY: each group of eight starts at a code of the section; its loads end within 8 + 16
+    // bytes of that, inside the 64 readable bytes after the section. Stores end at most 7 values
+    // beyond the last one.
     unsafe {
         let mut source = codes.tile.add(codes.bit / 8);
         loop {
@@ -209,7 +213,7 @@ unsafe fn unpack<const MODE: u8>(codes: Codes, out: *mut f32) {
     }
 }
 
-/// How lanes 0–15 find their codes.
+/// The places of the codes of lanes 0–15.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Sixteen {
@@ -260,8 +264,9 @@ unsafe fn unpack_sixteen<const MODE: u8>(codes: Codes, out: *mut f32) {
     let mask = _mm512_set1_epi32(lanes.mask as i32);
     let step = 2 * usize::from(WIDTHS[codes.index]);
     let mut place = 0;
-    // SAFETY: each sixteen starts at a code of the section (of width 0: at most at its end), so a load of 64 bytes ends inside
-    // the 64 readable bytes after it. Stores end at most 15 values beyond the last one.
+    // SAFETY: each group of sixteen starts at a code of the section (of width 0: at most at its
+    // end), so a load of 64 bytes ends inside the 64 readable bytes after it. Stores end at most 15
+    // values beyond the last one.
     unsafe {
         let mut source = codes.tile.add(codes.bit / 8);
         loop {
@@ -337,7 +342,8 @@ unsafe fn spell_out_by_words(map: *const u8, count: usize, rows: *mut u8) -> boo
     if ones.iter().sum::<usize>() != count {
         return false;
     }
-    // SAFETY: the table is 64 bytes; `rows` has room for `count` + 64 entries, and each store starts at most at `count`.
+    // SAFETY: the table is 64 bytes; `rows` has room for `count` + 64 entries, and each store
+    // starts at most at `count`.
     unsafe {
         let mut places = _mm512_loadu_si512(ASCENDING.as_ptr().cast());
         let mut out = rows;

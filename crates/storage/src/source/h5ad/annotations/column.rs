@@ -1,4 +1,4 @@
-//! One column, of any age, as a column of today.
+//! Copies one column of any anndata version in a current encoding.
 
 use hdf5::{Dataset, Group, Location, ObjectReference1, ReferencedObject, Result};
 
@@ -8,25 +8,25 @@ use crate::hdf::text::{TextColumn, TextWriter};
 use crate::hdf::{attribute, copy};
 use crate::number::{Number, Scalar, with_scalar};
 
-/// Codes looked at together.
+/// Codes checked at a time.
 const BATCH: usize = 1 << 14;
 
-/// What became of a column.
+/// The outcome of copying a column.
 pub(super) enum Outcome {
-    /// It is there.
+    /// The column was copied.
     Copied,
-    /// It was left out, for this reason.
+    /// The column was skipped, for this reason.
     Skipped(String),
 }
 
-/// Copies the member `name` of `from` into `to`. It is to have `rows` entries.
+/// Copies the member `name` of `from`, which should have `rows` entries, into `to`.
 ///
 /// # Errors
 ///
-/// - the library cannot read or write it; part of it may be there
+/// - the library cannot read or write it; part of the copy may exist
 pub(super) fn copy(from: &Group, name: &str, rows: usize, to: &Group) -> Result<Outcome> {
     if name.split('/').any(|part| part.is_empty() || part == ".") {
-        return Ok(Outcome::Skipped("its name is no path inside the table".into()));
+        return Ok(Outcome::Skipped("its name is not a path inside the table".into()));
     }
     if let Some((parent, _)) = name.rsplit_once('/').filter(|(parent, _)| !to.link_exists(parent)) {
         to.create_group(parent)?;
@@ -79,20 +79,21 @@ pub(super) fn copy_list(dataset: &Dataset, name: &str, to: &Group) -> Result<Out
         let copy = copy::dataset(dataset, to, name)?;
         attribute::set_encoding(&copy, "array", "0.2.0")?;
     } else {
-        return Ok(Outcome::Skipped("its type is none that a column has".into()));
+        return Ok(Outcome::Skipped("a column cannot have its type".into()));
     }
     Ok(Outcome::Copied)
 }
 
-/// Removes what a failed copy left.
+/// Removes the remains of a failed copy.
 pub(super) fn remove(group: &Group, name: &str) {
     if group.link_exists(name) {
-        // It stays out of the order of columns whether or not this works.
+        // The order of columns leaves it out, whether this works or not.
         let _ = group.unlink(name);
     }
 }
 
-/// Columns of several parts (categorical, nullable) are copied with their encoding, which may have been written as bytes.
+/// Copies a column of several parts (categorical, nullable) with its encoding, which some writers
+/// store as bytes.
 fn copy_group(group: &Group, name: &str, rows: usize, to: &Group) -> Result<Outcome> {
     let Some(encoding) = attribute::text(group, "encoding-type") else {
         return Ok(Outcome::Skipped("it is a group without an encoding-type".into()));
@@ -117,16 +118,16 @@ fn copy_group(group: &Group, name: &str, rows: usize, to: &Group) -> Result<Outc
     Ok(Outcome::Copied)
 }
 
-/// Why a list does not belong to a table of `rows` rows, if so.
+/// Why a list does not fit a table of `rows` rows, if it does not.
 fn wrong_len(list: &Dataset, rows: usize) -> Option<String> {
     (list.size() != rows).then(|| format!("it has {} entries for {rows} rows", list.size()))
 }
 
-/// Why `codes` are no positions in `categories` categories (or −1, which is none of them), if so.
+/// Why `codes` are not positions in `categories` categories (or −1 for none), if they are not.
 fn wrong_code(codes: &Dataset, categories: usize) -> Result<Option<String>> {
     let number = NumberType::of(&codes.dtype()?)?.filter(|n| !matches!(n.scalar, Scalar::F32 | Scalar::F64));
     let Some(number) = number.filter(|_| codes.ndim() == 1) else {
-        return Ok(Some("its codes are no list of integers".into()));
+        return Ok(Some("its codes are not a list of integers".into()));
     };
     with_scalar!(number.scalar, T => {
         let mut batch: Vec<T> = vec![bytemuck::Zeroable::zeroed(); BATCH.min(codes.size())];
@@ -143,7 +144,7 @@ fn wrong_code(codes: &Dataset, categories: usize) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Writes the encoding again as the strings that anndata expects.
+/// Rewrites the encoding attributes as the strings that anndata expects.
 fn modernise(at: &Location) -> Result<()> {
     for name in ["encoding-type", "encoding-version"] {
         if let Some(value) = attribute::text(at, name) {
@@ -153,7 +154,7 @@ fn modernise(at: &Location) -> Result<()> {
     Ok(())
 }
 
-/// The categories that the attribute of an anndata 0.7 column refers to.
+/// The categories of a column of anndata 0.7, which an attribute refers to.
 fn categories_of(parent: &Group, dataset: &Dataset) -> Option<Dataset> {
     let attribute = dataset.attr("categories").ok()?;
     let reference: ObjectReference1 = attribute.read_scalar().ok()?;

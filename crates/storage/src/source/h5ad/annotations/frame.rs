@@ -1,4 +1,4 @@
-//! Tables that are groups with a member for each column: anndata since 0.7.
+//! Copies tables that are groups with a member for each column: anndata since 0.7.
 
 use hdf5::{Dataset, Group};
 
@@ -16,7 +16,7 @@ fn index_name(group: &Group) -> Option<String> {
     said.or_else(|| ["_index", "index"].into_iter().find(|n| group.link_exists(n)).map(str::to_owned))
 }
 
-/// How many rows the table has.
+/// The number of rows.
 pub(super) fn len(group: &Group) -> Option<usize> {
     let index = index_name(group)?;
     let dataset = group.dataset(&index).or_else(|_| group.dataset(&format!("{index}/values")));
@@ -33,7 +33,7 @@ pub(super) fn copy(group: &Group, copy: &Copy<'_>, axis: Axis, frame: &mut Frame
     for name in column_names(group, index.as_deref()) {
         copy.go_on()?;
         if frame.group().link_exists(&name) {
-            // anndata writes an index and a column that are equal and of one name once.
+            // anndata writes an index and an equal column of the same name only once.
             if Some(&name) == index.as_ref() {
                 frame.announce(&name);
             } else {
@@ -53,7 +53,7 @@ pub(super) fn copy(group: &Group, copy: &Copy<'_>, axis: Axis, frame: &mut Frame
     Ok(())
 }
 
-/// The columns in their order; files that do not say it give them by name.
+/// The columns in their order; by name if the file has no order.
 fn column_names(group: &Group, index: Option<&str>) -> Vec<String> {
     let ordered = attribute::texts(group, "column-order");
     ordered.unwrap_or_else(|| {
@@ -97,7 +97,7 @@ fn copy_index(
     }
 }
 
-/// Names that are stored as numbers, as anndata calls them.
+/// Names stored as numbers, as anndata shows them.
 fn numbers(dataset: &Dataset) -> hdf5::Result<Option<Vec<String>>> {
     let Some(number) = NumberType::of(&dataset.dtype()?)? else { return Ok(None) };
     Ok(Some(with_scalar!(number.scalar, T => dataset.read_raw::<T>()?.iter().map(|v| v.to_string()).collect())))

@@ -1,10 +1,10 @@
-//! Names of cells and genes and the columns of `obs` and `var`, written in the encodings of today.
+//! Writes the names of cells and genes and the columns of `obs` and `var` in current encodings.
 //!
-//! | file      | question                                                               |
-//! |-----------|------------------------------------------------------------------------|
-//! | `frame`   | how is a table copied that is a group of columns (anndata since 0.7)?    |
-//! | `records` | how is one copied that is a list of records (anndata before 0.7)?        |
-//! | `column`  | how does one column of any of them become a column of today?            |
+//! | file      | question                                                              |
+//! |-----------|-----------------------------------------------------------------------|
+//! | `frame`   | how is a table copied that is a group of columns (anndata since 0.7)? |
+//! | `records` | how is one copied that is a list of records (anndata before 0.7)?     |
+//! | `column`  | how is a column of any version written in a current encoding?         |
 
 mod column;
 mod frame;
@@ -29,7 +29,7 @@ pub(super) struct Annotations {
     var: Table,
 }
 
-/// Where the names and columns of one axis are.
+/// The table of the names and columns of one axis.
 struct Table {
     axis: Axis,
     /// `obs`, `var`, `raw/var`.
@@ -38,16 +38,16 @@ struct Table {
 }
 
 enum Kind {
-    /// The file says nothing.
+    /// The file has none.
     Absent,
     /// A group with a dataset or group for each column.
     Frame(Group),
-    /// A dataset of records, whose first field is the name.
+    /// A dataset of records. Their first field is the name.
     Records(Dataset),
 }
 
 impl Annotations {
-    /// Finds the tables; `raw` asks for the genes of the raw matrix.
+    /// Finds the tables. With `raw`, the genes are those of the raw matrix.
     pub(super) fn locate(file: &File, path: &Path, raw: bool) -> Annotations {
         let var: &[&'static str] = if raw { &["raw/var", "raw.var"] } else { &["var"] };
         Annotations {
@@ -58,17 +58,21 @@ impl Annotations {
         }
     }
 
-    /// How many names of cells and of genes there are, where both are known.
+    /// The number of names of cells and of genes, if both are known.
     pub(super) fn lens(&self) -> Option<(usize, usize)> {
         Some((self.obs.len()?, self.var.len()?))
     }
 
-    /// Whether there are as many names as rows and columns.
+    /// Checks that there are as many names as rows and columns.
     pub(super) fn check_lens(&self, (cells, genes): (usize, usize), place: &Place) -> Result<(), StorageError> {
         for (table, expected, what) in [(&self.obs, cells, "cells"), (&self.var, genes, "genes")] {
             if let Some(found) = table.len().filter(|&found| found != expected) {
                 let problem = format!("has {expected} {what}, but {} names {found}", table.name);
-                return Err(place.invalid("", problem, "matrix and names do not belong together; make the file anew"));
+                return Err(place.invalid(
+                    "",
+                    problem,
+                    "matrix and names do not belong together; create the file again",
+                ));
             }
         }
         Ok(())
@@ -89,7 +93,8 @@ impl Annotations {
                 Kind::Absent => copy.number(table.axis, &mut frame)?,
                 Kind::Frame(group) => frame::copy(group, &copy, table.axis, &mut frame)?,
                 Kind::Records(records) => {
-                    // Codes of categories were kept apart, for the tables of the main matrix.
+                    // Old files store the categories in `uns`, for the tables of the main matrix
+                    // only.
                     let uns = self.file.group("uns").ok().filter(|_| !table.name.starts_with("raw"));
                     records::copy(records, uns.as_ref(), &copy, &mut frame)?;
                 }
@@ -110,7 +115,7 @@ impl Table {
         Table { axis, name, kind }
     }
 
-    /// How many names it has, if that can be told.
+    /// The number of names, if it is known.
     fn len(&self) -> Option<usize> {
         match &self.kind {
             Kind::Absent => None,
@@ -120,7 +125,7 @@ impl Table {
     }
 }
 
-/// What copying a table needs to know.
+/// The context of copying a table.
 struct Copy<'a> {
     path: &'a Path,
     table: &'a str,
@@ -129,24 +134,25 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Calls rows 0, 1, 2, … as anndata does.
+    /// Names the rows 0, 1, 2, … as anndata does.
     fn number(&self, axis: Axis, frame: &mut FrameWriter) -> Result<(), StorageError> {
         self.monitor.warn(&Warning::MissingNames { axis });
         frame.names((0..self.rows).map(|row| row.to_string()))
     }
 
-    /// Ends the work when the monitor asks for it.
+    /// Returns an error if the monitor cancels.
     fn go_on(&self) -> Result<(), StorageError> {
         if self.monitor.cancelled() { Err(StorageError::Cancelled) } else { Ok(()) }
     }
 
-    /// Leaves `column` behind and says why.
+    /// Warns that `column` is skipped, with the reason.
     fn skip(&self, column: &str, reason: impl Into<String>) {
         let dataset = format!("{}/{column}", self.table);
         self.monitor.warn(&Warning::SkippedAnnotation { dataset, reason: reason.into() });
     }
 
-    /// What an error while copying `column` means: a failing disk ends the work, an unreadable column is left behind.
+    /// Handles an error of copying `column`: a failing disk ends the work, an unreadable column is
+    /// skipped.
     fn fault(&self, column: &str, error: &hdf5::Error) -> Result<(), StorageError> {
         match problem("copy", self.path, &format!("{}/{column}", self.table), error) {
             StorageError::Hdf5 { message, .. } => {

@@ -1,6 +1,7 @@
-//! Tables that are lists of records: anndata before 0.7.
+//! Copies tables that are lists of records: anndata before 0.7.
 //!
-//! The first field is the name. Codes of a categorical column are an integer field; its categories lie in `uns/NAME_categories`.
+//! The first field is the name. A categorical column is an integer field of codes; its categories
+//! are in `uns/NAME_categories`.
 
 use hdf5::{Dataset, Datatype, Group, Result};
 
@@ -66,11 +67,11 @@ fn copy_field(records: &Dataset, name: &str, datatype: &Datatype, uns: Option<&G
         return Ok(Outcome::Copied);
     }
     let Some(number) = NumberType::of(datatype)? else {
-        return Ok(Outcome::Skipped("its type is none that a column has".into()));
+        return Ok(Outcome::Skipped("a column cannot have its type".into()));
     };
     let categories = uns.and_then(|uns| uns.dataset(&format!("{name}_categories")).ok());
     if let Some(categories) = categories.filter(|_| !matches!(number.scalar, Scalar::F32 | Scalar::F64)) {
-        // Only one list was kept where obs and var had columns of one name, so that it may be the other one's.
+        // If obs and var had columns of one name, the file keeps one list, perhaps the other one's.
         let (least, greatest) = range(records, name, &number)?;
         if least >= -1 && greatest < categories.size() as i128 {
             let group = to.create_group(name)?;
@@ -83,7 +84,7 @@ fn copy_field(records: &Dataset, name: &str, datatype: &Datatype, uns: Option<&G
     Ok(Outcome::Copied)
 }
 
-/// Copies one field of numbers, booleans included, as a list of its own.
+/// Copies one field of numbers or booleans as a list of its own.
 fn copy_numbers(records: &Dataset, field: &str, number: &NumberType, to: &Group, name: &str) -> Result<()> {
     let list = to
         .new_dataset_builder()
@@ -113,7 +114,7 @@ fn range(records: &Dataset, field: &str, number: &NumberType) -> Result<(i128, i
     Ok((least, greatest))
 }
 
-/// Names that are stored as numbers, as anndata calls them.
+/// Names stored as numbers, as anndata shows them.
 fn numbers(records: &Dataset, field: &str, datatype: &Datatype) -> Result<Vec<String>> {
     let number = NumberType::of(datatype)?.ok_or("the names are neither texts nor numbers")?;
     let mut names = Vec::with_capacity(records.size());
@@ -126,7 +127,7 @@ fn numbers(records: &Dataset, field: &str, datatype: &Datatype) -> Result<Vec<St
     Ok(names)
 }
 
-/// Reads one field in batches and hands over each with the row where it begins.
+/// Reads one field in batches and calls `each` with the first row and the bytes of each.
 fn for_batches(
     records: &Dataset,
     field: &str,
