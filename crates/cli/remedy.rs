@@ -59,11 +59,9 @@ pub(crate) fn of_job(error: &JobError) -> String {
         JobError::StoreOfStore { path } => {
             format!("{}: is a store already; --store says where a file is converted to", path.display())
         }
-        JobError::Overwrites { result, other } => format!(
-            "{}: the result would overwrite {}; choose another -o",
-            result.display(),
-            other.display()
-        ),
+        JobError::Overwrites { result, other } => {
+            format!("{}: the result would overwrite {}; choose another -o", result.display(), other.display())
+        }
         JobError::OtherStore { path, made_from } => format!(
             "{}: is the store of another matrix (made from {}); choose another --store or overwrite it with --force",
             path.display(),

@@ -9,11 +9,11 @@ use partwise::storage::{Monitor, Store};
 use partwise::{DataShape, FitId, FitMonitor, TraceRow};
 use serde::{Deserialize, Serialize};
 
-use partwise::machine;
 use crate::failure::Failure;
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::{mapping, print};
+use partwise::machine;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use partwise::driver::DataShape;
 use partwise::storage::{Overwrite, StorageError, Store, reblock};
 
-use partwise::job::output;
-use partwise::machine;
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::size::ByteSize;
+use partwise::job::output;
+use partwise::machine;
 
 /// The bytes that a file system needs for each copy beside its files: folders, and blocks that are
 /// not full.
@@ -60,7 +60,10 @@ impl Copies {
         let needed = missing.len() as u64 * (store.summary().bytes + SLACK_BYTES) + scratch_bytes;
         check_space(parent, needed, missing.len())?;
 
-        let mut copies = Copies { folder: Folder::make(path)?, stores: vec![Cut { path: whole, shape: DataShape::of_store(store)? }] };
+        let mut copies = Copies {
+            folder: Folder::make(path)?,
+            stores: vec![Cut { path: whole, shape: DataShape::of_store(store)? }],
+        };
         for rows in missing {
             let dest = copies.folder().join(format!("{rows}.pw"));
             let copy = reblock(store, &dest, rows, Overwrite::Refuse, progress)?;

@@ -29,15 +29,15 @@ use std::time::Instant;
 use clap::Args;
 use partwise::storage::{Monitor, StorageError, Store, Unit};
 
-use partwise::job::{input, output};
-use partwise::machine;
 use crate::failure::{Code, Failure};
+use crate::print;
 use crate::progress::Progress;
 use crate::size::ByteSize;
-use crate::print;
 use child::Child;
 use copies::Copies;
 use grid::Grid;
+use partwise::job::{input, output};
+use partwise::machine;
 use report::Report;
 
 /// Measure how the height of blocks changes speed and memory on this machine

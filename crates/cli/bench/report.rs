@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::case::Measured;
 use super::choice::{self, Timed, choose};
 use super::grid::{Case, Grid};
-use partwise::machine;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, layout, thousands};
+use partwise::machine;
 
 /// If a single thread gets less than this fraction of a processor, other work distorts the times.
 const BUSY: f64 = 0.9;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use partwise::job::{input, output, Input};
+use partwise::job::{Input, input, output};
 use partwise::machine;
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::reblock;
@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::input::Select;
 use crate::options::Common;
+use crate::print;
 use crate::progress::Progress;
 use crate::store_report::StoreReport;
 use crate::wording::duration;
-use crate::print;
 
 /// Convert a file into a block store, which fits read faster
 ///

@@ -48,8 +48,7 @@ impl Trace {
         let unwritable =
             |error: io::Error| Failure::new(Code::Io, format!("{}: cannot write: {error}", path.display()));
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(!resume).open(path).map_err(unwritable)?;
+        let mut file = options.read(true).write(true).create(true).truncate(!resume).open(path).map_err(unwritable)?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(unwritable)?;
         let mut lines = text.lines();

@@ -197,9 +197,8 @@ impl FitMonitor for Watch<'_> {
                 self.with_trace(|trace| trace.begin(fit, rows));
             }
             CheckpointEvent::Nothing => {
-                self.progress.note(&format!(
-                    "{of_fit}there is no whole checkpoint to go on from: starting at the beginning"
-                ));
+                self.progress
+                    .note(&format!("{of_fit}there is no whole checkpoint to go on from: starting at the beginning"));
                 self.with_trace(|trace| trace.begin(fit, &[]));
             }
             CheckpointEvent::Damaged { reason } => {

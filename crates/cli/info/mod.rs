@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use partwise::job::Input;
 use crate::failure::Failure;
 use crate::input::Select;
 use crate::options::Common;
 use crate::print;
 use crate::store_report::StoreReport;
 use file::FileReport;
+use partwise::job::Input;
 use result::ResultReport;
 
 /// Show the contents of a store, a result or an input file

@@ -7,9 +7,8 @@ use partwise::driver::comm::broadcast;
 use partwise::storage::{Layout, Store};
 
 use super::World;
-use partwise::machine;
 use crate::failure::{Code, Failure};
-
+use partwise::machine;
 
 impl World {
     /// Refuses to run as one of several processes.

@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use partwise::driver::comm::{Comm, Solo, all_gather};
 
-use partwise::machine;
 use crate::failure::{Code, Failure, say};
 use crate::interrupt::Interrupt;
+use partwise::machine;
 use processes::{Processes, exit_now};
 
 pub(crate) use emergency::{defect, idle, report_panics};

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use partwise::job::{input, Input};
-use partwise::machine;
 use partwise::driver::nodes::{Nodes, blocks_foreseen, blocks_of};
 use partwise::driver::usages::UsagesPlace;
 use partwise::driver::{DataShape, Machine, PassTime, Plan, Probe};
+use partwise::job::{Input, input};
+use partwise::machine;
 use partwise::storage::Overwrite;
 use partwise::storage::convert::{ConvertSpec, excerpt};
 use partwise::storage::store::BlockInfo;
@@ -28,10 +28,10 @@ use scaling::{Asked, ClusterOptions, Scaling};
 use crate::failure::Failure;
 use crate::input::Select;
 use crate::options::Common;
+use crate::print;
 use crate::settings::Settings;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, duration, layout, thousands};
-use crate::print;
 
 /// Forecast the time and memory of a fit, without running it
 ///

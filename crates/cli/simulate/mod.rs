@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use partwise::driver::simulate::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, SimulateConfig, SimulateKind, simulate};
 use partwise::job::output;
 use partwise::machine;
-use partwise::driver::simulate::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, SimulateConfig, SimulateKind, simulate};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::failure::overwrite;
 use crate::options::Common;
+use crate::print;
 use crate::progress::Progress;
 use crate::settings::word;
 use crate::wording::{cells_by_genes, duration, thousands};
-use crate::failure::overwrite;
-use crate::print;
 
 /// Simulate data with known programs, to try a factorization on
 ///
@@ -93,7 +93,8 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     output::check_file(&options.output, common.force)?;
 
     let began = Instant::now();
-    let config = SimulateConfig::new(kind, options.cells, options.genes, options.programs).with_seed(common.one_seed()?);
+    let config =
+        SimulateConfig::new(kind, options.cells, options.genes, options.programs).with_seed(common.one_seed()?);
     let overwrite = overwrite(common.force);
     let made = simulate(&config, &options.output, overwrite, &common.machine(), progress)?;
     let took = began.elapsed();

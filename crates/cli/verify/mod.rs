@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::options::Common;
+use crate::print;
 use crate::progress::Progress;
 use crate::size::ByteSize;
 use crate::wording::duration;
-use crate::print;
 
 /// Read every byte of a store and check it against its checksums
 ///

@@ -207,8 +207,8 @@ impl FitSet {
 
     /// The settings of each fit, by k and then by seed.
     pub fn configs(&self) -> impl Iterator<Item = NmfConfig> + '_ {
-        self.ks.iter().flat_map(move |&k| {
-            self.seeds.iter().map(move |&seed| NmfConfig { k, seed, ..self.config.clone() })
-        })
+        self.ks
+            .iter()
+            .flat_map(move |&k| self.seeds.iter().map(move |&seed| NmfConfig { k, seed, ..self.config.clone() }))
     }
 }

@@ -27,29 +27,18 @@ impl Rules {
     /// HALS with inner sweeps, extrapolated: ten inner sweeps over W and twenty over H cost a tenth
     /// of the products of a pass and save half of the passes. With five over H, 150,000 × 20,000
     /// counts of 20 programs take one pass more at k = 30.
-    pub const EXTRAPOLATED: Rules = Rules {
-        usages: UpdateRule::Hals { sweeps: 10 },
-        spectra: UpdateRule::Hals { sweeps: 20 },
-        extrapolate: true,
-    };
+    pub const EXTRAPOLATED: Rules =
+        Rules { usages: UpdateRule::Hals { sweeps: 10 }, spectra: UpdateRule::Hals { sweeps: 20 }, extrapolate: true };
     /// The same for a sample, where the inner sweeps over H are most of the work.
-    pub(crate) const SAMPLED: Rules = Rules {
-        usages: UpdateRule::Hals { sweeps: 10 },
-        spectra: UpdateRule::Hals { sweeps: 5 },
-        extrapolate: true,
-    };
+    pub(crate) const SAMPLED: Rules =
+        Rules { usages: UpdateRule::Hals { sweeps: 10 }, spectra: UpdateRule::Hals { sweeps: 5 }, extrapolate: true };
     /// One inner sweep over W and one over H a pass.
-    pub const PLAIN: Rules = Rules {
-        usages: UpdateRule::Hals { sweeps: 1 },
-        spectra: UpdateRule::Hals { sweeps: 1 },
-        extrapolate: false,
-    };
+    pub const PLAIN: Rules =
+        Rules { usages: UpdateRule::Hals { sweeps: 1 }, spectra: UpdateRule::Hals { sweeps: 1 }, extrapolate: false };
     /// W the best for H, then H the best for W.
-    pub const EXACT: Rules =
-        Rules { usages: UpdateRule::Bpp, spectra: UpdateRule::Bpp, extrapolate: false };
+    pub const EXACT: Rules = Rules { usages: UpdateRule::Bpp, spectra: UpdateRule::Bpp, extrapolate: false };
     /// Lee and Seung's.
-    pub const MULTIPLICATIVE: Rules =
-        Rules { usages: UpdateRule::Mu, spectra: UpdateRule::Mu, extrapolate: false };
+    pub const MULTIPLICATIVE: Rules = Rules { usages: UpdateRule::Mu, spectra: UpdateRule::Mu, extrapolate: false };
 }
 
 impl From<SolverSpec> for Rules {
@@ -177,10 +166,7 @@ impl Model {
     /// The settings that decide when the fit ends.
     pub fn limits(&self) -> Vec<Named> {
         let Limits { max_passes, tol } = self.limits;
-        vec![
-            ("max_passes", Setting::Int(i64::try_from(max_passes).unwrap_or(i64::MAX))),
-            ("tol", Setting::Real(tol)),
-        ]
+        vec![("max_passes", Setting::Int(i64::try_from(max_passes).unwrap_or(i64::MAX))), ("tol", Setting::Real(tol))]
     }
 }
 

@@ -2,8 +2,8 @@
 
 use partwise_storage::store::GeneMoments;
 
-use crate::config::ScaleSpec;
 use crate::blocks::Blocks;
+use crate::config::ScaleSpec;
 
 /// The diagonal of D; `None` in place of all ones.
 #[derive(Debug, Clone)]

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use partwise_storage::StorageError;
 use partwise_storage::convert::Excerpt;
 use partwise_storage::store::{Layout, Store};
 use partwise_storage::tile::CellMoments;
-use partwise_storage::StorageError;
 
 use crate::blocks::FitData;
 

@@ -143,12 +143,7 @@ impl Usages {
     /// Reads a block of the current generation into a factor (b × k), multiplied by `powers`, one a
     /// component, in place of the powers that [`rescale`](Self::rescale) has collected. Padding
     /// becomes zero.
-    pub(crate) fn load_scaled(
-        &self,
-        block: usize,
-        mut rows: FactorMut<'_>,
-        powers: &[f32],
-    ) -> Result<(), DriverError> {
+    pub(crate) fn load_scaled(&self, block: usize, mut rows: FactorMut<'_>, powers: &[f32]) -> Result<(), DriverError> {
         assert_eq!((rows.rows(), rows.k()), (self.rows_of(block), self.k), "rows has the shape of the block");
         rows.fill(0.0);
         let k = self.k;

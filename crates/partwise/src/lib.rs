@@ -81,9 +81,8 @@ pub fn fit<'d>(input: impl Into<Input<'d>>, config: &NmfConfig) -> Result<Fit, F
         Input::Matrix(matrix) => DataShape::of_data(matrix),
     };
     let shape = shape.map_err(DriverError::from)?;
-    let machine = Machine::new(machine::threads(), machine::default_memory())
-        .with_resident(machine::resident())
-        .with_maps(false);
+    let machine =
+        Machine::new(machine::threads(), machine::default_memory()).with_resident(machine::resident()).with_maps(false);
     let plan = config.plan(&shape, &machine)?;
     Ok(driver::fit(input, &plan, &Quiet)?)
 }

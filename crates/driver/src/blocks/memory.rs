@@ -75,11 +75,7 @@ impl MemoryBlocks {
     /// # Errors
     ///
     /// When a tile does not decode.
-    pub(crate) fn new(
-        cut: Cut,
-        tiles: Vec<Arc<PackedTile>>,
-        weights: Option<Vec<f32>>,
-    ) -> Result<Self, TileError> {
+    pub(crate) fn new(cut: Cut, tiles: Vec<Arc<PackedTile>>, weights: Option<Vec<f32>>) -> Result<Self, TileError> {
         let mut blocks = Self::with_norms(cut, tiles, weights, Vec::new());
         let mut squares = vec![0.0; blocks.genes];
         let weights = blocks.weights.as_deref();
@@ -91,12 +87,7 @@ impl MemoryBlocks {
         Ok(blocks)
     }
 
-    fn with_norms(
-        cut: Cut,
-        tiles: Vec<Arc<PackedTile>>,
-        weights: Option<Vec<f32>>,
-        gene_sq_norms: Vec<f64>,
-    ) -> Self {
+    fn with_norms(cut: Cut, tiles: Vec<Arc<PackedTile>>, weights: Option<Vec<f32>>, gene_sq_norms: Vec<f64>) -> Self {
         let Cut { layout, genes, tile_rows, tiles_per_block } = cut;
         let cells = tiles.iter().map(|tile| tile.rows).sum();
         MemoryBlocks { layout, genes, cells, tile_rows, tiles_per_block, tiles, weights, gene_sq_norms }
@@ -111,7 +102,9 @@ impl MemoryBlocks {
         let mut decoder = Decoder::new();
         for (t, tile) in self.tiles.iter().enumerate() {
             let first = t * self.tile_rows;
-            decoder.products(self.parse(tile)?, self.genes).entries(|row, gene, value| see(first + row, gene, value))?;
+            decoder
+                .products(self.parse(tile)?, self.genes)
+                .entries(|row, gene, value| see(first + row, gene, value))?;
         }
         Ok(())
     }
@@ -287,12 +280,7 @@ impl Matrix {
     ///
     /// When lengths disagree, a column does not exist, or a value is negative, missing or infinite:
     /// the error names row and column.
-    pub fn from_csr(
-        genes: usize,
-        indptr: &[usize],
-        indices: &[u32],
-        values: &[f32],
-    ) -> Result<Self, MatrixError> {
+    pub fn from_csr(genes: usize, indptr: &[usize], indices: &[u32], values: &[f32]) -> Result<Self, MatrixError> {
         let cells = indptr.len().saturating_sub(1);
         check_shape(cells, genes)?;
         check_length("values", indices.len(), values.len())?;

@@ -18,8 +18,8 @@ use partwise_storage::tile::{CellMoments, Tile, TileError};
 
 use crate::error::DriverError;
 
-pub use memory::{Matrix, MatrixError};
 pub(crate) use memory::{Cut, MemoryBlocks, PackedTile};
+pub use memory::{Matrix, MatrixError};
 pub use store::StoreBlocks;
 
 /// A matrix in row blocks that can be read any number of times, by many threads.

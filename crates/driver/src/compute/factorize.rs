@@ -109,10 +109,7 @@ impl PanelSums {
             change: AtomicU32::new(0),
             nonzeros: AtomicU64::new(0),
         };
-        PanelSums {
-            wtx: ExactSum::new(genes, shape.ld),
-            members: shape.members.iter().map(member).collect(),
-        }
+        PanelSums { wtx: ExactSum::new(genes, shape.ld), members: shape.members.iter().map(member).collect() }
     }
 
     /// Bytes of the sums.
@@ -252,8 +249,7 @@ impl Panel<'_> {
         let before = FactorRef::new(before, height, k, ld);
         for (member, own) in self.members.iter().zip(members) {
             let mut w = FactorMut::new(w, height, k, ld).columns(member.first, member.k);
-            let (xht, before) =
-                (xht.columns(member.first, member.k), before.columns(member.first, member.k));
+            let (xht, before) = (xht.columns(member.first, member.k), before.columns(member.first, member.k));
             member.rule.apply(w.reborrow(), xht, scratch);
             let w = w.as_ref();
             for (new, old) in w.iter().zip(before.iter()) {
@@ -378,11 +374,10 @@ mod tests {
         let two = cut(&[5, 10, 30, 70, 9]);
         let members: Vec<_> = two.iter().map(|panel| panel.members.clone()).collect();
         assert_eq!(members, [vec![(0, 5), (8, 10), (20, 30)], vec![(0, 70)], vec![(0, 9)]]);
-        assert_eq!(two.iter().map(|panel| (panel.lanes(), panel.ld)).collect::<Vec<_>>(), [
-            (52, 64),
-            (72, 72),
-            (12, 12)
-        ]);
+        assert_eq!(
+            two.iter().map(|panel| (panel.lanes(), panel.ld)).collect::<Vec<_>>(),
+            [(52, 64), (72, 72), (12, 12)]
+        );
         assert_eq!(PanelShape::cut(&[5, 6], Layout::Dense).len(), 2);
         assert!(cut(&[]).is_empty());
     }

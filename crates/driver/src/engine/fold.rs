@@ -58,12 +58,7 @@ pub trait Fold: Sync {
     /// # Errors
     ///
     /// When the tile does not decode; ends the pass. The engine adds where it lies.
-    fn tile(
-        &self,
-        local: &mut Self::Local,
-        tile: &mut TileProducts<'_>,
-        place: &TilePlace,
-    ) -> Result<(), TileError>;
+    fn tile(&self, local: &mut Self::Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError>;
 
     /// The block is complete.
     ///
@@ -97,12 +92,7 @@ impl<A: Fold, B: Fold> Fold for (A, B) {
         self.1.begin(&mut local.1, block, info)
     }
 
-    fn tile(
-        &self,
-        local: &mut Self::Local,
-        tile: &mut TileProducts<'_>,
-        place: &TilePlace,
-    ) -> Result<(), TileError> {
+    fn tile(&self, local: &mut Self::Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         self.0.tile(&mut local.0, tile, place)?;
         self.1.tile(&mut local.1, tile, place)
     }

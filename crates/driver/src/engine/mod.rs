@@ -33,8 +33,8 @@ use partwise_storage::{Monitor, Unit};
 
 pub use fold::{Fold, TilePlace, Worker};
 
-use crate::comm::{Comm, Solo};
 use crate::blocks::Blocks;
+use crate::comm::{Comm, Solo};
 use crate::error::DriverError;
 use crate::shard::shards;
 

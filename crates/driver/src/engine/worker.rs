@@ -84,7 +84,12 @@ fn read_ahead<F: Fold>(pass: &Pass<'_, F>, empty: &Receiver<SegmentBuf>, filled:
 }
 
 /// Folds the segments of the reader, in order.
-fn compute<F: Fold>(pass: &Pass<'_, F>, worker: &mut Worker<F::Local>, filled: &Receiver<Filled>, empty: &Sender<SegmentBuf>) {
+fn compute<F: Fold>(
+    pass: &Pass<'_, F>,
+    worker: &mut Worker<F::Local>,
+    filled: &Receiver<Filled>,
+    empty: &Sender<SegmentBuf>,
+) {
     let _guard = pass.halt_on_panic();
     let mut open = false;
     while let Some(Filled { block, tiles, last, buf }) = next_segment(pass, filled) {

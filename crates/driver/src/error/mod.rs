@@ -56,7 +56,9 @@ pub enum ConfigError {
         lower_blocks: Option<LowerBlocks>,
     },
     /// Reading a sample is a pass, and there has to be one more.
-    #[error("a start from a sample reads the data once and needs at least one more pass; allow two, or start at random")]
+    #[error(
+        "a start from a sample reads the data once and needs at least one more pass; allow two, or start at random"
+    )]
     SamplePasses,
     /// A number that must be finite and not negative.
     #[error("{name} must be a finite number ≥ 0, not {value}")]

@@ -155,7 +155,8 @@ fn several(
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| DriverError::Threads { message: error.to_string() })?;
         while let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = pool.install(|| climb(i, threads)).inspect_err(|_| next.store(order.len(), Ordering::Relaxed))?;
+            let start =
+                pool.install(|| climb(i, threads)).inspect_err(|_| next.store(order.len(), Ordering::Relaxed))?;
             done.lock().unwrap_or_else(PoisonError::into_inner).push((i, start));
         }
         Ok(())
@@ -194,8 +195,7 @@ impl Ladder<'_> {
         let mut best: Option<(f64, Spectra)> = None;
         for stream in 0..STARTS {
             let before = work.spent;
-            let spectra =
-                means_of_rows(part, starts.scale, wide, fit.seed, stream).map_err(DriverError::Memory)?;
+            let spectra = means_of_rows(part, starts.scale, wide, fit.seed, stream).map_err(DriverError::Memory)?;
             let (spectra, wtw, _) = self.fit(&mut work, engine, part, spectra, share, tol)?;
             let mut spectra = merge(&spectra, &wtw, fit.k);
             if part.cells() < all.cells() {
@@ -250,10 +250,7 @@ struct Work {
 
 /// Draws the rows of all samples, takes them out of the data in one pass and packs them: a sample for
 /// each seed, and the rows that each fit has of it.
-fn read(
-    starts: &Starts<'_>,
-    engine: &Engine<'_>,
-) -> Result<(BTreeMap<u64, Sample>, Vec<usize>), DriverError> {
+fn read(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<(BTreeMap<u64, Sample>, Vec<usize>), DriverError> {
     let (data, blocks) = (starts.data, starts.data.blocks());
     let (genes, layout) = (blocks.genes(), blocks.layout());
     let weight = if starts.scale.factors().is_some() { RowWeight::Mixed } else { RowWeight::SquaredNorm };

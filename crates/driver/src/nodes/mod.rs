@@ -219,13 +219,17 @@ impl Nodes<'_> {
         let even = self.even_folding() / nodes as f64;
         let folding = parts
             .map(|part| {
-                self.even_folding() * self.fraction(part.nonzeros, part.cells) * uneven(part.blocks, plan.execution.threads)
+                self.even_folding()
+                    * self.fraction(part.nonzeros, part.cells)
+                    * uneven(part.blocks, plan.execution.threads)
             })
             .fold(0.0, f64::max)
             * fewer;
         let readers = nodes.min(self.largest_useful());
-        let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.execution.read_bytes() as f64 / rate);
-        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * plan.execution.read_bytes() as f64 / rate);
+        let own_disk =
+            self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.execution.read_bytes() as f64 / rate);
+        let shared_disk =
+            self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * plan.execution.read_bytes() as f64 / rate);
         let reading = own_disk.max(shared_disk);
         let joining = self.cluster.network.meeting(nodes);
         let summing = self.cluster.network.summing(nodes, self.summed_bytes());

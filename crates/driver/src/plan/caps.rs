@@ -2,8 +2,8 @@
 
 use partwise_storage::store::Layout;
 
-use crate::shape::DataShape;
 use crate::sample::Caps;
+use crate::shape::DataShape;
 
 /// Most rows of a sample.
 const ROWS: usize = 32_768;

@@ -132,12 +132,7 @@ impl FitSet {
     /// # Errors
     ///
     /// As [`plan`](Self::plan).
-    pub fn plan_without(
-        &self,
-        done: &[FitId],
-        shape: &DataShape,
-        machine: &Machine,
-    ) -> Result<Plan, ConfigError> {
+    pub fn plan_without(&self, done: &[FitId], shape: &DataShape, machine: &Machine) -> Result<Plan, ConfigError> {
         check_list("k", &self.ks)?;
         check_list("seeds", &self.seeds)?;
         let configs: Vec<NmfConfig> = self.configs().collect();
@@ -237,9 +232,8 @@ impl NmfConfig {
             })?;
         }
         // More waves come before fewer threads: they cost reads, threads cost time.
-        let together = |wave: &Range<usize>| {
-            sizes(&models[wave.clone()]).peak(streamed(threads, smallest)) <= machine.memory
-        };
+        let together =
+            |wave: &Range<usize>| sizes(&models[wave.clone()]).peak(streamed(threads, smallest)) <= machine.memory;
         let mut waves: Vec<Range<usize>> = Vec::new();
         for i in 0..models.len() {
             match waves.last_mut() {

@@ -226,7 +226,8 @@ impl Sizes<'_> {
     fn result(&self) -> u64 {
         let (genes, k) = (self.shape.genes, self.largest_k());
         let columns = (COLUMNS_BYTES_PER_CELL * self.shape.cells as u64).min(COLUMNS_BYTES);
-        let spectra: u64 = self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
+        let spectra: u64 =
+            self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
         let block = 4 * (self.shape.block_rows * k) as u64;
         RESULT_BYTES + columns + spectra + block
     }

@@ -34,7 +34,11 @@ fn the_peak_stays_within_the_budget_and_threads_give_way_first() {
     let ample = config.plan(&shape, &machine(16, 64 << 10)).unwrap();
     assert_eq!((ample.execution.threads, &ample.execution.usages), (16, &UsagesPlace::Memory));
     let small = config.plan(&shape, &machine(16, 80)).unwrap();
-    assert!(small.execution.threads < 16 && matches!(small.execution.usages, UsagesPlace::Disk(_)) && !small.execution.map_store);
+    assert!(
+        small.execution.threads < 16
+            && matches!(small.execution.usages, UsagesPlace::Disk(_))
+            && !small.execution.map_store
+    );
     for plan in [ample, small] {
         assert!(plan.execution.peak_bytes <= plan.execution.memory, "{plan:?}");
     }
@@ -72,10 +76,16 @@ fn what_the_budget_has_left_holds_blocks() {
     let config = NmfConfig::new(20);
     let plan = |mebibytes| config.plan(&shape, &machine(2, mebibytes)).unwrap();
     let (small, large, all) = (plan(80), plan(1024), plan(4096));
-    assert!(large.execution.pinned_bytes > 300 << 20 && large.execution.peak_bytes <= large.execution.memory, "{large:?}");
+    assert!(
+        large.execution.pinned_bytes > 300 << 20 && large.execution.peak_bytes <= large.execution.memory,
+        "{large:?}"
+    );
     assert!(large.execution.memory - large.execution.peak_bytes < 1 << 20, "next to nothing is left over: {large:?}");
     assert_eq!(large.execution.read_bytes(), shape.packed_bytes - large.execution.pinned_bytes);
-    assert!(small.execution.pinned_bytes < 64 << 20 && small.execution.peak_bytes <= small.execution.memory, "{small:?}");
+    assert!(
+        small.execution.pinned_bytes < 64 << 20 && small.execution.peak_bytes <= small.execution.memory,
+        "{small:?}"
+    );
     assert_eq!((all.execution.map_store, all.execution.pinned_bytes, all.execution.read_bytes()), (true, 0, 0));
 }
 

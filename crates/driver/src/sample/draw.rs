@@ -138,7 +138,8 @@ mod tests {
         let mut moments = |rows: std::ops::Range<usize>| {
             Ok(rows.map(|i| CellMoments { nonzeros: 3, sum: norms[i], sum_sq: norms[i] }).collect())
         };
-        draw(norms.len(), sq_norm, RowWeight::SquaredNorm, caps, seed, &mut moments, &|m| u64::from(m.nonzeros)).unwrap()
+        draw(norms.len(), sq_norm, RowWeight::SquaredNorm, caps, seed, &mut moments, &|m| u64::from(m.nonzeros))
+            .unwrap()
     }
 
     #[test]

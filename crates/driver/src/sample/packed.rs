@@ -37,9 +37,8 @@ pub(crate) struct Gathered<'g> {
 impl<'g> Gathered<'g> {
     /// `rows` are by block, in the order of the matrix.
     pub(crate) fn new(rows: &'g [Rows]) -> Self {
-        let of_block = |(block, rows): (usize, &'g Rows)| {
-            rows.cells.iter().enumerate().map(move |(i, &cell)| (cell, block, i))
-        };
+        let of_block =
+            |(block, rows): (usize, &'g Rows)| rows.cells.iter().enumerate().map(move |(i, &cell)| (cell, block, i));
         let mut places: Vec<_> = rows.iter().enumerate().flat_map(of_block).collect();
         places.sort_unstable();
         Gathered { rows, places }

@@ -319,11 +319,7 @@ fn a_checkpoint_of_another_fit_is_refused_and_what_differs_is_named() {
         (&sparse, config().with_seed(1), "of seed = 0, this fit has seed = 1"),
         (&sparse, config().with_scale(ScaleSpec::Std), "of scale = none, this fit has scale = std"),
         (&sparse, config().with_init(InitSpec::Random), "of init = sample, this fit has init = random"),
-        (
-            &sparse,
-            config().with_solver(SolverSpec::Mu),
-            "of rule = hals, this fit has rule = mu",
-        ),
+        (&sparse, config().with_solver(SolverSpec::Mu), "of rule = hals, this fit has rule = mu"),
         (&lower, config(), "this fit has data = "),
     ] {
         let error = run(store, &plan(store, &config, 2), &going_on(&place), &Quiet).unwrap_err();

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use partwise_driver::comm::{Comm, Elsewhere, meet};
 use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::comm::{Comm, Elsewhere, meet};
 use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::shard::shards;
 use partwise_driver::{DriverError, FitId, FitMonitor, InitSpec, NmfConfig, TraceRow, result};

@@ -35,7 +35,8 @@ fn what_stays_is_read_once_and_does_not_show_in_the_result() {
             assert_eq!(read, PASSES as u64 * all);
 
             // Three blocks, each with the rest of its last page, and not quite a fourth one.
-            plan.execution.pinned_bytes = (0..3).map(|block| bytes(&store, block..block + 1).next_multiple_of(4096) + 64).sum();
+            plan.execution.pinned_bytes =
+                (0..3).map(|block| bytes(&store, block..block + 1).next_multiple_of(4096) + 64).sum();
             plan.execution.pinned_bytes += bytes(&store, 3..4);
             plan.execution.cached_bytes = 0;
             assert_eq!(

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::engine::{Direction, Engine, Fold, TilePlace, Worker};
 use partwise_driver::products::TileProducts;
 use partwise_driver::{DriverError, InitSpec, NmfConfig};
@@ -44,7 +44,9 @@ fn a_slow_reader_is_waited_for_and_a_map_that_is_in_memory_is_not() {
     let mut store = store(folder.path(), &counts(1500, 60, 3, 1), Layout::Sparse, 256);
     let slow = SlowToAsk(Duration::from_millis(20));
     let engine = Engine::new(1, &Quiet);
-    let pass = |data: &StoreBlocks<'_>| engine.pass(data, &slow, &mut [Worker::default(), Worker::default()], Direction::Forward).unwrap().waiting;
+    let pass = |data: &StoreBlocks<'_>| {
+        engine.pass(data, &slow, &mut [Worker::default(), Worker::default()], Direction::Forward).unwrap().waiting
+    };
 
     // Six blocks of a tile each: the workers wait for each of them, less what the threads take to start.
     let waited = pass(&StoreBlocks::new(&store));

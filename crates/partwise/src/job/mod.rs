@@ -40,9 +40,9 @@ mod stored;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::fit::fit_wave;
 use partwise_driver::shard::shards;
-use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::{
     CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Plan, Run, StopReason, result,
 };
@@ -231,12 +231,7 @@ struct Work<'w, H> {
 
 impl<H: Host> Work<'_, H> {
     /// Looks for results that are there already, plans the other fits, and maps the store.
-    fn prepare(
-        &mut self,
-        set: &FitSet,
-        store: &mut Store,
-        machine: &Machine,
-    ) -> Result<(Plan, DataShape), H::Error> {
+    fn prepare(&mut self, set: &FitSet, store: &mut Store, machine: &Machine) -> Result<(Plan, DataShape), H::Error> {
         let comm = self.host.comm();
         let own = shards(&StoreBlocks::new(store), comm.size()).swap_remove(comm.rank());
         let shape = DataShape::of_store(store).map_err(JobError::from)?.with_shard(store, own);
