@@ -28,12 +28,7 @@ impl Fold for Expressed {
         Ok(())
     }
 
-    fn tile(
-        &self,
-        counts: &mut Vec<u32>,
-        tile: &mut TileProducts<'_>,
-        place: &TilePlace,
-    ) -> Result<(), TileError> {
+    fn tile(&self, counts: &mut Vec<u32>, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         tile.entries(|row, _gene, value| counts[place.rows.start + row] += u32::from(value > 0.0))
     }
 

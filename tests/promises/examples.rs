@@ -23,8 +23,7 @@ fn a_matrix_in_memory_is_factorized_and_its_programs_are_named() {
     let mut programs: Vec<usize> = Vec::new();
     for line in &lines[1..] {
         let (_, genes) = line.split_once(": ").expect("a list of genes");
-        let genes: Vec<usize> =
-            genes.split(", ").map(|gene| gene["gene".len()..].parse().expect("a number")).collect();
+        let genes: Vec<usize> = genes.split(", ").map(|gene| gene["gene".len()..].parse().expect("a number")).collect();
         assert!(genes.len() == 3 && genes.iter().all(|gene| gene / 4 == genes[0] / 4), "{lines:?}");
         programs.push(genes[0] / 4);
     }

@@ -1,8 +1,8 @@
 //! The only thing that the processes of a distributed fit exchange: sums of integers.
 //!
-//! Every process has a [`shard`](crate::shard) of the row blocks and calls the same functions in the
-//! same order. Sums also carry everything else that processes must agree on: each process fills its
-//! own place in a list and leaves the other places zero, so the sum is the whole list.
+//! Every process has a [`shard`](crate::shard) of the row blocks and calls the same functions in
+//! the same order. Sums also carry everything else that processes must agree on: each process fills
+//! its own place in a list and leaves the other places zero, so the sum is the whole list.
 
 /// Another process no longer answers, or the library that connects processes has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub struct CommError {
 
 /// Another process has failed, and reports the reason itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("process {rank} has failed; it says why")]
+#[error("process {rank} has failed and reports the reason itself")]
 pub struct Elsewhere {
     /// The first process that failed.
     pub rank: usize,
@@ -28,9 +28,9 @@ pub struct Elsewhere {
 /// To write a new one:
 ///
 /// 1. Number the processes from 0 and keep the numbers for the life of the value.
-/// 2. Add integers exactly, with wrap-around: sums must not depend on who comes first.
+/// 2. Add integers exactly, with wrap-around: sums must not depend on the order of arrival.
 /// 3. Return an error in every surviving process when one is gone, rather than wait for it.
-/// 4. Run [`conformance::hold`] on it, in all processes together.
+/// 4. Hold it to its promises with [`conformance::hold`], in all processes together.
 pub trait Comm: Sync {
     /// Number of this process, from 0.
     fn rank(&self) -> usize;
@@ -95,9 +95,9 @@ pub fn broadcast(comm: &dyn Comm, bytes: &[u8]) -> Result<Vec<u8>, CommError> {
     Ok(bytemuck::cast_slice::<i64, u8>(&words)[..length].to_vec())
 }
 
-/// The outcome of this process, once every process has one: its own error, or [`Elsewhere`] where
-/// only another process failed. For steps after which all processes go on or none: nobody waits for
-/// a process that gave up.
+/// The outcome of this process once every process has one: its own error, or [`Elsewhere`] if only
+/// another process failed. For steps after which all processes continue or none does, so that no
+/// process waits for one that gave up.
 ///
 /// # Errors
 ///
@@ -123,7 +123,7 @@ pub fn meet(comm: &dyn Comm) -> Result<(), CommError> {
 }
 
 pub mod conformance {
-    //! The promises of [`Comm`], to be run against every implementation of it.
+    //! The promises of [`Comm`], as a check of every implementation.
 
     use super::{Comm, all_gather, broadcast, meet};
 

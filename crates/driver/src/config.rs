@@ -1,27 +1,29 @@
-//! What the user asks for.
+//! The settings that a user chooses.
 
 use std::path::PathBuf;
 
 /// How W and H are updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SolverSpec {
-    /// Hierarchical alternating least squares with inner sweeps, extrapolated (Ang and Gillis 2019), with restart:
-    /// the fewest passes. A pass whose loss rises is undone and counted.
+    /// Hierarchical alternating least squares with inner sweeps and extrapolation, which restarts
+    /// when the loss rises (Ang and Gillis 2019). Needs the fewest passes. A pass whose loss rises
+    /// is undone and counted.
     #[default]
     Auto,
-    /// Plain hierarchical alternating least squares (Cichocki and Phan 2009): one sweep over W and one over H a pass,
-    /// as most other tools do it. For comparisons.
+    /// Plain hierarchical alternating least squares (Cichocki and Phan 2009): one inner sweep over
+    /// W and one over H a pass, as most other tools do it. Choose it for comparisons.
     Hals,
-    /// Multiplicative updates exactly as published (Lee and Seung 2001): W once, then H with the new W. Slow, never
-    /// leaves zeros; for comparisons and for whoever needs its trajectory.
+    /// Multiplicative updates exactly as published (Lee and Seung 2001): W once, then H with the
+    /// new W. Slow, and never leaves zeros. Choose it for comparisons, or for its trajectory.
     Mu,
-    /// Alternating exact least squares by block principal pivoting (Kim and Park 2011): W is the best for H, then H the
-    /// best for W. Each pass takes longer than with HALS and lowers the loss no less; for whoever wants exact rows.
+    /// Alternating exact least squares by block principal pivoting (Kim and Park 2011): W is the
+    /// best for H, then H the best for W. Each pass takes longer than with HALS and lowers the loss
+    /// no less. Choose it if rows must be exact.
     Bpp,
 }
 
 impl SolverSpec {
-    /// The word for it, as the program and results have it.
+    /// Its word in the program and in results.
     pub fn word(self) -> &'static str {
         match self {
             SolverSpec::Auto => "auto",
@@ -35,34 +37,35 @@ impl SolverSpec {
 /// Where W and H come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum InitSpec {
-    /// [`InitSpec::Sample`] for HALS and block pivoting, unless only one pass is allowed; [`InitSpec::Random`] for multiplicative
-    /// updates, as published.
+    /// [`InitSpec::Sample`] for HALS and block pivoting, unless only one pass is allowed.
+    /// [`InitSpec::Random`] for multiplicative updates, as published.
     #[default]
     Auto,
-    /// A fit of a random sample of rows, in memory: more components than wanted at first, those most alike merged. Costs
-    /// one pass for reading the sample and at most as much work as five more; inputs that are their own sample (2.5 million entries at most) may take
-    /// 40 million entries' worth, a fraction of a second. The sample is fitted by HALS whatever the solver; for
-    /// multiplicative updates, zeros of H are lifted a little.
+    /// A fit of a random sample of rows, in memory. It has more components than wanted at first,
+    /// and merges those most alike. Costs one pass for reading the sample and at most as much work
+    /// as five more. Inputs that are their own sample (2.5 million entries at most) may take the
+    /// work of 40 million entries, a fraction of a second. HALS fits the sample for every solver;
+    /// for multiplicative updates, zeros of H are lifted a little.
     Sample,
-    /// Random H (and W where the rule needs one).
+    /// Random H (and W if the rule needs one).
     Random,
     /// W and H of an earlier result (an AnnData file with `obsm["X_nmf"]` and `varm["spectra"]`).
     Given(PathBuf),
 }
 
-/// Whether genes are divided by something before they are factorized.
+/// The scaling of genes before the factorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ScaleSpec {
     /// The values as they are.
     #[default]
     None,
-    /// Each gene divided by its standard deviation (population, no centring; constant genes by 1). The result is
-    /// given back in the units of the input.
+    /// Each gene divided by its standard deviation (population, no centring; constant genes by 1).
+    /// The result is in the units of the input.
     Std,
 }
 
 impl ScaleSpec {
-    /// The word for it, as the program and results have it.
+    /// Its word in the program and in results.
     pub fn word(self) -> &'static str {
         match self {
             ScaleSpec::None => "none",
@@ -91,11 +94,12 @@ pub struct NmfConfig {
     pub scale: ScaleSpec,
     /// Most reads of all of X, the reading of the sample included.
     pub max_passes: usize,
-    /// Stop after two accepted passes in a row whose relative decrease of the loss is below this; 0: never.
+    /// Stop after two accepted passes in a row whose relative decrease of the loss is below this;
+    /// 0: never.
     pub tol: f64,
     /// Seed of everything random.
     pub seed: u64,
-    /// Folder for scratch files, where usages do not fit in memory; `None`: the system's.
+    /// Folder for scratch files, used if the usages do not fit in memory; `None`: the system's.
     pub scratch: Option<PathBuf>,
 }
 

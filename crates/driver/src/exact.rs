@@ -1,15 +1,17 @@
-//! Sums over row blocks that do not depend on who adds what, and when.
+//! Sums over row blocks that do not depend on the order of their shares.
 //!
-//! Floating-point addition is not associative, so a sum over blocks would depend on the number of threads. Here every
-//! share is first turned into integers with a power-of-two **unit** known before the pass, and integers are added:
-//! any order, any number of threads or processes, the same bits.
+//! Floating-point addition is not associative, so a sum over blocks would depend on the number of
+//! threads. Here every share first becomes integers, with a power-of-two **unit** known before the
+//! pass, and integers are added. Any order and any number of threads or processes give the same
+//! bits.
 //!
-//! The unit follows from a bound on the final sum and on every partial sum (all terms are non-negative): with
-//! `|sum| ≤ bound`, `unit = 2^(48 − ⌊log2 bound⌋)` keeps every scaled value within ±2⁴⁹, twice that with rounding.
-//! Fifty bits instead of the sixty-one that an `i64` offers, because then the conversion is an exact multiplication, an
-//! addition of 1.5·2⁵² and a subtraction of bit patterns, which every CPU does several values at a time. The rounding
-//! of one share is at most 2⁻⁴⁹ of the bound; what that is of the sum, beside the 2⁻²⁴ of the 32-bit products that the
-//! share carries, and where the bounds come from, is derived in `docs/numerics.md`.
+//! The unit follows from a bound on the final sum and on every partial sum (all terms are
+//! non-negative). With `|sum| ≤ bound`, `unit = 2^(48 − ⌊log2 bound⌋)` keeps every scaled value
+//! within ±2⁴⁹, twice that with rounding. An `i64` offers sixty-one bits. The sums use fifty,
+//! because then the conversion is an exact multiplication, an addition of 1.5·2⁵² and a subtraction
+//! of bit patterns, which every CPU does for several values at a time. The rounding of one share is
+//! at most 2⁻⁴⁹ of the bound. `docs/numerics.md` derives the bounds, and the size of this rounding
+//! beside the 2⁻²⁴ of the 32-bit products that the share carries.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
@@ -21,13 +23,14 @@ const BITS: i32 = 50;
 /// Rows that share one lock, so that threads adding at the same time rarely meet.
 const STRIPE_ROWS: usize = 256;
 
-/// The power of two that scales values up to `bound` to at most 2⁵⁰; 0 where nothing can be added (`bound` = 0).
+/// The power of two that scales values up to `bound` to at most 2⁵⁰; 0 if nothing can be added
+/// (`bound` = 0).
 fn unit(bound: f64) -> f64 {
     if bound <= 0.0 {
         return 0.0;
     }
-    // From the bits of the number, not from a logarithm, which differs from one C library to the next:
-    // bound < 2^(exponent + 1), and one bit more for the rounding of 32-bit factors.
+    // From the bits of the number, not from a logarithm, which differs from one C library to the
+    // next: bound < 2^(exponent + 1), and one bit more for the rounding of 32-bit factors.
     power_of_two(BITS - (exponent(bound) + 2))
 }
 
@@ -71,8 +74,8 @@ impl ExactSum {
         8 * rows as u64 * (width as u64 + 1)
     }
 
-    /// Back to zero, with new bounds: `bound(row)` is at least the largest |value| that any partial sum of the row
-    /// can reach.
+    /// Sets the sum to zero, with new bounds: `bound(row)` is at least the largest |value| that any
+    /// partial sum of the row can reach.
     pub fn reset(&mut self, bound: impl Fn(usize) -> f64) {
         for (row, unit_of_row) in self.units.iter_mut().enumerate() {
             *unit_of_row = unit(bound(row));
@@ -82,12 +85,12 @@ impl ExactSum {
         }
     }
 
-    /// Adds a share (rows × width, row-major) and clears it. Threads start at different stripes (`turn`) so that they
-    /// do not queue behind one another.
+    /// Adds a share (rows × width, row-major) and clears it. Threads start at different stripes
+    /// (`turn`) so that they do not queue behind one another.
     ///
     /// # Errors
     ///
-    /// When a value is not finite or exceeds the bound of its row; the sum is then worth nothing.
+    /// When a value is not finite or exceeds the bound of its row; the sum is then invalid.
     ///
     /// # Panics
     ///
@@ -106,14 +109,14 @@ impl ExactSum {
         if within { Ok(()) } else { Err(BeyondBound) }
     }
 
-    /// The integers, stripe by stripe, for processes to add up theirs: their sum is the sum of all processes' shares, if all
-    /// have been reset with the same bounds, which hold for it.
+    /// The integers, stripe by stripe, for processes to add up. Their sum over processes is the sum
+    /// of all shares, if all processes have reset with the same bounds and the bounds hold for it.
     pub fn lock(&self) -> Vec<MutexGuard<'_, Vec<i64>>> {
         self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
     }
 
-    /// Some rows and columns of the sum as f64 (`out`: rows × columns), each value the nearest to the
-    /// exact one.
+    /// Some rows and columns of the sum as f64 (`out`: rows × columns), each value the nearest to
+    /// the exact one.
     ///
     /// # Panics
     ///

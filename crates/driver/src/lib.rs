@@ -1,20 +1,20 @@
-//! How passes become a factorization: plan, streaming engine, exact sums, solvers; and planted data to
-//! try them on.
+//! How passes become a factorization: plan, streaming engine, exact sums, solvers; and planted data
+//! to try them on.
 //!
-//! | type                  | what it is                                                               |
-//! |-----------------------|--------------------------------------------------------------------------|
-//! | [`NmfConfig`], [`FitSet`] | the settings of one fit, or of several                               |
-//! | [`Plan`]              | the decisions: which bits ([`Model`]), and how ([`Execution`]); made before reading |
-//! | [`fit()`] → [`Fit`]   | the factorization: W, H, the trace, why it stopped                       |
-//! | [`fit_wave`], [`Run`] | several fits in the same passes, by several processes, with checkpoints  |
-//! | [`Matrix`]            | data in memory, fitted as a store is                                     |
-//! | [`comm::Comm`]        | what processes exchange: sums of integers                                |
-//! | [`engine::Fold`]      | a computation over row blocks; the engine runs it without knowing what it is |
-//! | [`result::write`]     | a fit as an AnnData file                                                 |
+//! | type                      | purpose                                                         |
+//! |---------------------------|-----------------------------------------------------------------|
+//! | [`NmfConfig`], [`FitSet`] | the settings of one fit, or of several                          |
+//! | [`Plan`]                  | the decisions before reading: a [`Model`] a fit, an [`Execution`] |
+//! | [`fit()`] → [`Fit`]       | the factorization: W, H, the trace, the reason of its end       |
+//! | [`fit_wave`], [`Run`]     | fits in the same passes, by several processes, with checkpoints |
+//! | [`Matrix`]                | data in memory, fitted as a store is                            |
+//! | [`comm::Comm`]            | the sums of integers that processes exchange                    |
+//! | [`engine::Fold`]          | a computation over row blocks, as the engine sees it            |
+//! | [`result::write`]         | a fit as an AnnData file                                        |
 //!
-//! The engine alone knows threads, processes, reading ahead, progress and interruption; a computation
-//! knows only its rows and the share that it adds to a sum. Sums are exact ([`exact`]), so threads and
-//! processes never show in a result.
+//! The engine alone knows threads, processes, reading ahead, progress and interruption; a
+//! computation knows only its rows and the share that it adds to a sum. Sums are exact ([`exact`]),
+//! so threads and processes never show in a result.
 #![forbid(unsafe_code)]
 
 pub mod blocks;

@@ -1,4 +1,4 @@
-//! What shapes the bits of a fit, in one record.
+//! The settings that shape the bits of a fit, in one record.
 //!
 //! The identity of a checkpoint, `uns["nmf"]` of a result and the comparison of processes all come
 //! from [`Model::settings`], which takes the record apart field by field: a new setting does not
@@ -85,7 +85,7 @@ pub struct Model {
     pub k: usize,
     /// Seed of everything random.
     pub seed: u64,
-    /// The solver, as it was asked for.
+    /// The solver asked for.
     pub solver: SolverSpec,
     /// Its update rules.
     pub rules: Rules,
@@ -130,7 +130,8 @@ impl Model {
         FitId { k: self.k, seed: self.seed }
     }
 
-    /// What the passes made so far depend on, by name. A fit that resumes must have the same.
+    /// The settings that the passes made so far depend on, by name. A fit that resumes must have
+    /// the same.
     pub fn settings(&self) -> Vec<Named> {
         // Without `..`: a field that is new has to be named here.
         let Model { k, seed, solver, rules, init, scale, limits: _ } = self;
@@ -152,7 +153,7 @@ impl Model {
         ];
         match init {
             Init::Random => settings.push(("init", text("random"))),
-            // Its content is told apart by the digest that the fit adds: a path is not a setting.
+            // The fit adds a digest of its content, because a path is not a setting.
             Init::Given(_) => settings.push(("init", text("given"))),
             Init::Sample { entries, rows } => settings.extend([
                 ("init", text("sample")),

@@ -31,7 +31,8 @@ pub trait FitMonitor: Monitor {
         let _ = (fit, event);
     }
 
-    /// Fits do not all fit into the memory together: those of wave `wave` (from 1) of `waves` begin.
+    /// The fits do not all fit into the memory together: those of wave `wave` (from 1) of `waves`
+    /// begin.
     fn wave(&self, wave: usize, waves: usize) {
         let _ = (wave, waves);
     }
@@ -39,7 +40,7 @@ pub trait FitMonitor: Monitor {
 
 impl FitMonitor for partwise_storage::Quiet {}
 
-/// What happens with checkpoints while a fit runs.
+/// An event of a checkpoint while a fit runs.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum CheckpointEvent<'e> {

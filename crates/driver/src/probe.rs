@@ -1,4 +1,4 @@
-//! How long a pass will take: a few tiles go through the real kernels, on the plan's threads.
+//! The time of a pass, predicted: a few tiles go through the real kernels, on the plan's threads.
 //!
 //! A pass is the tiles of all blocks on all workers, then the update of H on its own:
 //!
@@ -6,7 +6,7 @@
 //! seconds = max(folding · entries of X / entries of the probe, bytes read / rate of the disk) + update of H
 //! ```
 //!
-//! with the first quotient rounded up to whole blocks a worker where there are few of them. The probe
+//! with the first quotient rounded up to whole blocks a worker if there are few of them. The probe
 //! cannot see other load later, a disk that slows down, and how many entries of W end at zero.
 
 use std::sync::{Arc, Mutex};
@@ -27,36 +27,36 @@ use crate::shape::DataShape;
 use crate::solve::{Assembly, Solver, Standing, State, Until};
 use crate::usages::{Usages, UsagesPlace, UsagesStart};
 
-/// Entries of a probe for each thread, times k: so many take about 20 ms.
+/// Entries of a probe for each thread, times k: they take about 20 ms.
 const WORK: u64 = 60_000_000;
-/// Entries of a probe for each thread at most: 2 MiB or so of counts.
+/// Most entries of a probe for each thread: 2 MiB or so of counts.
 const ENTRIES: u64 = 2_000_000;
-/// Passes over the probe are timed for so long, and their mean counts: the fastest one would be one that no other work on
-/// the machine interrupted, and a pass over all of X is interrupted for sure.
+/// The time for which passes over the probe run. Their mean counts: no other work on the machine
+/// interrupted the fastest one, and it interrupts a pass over all of X for sure.
 const TIMED: Duration = Duration::from_millis(150);
-/// So many passes at least.
+/// At least this many passes.
 const PASSES: usize = 3;
 
 /// Some tiles of a matrix, in memory, as a matrix of their own.
 #[derive(Debug)]
 pub struct Probe {
     blocks: MemoryBlocks,
-    /// Bytes a second at which the tiles were read; `None` where they were not read from a store.
+    /// Bytes a second at which the tiles were read; `None` if they were not read from a store.
     rate: Option<f64>,
 }
 
-/// The time foreseen for a pass.
+/// The predicted time of a pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PassTime {
     /// All of it, seconds.
     pub seconds: f64,
     /// Arithmetic on the blocks, decoding included, seconds.
     pub folding: f64,
-    /// Reading what is not kept in memory, at the rate that the probe was read with, seconds.
+    /// Reading of the part that is not kept in memory, at the rate of the probe, seconds.
     pub reading: f64,
     /// The update of H after it, seconds.
     pub update: f64,
-    /// Bytes a second that the probe was read with; `None` where it was not read from a store.
+    /// Bytes a second at which the probe was read; `None` if it was not read from a store.
     pub rate: Option<f64>,
 }
 
@@ -70,7 +70,8 @@ impl Probe {
         let shape = DataShape::of_store(store)?;
         let tile_entries = (shape.entries() / shape.tiles().max(1)).max(1);
         let blocks = plan.execution.threads.min(store.blocks());
-        let wanted = (WORK / plan.model().k.max(1) as u64).min(ENTRIES) / tile_entries;
+        let k: usize = plan.models[plan.execution.waves[0].clone()].iter().map(|model| model.k).sum();
+        let wanted = (WORK / k.max(1) as u64).min(ENTRIES) / tile_entries;
         let height = (wanted as usize).clamp(1, (store.block_rows() / store.tile_rows()).max(1));
         let (mut tiles, mut bytes) = (Vec::new(), 0);
         let mut buf = SegmentBuf::with_capacity(height * store.max_tile_bytes());
@@ -109,8 +110,8 @@ impl Probe {
         Probe::new(&shape, (tiles.len() / plan.execution.threads).clamp(1, most), tiles, None)
     }
 
-    /// Tiles of a lower height, such as the last one of a matrix, are left out where there are others, and so are blocks of
-    /// a lower one.
+    /// Tiles of a lower height, such as the last one of a matrix, are left out if there are others,
+    /// and so are lower blocks.
     fn new(
         shape: &DataShape,
         height: usize,
@@ -130,7 +131,7 @@ impl Probe {
         Ok(Probe { blocks: blocks.map_err(DriverError::Memory)?, rate })
     }
 
-    /// Runs passes over the probe and foresees the time of one over a matrix of this shape.
+    /// Runs passes over the probe and predicts the time of one over a matrix of this shape.
     ///
     /// Costs a fifth of a second, more where k is large, and the memory of a fit of the probe.
     ///
@@ -157,16 +158,21 @@ impl Probe {
     fn run(&self, plan: &Plan) -> Result<(f64, f64), DriverError> {
         let watch = Stopwatch::default();
         let engine = Engine::new(plan.execution.segment_bytes as usize, &watch);
-        let (model, blocks) = (plan.model(), &self.blocks);
+        let blocks = &self.blocks;
         let scale = GeneScale::new(ScaleSpec::None, &[], blocks.cells());
-        let spectra = init::random(blocks.genes(), model.k, 1.0, model.seed);
-        let start = UsagesStart::Uniform { scale: 1.0, seed: model.seed };
-        let usages = Usages::new(blocks.cells(), model.k, blocks.block_rows(), &UsagesPlace::Memory, start)?;
-        let standing = Standing::start(spectra, model.rules.extrapolate);
-        let until = Until { passes: usize::MAX, tol: 0.0, residual: true };
-        let state = State { standing, usages, before: 0, trace: Vec::new() };
-        let mut solvers = [Solver::new(blocks, &scale, model.rules, until, state)];
-        let mut assembly = Assembly::new(blocks, &solvers, &[0], plan.execution.threads);
+        let models = &plan.models[plan.execution.waves[0].clone()];
+        let mut solvers = Vec::with_capacity(models.len());
+        for model in models {
+            let spectra = init::random(blocks.genes(), model.k, 1.0, model.seed);
+            let start = UsagesStart::Uniform { scale: 1.0, seed: model.seed };
+            let usages = Usages::new(blocks.cells(), model.k, blocks.block_rows(), &UsagesPlace::Memory, start)?;
+            let standing = Standing::start(spectra, model.rules.extrapolate);
+            let until = Until { passes: usize::MAX, tol: 0.0, residual: true };
+            let state = State { standing, usages, before: 0, trace: Vec::new() };
+            solvers.push(Solver::new(blocks, &scale, model.rules, until, state));
+        }
+        let all_of_them: Vec<usize> = (0..solvers.len()).collect();
+        let mut assembly = Assembly::new(blocks, &solvers, &all_of_them, plan.execution.threads);
         // The first pass finds cold buffers.
         assembly.pass(&engine, blocks, &mut solvers)?;
         let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);
@@ -190,8 +196,8 @@ fn entries_of(shape: &DataShape, rows: usize, nonzeros: u64) -> u64 {
     }
 }
 
-/// How much longer the blocks take than if every worker were busy to the end: workers take whole
-/// blocks.
+/// How much longer the blocks take than if every worker were busy to the end, because workers take
+/// whole blocks.
 pub(crate) fn uneven(blocks: usize, workers: usize) -> f64 {
     let blocks = blocks.max(1);
     (blocks.div_ceil(workers) * workers) as f64 / blocks as f64

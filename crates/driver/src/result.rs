@@ -14,8 +14,8 @@ use crate::fit::Fit;
 use crate::model::{Named, Setting};
 use crate::trace::{COLUMNS, Cell, Nature, TraceRow};
 
-/// Writes `fit`, made from `store`, to `dest`: whole or not at all. `notes` go into `uns["nmf"]` beside
-/// the settings.
+/// Writes `fit`, made from `store`, to `dest`: whole or not at all. `notes` go into `uns["nmf"]`
+/// beside the settings.
 ///
 /// # Errors
 ///
@@ -30,9 +30,9 @@ pub fn write(
     write_among(fit, store, notes, dest, overwrite, &Solo)
 }
 
-/// [`write()`], for a fit that several processes have made. All of them call it. Process 0 makes the
-/// file, each writes its rows of W to their place in it, and process 0 renames it to `dest`, which has
-/// to lie where all can reach it.
+/// [`write()`], for a fit that several processes have made. All of them call it. Process 0 makes
+/// the file, each process writes its rows of W to their place in it, and process 0 renames it to
+/// `dest`, which all must be able to reach.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ pub fn write_among(
     agree(comm, begun.map_or(Ok(()), |(file, _)| finish(file)))
 }
 
-/// The settings that a result of `fit` records, as text: those that equal fits share.
+/// Settings as a result records them; equal fits have equal ones.
 pub fn recorded(settings: &[Named]) -> impl Iterator<Item = (String, Value)> + '_ {
     settings.iter().map(|(name, setting)| {
         let value = match setting {

@@ -9,19 +9,19 @@ use partwise_storage::tile::CellMoments;
 
 use crate::blocks::FitData;
 
-/// Resident bytes of a program with this library that has opened a store: code, libraries, allocator. Measured on the
-/// program `partwise` (Debian 12, x86-64): 11.2 to 11.6 MiB.
+/// Resident bytes of a program with this library that has opened a store: code, libraries,
+/// allocator. Measured on the program `partwise` (Debian 12, x86-64): 11.2 to 11.6 MiB.
 pub(crate) const RESIDENT: u64 = 23 << 19;
 
 /// Code of the HDF5 library and its buffers once it has opened a file.
 pub(crate) const HDF5_BYTES: u64 = 4 << 20;
 
-/// What stays resident of a conversion: pieces of the heap, and code.
+/// Memory that stays resident after a conversion: pieces of the heap, and code.
 const AFTER_CONVERSION: u64 = 1 << 20;
 
-/// Cells whose sums are looked at to learn what the rows of a sample will hold, spread over the store.
+/// Cells, spread over the store, whose sums are read to estimate the rows of a sample.
 const PROBED_CELLS: usize = 1 << 18;
-/// Cells looked at in one go.
+/// Cells read at once.
 const PROBE: usize = 1 << 12;
 
 /// The part of a machine that one process may use.
@@ -41,17 +41,18 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine for a process that has done nothing yet but open a store, with a page cache that holds all data read.
+    /// A machine for a process that has only opened a store, with a page cache that holds all data
+    /// read.
     pub fn new(threads: usize, memory: u64) -> Self {
         Machine { threads, memory, resident: RESIDENT, cache: u64::MAX, maps: true }
     }
 
-    /// With a page cache of about `cache` bytes.
+    /// Sets a page cache of about `cache` bytes.
     pub fn with_cache(self, cache: u64) -> Self {
         Machine { cache, ..self }
     }
 
-    /// With stores mapped into memory, or only read.
+    /// Sets whether stores may be mapped, or only read.
     pub fn with_maps(self, maps: bool) -> Self {
         Machine { maps, ..self }
     }
@@ -61,13 +62,13 @@ impl Machine {
         Machine { resident, ..self }
     }
 
-    /// For a process that has `resident` bytes in memory, and will have converted a file before it fits.
+    /// For a process that has `resident` bytes in memory, and converts a file before it fits.
     pub fn with_conversion(self, resident: u64) -> Self {
         Machine { resident: resident.max(RESIDENT + HDF5_BYTES) + AFTER_CONVERSION, ..self }
     }
 }
 
-/// Size and layout of a matrix, known from a store or foreseen for one.
+/// Size and layout of a matrix, known from a store or predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataShape {
     /// Rows n.
@@ -92,7 +93,7 @@ pub struct DataShape {
     pub sample_row_entries: u64,
     /// Nonzeros of the fullest tile; 0 where tiles are dense.
     pub max_tile_nonzeros: usize,
-    /// Rows of the blocks that this process has; all where it works alone.
+    /// Rows of the blocks that this process has; all if it works alone.
     pub own_cells: usize,
     /// Packed bytes of these blocks.
     pub own_bytes: u64,
@@ -180,7 +181,7 @@ fn sample_row_entries(cells: usize, moments: &mut CellSums<'_>) -> Result<u64, S
 }
 
 impl From<&Excerpt> for DataShape {
-    /// The shape of the store that a file will become, as far as an excerpt of it tells.
+    /// The shape of the store that a file will become, predicted from an excerpt of it.
     fn from(excerpt: &Excerpt) -> Self {
         let tiles = excerpt.block_rows.min(excerpt.cells).div_ceil(excerpt.tile_rows) as u64;
         let all_tiles = excerpt.cells.div_ceil(excerpt.tile_rows).max(1) as u64;
@@ -221,7 +222,7 @@ impl DataShape {
         }
     }
 
-    /// The same for the process that has the most of `processes` which share blocks of equal work.
+    /// The same for the process that has the most, of `processes` that share blocks of equal work.
     pub fn shared_by(self, processes: usize) -> Self {
         let cells = (self.blocks().div_ceil(processes.max(1)) * self.block_rows).min(self.cells);
         let part = cells as f64 / self.cells.max(1) as f64;

@@ -1,4 +1,4 @@
-//! Which row blocks each process has: consecutive ones, with about equally many stored entries.
+//! The row blocks of each process: consecutive ones, with about equally many stored entries.
 
 use std::ops::Range;
 
@@ -6,15 +6,16 @@ use partwise_storage::store::BlockInfo;
 
 use crate::blocks::Blocks;
 
-/// The blocks of each of `size` processes, in order. Where there are fewer blocks than processes some have none.
+/// The blocks of each of `size` processes, in order. If there are fewer blocks than processes, some
+/// have none.
 ///
-/// Every process cuts at the block boundary nearest to its even part of the work, so no process has more than its part and
-/// one block. Costs O(blocks).
+/// Every process cuts at the block boundary nearest to its even part of the work, so no process has
+/// more than its part and one block. Costs O(blocks).
 pub fn shards(data: &dyn Blocks, size: usize) -> Vec<Range<usize>> {
     shards_of(data.blocks(), &|block| work(&data.block(block)), size)
 }
 
-/// What a block costs. A row costs something even where it is empty.
+/// The work of a block. Even an empty row is some work.
 pub(crate) fn work(block: &BlockInfo) -> u64 {
     block.nonzeros + block.rows as u64
 }

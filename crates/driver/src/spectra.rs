@@ -5,11 +5,12 @@ use rayon::prelude::*;
 
 use crate::exact::{exponent, power_of_two};
 
-/// Genes that one task handles in loops over genes; sums over genes are taken per chunk and merged in chunk order, so
-/// that they do not depend on the number of threads.
+/// Genes that one task handles in loops over genes; sums over genes are taken per chunk and merged
+/// in chunk order, so that they do not depend on the number of threads.
 pub(crate) const GENE_CHUNK: usize = 512;
 
-/// Genes of one share of H·Hᵀ: so many that all shares together (k × k each, f64) stay below half of H.
+/// Genes of one share of H·Hᵀ: enough that all shares together (k × k each, f64) stay below half of
+/// H.
 fn gram_chunk(k: usize) -> usize {
     GENE_CHUNK.max(16 * k)
 }
@@ -143,8 +144,8 @@ impl Spectra {
     }
 }
 
-/// The powers of two that bring every row of H to a norm in [1, 2), from the diagonal of H·Hᵀ (k × k), which is
-/// scaled along. Components that are zero keep 1.
+/// The powers of two that bring every row of H to a norm in [1, 2), from the diagonal of H·Hᵀ (k ×
+/// k), which is scaled along. Components that are zero keep 1.
 pub(crate) fn unit_norm_powers(hht: &mut [f64], k: usize) -> Vec<f32> {
     let powers: Vec<f64> = (0..k)
         .map(|c| {

@@ -1,5 +1,5 @@
-//! The record of a fit, pass by pass: one table of columns, from which the CSV file, the checkpoint,
-//! the result and the documentation are made.
+//! The record of a fit, pass by pass: one table of columns, from which the CSV file, the
+//! checkpoint, the result and the documentation are made.
 
 use serde::Serialize;
 
@@ -160,8 +160,8 @@ trace! {
     /// Decrease of the loss since the last accepted pass, relative to the loss then, or to
     /// 1e-6 ‖X‖² where that is more; unknown in the first row.
     relative_decrease: f64 = Model,
-    /// max &#124;min(H, ∂H)&#124; / max &#124;WᵀX&#124; for the H that the pass started from (extrapolated, where it
-    /// is) and the W that it made: zero where both are stationary.
+    /// max &#124;min(H, ∂H)&#124; / max &#124;WᵀX&#124; for the H that the pass started from
+    /// (extrapolated, where it is) and the W that it made: zero where both are stationary.
     kkt_residual: f64 = Model,
     /// Whether the pass was accepted. A pass in which the loss rose is undone, and the next one
     /// starts from the last accepted pass.
@@ -170,8 +170,8 @@ trace! {
     extrapolation: f64 = Model,
     /// Largest change of an entry of W (against W after the last accepted pass).
     usages_change: f64 = Model,
-    /// Largest change of an entry of H (against H after the last accepted pass, both in the scale of
-    /// this pass).
+    /// Largest change of an entry of H (against H after the last accepted pass, both in the scale
+    /// of this pass).
     spectra_change: f64 = Model,
     /// Fraction of W's entries that are not zero.
     usages_nonzero: f64 = Model,
@@ -181,9 +181,9 @@ trace! {
     bytes: u64 = Machine,
     /// Wall time of the pass, seconds. Fits that share a pass share its time.
     seconds: f64 = Machine,
-    /// Time that compute threads have waited for data from the disk, seconds, summed over the threads
-    /// of all processes: `seconds` times threads where the disk decides, 0 where the store is mapped
-    /// into memory.
+    /// Time that compute threads have waited for data from the disk, seconds, summed over the
+    /// threads of all processes: `seconds` times threads where the disk decides, 0 where the store
+    /// is mapped into memory.
     waiting_seconds: f64 = Machine,
     /// Time that this process has waited for slower ones at the end of the pass, seconds.
     joining_seconds: f64 = Machine,

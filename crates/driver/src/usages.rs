@@ -29,7 +29,8 @@ pub enum UsagesPlace {
 pub enum UsagesStart {
     /// Zero: for rules that solve for W whatever it was.
     Zero,
-    /// Uniform in (0, `scale`], each row block from its own stream: for Lee and Seung's rule, which cannot leave zero.
+    /// Uniform in (0, `scale`], each row block from its own stream: for Lee and Seung's rule, which
+    /// cannot leave zero.
     Uniform {
         /// Upper end of the interval.
         scale: f32,
@@ -46,8 +47,8 @@ enum Generations {
 
 /// The usages of all cells, read and written one row block at a time.
 ///
-/// Rows are given and taken as factor views (components padded with zeros to the kernels' width) and
-/// kept without the padding. The thread that works on a block writes it; blocks do not overlap.
+/// Rows are given and taken as factor views (components padded with zeros to the kernels' width)
+/// and kept without the padding. The thread that works on a block writes it; blocks do not overlap.
 #[derive(Debug)]
 pub struct Usages {
     cells: usize,
@@ -61,7 +62,8 @@ pub struct Usages {
 }
 
 impl Usages {
-    /// Usages of `cells` rows in blocks of `block_rows`, holding `start` until the first pass is accepted.
+    /// Usages of `cells` rows in blocks of `block_rows`, holding `start` until the first pass is
+    /// accepted.
     ///
     /// # Errors
     ///
@@ -161,8 +163,8 @@ impl Usages {
         Ok(())
     }
 
-    /// Shows a block of the current generation as it is kept (b × k), without the powers that [`rescale`](Self::rescale) has
-    /// collected.
+    /// Shows a block of the current generation as it is kept (b × k), without the powers that
+    /// [`rescale`](Self::rescale) has collected.
     ///
     /// # Errors
     ///
@@ -251,7 +253,7 @@ impl Usages {
         self.rescale.fill(1.0);
     }
 
-    /// Gives up the memory of the generation that is not the current one: no further pass will write it.
+    /// Frees the memory of the generation that is not current: no further pass writes it.
     pub fn settle(&mut self) {
         if let Generations::Memory(blocks) = &mut self.generations {
             for block in blocks {
@@ -260,8 +262,8 @@ impl Usages {
         }
     }
 
-    /// H's row `c` was multiplied by `1 / powers[c]`: from now on the current generation reads multiplied by
-    /// `powers[c]`. Powers of two, so that nothing is rounded.
+    /// H's row `c` was multiplied by `1 / powers[c]`: from now on the current generation reads
+    /// multiplied by `powers[c]`. Powers of two, so that nothing is rounded.
     pub fn rescale(&mut self, powers: &[f32]) {
         self.rescale = self.rescaled(powers);
     }

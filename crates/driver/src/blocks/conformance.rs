@@ -1,4 +1,4 @@
-//! The promises of [`Blocks`], to be run against every implementation of it.
+//! The promises of [`Blocks`], as a check of every implementation.
 
 use partwise_storage::store::{Layout, SegmentBuf};
 
@@ -8,9 +8,9 @@ use crate::products::Decoder;
 /// An entry: row of the matrix, gene, bits of the value.
 type Entry = (usize, usize, u32);
 
-/// Holds `blocks` to the promises of the trait: the shape adds up, every tile reads the same whatever
-/// was fetched with it and in whatever order, and the sums are those of the entries. Reads everything
-/// several times: for small matrices.
+/// Holds `blocks` to the promises of the trait: the shape adds up, every tile reads the same with
+/// any tiles fetched beside it and in any order, and the sums are those of the entries. Reads
+/// everything several times, so use it on small matrices.
 ///
 /// # Panics
 ///

@@ -185,7 +185,7 @@ impl Blocks for MemoryBlocks {
     }
 }
 
-/// Arrays that are no matrix for a factorization.
+/// Arrays that cannot be a matrix for a factorization.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatrixError {
@@ -197,7 +197,7 @@ pub enum MatrixError {
         /// Columns.
         genes: usize,
     },
-    /// An array has another length than the others ask for.
+    /// An array does not have the length that the others require.
     #[error("{array} has {found} entries, expected {expected}")]
     Length {
         /// Name of the array.
@@ -207,7 +207,7 @@ pub enum MatrixError {
         /// Entries found.
         found: usize,
     },
-    /// Row pointers fall, or lead beyond the entries.
+    /// Row pointers fall, or point beyond the entries.
     #[error("row {row}: its entries end at {end}, expected {} to {most}", least)]
     Pointer {
         /// The row.
@@ -243,8 +243,8 @@ pub enum MatrixError {
 
 /// A matrix of n cells × m genes in memory, to be fitted as a store is.
 ///
-/// Arrays are checked and packed on the way in; the result of a fit has the bits that a store of the
-/// same values gives.
+/// Arrays are checked and packed on the way in; the result of a fit has the bits that a store of
+/// the same values gives.
 ///
 /// ```
 /// use partwise_driver::Matrix;
@@ -273,8 +273,8 @@ impl Matrix {
     /// | `indices` | entries  | the column of each entry                           |
     /// | `values`  | entries  | the value of each entry, finite and ≥ 0            |
     ///
-    /// As in files, rows may be unsorted, duplicates are added up and zeros dropped. Costs a pass
-    /// over the entries on the calling thread and about a byte of memory a nonzero for counts.
+    /// As in files, rows may be unsorted, duplicates are added up and zeros are dropped. Costs a
+    /// pass over the entries on the calling thread and about a byte of memory a nonzero for counts.
     ///
     /// # Errors
     ///
@@ -318,8 +318,8 @@ impl Matrix {
     ///
     /// # Errors
     ///
-    /// When `values` is not whole rows, or a value is negative, missing or infinite: the error names
-    /// row and column.
+    /// When `values` is not whole rows, or a value is negative, missing or infinite: the error
+    /// names row and column.
     pub fn from_dense(genes: usize, values: &[f32]) -> Result<Self, MatrixError> {
         let cells = values.len().checked_div(genes).unwrap_or(0);
         check_shape(cells, genes)?;

@@ -1,4 +1,4 @@
-//! Row blocks, the engine's view of a matrix, wherever they lie.
+//! Row blocks: the engine's view of a matrix, on disk or in memory.
 //!
 //! | file          | gives                                              |
 //! |---------------|----------------------------------------------------|
@@ -24,8 +24,8 @@ pub use store::StoreBlocks;
 
 /// A matrix in row blocks that can be read any number of times, by many threads.
 ///
-/// To write a new one: give the shape, yield tiles by (block, tile), and keep every answer the same
-/// from call to call; the engine, the solvers and the sums need nothing else. Then hold it to its
+/// To write a new one, give the shape, yield tiles by (block, tile), and keep every answer the same
+/// from call to call. The engine, the solvers and the sums need nothing else. Then hold it to its
 /// promises with [`conformance::hold`].
 pub trait Blocks: Sync {
     /// Rows n.
@@ -58,7 +58,7 @@ pub trait Blocks: Sync {
     ///
     /// When the bytes cannot be read or are damaged.
     fn fetch(&self, block: usize, tiles: Range<usize>, buf: &mut SegmentBuf) -> Result<(), DriverError>;
-    /// One of the tiles that `fetch` brought into `buf` (any buffer where the data are resident).
+    /// One of the tiles that `fetch` brought into `buf` (any buffer if the data are resident).
     ///
     /// # Errors
     ///

@@ -14,10 +14,10 @@ use crate::error::DriverError;
 /// A store as the engine sees it.
 ///
 /// If the store is mapped, the first pass brings its pages into memory and later passes find them
-/// there. Otherwise its first blocks may stay in memory once they are read, the next ones are left to
-/// the system's page cache, and the rest is dropped from the cache behind the reader. A cyclic scan
-/// through a cache that holds only a part of the data finds nothing there in the next round; blocks
-/// that stay are found in every pass, in either direction.
+/// there. Otherwise its first blocks may stay in memory once they are read, the next ones are left
+/// to the system's page cache, and the reader drops the rest from the cache behind itself. A cyclic
+/// scan through a cache that holds only a part of the data finds nothing there in the next round.
+/// Blocks that stay are found in every pass, in either direction.
 #[derive(Debug)]
 pub struct StoreBlocks<'s> {
     store: &'s Store,
@@ -51,9 +51,9 @@ impl<'s> StoreBlocks<'s> {
         }
     }
 
-    /// For a process that reads the blocks `own` and no others: keeps as many of the first of them as
-    /// fit into `pinned` bytes, and leaves as many of the next ones to the page cache as fit into
-    /// `cached` bytes.
+    /// For a process that reads the blocks `own` and no others: keeps as many of the first of them
+    /// as fit into `pinned` bytes, and leaves as many of the next ones to the page cache as fit
+    /// into `cached` bytes.
     pub fn keeping(mut self, own: Range<usize>, pinned: u64, cached: u64) -> Self {
         let (first, end) = (own.start, own.end);
         self.tiles = own.clone().map(|block| self.store.block(block).tiles).sum();
@@ -141,7 +141,7 @@ impl Blocks for StoreBlocks<'_> {
         if slot.get().is_none() {
             let mut kept = SegmentBuf::new();
             self.read(block, 0..self.store.block(block).tiles, &mut kept)?;
-            // A block has one reader at a time; were there two, they would have read the same.
+            // A block has one reader at a time; two would have read the same.
             let _ = slot.set(kept);
         }
         Ok(())

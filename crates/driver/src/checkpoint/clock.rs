@@ -2,18 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// The work between two checkpoints is at least so many times what one costs: below a fiftieth, two parts in a hundred.
+/// Between two checkpoints lies at least this many times the cost of one in work, so that
+/// checkpoints take less than two parts in a hundred of the time.
 const WORTH: f64 = 50.0;
-/// What a checkpoint is taken to cost at least, and its bytes before one was written (a slow disk).
+/// The assumed minimum cost of a checkpoint, and its assumed rate before one was written (a slow
+/// disk).
 const LEAST: Duration = Duration::from_millis(20);
 const BYTES_PER_SECOND: f64 = 200e6;
 
-/// Weighs the work since the last checkpoint against what one costs.
+/// Compares the work since the last checkpoint with the cost of one.
 #[derive(Debug)]
 pub(super) struct Clock {
     /// End of the last checkpoint, or the start of the fit.
     since: Instant,
-    /// What the last one cost, for each of its bytes.
+    /// Cost of the last one, seconds a byte.
     per_byte: f64,
 }
 
@@ -23,12 +25,12 @@ impl Clock {
         Clock { since: Instant::now(), per_byte: 1.0 / BYTES_PER_SECOND }
     }
 
-    /// Whether there has been work enough for a checkpoint of `bytes` bytes.
+    /// Whether there has been enough work for a checkpoint of `bytes` bytes.
     pub(super) fn due(&self, bytes: u64) -> bool {
         due(self.since.elapsed().as_secs_f64(), LEAST.as_secs_f64() + self.per_byte * bytes as f64)
     }
 
-    /// A checkpoint has been written whose cost is no measure for others.
+    /// Starts again after a checkpoint whose cost is no measure for others.
     pub(super) fn start_anew(&mut self) {
         self.since = Instant::now();
     }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use partwise_storage::StorageError;
 use serde::{Deserialize, Serialize};
 
-/// Bytes on their way; larger pieces go straight to the file.
+/// Bytes in the buffer; larger pieces go straight to the file.
 const BUFFER: usize = 64 << 10;
-/// Bytes after which a file is brought to the disk as far as it goes: one flush of everything at the end could take minutes in
-/// which nothing moves, and the page cache, which is for the data, would be full of it until then.
+/// Bytes after which a file is flushed to the disk. One flush of everything at the end could take
+/// minutes without visible progress, and until then it would fill the page cache, which is for the
+/// data.
 const FLUSH: u64 = 64 << 20;
 
-/// Size and checksum (CRC-32C) of a file, or of what in it vouches for the rest.
+/// Size and checksum (CRC-32C) of a file, or of the part of it that vouches for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seal {
     pub(super) bytes: u64,
@@ -44,7 +45,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds bytes whose checksum is put into the file in their place.
+    /// Adds bytes whose checksum stands elsewhere in the file.
     pub(super) fn put_vouched_for(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.file.write_all(bytes).map_err(|error| StorageError::io("write", &self.path, error))?;
         self.seal.bytes += bytes.len() as u64;
@@ -67,7 +68,8 @@ impl Draft {
     }
 }
 
-/// Frees the memory that a file which is on the disk has in the page cache: nobody reads it soon. Some file systems refuse.
+/// Frees the page cache of a file that is on the disk, since nothing reads it soon. Some file
+/// systems refuse.
 fn forget(file: &File) {
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
@@ -83,14 +85,14 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// Opens a file that is to have `bytes` bytes.
+    /// Opens a file that must have `bytes` bytes.
     pub(super) fn open(path: &Path, bytes: u64) -> Result<Self, StorageError> {
         check_size(path, bytes)?;
         let file = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
         Ok(Sealed { path: path.into(), file: BufReader::with_capacity(BUFFER, file), crc: 0 })
     }
 
-    /// Fills `bytes` with what comes next.
+    /// Fills `bytes` with the next bytes of the file.
     pub(super) fn take(&mut self, bytes: &mut [u8]) -> Result<(), StorageError> {
         self.file.read_exact(bytes).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => StorageError::damaged(&self.path, "its end", "later", "here"),
@@ -106,7 +108,7 @@ impl Sealed {
     }
 }
 
-/// Whether there is a regular file of so many bytes; one that is missing is damage.
+/// Checks that there is a regular file of `bytes` bytes. A missing one counts as damage.
 pub(super) fn check_size(path: &Path, bytes: u64) -> Result<(), StorageError> {
     match fs::metadata(path) {
         Ok(meta) if !meta.is_file() => Err(StorageError::damaged(path, "it", "a regular file", "something else")),
@@ -127,7 +129,8 @@ pub(super) fn check_crc(path: &Path, what: &str, expected: u32, found: u32) -> R
     Err(StorageError::damaged(path, what, format!("{expected:08x}"), format!("{found:08x}")))
 }
 
-/// What is wrong with a file of a checkpoint. The error itself advises to convert the input again, which would not help.
+/// The damage of a checkpoint file in words. The error's own message advises to convert the input
+/// again, which would not help.
 pub(super) fn reason(error: &StorageError) -> String {
     match error {
         StorageError::Damaged { path, what, expected, found } => {

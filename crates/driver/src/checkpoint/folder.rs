@@ -1,4 +1,4 @@
-//! The folder of the checkpoints: what may be in it, and what is removed from it.
+//! The folder of the checkpoints: the files that may be in it, and those that are removed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,10 +10,10 @@ use super::file::{reason, sync_folder};
 use super::manifest::{DRAFT, MANIFEST, Manifest, VERSION};
 use crate::error::{CheckpointError, DriverError};
 
-/// What is in a folder that checkpoints may be written to.
+/// The content of a folder that checkpoints may be written to.
 #[derive(Debug, PartialEq)]
 pub(super) enum Contents {
-    /// Nothing of ours: no folder, an empty one, or what a first checkpoint that was not finished has left.
+    /// Nothing of ours: no folder, an empty one, or the remains of an unfinished first checkpoint.
     Nothing,
     /// Checkpoints.
     Checkpoints(Manifest),
@@ -21,7 +21,7 @@ pub(super) enum Contents {
     Damaged(String),
 }
 
-/// Name of the file of all but W.
+/// Name of the file of everything besides W.
 pub(super) fn state_name(passes: usize) -> String {
     format!("state-{passes:06}.bin")
 }
@@ -42,7 +42,7 @@ fn is_ours(name: &str) -> bool {
         || name == DRAFT
 }
 
-/// Names in the folder; `None` where there is no folder.
+/// Names in the folder; `None` if there is no folder.
 fn names(folder: &Path) -> Result<Option<Vec<String>>, DriverError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -57,8 +57,8 @@ fn names(folder: &Path) -> Result<Option<Vec<String>>, DriverError> {
     Ok(Some(names))
 }
 
-/// Looks at `folder`, and refuses what is not for checkpoints: a folder that has something in it and none of our files, or a
-/// list of another version.
+/// Looks at `folder`. Refuses a folder that is not for checkpoints, because it holds other files
+/// and none of ours, and a list of another version.
 pub(super) fn look(folder: &Path) -> Result<Contents, DriverError> {
     let Some(names) = names(folder)? else { return Ok(Contents::Nothing) };
     let ours = names.iter().any(|name| is_ours(name));
@@ -98,7 +98,7 @@ fn is_of_a_fit(name: &str) -> bool {
     rest.is_some_and(|(k, seed)| number(k) && number(seed))
 }
 
-/// Makes the folder if it is not there; the one that it lies in has to be.
+/// Makes the folder if it is missing; its parent has to exist.
 pub(super) fn make(folder: &Path) -> Result<(), StorageError> {
     match fs::create_dir(folder) {
         Ok(()) => sync_folder(parent(folder)),
@@ -110,7 +110,7 @@ pub(super) fn make(folder: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Removes all checkpoints, the list first. What is not ours stays.
+/// Removes all checkpoints, the list first. Other files stay.
 pub(super) fn clear(folder: &Path) -> Result<(), DriverError> {
     let list = folder.join(MANIFEST);
     match fs::remove_file(&list) {
@@ -122,7 +122,8 @@ pub(super) fn clear(folder: &Path) -> Result<(), DriverError> {
     Ok(())
 }
 
-/// Removes the files of checkpoints that `keep` does not want. One that cannot be removed is tried again by the next checkpoint.
+/// Removes the files of checkpoints that `keep` does not want. If one cannot be removed, the next
+/// checkpoint tries again.
 pub(super) fn remove_unwanted(folder: &Path, keep: impl Fn(&str) -> bool) {
     for name in names(folder).ok().flatten().unwrap_or_default() {
         if is_ours(&name) && !keep(&name) {
@@ -135,7 +136,8 @@ fn parent(folder: &Path) -> &Path {
     folder.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Paths of files of a checkpoint that is not to be: removed when dropped, for a full disk should not stay full of them.
+/// Files of an unfinished checkpoint. They are removed on drop, so that a full disk does not stay
+/// full of them.
 #[derive(Debug, Default)]
 pub(super) struct Unfinished(pub(super) Vec<PathBuf>);
 
@@ -202,7 +204,7 @@ mod tests {
         later.write(folder.path()).unwrap();
         let error = look(folder.path()).unwrap_err();
         assert!(error.to_string().contains("have format 7, but this version reads 2"), "{error}");
-        // What else is in it may be anything.
+        // The rest of its content may be anything.
         let later = serde_json::json!({ "format": "partwise checkpoints", "version": 8, "fit": [], "states": 3 });
         fs::write(folder.path().join(MANIFEST), partwise_storage::sealed::to_bytes(&later)).unwrap();
         fs::write(folder.path().join(state_name(1)), "").unwrap();

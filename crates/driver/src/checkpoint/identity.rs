@@ -1,7 +1,7 @@
 //! Which fit a checkpoint is of: everything that shapes the passes made so far.
 //!
-//! The settings are those of [`Model::settings`]. Threads, memory, processes, the place of W and the
-//! limits of the fit do not shape them, and may change when a fit resumes.
+//! The settings are those of [`Model::settings`]. Threads, memory, processes, the place of W and
+//! the limits of the fit do not shape them, and may change when a fit resumes.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::model::Model;
 pub(crate) struct Identity(BTreeMap<String, String>);
 
 impl Identity {
-    /// Of the fit `model` of `data`. `start` tells apart the content of an earlier result to start
-    /// from, and `cpu` is the kind of CPU, which matters where products are dense.
+    /// The identity of the fit `model` of `data`. `start` identifies the content of an earlier
+    /// result to start from, and `cpu` is the kind of CPU, which matters for dense products.
     pub(crate) fn new(data: &dyn FitData, model: &Model, start: Option<&str>, cpu: &str) -> Self {
         let blocks = data.blocks();
         let mut all: Vec<(&str, String)> = vec![
@@ -35,8 +35,8 @@ impl Identity {
         Identity(all.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
-    /// The differences to `wanted`, the fit that is to resume: the value of the checkpoint and the
-    /// value of the fit.
+    /// The differences to `wanted`, the fit that resumes: the value of the checkpoint and that of
+    /// the fit.
     pub(crate) fn differences(&self, wanted: &Identity) -> Vec<String> {
         let names = self.0.keys().chain(wanted.0.keys().filter(|name| !self.0.contains_key(*name)));
         let value = |of: &Identity, name: &str| of.0.get(name).map_or_else(|| "unknown".into(), Clone::clone);

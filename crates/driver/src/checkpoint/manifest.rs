@@ -12,7 +12,7 @@ use super::file::{Draft, Seal, check_size, sync_folder};
 use super::identity::Identity;
 use super::rows::Part;
 
-/// The name of the file, and of what becomes it.
+/// The name of the file, and of its draft.
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const DRAFT: &str = "manifest.json.draft";
 
@@ -35,7 +35,7 @@ pub(super) struct Manifest {
     pub(super) checkpoints: Vec<Entry>,
 }
 
-/// What every version of the list has.
+/// The fields that the list has in every version.
 #[derive(Deserialize)]
 struct Version {
     format: String,
@@ -45,7 +45,7 @@ struct Version {
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Reads of all of X that it has behind it.
+    /// Reads of all of X completed before it.
     pub(super) passes: usize,
     pub(super) state: Stamp,
     /// The files of W; none while no pass has been accepted.
@@ -67,14 +67,14 @@ impl Entry {
         std::iter::once((self.state.name.as_str(), self.state.seal)).chain(parts)
     }
 
-    /// Whether all of its files are in `folder`, as large as they should be.
+    /// Whether all of its files are in `folder`, with the right sizes.
     pub(super) fn check_sizes(&self, folder: &Path) -> Result<(), StorageError> {
         self.files().try_for_each(|(name, seal)| check_size(&folder.join(name), seal.bytes))
     }
 }
 
 impl Manifest {
-    /// Of the newest of `checkpoints` (the newest first) of one fit.
+    /// The list of the newest of `checkpoints` (the newest first) of one fit.
     pub(super) fn new(fit: &Identity, checkpoints: &[Entry]) -> Self {
         Manifest {
             format: FORMAT.into(),
@@ -93,7 +93,7 @@ impl Manifest {
     /// Writes it into `folder`, whole or not at all.
     pub(super) fn write(&self, folder: &Path) -> Result<(), StorageError> {
         let (draft, place) = (folder.join(DRAFT), folder.join(MANIFEST));
-        // What it names has to be found after a loss of power as well.
+        // The files that it names have to survive a loss of power as well.
         sync_folder(folder)?;
         let mut file = Draft::create(&draft)?;
         file.put(&sealed::to_bytes(self))?;
@@ -102,7 +102,7 @@ impl Manifest {
         sync_folder(folder)
     }
 
-    /// The manifest of `folder`; `None` where there is none.
+    /// The manifest of `folder`; `None` if there is none.
     pub(super) fn read(folder: &Path) -> Result<Option<Manifest>, StorageError> {
         let path = folder.join(MANIFEST);
         match fs::metadata(&path) {
@@ -121,7 +121,7 @@ impl Manifest {
         Self::parse(&content, &path).map(Some)
     }
 
-    /// Of another version it is the number alone: nothing else has to be as it is here.
+    /// Reads only the number of another version, because nothing else has to be as it is here.
     pub(super) fn parse(content: &[u8], path: &Path) -> Result<Self, StorageError> {
         sealed::check(content, path)?;
         let unreadable = |error| StorageError::damaged(path, "the content", "a list of checkpoints", error);

@@ -1,19 +1,19 @@
 //! Checkpoints: everything that a fit needs to resume, bit for bit, as if it had not been stopped.
 //!
-//! A checkpoint is the state at the end of a pass. The next pass follows from it alone (where the
-//! solver stands, and W), and a pass that is dropped changes nothing of it; so it makes no difference
-//! whether a fit was stopped between two passes or in the middle of one.
+//! A checkpoint is the state at the end of a pass. The next pass follows from it alone (the
+//! standing state of the solver, and W), and a dropped pass changes nothing of it. So it makes no
+//! difference whether a fit was stopped between two passes or in the middle of one.
 //!
-//! A folder keeps two of them. A checkpoint is one file of W from each process, with the rows of its
-//! own blocks, and one file of all the rest. The manifest, which lists the files that belong together,
-//! is written last and put in place by a rename: at any moment the checkpoints that it names are whole.
-//! A fit may resume with any number of processes: each reads the rows of its own blocks from the files
-//! that hold them. Memory holds nothing but the block in hand.
+//! A folder keeps two of them. A checkpoint is one file of W from each process, with the rows of
+//! its own blocks, and one file of all the rest. The manifest lists the files that belong together.
+//! It is written last and put in place by a rename, so at any moment the checkpoints that it names
+//! are whole. A fit may resume with any number of processes: each reads the rows of its own blocks
+//! from the files that hold them. Memory holds only the block in hand.
 //!
-//! The fits of a set have a folder each, inside the folder that was named: `k5.seed0`, ….
+//! The fits of a set have a folder each inside the given folder: `k5.seed0`, ….
 //!
-//! With several processes all of them call the same functions in the same order; process 0 looks after
-//! the folder.
+//! If there are several processes, all of them call the same functions in the same order, and
+//! process 0 manages the folder.
 
 mod clock;
 mod file;
@@ -43,21 +43,21 @@ use manifest::Entry;
 pub(crate) use identity::Identity;
 pub(crate) use resume::Expected;
 
-/// Where checkpoints go, how often, and what becomes of those that are there.
+/// Where checkpoints go, how often they are written, and what happens to those that exist.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CheckpointSpec {
-    /// The folder; made if the one that it lies in exists. With several processes, on a disk that all
-    /// of them share.
+    /// The folder, which is made if its parent exists. Several processes need a disk that all of
+    /// them share.
     pub folder: PathBuf,
-    /// A checkpoint after every so many reads of the data. `None`: whenever the work since the last one
-    /// is worth fifty times the cost of writing one, so that less than two parts in a hundred of the
-    /// time go into them.
+    /// A checkpoint after this many reads of the data. `None`: whenever the work since the last one
+    /// is worth fifty times the cost of writing one, so that checkpoints take less than two parts
+    /// in a hundred of the time.
     pub every: Option<usize>,
-    /// Whether to resume from the newest whole checkpoint in the folder; where there is none, the fit
+    /// Whether to resume from the newest whole checkpoint in the folder. Without one, the fit
     /// starts at the beginning.
     pub resume: bool,
-    /// Whether a fit that does not resume may replace checkpoints that are there.
+    /// Whether a fit that does not resume may replace existing checkpoints.
     pub overwrite: Overwrite,
     /// The kind of CPU: all that dense products depend on. A fit of dense data does not resume on
     /// another kind.
@@ -65,8 +65,8 @@ pub struct CheckpointSpec {
 }
 
 impl CheckpointSpec {
-    /// Checkpoints in `folder`, written on this kind of CPU, as often as they cost next to nothing; none
-    /// may be there yet.
+    /// Checkpoints in `folder`, written on this kind of CPU, as often as they cost next to nothing.
+    /// None may exist yet.
     pub fn new(folder: impl Into<PathBuf>, cpu: impl Into<String>) -> Self {
         CheckpointSpec {
             folder: folder.into(),
@@ -87,7 +87,7 @@ impl CheckpointSpec {
         CheckpointSpec { resume, ..self }
     }
 
-    /// Says whether checkpoints that are there may be replaced.
+    /// Sets whether existing checkpoints may be replaced.
     pub fn with_overwrite(self, overwrite: Overwrite) -> Self {
         CheckpointSpec { overwrite, ..self }
     }
@@ -97,13 +97,13 @@ impl CheckpointSpec {
         if is_set { self.folder.join(fit.to_string()) } else { self.folder.clone() }
     }
 
-    /// Reports now what the fits would refuse when they start, as far as the folder tells. Changes
-    /// nothing.
+    /// Reports at once the refusals that the fits would meet at their start, as far as the folder
+    /// shows them. Changes nothing.
     ///
     /// # Errors
     ///
     /// - [`DriverError::Checkpoint`]: the folder is not for checkpoints, those in it are of another
-    ///   version, or they are there and neither to be resumed nor to be replaced.
+    ///   version, or they exist and may neither be resumed from nor replaced.
     /// - [`DriverError::Storage`]: the folder cannot be read.
     pub fn check(&self, fits: &[FitId], is_set: bool) -> Result<(), DriverError> {
         if is_set {
@@ -112,7 +112,7 @@ impl CheckpointSpec {
         fits.iter().try_for_each(|&fit| self.look(&self.folder_of(fit, is_set)).map(drop))
     }
 
-    /// The content of a folder, unless it stands in the way.
+    /// The content of a folder, or an error if it may not be there.
     fn look(&self, folder: &Path) -> Result<Contents, DriverError> {
         let contents = folder::look(folder)?;
         match &contents {
@@ -138,7 +138,7 @@ impl Course {
     }
 }
 
-/// A fit between two passes, to be written down.
+/// A fit between two passes, to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment<'m> {
     /// Reads of all of X so far, that of the sample included.
@@ -173,9 +173,9 @@ pub(crate) struct Checkpoints<'r> {
     identity: Identity,
     /// The row blocks of this process.
     own: Range<usize>,
-    /// Reads of all of X completed before the newest one; 0 where there is none.
+    /// Reads of all of X completed before the newest one; 0 if there is none.
     saved: usize,
-    /// The whole ones, the newest first, in process 0.
+    /// The whole ones, the newest first; only process 0 has them.
     entries: Vec<Entry>,
     clock: Clock,
 }
@@ -187,8 +187,8 @@ impl std::fmt::Debug for Checkpoints<'_> {
 }
 
 impl<'r> Checkpoints<'r> {
-    /// Prepares the folder for the fit `identity`, of which this process has the blocks `own`. Removes
-    /// checkpoints that are not to be resumed and may be replaced.
+    /// Prepares the folder for the fit `identity`, whose blocks `own` this process has. Removes
+    /// checkpoints that the fit does not resume from and may replace.
     pub(crate) fn open(
         spec: &'r CheckpointSpec,
         (fit, is_set): (FitId, bool),
@@ -210,25 +210,25 @@ impl<'r> Checkpoints<'r> {
             _ => folder::clear(&folder),
         };
         agree(comm, if comm.rank() == 0 { ready() } else { Ok(()) })?;
-        // A process that looked for the folder before it was made may, on a network file system, find
-        // nothing for half a minute more; making it again asks the server.
+        // On a network file system, a process that looked for the folder before it was made may not
+        // see it for half a minute. Making it again asks the server.
         agree(comm, make())?;
         let clock = Clock::start();
         Ok(Checkpoints { spec, folder, fit, comm, monitor, identity, own, saved: 0, entries: Vec::new(), clock })
     }
 
-    /// The content of the folder, unless it stands in the way.
+    /// The content of the folder, or an error if it may not be there.
     fn look(&self) -> Result<Contents, DriverError> {
         self.spec.look(&self.folder)
     }
 
-    /// The end of a pass, or of the start: writes a checkpoint if one is due.
+    /// At the end of a pass, or of the start: writes a checkpoint if one is due.
     pub(crate) fn consider(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
         if self.is_new(moment) && self.due(moment)? { self.write(moment) } else { Ok(()) }
     }
 
-    /// The fit ends here without a result: leaves its last state, unless that is there already or there
-    /// is none yet.
+    /// The fit ends here without a result: writes its last state, unless that is written already or
+    /// there is none yet.
     pub(crate) fn leave(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
         if self.is_new(moment) { self.write(moment) } else { Ok(()) }
     }
@@ -244,7 +244,7 @@ impl<'r> Checkpoints<'r> {
         }
         let bytes = self.bytes(moment);
         let mut due = [i64::from(self.comm.rank() == 0 && self.clock.due(bytes))];
-        // The others go by the clock of process 0.
+        // The others follow the clock of process 0.
         self.comm.all_reduce_sum(&mut [&mut due])?;
         Ok(due[0] > 0)
     }

@@ -13,7 +13,7 @@ use crate::monitor::CheckpointEvent;
 use crate::solve;
 use crate::usages::{Usages, UsagesStart};
 
-/// What a resuming fit expects of its checkpoint.
+/// The properties that a resuming fit expects of its checkpoint.
 pub(crate) struct Expected<'e> {
     pub(crate) genes: usize,
     pub(crate) k: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Expected<'e> {
 }
 
 impl Checkpoints<'_> {
-    /// The newest checkpoint that every process finds whole; `None` where there is none, or where the fit
+    /// The newest checkpoint that every process finds whole; `None` if there is none, or if the fit
     /// does not resume.
     pub(crate) fn resume(&mut self, expected: &Expected<'_>) -> Result<Option<Course>, DriverError> {
         if !self.spec.resume {
@@ -58,7 +58,7 @@ impl Checkpoints<'_> {
             return Ok(Vec::new());
         }
         let manifest: Manifest = serde_json::from_slice(&bytes).expect("what process 0 has made");
-        // Each compares its own: another process may run on another kind of CPU.
+        // Each process compares its own, because another one may run on another kind of CPU.
         let differences = manifest.fit.differences(&self.identity);
         let same: Result<(), DriverError> = match differences.is_empty() {
             true => Ok(()),
@@ -68,7 +68,7 @@ impl Checkpoints<'_> {
         Ok(manifest.checkpoints)
     }
 
-    /// What this process needs of a checkpoint; process 0 also looks whether all files are there.
+    /// Reads this process's part of a checkpoint. Process 0 also checks that all files are there.
     fn read(&self, entry: &Entry, expected: &Expected<'_>) -> Result<Course, DriverError> {
         let folder = self.folder();
         if self.comm.rank() == 0 {
@@ -88,8 +88,9 @@ impl Checkpoints<'_> {
         Ok(Course { sample_passes, state: solve::State { standing, usages, before, trace } })
     }
 
-    /// What this process has read, if all have; `None` where the checkpoint is damaged for one of them. Any other failure is
-    /// an error: a disk that does not answer is no reason to go on from something older.
+    /// The part that this process has read, if all processes have theirs; `None` if the checkpoint
+    /// is damaged for one of them. Any other failure is an error: a disk that does not answer is no
+    /// reason to resume from an older state.
     fn whole_everywhere(&self, mine: Result<Course, DriverError>) -> Result<Option<Course>, DriverError> {
         let (resumed, reason) = match mine {
             Ok(resumed) => (Some(resumed), None),

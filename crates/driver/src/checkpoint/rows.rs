@@ -1,9 +1,10 @@
-//! The files of W, one a process: a header, the rows of its blocks, and a table of their checksums. The manifest has the checksum
-//! of header and table, and the table those of the rows: so whoever goes on reads no more than the blocks that are its own, and
-//! knows that they are those that the manifest means. `docs/format.md` has the bytes.
+//! The files of W, one a process: a header, the rows of its blocks, and a table of their checksums.
+//! The manifest has the checksum of header and table, and the table has those of the rows. So a
+//! process that resumes reads only its own blocks, and knows that they are the ones that the
+//! manifest means. `docs/format.md` has the bytes.
 //!
-//! (A checksum right behind the rows would take them out of the checksum of the whole: a CRC of bytes and their CRC is always the
-//! same.)
+//! (A checksum right behind the rows would take them out of the checksum of the whole, because the
+//! CRC of bytes followed by their CRC is always the same.)
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -19,11 +20,12 @@ use crate::error::DriverError;
 use crate::usages::Usages;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"PWUSAGE1");
-/// Words of the header: what the file is, its first block and how many, rows of a block, cells, k, and zeros.
+/// Words of the header: the kind of file, its first block, its number of blocks, rows of a block,
+/// cells, k, and zeros.
 const HEADER: usize = 8;
 const HEADER_BYTES: u64 = 8 * HEADER as u64;
 
-/// One of the files, as the manifest tells.
+/// One of the files, as the manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) name: String,
@@ -78,7 +80,8 @@ pub(super) fn write(
     Ok(file.finish()?)
 }
 
-/// Fills the rows of `blocks` from whichever of the `parts` hold them, and makes them the current generation.
+/// Fills the rows of `blocks` from the `parts` that hold them, and makes them the current
+/// generation.
 pub(super) fn read(
     folder: &Path,
     parts: &[Part],

@@ -1,7 +1,7 @@
-//! The file of everything that a fit needs besides W. `docs/format.md` has its bytes.
+//! The file of everything besides W that a fit needs. `docs/format.md` has its bytes.
 //!
-//! Eight-byte words come first: a header, WᵀW, the trace; then 32-bit floats: the pending powers, H, and H before it, both gene
-//! by gene.
+//! Eight-byte words come first: a header, WᵀW, the trace. Then come 32-bit floats: the pending
+//! powers, H, and H before it, both gene by gene.
 
 use std::path::Path;
 
@@ -27,13 +27,13 @@ pub(super) struct State {
     pub(super) sample_passes: f64,
     pub(super) trace: Vec<TraceRow>,
     pub(super) standing: Standing,
-    /// The start that W still is while no pass has been accepted; later W lies in files of its own.
+    /// The start that W still is while no pass has been accepted; later W has files of its own.
     pub(super) start: Option<UsagesStart>,
     /// Powers of two that W still is to be multiplied by.
     pub(super) pending: Vec<f32>,
 }
 
-/// Bytes of the file of a fit of so many genes, components and rows of the trace.
+/// Bytes of the file for this many genes, components and rows of the trace.
 pub(super) fn bytes(genes: usize, k: usize, rows: usize) -> u64 {
     8 * (HEADER + k * k + ROW * rows) as u64 + 4 * (k + 2 * genes * k) as u64
 }
@@ -76,8 +76,8 @@ pub(super) fn write(path: &Path, moment: &Moment<'_>) -> Result<Seal, StorageErr
     file.finish()
 }
 
-/// Reads the file that `seal` belongs to, of a fit of so many genes and components. Allocates nothing that the size
-/// of the file does not vouch for.
+/// Reads the file that `seal` belongs to, for this many genes and components. Allocates nothing
+/// that the size of the file does not justify.
 pub(super) fn read(path: &Path, seal: Seal, genes: usize, k: usize, extrapolate: bool) -> Result<State, StorageError> {
     let mut file = Sealed::open(path, seal.bytes)?;
     let mut header = [0u64; HEADER];

@@ -15,7 +15,8 @@ use crate::comm::{Comm, CommError, agree};
 use crate::error::{CheckpointError, DriverError};
 use crate::monitor::CheckpointEvent;
 
-/// How long process 0 waits for the files of the others to be seen: a shared disk may remember for a while what was not there.
+/// How long process 0 waits until it sees the files of the others: a shared disk may cache for a
+/// while that a file is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Checkpoints<'_> {
@@ -26,7 +27,8 @@ impl Checkpoints<'_> {
         self.monitor.start("checkpoint", bytes, Unit::Bytes);
         let mut unfinished = Unfinished::default();
         let written = self.write_files(moment, &mut unfinished);
-        // Where a process is lost, process 0 may have written the manifest all the same, and it names these files.
+        // If a process is lost, process 0 may have written the manifest nevertheless, and it names
+        // these files.
         if matches!(written, Ok(()) | Err(DriverError::Comm(_))) {
             unfinished.0.clear();
         }
@@ -35,7 +37,8 @@ impl Checkpoints<'_> {
         let seconds = began.elapsed().as_secs_f64();
         match moment.usages.start() {
             None => self.clock.wrote(bytes, seconds),
-            // Small: its cost, mostly the wait for the disk, is no measure for the bytes of W.
+            // This file is small: its cost, mostly the wait for the disk, is no measure for the
+            // bytes of W.
             Some(_) => self.clock.start_anew(),
         }
         self.monitor.finish();
@@ -43,7 +46,7 @@ impl Checkpoints<'_> {
         Ok(())
     }
 
-    /// The files of all processes, and at last the manifest.
+    /// Writes the files of all processes, and finally the manifest.
     fn write_files(&mut self, moment: &Moment<'_>, unfinished: &mut Unfinished) -> Result<(), DriverError> {
         let mut parts = Vec::new();
         if moment.usages.start().is_none() {
@@ -54,14 +57,14 @@ impl Checkpoints<'_> {
         agree(self.comm, completed)
     }
 
-    /// The rows of this process.
+    /// Writes the rows of this process.
     fn write_rows(&self, moment: &Moment<'_>, unfinished: &mut Unfinished) -> Result<Seal, DriverError> {
         let path = self.folder().join(folder::usages_name(moment.passes, self.comm.rank()));
         unfinished.0.push(path.clone());
         rows::write(&path, moment.usages, self.own.clone(), self.monitor)
     }
 
-    /// All the rest, and the manifest; then what is older than the two newest is removed.
+    /// Writes all the rest and the manifest, then removes everything older than the two newest.
     fn complete(
         &mut self,
         moment: &Moment<'_>,
@@ -106,7 +109,7 @@ fn gather_parts(
     Ok(all.into_iter().enumerate().map(part).collect())
 }
 
-/// Waits until the file that another process has written is seen from here.
+/// Waits until this process sees the file that another process has written.
 fn wait_for(path: &Path, bytes: u64) -> Result<(), CheckpointError> {
     let began = Instant::now();
     while check_size(path, bytes).is_err() {

@@ -9,12 +9,12 @@
 //! and the sums of the pass, `WᵀX` (m × k) and `WᵀW` (k × k), are all that the update of H needs.
 //!
 //! Several factorizations of one matrix lie side by side in **panels**: buffers of at most
-//! [`PANEL_LANES`] lanes whose products are taken together, so that a tile's nonzeros are gone
-//! through once a panel. Lanes never meet in a product, and each factorization is updated with its
-//! own k × k Gram matrix: it has the bits that it has alone.
+//! [`PANEL_LANES`] lanes. The products of a panel are taken together, so that each panel goes
+//! through a tile's nonzeros once. Lanes never meet in a product, and each factorization is updated
+//! with its own k × k Gram matrix: it has the bits that it has alone.
 //!
-//! Scaled genes (X̂ = X·D) and weighted rows (X̃ = R·X, a sample) never touch X: X̂·Hᵀ = X·(D·Hᵀ) with
-//! D·Hᵀ made once before the pass, WᵀX̂ = (WᵀX)·D applied once after it; X̃·Hᵀ = R·(X·Hᵀ) and
+//! Scaled genes (X̂ = X·D) and weighted rows (X̃ = R·X, a sample) never touch X: X̂·Hᵀ = X·(D·Hᵀ)
+//! with D·Hᵀ made once before the pass, WᵀX̂ = (WᵀX)·D applied once after it; X̃·Hᵀ = R·(X·Hᵀ) and
 //! WᵀX̃ = (R·W)ᵀX on the tile.
 //!
 //! The bounds that the exact sums need hold for every rule in use, because each updates every
@@ -36,12 +36,12 @@ use crate::exact::ExactSum;
 use crate::products::{Decoder, TileProducts};
 use crate::usages::Usages;
 
-/// Most lanes of a panel with several factorizations: what the sparse kernels take in one go.
+/// Most lanes of a panel with several factorizations: as many as the sparse kernels take at once.
 pub(crate) const PANEL_LANES: usize = 64;
 /// Lanes of a cache line: rows of panels with several factorizations start on one.
 const LINE: usize = 16;
 
-/// Where factorizations lie side by side.
+/// The places of factorizations side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PanelShape {
     /// Distance of rows.
@@ -64,8 +64,9 @@ impl PanelShape {
         }
     }
 
-    /// Lays factorizations of these numbers of components side by side, in order. Dense products are
-    /// made for each on its own: how faer blocks a product depends on its width, and so could bits.
+    /// Lays factorizations of these numbers of components side by side, in order. Dense products
+    /// are made for each on its own, because the way in which faer blocks a product depends on its
+    /// width, and so could bits.
     pub(crate) fn cut(ks: &[usize], layout: Layout) -> Vec<PanelShape> {
         let mut panels: Vec<PanelShape> = Vec::new();
         for &k in ks {
@@ -154,9 +155,9 @@ struct PanelLocal {
     wtx: FactorBuf,
     /// W of the block in hand, b × ld.
     w: FactorBuf,
-    /// W of the tile as it was, to tell its change.
+    /// W of the tile before its update, to measure its change.
     before: FactorBuf,
-    /// X·Hᵀ of the tile; afterwards R·W where rows are weighted.
+    /// X·Hᵀ of the tile; afterwards R·W if rows are weighted.
     xht: FactorBuf,
     scratch: RuleScratch,
     members: Vec<MemberLocal>,
@@ -189,8 +190,8 @@ impl Local {
         Local(panels.iter().map(panel).collect())
     }
 
-    /// Bytes that a worker holds once it has seen a tile of `tile_nonzeros` (0 where tiles are
-    /// dense), the most of any.
+    /// Bytes that a worker holds once it has seen the fullest tile, of `tile_nonzeros` (0 if tiles
+    /// are dense).
     pub(crate) fn bytes(
         genes: usize,
         block_rows: usize,

@@ -24,7 +24,7 @@ pub(crate) struct Chosen {
     pub(crate) entries: usize,
 }
 
-/// Takes the rows listed out of every block; each block has a slot of its own, so the order of
+/// Takes the listed rows out of every block. Each block has a slot of its own, so the order of
 /// blocks does not show.
 pub(crate) struct TakeRows<'p> {
     /// Rows of the matrix, ascending.
@@ -87,7 +87,7 @@ impl<'p> TakeRows<'p> {
             if have.cells.binary_search(&row.cell).is_ok() {
                 continue;
             }
-            // The rows of a block are all of one process, and come in order.
+            // One process has all rows of a block, and they come in order.
             have.cells.push(row.cell);
             if self.sparse {
                 have.genes.extend(words.iter().map(|word| (word >> 32) as u32));

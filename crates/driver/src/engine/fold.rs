@@ -24,21 +24,21 @@ pub struct TilePlace {
 /// sum.
 ///
 /// The engine calls `begin`, then `tile` for every tile of the block in order, then `end`, all from
-/// one thread with that thread's `Local`; blocks come in any order, from any thread of any process,
+/// one thread with that thread's `Local`. Blocks come in any order, from any thread of any process,
 /// each exactly once a pass. Then it calls `merge`.
 ///
 /// To write a new one:
 ///
 /// 1. `Local` holds a thread's scratch and the share of the block in hand. The caller of the pass
 ///    makes one for each [`Worker`] and keeps them from pass to pass.
-/// 2. `tile` takes products from the tile and adds to the share in the fixed order of its own loops.
-///    It never asks how the tile is stored.
-/// 3. `end` hands the share on in a way that no order of blocks can change: an
+/// 2. `tile` takes products from the tile and adds to the share in the fixed order of its own
+///    loops. It never asks how the tile is stored.
+/// 3. `end` adds the share to something that no order of blocks can change: an
 ///    [`ExactSum`](crate::exact::ExactSum), a slot of its own for each block, a maximum.
 /// 4. `merge` adds up, over the processes, the sums of this one.
 /// 5. After the pass, the owner of the fold reads the sum.
 ///
-/// Several folds share a pass as a pair `(A, B)`, nested where there are more: each tile is read and
+/// Several folds share a pass as a pair `(A, B)`, nested if there are more. Each tile is read and
 /// decoded once for all of them, and each has the sums that it has alone.
 ///
 /// A fold knows nothing of threads, shards, disks, budgets, progress or interruption.
@@ -50,35 +50,35 @@ pub trait Fold: Sync {
     ///
     /// # Errors
     ///
-    /// Anything that keeps the fold from starting; ends the pass.
+    /// When the fold cannot start the block; ends the pass.
     fn begin(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError>;
 
     /// The next tile of the block.
     ///
     /// # Errors
     ///
-    /// When the tile does not decode; ends the pass. The engine adds where it lies.
+    /// When the tile does not decode; ends the pass. The engine adds the place of the tile.
     fn tile(&self, local: &mut Self::Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError>;
 
     /// The block is complete.
     ///
     /// # Errors
     ///
-    /// Anything that keeps the share from being handed on; ends the pass.
+    /// When the share cannot be added; ends the pass.
     fn end(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError>;
 
-    /// Every block of this process has gone through, and so have the blocks of the others: adds up
-    /// the sums of all processes. Called once a pass where there are several; each must ask `comm`
-    /// for the same sums in the same order.
+    /// Adds up the sums of all processes. The engine calls it after the blocks of all processes
+    /// have gone through, once a pass and only if there are several processes. Each process must
+    /// ask `comm` for the same sums in the same order.
     ///
     /// # Errors
     ///
     /// When a process is lost.
     fn merge(&self, comm: &dyn Comm) -> Result<(), CommError>;
 
-    /// Whether a tile is needed at all. The engine neither reads nor shows a tile that no fold of
-    /// the pass wants; a block without a wanted tile has neither `begin` nor `end`. A fold that
-    /// shares a pass is also shown the tiles that only another one wants.
+    /// Whether the fold needs a tile. The engine neither reads nor shows a tile that no fold of the
+    /// pass wants, and a block without a wanted tile has neither `begin` nor `end`. A fold that
+    /// shares a pass also sees the tiles that only another one wants.
     fn wants(&self, _block: usize, _cells: Range<usize>) -> bool {
         true
     }

@@ -1,23 +1,24 @@
 //! The streaming engine: one pass over row blocks, with reading ahead, threads, progress and
 //! interruption.
 //!
-//! A pass runs on **workers**. A worker is one compute thread and, where the data are not in memory,
-//! one reader thread ahead of it: the reader takes the next block from the common queue, reads it in
-//! segments of consecutive tiles into a ring of [`SEGMENTS`] buffers, and the compute thread decodes
-//! and folds them. So the queue balances blocks over workers, memory in flight is workers × segments
-//! whatever the height of a block, and a worker reads its next block while it still computes on the
-//! last. The worker that takes a block never shows in the result: a fold hands on its shares exactly.
+//! A pass runs on **workers**. A worker is one compute thread and, if the data are not in memory,
+//! one reader thread ahead of it. The reader takes the next block from the common queue and reads
+//! it in segments of consecutive tiles into a ring of [`SEGMENTS`] buffers. The compute thread
+//! decodes and folds them. So the queue balances blocks over workers, memory in flight is workers ×
+//! segments for blocks of any height, and a worker reads its next block while it still computes on
+//! the last. The worker that takes a block never shows in the result, because shares are added
+//! exactly.
 //!
-//! Where several processes work on one matrix, each folds its own [shard](crate::shard) of the
-//! blocks. At the end of a pass one sum tells every process whether one of them was interrupted, and
-//! another sum adds up the folds. A process that fails sends nothing to the others: the launcher that
-//! started it ends them.
+//! If several processes work on one matrix, each folds its own [shard](crate::shard) of the blocks.
+//! At the end of a pass one sum tells every process whether one of them was interrupted, and
+//! another sum adds up the folds. A process that fails sends nothing to the others: the launcher
+//! that started it ends them.
 //!
-//! Tried for stores that are not in the page cache, and given up (1 GB dense, disk of 2 to 3 GB/s,
-//! two workers, on a machine with other work: to be tried again on a quiet one):
+//! Two ideas for stores that are not in the page cache were tried and given up (1 GB dense, disk of
+//! 2 to 3 GB/s, two workers, on a machine with other work; worth another trial on a quiet one):
 //!
-//! - Readers that ask for the blocks to come by `POSIX_FADV_WILLNEED`: cold passes take a third
-//!   longer, warm ones a fifth. The call waits where the disk's queue is full, and leaves small pages.
+//! - Readers that ask for the coming blocks by `POSIX_FADV_WILLNEED`: cold passes take a third
+//!   longer, warm ones a fifth. The call waits if the disk's queue is full, and leaves small pages.
 //! - One thread that reads ahead of the workers of a mapped store: cold passes take the same time,
 //!   and the first warm pass is longer by the time of the reading.
 
@@ -41,8 +42,8 @@ use crate::shard::shards;
 /// Segments in a worker's ring: one being computed on, one ready, one being read.
 pub const SEGMENTS: usize = 3;
 
-/// In which order a pass visits the blocks. When directions alternate, a pass starts with the blocks
-/// that the page cache still holds from the end of the last one.
+/// In which order a pass visits the blocks. When directions alternate, a pass starts with the
+/// blocks that the page cache still holds from the end of the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the first block to the last.
@@ -64,8 +65,8 @@ impl Direction {
 /// The time of a pass beside computing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Time that compute threads have waited for their readers, summed over workers and processes; zero
-    /// where data are in memory.
+    /// Time that compute threads have waited for their readers, summed over workers and processes;
+    /// zero if data are in memory.
     pub waiting: Duration,
     /// Time that this process has waited for slower ones after its own blocks.
     pub joining: Duration,
@@ -88,28 +89,29 @@ impl std::fmt::Debug for Engine<'_> {
 }
 
 impl<'m> Engine<'m> {
-    /// An engine that reads segments of about `segment_bytes` (at least a tile), reports to `monitor`, and works alone.
+    /// An engine that works alone, reads segments of about `segment_bytes` (at least a tile), and
+    /// reports to `monitor`.
     pub fn new(segment_bytes: usize, monitor: &'m dyn Monitor) -> Self {
         Engine { segment_bytes, monitor, comm: &Solo }
     }
 
-    /// An engine that does the part of this process among `comm`.
+    /// The same engine for the part that this process has among `comm`.
     pub fn among(self, comm: &'m dyn Comm) -> Self {
         Engine { comm, ..self }
     }
 
-    /// The blocks of `data` that are this process's.
+    /// The blocks of `data` that this process has.
     pub fn shard(&self, data: &dyn Blocks) -> Range<usize> {
         shards(data, self.comm.size()).swap_remove(self.comm.rank())
     }
 
-    /// Tells the monitor that a pass over this process's part of `data` begins.
+    /// Reports to the monitor that a pass over this process's part of `data` begins.
     pub fn announce(&self, stage: &str, data: &dyn Blocks) {
         let rows: usize = self.shard(data).map(|block| data.block(block).rows).sum();
         self.monitor.start(stage, rows as u64, Unit::Rows);
     }
 
-    /// The monitor that is shown progress and asked about interruption.
+    /// The monitor, which shows progress and asks for interruption.
     pub fn monitor(&self) -> &'m dyn Monitor {
         self.monitor
     }
@@ -127,14 +129,16 @@ impl<'m> Engine<'m> {
         Engine { monitor, ..*self }
     }
 
-    /// One pass: every block of this process's shard of `data` goes through `fold` once, on as many
-    /// `workers` as there are; then the fold holds the sums of all processes.
+    /// One pass: every block of this process's shard of `data` goes through `fold` once, on the
+    /// given `workers`. Then the fold holds the sums of all processes.
     ///
     /// # Errors
     ///
-    /// The first error of any worker (a damaged or unreadable tile, a full scratch disk), [`DriverError::Cancelled`] in all
-    /// processes when one was interrupted, or [`DriverError::Comm`]. After an error some blocks have been folded and some have
-    /// not: the caller drops the sums.
+    /// - The first error of any worker: a damaged or unreadable tile, a full scratch disk.
+    /// - [`DriverError::Cancelled`], in all processes, if one was interrupted.
+    /// - [`DriverError::Comm`]: a process is lost.
+    ///
+    /// After an error some blocks have been folded and some have not, so the caller drops the sums.
     pub fn pass<F: Fold>(
         &self,
         data: &dyn Blocks,
@@ -210,7 +214,8 @@ struct Pass<'p, F> {
 }
 
 impl<F> Pass<'_, F> {
-    /// The next block nobody has taken; `None` at the end, or when the pass has failed or been interrupted.
+    /// The next block that no worker has taken; `None` at the end, or if the pass has failed or was
+    /// interrupted.
     fn next_block(&self) -> Option<usize> {
         if self.stopping() {
             return None;
@@ -230,12 +235,13 @@ impl<F> Pass<'_, F> {
         self.halted.load(Ordering::Relaxed)
     }
 
-    /// A compute thread has waited for its reader.
+    /// Adds time that a compute thread has waited for its reader.
     fn waited(&self, time: Duration) {
         self.waited_ns.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Held by a worker's thread: when the thread panics, the others stop at their next segment.
+    /// A guard that a worker's thread holds: if the thread panics, the others stop at their next
+    /// segment.
     fn halt_on_panic(&self) -> impl Drop {
         struct Guard<'g>(&'g AtomicBool);
         impl Drop for Guard<'_> {

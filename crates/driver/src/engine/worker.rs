@@ -64,7 +64,8 @@ pub(super) fn spawn<'scope>(
     }
 }
 
-/// Takes blocks from the queue and reads their segments until none are left or the compute thread has gone.
+/// Takes blocks from the queue and reads their segments until none are left or the compute thread
+/// has ended.
 fn read_ahead<F: Fold>(pass: &Pass<'_, F>, empty: &Receiver<SegmentBuf>, filled: &Sender<Filled>) {
     let _guard = pass.halt_on_panic();
     while let Some(block) = pass.next_block() {
@@ -100,12 +101,13 @@ fn compute<F: Fold>(
         if pass.stopping() {
             return;
         }
-        // The reader may have finished and gone; then nobody needs the buffer.
+        // The reader may have finished; then nothing needs the buffer.
         let _ = empty.send(buf);
     }
 }
 
-/// The next segment, or `None` once the reader has gone. The clock is asked only where there is something to wait for.
+/// The next segment, or `None` once the reader has ended. Takes the time only if there is something
+/// to wait for.
 fn next_segment<F: Fold>(pass: &Pass<'_, F>, filled: &Receiver<Filled>) -> Option<Filled> {
     match filled.try_recv() {
         Ok(segment) => Some(segment),

@@ -1,8 +1,9 @@
-//! Why there can be no checkpoints in a folder, or why a fit does not go on from those that are there.
+//! Why a folder cannot hold checkpoints, or why a fit does not resume from those in it.
 
 use std::path::PathBuf;
 
-/// What is wrong with a checkpoint folder. What the system refuses is a [`StorageError`](partwise_storage::StorageError).
+/// A problem with a checkpoint folder. Failures of the system are
+/// [`StorageError`](partwise_storage::StorageError)s.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -11,10 +12,10 @@ pub enum CheckpointError {
     Foreign {
         /// The folder.
         folder: PathBuf,
-        /// What is there instead.
+        /// The other content.
         found: String,
     },
-    /// Checkpoints are there, and neither is the fit to go on from them nor may they be replaced.
+    /// Checkpoints exist, and the fit may neither resume from them nor replace them.
     #[error(
         "{}: holds checkpoints already; resume from the newest, or allow them to be overwritten",
         folder.display()
@@ -25,7 +26,7 @@ pub enum CheckpointError {
     },
     /// The checkpoints are of another format.
     #[error(
-        "{}: its checkpoints have format {found}, but this version reads {supported}; go on with the version that wrote them, \
+        "{}: its checkpoints have format {found}, but this version reads {supported}; resume with the version that wrote them, \
          or name another folder",
         folder.display()
     )]
@@ -34,21 +35,21 @@ pub enum CheckpointError {
         folder: PathBuf,
         /// Their format.
         found: u32,
-        /// The format that is read.
+        /// The format that this version reads.
         supported: u32,
     },
     /// The checkpoints are of another fit.
     #[error(
-        "{}: the checkpoint is {}; go on with the data and settings that it was made with, or name another folder",
+        "{}: the checkpoint is {}; resume with the data and settings that it was made with, or name another folder",
         folder.display(), differences.join("; ")
     )]
     Different {
         /// The folder.
         folder: PathBuf,
-        /// For each thing that differs what the checkpoint is of and what the fit has.
+        /// Each difference: the value of the checkpoint and that of the fit.
         differences: Vec<String>,
     },
-    /// What another process has written is not to be seen.
+    /// This process does not see a file that another process has written.
     #[error("{}: another process has written this file and it cannot be seen from here; the checkpoint folder has to be on a \
              disk that all nodes share", path.display())]
     Unseen {

@@ -28,13 +28,13 @@ pub enum ConfigError {
     /// `k` is zero or larger than the matrix allows.
     #[error("k = {k} components do not fit {cells} cells x {genes} genes; choose 1 ≤ k ≤ {most}")]
     Components {
-        /// What was asked for.
+        /// The k asked for.
         k: usize,
         /// Cells of the data.
         cells: usize,
         /// Genes of the data.
         genes: usize,
-        /// The largest k that makes sense here.
+        /// The largest k possible here.
         most: usize,
     },
     /// The matrix has no nonzero entry.
@@ -55,7 +55,7 @@ pub enum ConfigError {
         /// Lower blocks, if they need less.
         lower_blocks: Option<LowerBlocks>,
     },
-    /// Reading a sample is a pass, and there has to be one more.
+    /// A start from a sample takes a pass, and the fit needs at least one more.
     #[error(
         "a start from a sample reads the data once and needs at least one more pass; allow two, or start at random"
     )]
@@ -65,18 +65,18 @@ pub enum ConfigError {
     Number {
         /// Name of the setting.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
     },
-    /// A list of k or of seeds names one twice, or none.
+    /// A list of k or of seeds has a value twice, or no value.
     #[error("the list of {name} {problem}")]
     List {
-        /// What it is a list of.
+        /// Name of the list.
         name: &'static str,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// An earlier result is the start of one fit, and there are several.
+    /// An earlier result can start only one fit, and there are several.
     #[error("an earlier result is a start for one k and one seed, not for {fits} fits")]
     GivenForMany {
         /// How many fits there are.
@@ -102,7 +102,7 @@ pub enum DriverError {
     Scratch {
         /// Where the scratch file lies.
         folder: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The start from an earlier result does not fit the data.
@@ -110,9 +110,9 @@ pub enum DriverError {
     Start {
         /// The earlier result.
         path: PathBuf,
-        /// What the fit needs.
+        /// The shape that the fit needs.
         expected: String,
-        /// What the file holds.
+        /// The content of the file.
         found: String,
     },
     /// Values so small or large that their products leave the range of 32-bit floats.
@@ -124,7 +124,7 @@ pub enum DriverError {
         /// Root mean square of the nonzeros, genes scaled.
         size: f64,
     },
-    /// Products of these rows are beyond what 32-bit floats can carry.
+    /// Products of these rows overflow 32-bit floats.
     #[error(
         "rows {first_row} to {last_row}: the products of the pass overflow 32-bit floats; divide the matrix by a power \
          of ten, its values are too large or too far apart"
@@ -135,16 +135,16 @@ pub enum DriverError {
         /// Last row of the block.
         last_row: usize,
     },
-    /// The system gave no threads.
+    /// The system did not start a thread.
     #[error("cannot start a thread: {message}; try fewer threads")]
     Threads {
-        /// What the system said.
+        /// The system's message.
         message: String,
     },
     /// A packed tile in memory does not decode: a defect of this crate.
     #[error("a tile in memory is damaged: {0}")]
     Memory(partwise_storage::tile::TileError),
-    /// There can be no checkpoints here, or the fit cannot go on from those that are there.
+    /// The folder cannot hold checkpoints, or the fit cannot resume from those in it.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The processes have been given different settings.
@@ -155,7 +155,7 @@ pub enum DriverError {
         /// The differences.
         differences: String,
     },
-    /// Another process has failed, and says why.
+    /// Another process has failed, and reports the reason itself.
     #[error(transparent)]
     Elsewhere(#[from] Elsewhere),
     /// Another process is lost.

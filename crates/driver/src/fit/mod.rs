@@ -1,5 +1,5 @@
-//! The whole factorization of a matrix, by plan: one fit or several in the same passes, in one process
-//! or in several.
+//! The whole factorization of a matrix, by plan: one fit or several in the same passes, in one
+//! process or in several.
 
 mod outcome;
 
@@ -28,8 +28,8 @@ use crate::usages::{Usages, UsagesStart};
 
 pub use outcome::{Fit, UsageRows};
 
-/// Root mean squares of nonzeros whose products, in W as in WᵀX, are normal 32-bit floats with room to
-/// spare.
+/// Root mean squares of nonzeros whose products, in W as in WᵀX, are normal 32-bit floats with room
+/// to spare.
 const MAGNITUDES: Range<f64> = 1e-15..1e15;
 
 /// The data of a fit.
@@ -56,10 +56,10 @@ impl<'d> From<&'d Matrix> for Input<'d> {
 /// The surroundings of a planned fit.
 #[derive(Clone, Copy)]
 pub struct Run<'r> {
-    /// The processes that work on it. All of them have the same data and a plan of the same settings;
-    /// threads and memory may differ.
+    /// The processes that work on it. All of them have the same data and a plan of the same
+    /// settings; threads and memory may differ.
     pub comm: &'r dyn Comm,
-    /// Where its state is kept, if it is; the same in all processes.
+    /// Where its state is kept, if anywhere; the same in all processes.
     pub checkpoint: Option<&'r CheckpointSpec>,
 }
 
@@ -107,16 +107,17 @@ pub fn fit_with<'d>(
 
 /// The fits of one wave of `plan`, side by side in the same passes, in the order of the plan.
 ///
-/// Each result depends on the data, the settings and the seed of its fit; not on threads, processes,
-/// memory, the order of blocks, or the other fits. Each process keeps the rows of W that it has worked
-/// on.
+/// Each result depends on the data, the settings and the seed of its fit; not on threads,
+/// processes, memory, the order of blocks, or the other fits. Each process keeps the rows of W that
+/// it has worked on.
 ///
-/// With checkpoints, a stop in between does not show either: a resumed fit has the bits of a fit that
-/// was left alone. `max_passes` and `tol` may change then, and decide from there on, by all passes
-/// made. Fits that are cancelled leave the state of their last pass; fits that end leave the
-/// checkpoints that they have written.
+/// With checkpoints, a stop in between does not show either: a resumed fit has the bits of an
+/// undisturbed one. `max_passes` and `tol` may change then; from there on they apply to all passes
+/// made. Cancelled fits write the state of their last pass. Finished fits leave the checkpoints
+/// that they have written.
 ///
-/// A cancelled wave returns its fits with [`StopReason::Cancelled`], if each of them has made a pass.
+/// A cancelled wave returns its fits with [`StopReason::Cancelled`], if each of them has made a
+/// pass.
 ///
 /// # Errors
 ///
@@ -124,16 +125,17 @@ pub fn fit_with<'d>(
 ///   message).
 /// - [`DriverError::Scratch`]: W does not fit in memory and the scratch disk is full.
 /// - [`DriverError::Start`]: the earlier result to start from has another shape.
-/// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit products.
-/// - [`DriverError::Threads`]: the system gives no threads.
-/// - [`DriverError::Checkpoint`]: the checkpoint folder is not one, or its checkpoints are of another
-///   fit.
+/// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit
+///   products.
+/// - [`DriverError::Threads`]: the system starts no threads.
+/// - [`DriverError::Checkpoint`]: the folder is not for checkpoints, or its checkpoints are of
+///   another fit.
 /// - [`DriverError::Settings`]: processes were given different settings.
-/// - [`DriverError::Elsewhere`]: another process cannot read or write its part of a checkpoint, or has
-///   other settings.
+/// - [`DriverError::Elsewhere`]: another process cannot read or write its part of a checkpoint, or
+///   has other settings.
 /// - [`DriverError::Comm`]: a process is lost.
-/// - [`DriverError::Cancelled`]: the monitor of this or another process cancelled before every fit had
-///   made a pass.
+/// - [`DriverError::Cancelled`]: the monitor of this or another process cancelled before every fit
+///   had made a pass.
 ///
 /// # Panics
 ///
@@ -146,7 +148,8 @@ pub fn fit_wave<'d>(
     monitor: &dyn FitMonitor,
 ) -> Result<Vec<Fit>, DriverError> {
     let (input, execution) = (input.into(), &plan.execution);
-    // Loops over genes run on this pool: as many threads as the plan says, never the machine's.
+    // Loops over genes run on this pool, with the threads of the plan and never those of the
+    // machine.
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(execution.pool_threads)
         .thread_name(|i| format!("genes-{i}"))
@@ -351,7 +354,7 @@ impl<'w> Wave<'w> {
         })
     }
 
-    /// Opens the checkpoints of a fit, and takes up the newest if the fit resumes.
+    /// Opens the checkpoints of a fit, and reads the newest if the fit resumes.
     fn resume(&self, model: &Model, given: Option<&str>) -> Result<Begun<'w>, DriverError> {
         let Some(spec) = self.run.checkpoint else {
             return Ok(Begun { checkpoints: None, resumed_from_pass: 0, course: None });

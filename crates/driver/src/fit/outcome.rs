@@ -1,4 +1,4 @@
-//! A finished fit, and how to get at W and H.
+//! A finished fit, with its W and H.
 
 use std::ops::Range;
 
@@ -16,8 +16,8 @@ const DIGEST_WORDS: usize = 4;
 
 /// A factorization X ≈ W·H, in the units of the input.
 ///
-/// If the monitor cancels a fit after its first pass, `stop` is [`StopReason::Cancelled`], and W and H
-/// are those of the last accepted pass.
+/// If the monitor cancels a fit after its first pass, `stop` is [`StopReason::Cancelled`], and W
+/// and H are those of the last accepted pass.
 #[derive(Debug)]
 pub struct Fit {
     /// The settings that shaped it.
@@ -30,16 +30,17 @@ pub struct Fit {
     pub passes: usize,
     /// Work on the sample, in passes over X.
     pub sample_passes: f64,
-    /// Reads of all of X completed before the checkpoint that this fit resumed from; 0 where it started
-    /// at the beginning.
+    /// Reads of all of X completed before the checkpoint that this fit resumed from; 0 if it
+    /// started at the beginning.
     pub resumed_from_pass: usize,
     /// Bytes of blocks that the full passes of all processes read, for all fits that shared them.
     /// Blocks that stay in memory are read once, mapped ones not at all.
     pub bytes_read: u64,
     /// ‖X−WH‖ / ‖X‖ of the matrix factorized (after scaling of genes).
     pub relative_error: f64,
-    /// A hash of the bits of W (n × k) and H (k × m), row-major, little-endian f32, as in the result:
-    /// SHA-256 of the SHA-256 of W's row blocks, one after the other, and then of H's; hexadecimal.
+    /// A hash of the bits of W (n × k) and H (k × m), row-major, little-endian f32, as in the
+    /// result: SHA-256 of the SHA-256 of W's row blocks, one after the other, and then of H's;
+    /// hexadecimal.
     pub digest: String,
     /// Rows of X that each process has worked on.
     pub rows_per_rank: Vec<usize>,
@@ -109,7 +110,7 @@ impl Fit {
         })
     }
 
-    /// W in one piece: the rows that this process has (all n where it works alone) × k, row-major.
+    /// W in one piece: the rows that this process has (all n if it works alone) × k, row-major.
     ///
     /// # Errors
     ///

@@ -1,22 +1,24 @@
-//! Fewer components from more: the two that are most alike become one, as often as it takes.
+//! Merges components: the two most alike become one, until few enough are left.
 //!
-//! `w_a h_a + w_b h_b` has rank two; the nearest of rank one is its first singular pair, and what is lost is σ₂², the
-//! square of its second singular value. Both follow from two little matrices, with no look at W, H or X: with
-//! `A = (w_i·w_j)` and `B = (h_i·h_j)` for i, j ∈ {a, b}, σ₁² ≥ σ₂² are the eigenvalues of AB. The first eigenvector β of
-//! AB gives the merged row of H, `β_a h_a + β_b h_b`, and `Bβ / βᵀBβ` the merged column of W. All of these are
-//! non-negative, since A and B are (Perron).
+//! `w_a h_a + w_b h_b` has rank two. The nearest matrix of rank one is its first singular pair, and
+//! the loss is σ₂², the square of its second singular value. Both follow from two small matrices,
+//! without W, H or X: with `A = (w_i·w_j)` and `B = (h_i·h_j)` for i, j ∈ {a, b}, σ₁² ≥ σ₂² are the
+//! eigenvalues of AB. The first eigenvector β of AB gives the merged row of H, `β_a h_a + β_b h_b`,
+//! and `Bβ / βᵀBβ` the merged column of W. All of these are non-negative, since A and B are
+//! (Perron).
 //!
-//! Two halves of one program lose little by becoming one, and a component that is zero nothing; a program that few
-//! cells carry loses all of itself, so it stays as long as something else is worth less.
+//! Two halves of one program lose little when they become one, and a component that is zero loses
+//! nothing. A program that few cells carry loses all of itself, so it stays as long as something
+//! else is worth less.
 
 use crate::spectra::Spectra;
 
-/// Merges components of `spectra` until `k` are left. `wtw` (k' × k') is WᵀW of the W that belongs to them. Costs
-/// O(k'³) for the pairs and one H·Hᵀ.
+/// Merges components of `spectra` until `k` are left. `wtw` (k' × k') is WᵀW of the W that belongs
+/// to them. Costs O(k'³) for the pairs and one H·Hᵀ.
 pub(crate) fn merge(spectra: &Spectra, wtw: &[f64], k: usize) -> Spectra {
     let from = spectra.k();
     let mut grams = Grams { n: from, wtw: wtw.to_vec(), hht: spectra.gram() };
-    // How each component that is left is made of those that were there.
+    // How each component that is left is made of the original ones.
     let mut mixes: Vec<Vec<(usize, f64)>> = (0..from).map(|c| vec![(c, 1.0)]).collect();
     let mut alive: Vec<usize> = (0..from).collect();
     while alive.len() > k {
@@ -154,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_the_second_singular_value() {
-        // M = w_a h_a + w_b h_b written out; ‖M‖² = σ₁² + σ₂², and the nearest of rank one is what merging gives.
+        // M = w_a h_a + w_b h_b written out; ‖M‖² = σ₁² + σ₂², and the nearest of rank one is what
+        // merging gives.
         let w = [[1.0, 2.0, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0]];
         let h = [[2.0, 1.0, 0.0, 0.0], [1.0, 5.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]];
         let (spectra, wtw) = factors(&w, &h, 2);

@@ -12,8 +12,8 @@ use crate::spectra::Spectra;
 /// Rows whose mean is the start of one component.
 const ROWS_OF_A_MEAN: usize = 4;
 
-/// Upper end of the interval of uniform starts, so that W·H has about the mean of X: 2·√(mean / k), with uniform
-/// numbers of mean ½ in both.
+/// Upper end of the interval of uniform starts, so that W·H has about the mean of X: 2·√(mean / k),
+/// with uniform numbers of mean ½ in both.
 pub(crate) fn uniform_scale(mean: f64, k: usize) -> f32 {
     (2.0 * (mean / k as f64).sqrt()) as f32
 }
@@ -29,8 +29,8 @@ pub(crate) fn random(genes: usize, k: usize, scale: f32, seed: u64) -> Spectra {
     spectra
 }
 
-/// Every row of H the mean of a few rows of the sample, drawn at random ("random Acol" of Langville et al. 2014, for
-/// rows): close to the data from the start, and as different as the rows are.
+/// Every row of H the mean of a few rows of the sample, drawn at random ("random Acol" of Langville
+/// et al. 2014, for rows): close to the data from the start, and as different as the rows are.
 pub(crate) fn means_of_rows(
     view: &MemoryBlocks,
     scale: &GeneScale,
@@ -40,7 +40,7 @@ pub(crate) fn means_of_rows(
 ) -> Result<Spectra, TileError> {
     let (rows, genes) = (view.cells(), view.genes());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // Not the stream of the sample's own luck.
+    // Not the stream that the sample was drawn from.
     rng.set_stream(1 + stream);
     let mut components_of_row = vec![Vec::new(); rows];
     for c in 0..k {

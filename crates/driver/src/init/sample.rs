@@ -3,13 +3,15 @@
 //! X is read once for the samples of all fits: those of one seed are parts of the largest. Then the
 //! fits of the samples run side by side, several at a time.
 //!
-//! On a quarter of the sample twice as many components as wanted are fitted; those most alike are merged until
-//! k are left ([`merge`](super::merge)); these are fitted to the quarter and then to all of the sample.
+//! The fit of a quarter of the sample has twice as many components as wanted. Those most alike are
+//! merged until k are left ([`merge`](super::merge)). These are fitted to the quarter and then to
+//! all of the sample.
 //!
-//! Why too many first: from k means of random rows the usual local optimum has one program twice and two others, or a
-//! rare one, in one component or none. With components to spare each program finds one, and what is alike says which of
-//! them were to spare. Measured (default settings; the error where it ended, seeds 0 to 5 or 0 to 3) against what was
-//! here before, eight starts of k components on a sixteenth of the sample and the best of them grown:
+//! Why too many first: from k means of random rows, the usual local optimum has one program twice,
+//! and two others in one component or a rare one in none. With components to spare each program
+//! finds one, and likeness shows which of them are spare. The table compares (default settings,
+//! final error, seeds 0 to 5 or 0 to 3) with the method before this one: eight starts of k
+//! components on a sixteenth of the sample, the best of them grown.
 //!
 //! | data, k | eight starts | merged |
 //! | --- | --- | --- |
@@ -18,14 +20,16 @@
 //! | the same with flatter programs | 0.8253 to 0.8277 | 0.8253, once 0.8261 |
 //! | 50,000 × 20,000, 20 programs, 30 | 0.39505 | 0.39448 |
 //!
-//! and the start takes a third of the time. Merging on a sixteenth of the sample lost the rare program again, which has
-//! three rows there. Fewer inner sweeps while there are too many ended higher; three times as many components cost half
-//! as much again and gained on small inputs only. What the sample holds of a program is its share of ‖X‖², so what it
-//! does not show is not worth a component either.
+//! The start takes a third of the time. Merging on a sixteenth of the sample lost the rare program
+//! again, which has three rows there. Fewer inner sweeps while there are too many components ended
+//! higher. Three times as many components cost half as much again and gained on small inputs only.
+//! A program's part of the sample is its share of ‖X‖², so a program that the sample does not show
+//! is not worth a component either.
 //!
-//! All of it together may cost at most the work of [`WORK_PASSES`] passes over X, counted in stored entries times
-//! components. Inputs so small that the sample is all of X may use [`SMALL_WORK`] entries, a fraction of a second, because
-//! there a better start costs nobody anything; what one start leaves of that goes into more, and the best is taken.
+//! All of it together may cost at most the work of [`WORK_PASSES`] passes over X, counted in stored
+//! entries times components. If the input is so small that the sample is all of X, it may use
+//! [`SMALL_WORK`] entries, a fraction of a second, because a better start is as good as free there.
+//! The work that one start leaves goes into more starts, and the best is taken.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -50,22 +54,22 @@ use crate::usages::{Usages, UsagesPlace, UsagesStart};
 
 /// Most work on the sample, in passes over X.
 const WORK_PASSES: f64 = 5.0;
-/// Stored entries that may be gone through where the sample is all of X.
+/// Stored entries of work at most if the sample is all of X.
 const SMALL_WORK: f64 = 40e6;
-/// Part of what is left of it that the quarter may use once there are k components.
+/// Part of the remaining work that the quarter may use once there are k components.
 const QUARTER_PART: f64 = 0.3;
-/// The smaller sample has one entry in so many; below so many rows it is left out.
+/// The smaller sample has one entry in this many; with fewer rows than this it is left out.
 const QUARTER: u64 = 4;
 const FEWEST_ROWS: usize = 256;
-/// How many times too many components there are, the part of the work that fitting them may take, and the relative
-/// decrease that ends it; and where the sample is all of X.
+/// How many times too many components there are, the part of the work that fitting them may take,
+/// and the relative decrease that ends it; the second if the sample is all of X.
 const WIDE: (usize, f64, f64) = (2, 0.4, 1e-3);
 const WIDE_SMALL: (usize, f64, f64) = (3, 0.2, 3e-3);
-/// Starts at most where the sample is all of X, as long as the work lasts for one more like the last.
+/// Most starts if the sample is all of X, as long as the work lasts for one more like the last.
 const STARTS: u64 = 8;
-/// A fit of a sample ends when two passes in a row decrease its loss by less than this. What is merged, or grown to a
-/// larger sample, changes by more; the last one goes on for longer, since passes over a sample are cheaper than those
-/// over X that they save.
+/// A fit of a sample ends when two passes in a row decrease its loss by less than this. Components
+/// that are then merged, or grown to a larger sample, change by more. The last fit continues for
+/// longer, since passes over a sample are cheaper than the passes over X that they save.
 const QUARTER_TOL: f64 = 3e-4;
 const SAMPLE_TOL: f64 = 3e-5;
 
@@ -91,7 +95,7 @@ pub(crate) fn side_by_side(fits: usize, threads: usize) -> (usize, usize) {
     (at_once, (threads / at_once).max(1))
 }
 
-/// The most components that are fitted for k wanted, where the sample is all of X or not.
+/// The most components that are fitted for k wanted, if the sample is all of X (`whole`) or not.
 pub(crate) fn widest(k: usize, genes: usize, whole: bool) -> usize {
     (if whole { WIDE_SMALL.0 } else { WIDE.0 } * k).min(genes)
 }
@@ -104,8 +108,8 @@ struct Rung {
     whole: bool,
 }
 
-/// For each fit H from a fit of its sample, and the work on the sample in passes over X. Always by the
-/// rules that need the fewest passes, whatever rules the fit goes on with.
+/// H for each fit, from a fit of its sample, and the work on the sample in passes over X. Uses the
+/// rules that need the fewest passes, whatever the rules of the fit itself.
 pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Spectra, f64)>, DriverError> {
     let (samples, sizes) = read(starts, engine)?;
     engine.monitor().freed();
@@ -127,7 +131,7 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
         let fit = &starts.fits[i];
         Ladder { starts, fit, rung: &rungs[&(fit.seed, sizes[i])], threads }.climb(&engine)
     };
-    // Processes add up in an order that all of them share, so there one start follows the other.
+    // Processes add up in an order that all of them share, so there the starts follow one another.
     let (at_once, threads) = match engine.comm().size() {
         1 => side_by_side(starts.fits.len(), starts.threads),
         _ => (1, starts.threads),
@@ -213,8 +217,8 @@ impl Ladder<'_> {
         Ok((spectra, work.spent / total))
     }
 
-    /// Passes over `view` until its loss falls by less than `tol`, for at most this part of the work
-    /// that is left; the new H, WᵀW and the loss.
+    /// Passes over `view` until its loss falls by less than `tol`, for at most this part of the
+    /// work that is left; the new H, WᵀW and the loss.
     fn fit(
         &self,
         work: &mut Work,
@@ -226,7 +230,7 @@ impl Ladder<'_> {
     ) -> Result<(Spectra, Vec<f64>, f64), DriverError> {
         let k = spectra.k();
         let cost = view.entries() as f64 * k as f64 / self.fit.k as f64;
-        // One at least: a merger needs WᵀW, and the least input may be its own sample.
+        // At least one: a merger needs WᵀW, and the smallest input may be its own sample.
         let passes = ((work.left * part / cost) as usize).max(1);
         let usages = Usages::new(view.cells(), k, view.block_rows(), &UsagesPlace::Memory, UsagesStart::Zero)?;
         let standing = Standing::start(spectra, Rules::SAMPLED.extrapolate);
@@ -242,14 +246,14 @@ impl Ladder<'_> {
     }
 }
 
-/// Work that may be done and that has been, in stored entries, each gone through for k components.
+/// Work allowed and work done, in stored entries, each gone through for k components.
 struct Work {
     left: f64,
     spent: f64,
 }
 
-/// Draws the rows of all samples, takes them out of the data in one pass and packs them: a sample for
-/// each seed, and the rows that each fit has of it.
+/// Draws the rows of all samples, takes them out of the data in one pass and packs them: a sample
+/// for each seed, and the rows that each fit has of it.
 fn read(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<(BTreeMap<u64, Sample>, Vec<usize>), DriverError> {
     let (data, blocks) = (starts.data, starts.data.blocks());
     let (genes, layout) = (blocks.genes(), blocks.layout());
@@ -294,8 +298,8 @@ fn read(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<(BTreeMap<u64, Sampl
     Ok((draws.into_iter().map(of_seed).collect(), sizes))
 }
 
-/// Rows of the smaller sample: a quarter of the entries of the first `all` rows, or all of them where
-/// a quarter would be too few.
+/// Rows of the smaller sample: a quarter of the entries of the first `all` rows, or all of them
+/// where a quarter would be too few.
 fn quarter(sample: &Sample, all: usize) -> usize {
     let draw = sample.draw();
     let entries = draw.entries(all) / QUARTER;

@@ -1,21 +1,23 @@
-//! How long a pass takes on many nodes, one process each, and where more of them stop helping.
+//! The time of a pass on many nodes, one process each, and the number beyond which more do not
+//! help.
 //!
 //! ```text
 //! seconds = max(folding, reading) of the slowest node + meeting + adding up the sums + update of H
 //! ```
 //!
-//! - **Folding** is the time that the probe measured, for the stored entries of a node's shard. Shards
-//!   are cut as a fit cuts them, into whole blocks, and threads take whole blocks: if a node has fewer
-//!   blocks than threads, some threads are idle.
-//! - **Reading** covers the part of a shard that the node's memory does not keep, at the rate of its
-//!   disk, and the reads of all nodes together at the rate of a disk that they share, if they do.
+//! - **Folding** is the time that the probe measured, for the stored entries of a node's shard.
+//!   Shards are cut as a fit cuts them, into whole blocks, and threads take whole blocks: if a node
+//!   has fewer blocks than threads, some threads are idle.
+//! - **Reading** covers the part of a shard that the node's memory does not keep, at the rate of
+//!   its disk, and the reads of all nodes together at the rate of a disk that they share, if they
+//!   do.
 //! - **Meeting**: when all are done, one sum tells them whether one was interrupted.
-//! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole vectors
-//!   ([`Network`]).
+//! - **Adding up** is one sum of WᵀX and WᵀW, 8·(m·ks + k²) bytes with ks the k padded to whole
+//!   vectors ([`Network`]).
 //! - **The update of H** is made by every node alike, so it does not get shorter.
 //!
-//! The model is pure: its knowledge of the machine was measured before. It does not know of nodes that
-//! differ, nor of other work on them or on the network.
+//! The model is pure: its knowledge of the machine was measured before. It does not know of nodes
+//! that differ, nor of other work on them or on the network.
 
 mod network;
 #[cfg(test)]
@@ -36,7 +38,7 @@ use crate::probe::{PassTime, uneven};
 use crate::shape::{DataShape, Machine};
 use crate::shard::{shards_of, work};
 
-/// Where twice the nodes make a pass shorter by a smaller factor, more of them are not worth having.
+/// If twice the nodes make a pass shorter by a smaller factor, more of them are not worth having.
 const WORTHWHILE: f64 = 1.5;
 /// A part of a pass that is smaller than this is no limit.
 const NEGLIGIBLE: f64 = 0.05;
@@ -48,26 +50,27 @@ pub struct Cluster {
     pub network: Network,
     /// Bytes a second that a node reads from its disk; `None`: as many as the probe was read with.
     pub disk: Option<f64>,
-    /// Bytes a second that all nodes together read from a disk that they share; `None`: each has its own.
+    /// Bytes a second that all nodes together read from a disk that they share; `None`: each has
+    /// its own.
     pub shared_disk: Option<f64>,
 }
 
-/// A fit of one matrix, to be foreseen on any number of nodes.
+/// A fit of one matrix, to be predicted on any number of nodes.
 #[derive(Debug)]
 pub struct Nodes<'a> {
-    /// What is wanted.
+    /// The settings.
     pub config: &'a NmfConfig,
     /// The matrix.
     pub shape: &'a DataShape,
-    /// What a node offers.
+    /// One node.
     pub machine: &'a Machine,
     /// The fit on one of them.
     pub plan: &'a Plan,
-    /// What a pass takes there.
+    /// The time of a pass there.
     pub time: PassTime,
     /// Its blocks ([`blocks_of`], [`blocks_foreseen`]).
     pub blocks: &'a [BlockInfo],
-    /// What is between and around the nodes.
+    /// The network and the disks.
     pub cluster: Cluster,
 }
 
@@ -84,26 +87,26 @@ pub struct OnNodes {
     pub seconds: f64,
     /// Seconds of the slowest node's arithmetic on its blocks.
     pub folding: f64,
-    /// Seconds of the slowest node's reading, which goes on meanwhile.
+    /// Seconds of the slowest node's reading, at the same time.
     pub reading: f64,
-    /// Seconds from when the slowest node is done until all know it.
+    /// Seconds from the moment that the slowest node is done until all know it.
     pub joining: f64,
     /// Seconds in which the sums are added up over the network.
     pub summing: f64,
     /// Seconds of the update of H.
     pub update: f64,
-    /// Time of one node over the time of all of these together: 1 where nothing is lost.
+    /// Time of one node over the time of all of these together: 1 if nothing is lost.
     pub efficiency: f64,
     /// Peak resident bytes of a node's process.
     pub peak_bytes: u64,
-    /// What takes most of the pass beside computing, shared out evenly.
+    /// The largest part of the pass besides computing, evenly shared.
     pub limit: Limit,
 }
 
-/// What keeps a pass from being shorter.
+/// The limit of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// The arithmetic, with all threads of all nodes at it. More nodes help.
+    /// The arithmetic, with all threads of all nodes busy. More nodes help.
     Computing,
     /// A node's disk. More nodes help.
     Disk,
@@ -122,7 +125,7 @@ pub enum Limit {
 pub struct Stop {
     /// Twice as many make a pass shorter by less than a factor of 1.5.
     pub nodes: usize,
-    /// What is then in the way.
+    /// The limit then.
     pub limit: Limit,
 }
 
@@ -131,7 +134,7 @@ pub fn blocks_of(store: &Store) -> Vec<BlockInfo> {
     (0..store.blocks()).map(|block| store.block(block)).collect()
 }
 
-/// The blocks of a store that is still to be made: all alike but the last.
+/// The blocks of a store that does not exist yet: all alike but the last.
 pub fn blocks_foreseen(shape: &DataShape) -> Vec<BlockInfo> {
     let of_rows = |total: u64, rows: usize| (u128::from(total) * rows as u128 / shape.cells.max(1) as u128) as u64;
     (0..shape.cells)
@@ -174,15 +177,15 @@ impl Nodes<'_> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Memory`]: what a node is to hold is beyond its budget.
+    /// [`ConfigError::Memory`]: the part of a node exceeds its budget.
     pub fn on(&self, nodes: usize) -> Result<OnNodes, ConfigError> {
         let alone = self.pass(1)?;
         let pass = self.pass(nodes)?;
         Ok(OnNodes { efficiency: alone.seconds / (nodes as f64 * pass.seconds), ..pass })
     }
 
-    /// A pass on 1, 2, 4, … nodes: on `nodes` and all below, and on so many more that the last row shows what doubling no
-    /// longer brings; and where that is.
+    /// Passes on 1, 2, 4, … nodes: up to `nodes`, and as far beyond that the last row shows how
+    /// little doubling then helps; and the number where doubling stops to help.
     ///
     /// # Errors
     ///

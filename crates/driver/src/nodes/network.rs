@@ -1,31 +1,33 @@
-//! How long it takes to add up what all processes have.
+//! The time to add up the sums of all processes.
 //!
-//! First they meet: nobody waits inside the library, so all tell each other that they have come, twice ⌈log₂ R⌉ messages to
-//! and fro, and look for the answer now and then ([`LOOK`]).
+//! First the processes meet. Nothing waits inside the library, so each reports that it has arrived,
+//! with twice ⌈log₂ R⌉ messages back and forth, and looks for the answer now and then ([`LOOK`]).
 //!
-//! Then every process holds V bytes of integers, and all need their sum. The libraries know two ways, and take the
-//! better one (R processes, bandwidth β each way, latency α, γ seconds to add up a byte):
+//! Then every process holds V bytes of integers, and all need their sum. The libraries have two
+//! ways, and take the better one (R processes, bandwidth β each way, latency α, γ seconds to add up
+//! a byte):
 //!
 //! ```text
 //! halves, or a ring      2 ⌈log₂ R⌉ α + 2 (R−1)/R · V/β + V γ      every byte is sent twice, whatever R
 //! everything each time     ⌈log₂ R⌉ (α + V/β + V γ)                 fewer messages, for few bytes or few processes
 //! ```
 //!
-//! α is paid for every piece of [`PIECE_BYTES`], for the sum is made in pieces. `docs/scaling.md` holds this against Open
-//! MPI on links of known bandwidth.
+//! α is paid for every piece of [`PIECE_BYTES`], because the sum is made in pieces.
+//! `docs/scaling.md` compares this with Open MPI on links of known bandwidth.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Bytes of the pieces in which a sum is made: over TCP larger ones take up to twice the time (`docs/scaling.md`, Pieces). Within
-/// one node 2 MiB would take a fifth less.
+/// Bytes of the pieces in which a sum is made. Over TCP larger ones take up to twice the time
+/// (`docs/scaling.md`, Pieces). Within one node 2 MiB would take a fifth less.
 pub const PIECE_BYTES: u64 = 512 << 10;
 
-/// Seconds from one look to the next while a message is awaited, wake-ups of threads included: measured with `partwise-mpi` on
-/// fits that add up next to nothing.
+/// Seconds from one look to the next while a process awaits a message, wake-ups of threads
+/// included. Measured with `partwise-mpi` on fits that add up next to nothing.
 const LOOK: f64 = 100e-6;
 
-/// Of the bits on an Ethernet cable, those that are data: 1,448 of the 1,538 bytes of a full TCP packet with all around it.
+/// The fraction of data among the bits on an Ethernet cable: 1,448 of the 1,538 bytes of a full TCP
+/// packet with all around it.
 const PAYLOAD: f64 = 0.94;
 
 /// Bytes that the cost of adding is measured on, and how often.
@@ -35,7 +37,8 @@ const MEASURED_TIMES: usize = 5;
 /// What connects the nodes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Network {
-    /// Bytes a second that a node sends while it receives as many, as the network is called: headers are taken off.
+    /// Bytes a second that a node sends while it receives as many: the nominal rate of the network,
+    /// from which headers are taken off.
     pub bandwidth: f64,
     /// Seconds from one process to another for a message of a few bytes.
     pub latency: f64,
@@ -44,12 +47,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// Seconds until all of `processes` know that all have come.
+    /// Seconds until all of `processes` know that all have arrived.
     pub fn meeting(&self, processes: usize) -> f64 {
         4.0 * rounds(processes) * (self.latency + LOOK)
     }
 
-    /// Seconds until each of `processes` has the sum of what all have, `bytes` each, meeting included.
+    /// Seconds until each of `processes` has the sum of all, `bytes` each, meeting included.
     pub fn summing(&self, processes: usize, bytes: u64) -> f64 {
         if processes < 2 {
             return 0.0;
@@ -70,8 +73,9 @@ fn rounds(processes: usize) -> f64 {
     f64::from(usize::BITS - processes.saturating_sub(1).leading_zeros())
 }
 
-/// Seconds a byte that this machine takes to add one list of integers to another in pieces, and to copy it to where the
-/// pieces lie and back: the best of a few tries. Costs some milliseconds and 8 MiB for that time.
+/// Seconds a byte that this machine takes to add one list of integers to another in pieces, and to
+/// copy it to the pieces and back: the best of a few tries. Costs some milliseconds, and 8 MiB for
+/// that time.
 pub fn measure_adding() -> f64 {
     let length = MEASURED_BYTES / size_of::<i64>();
     let (mut sums, arrived) = (vec![1i64; length], vec![2i64; length]);

@@ -54,12 +54,13 @@ fn one_node_is_the_plain_plan() {
 #[test]
 fn an_infinite_network_leaves_the_update_and_the_cut() {
     asked(&shape(), 1 << 20, connected(FAST), |nodes| {
-        // 1,000 blocks on 4 nodes of 8 threads: 250 blocks a node, 32 in turn where 31.25 would be even.
+        // 1,000 blocks on 4 nodes of 8 threads: 250 blocks a node, 32 in turn where 31.25 would be
+        // even.
         let four = nodes.on(4).unwrap();
         // Two meetings of twice four messages, each of which waits a look.
         let expected = 80.0 / 4.0 * (32.0 * 8.0 / 250.0) + 2.0 * 8.0 * 100e-6 + 1.0;
         assert!((four.seconds - expected).abs() < 1e-9, "{} and {expected}", four.seconds);
-        // 1,000 nodes have a block each: seven of eight threads have nothing to do.
+        // 1,000 nodes have a block each: seven of eight threads are idle.
         let most = nodes.on(1000).unwrap();
         assert!((most.folding - 80.0 / 1000.0 * 8.0).abs() < 1e-9 && most.blocks == 1, "{most:?}");
         assert_eq!((most.limit, nodes.largest_useful()), (Limit::Update, 1000));

@@ -1,4 +1,4 @@
-//! How large a sample may be.
+//! The size of a sample.
 
 use partwise_storage::store::Layout;
 
@@ -7,18 +7,19 @@ use crate::shape::DataShape;
 
 /// Most rows of a sample.
 const ROWS: usize = 32_768;
-/// Entries that a sample may hold, if not more because H is large.
+/// Entries that a sample may hold, or more if H is large.
 const ENTRIES: u64 = 2_000_000;
-/// Bytes, gathered and packed, up to which a sparse sample has ten times as many entries as H; beyond, four times as many
-/// are enough.
+/// Bytes, gathered and packed, up to which a sparse sample has ten times as many entries as H.
+/// Beyond, four times as many are enough.
 const AMPLE_BYTES: f64 = 36e6;
-/// Up to so many entries an input is its own sample (where it has no more than [`ROWS`] rows).
+/// An input with no more entries is its own sample (if it has no more than [`ROWS`] rows).
 const WHOLE_ENTRIES: u64 = 2_500_000;
 
-/// A sample has a few times as many entries as H has, and at least two million; small inputs are taken whole. It
-/// depends on nothing that the machine has or lacks. Dense rows tell less for their entries, so there are more of them.
-/// The more entries, the fewer passes over X are left to make: on 50,000 × 20,000 counts of 20 programs with k = 30,
-/// four times the entries of H left six, ten times four. They take memory before the first pass, whatever the budget.
+/// A sample has a few times as many entries as H, and at least two million; small inputs are taken
+/// whole. Nothing of the machine changes it. Dense rows tell less for their entries, so there are
+/// more of them. The more entries, the fewer passes over X are left to make: on 50,000 × 20,000
+/// counts of 20 programs with k = 30, four times the entries of H left six, ten times four. They
+/// take memory before the first pass, for any budget.
 pub(super) fn sample_caps(k: usize, shape: &DataShape) -> Caps {
     let parameters = (k * shape.genes) as u64;
     let entries = match shape.layout {

@@ -1,5 +1,5 @@
-//! What was decided before a byte is read: threads, buffers, waves, where W lies, and how much memory
-//! all of it takes. Pure: nothing here reads or measures.
+//! The decisions before a byte is read: threads, buffers, waves, the place of W, and the memory
+//! that all of it takes. Pure: nothing here reads or measures.
 //!
 //! | file   | question                              |
 //! |--------|---------------------------------------|
@@ -24,18 +24,18 @@ use crate::usages::UsagesPlace;
 use caps::sample_caps;
 use peak::{Held, Sizes};
 
-/// Bytes of a segment where the budget is ample; smaller reads cost more system calls, larger ones
+/// Bytes of a segment if the budget is ample. Smaller reads cost more system calls, larger ones
 /// leave the cache.
 const SEGMENT_BYTES: u64 = 2 << 20;
 
-/// How fits are carried out: none of it shows in a result.
+/// How fits are carried out; none of it shows in a result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Execution {
-    /// Compute threads; fewer than wanted where the budget does not carry more.
+    /// Compute threads; fewer than wanted if the budget does not carry more.
     pub threads: usize,
-    /// Threads of the loops over genes between passes; more than compute threads where there are
-    /// fewer blocks than threads.
+    /// Threads of the loops over genes between passes; more than compute threads if there are fewer
+    /// blocks than threads.
     pub pool_threads: usize,
     /// Compute threads wanted.
     pub threads_wanted: usize,
@@ -46,17 +46,18 @@ pub struct Execution {
     /// Bytes of packed blocks, the first ones of the store, that the first pass reads and keeps in
     /// memory; every pass reads the rest.
     pub pinned_bytes: u64,
-    /// Bytes of packed blocks after these that are left to the system's page cache. The blocks beyond
-    /// are dropped from there once they are read, so that they do not push out the others.
+    /// Bytes of packed blocks after these that are left to the system's page cache. The reader
+    /// drops the blocks beyond from the cache once they are read, so that they do not push out the
+    /// others.
     pub cached_bytes: u64,
     /// Where W lies.
     pub usages: UsagesPlace,
-    /// Fits that share their passes, as ranges of [`Plan::models`]; several waves where all of them do
-    /// not fit into the memory together.
+    /// Fits that share their passes, as ranges of [`Plan::models`]; several waves if not all of
+    /// them fit into the memory together.
     pub waves: Vec<Range<usize>>,
     /// Packed bytes that a pass of this process reads.
     pub pass_bytes: u64,
-    /// Peak resident bytes foreseen.
+    /// Predicted peak of resident bytes.
     pub peak_bytes: u64,
     /// The budget.
     pub memory: u64,
@@ -97,15 +98,16 @@ impl NmfConfig {
     /// Decides how to carry out these settings on a matrix of this shape with this machine. Pure:
     /// reads nothing.
     ///
-    /// Takes scratch files for W, smaller segments and fewer threads, in that order, before it gives
-    /// up. The rest of the budget holds the whole store, mapped, or as many of its blocks as fit.
+    /// Takes scratch files for W, smaller segments and fewer threads, in that order, before it
+    /// gives up. The rest of the budget holds the whole store, mapped, or as many of its blocks as
+    /// fit.
     ///
     /// # Errors
     ///
     /// - [`ConfigError::Components`]: k is zero or larger than cells or genes.
     /// - [`ConfigError::Empty`]: there is nothing to factorize.
-    /// - [`ConfigError::Number`], [`ConfigError::Zero`], [`ConfigError::SamplePasses`]: a setting out
-    ///   of range.
+    /// - [`ConfigError::Number`], [`ConfigError::Zero`], [`ConfigError::SamplePasses`]: a setting
+    ///   out of range.
     /// - [`ConfigError::Memory`]: not even one thread with the smallest buffers fits; states the
     ///   minimum.
     pub fn plan(&self, shape: &DataShape, machine: &Machine) -> Result<Plan, ConfigError> {
@@ -114,7 +116,7 @@ impl NmfConfig {
 }
 
 impl FitSet {
-    /// Decides how to carry out these fits; those that do not fit into the memory together go in
+    /// Decides how to carry out these fits; those that do not fit into the memory together run in
     /// waves. As [`NmfConfig::plan`] otherwise.
     ///
     /// # Errors
@@ -218,8 +220,8 @@ impl NmfConfig {
         let wanted = machine.threads.min(shape.own_blocks().max(1));
         let smallest = shape.max_tile_bytes;
 
-        // All threads with W on disk come before fewer threads with W in memory: W moves once a pass,
-        // in order. The fit that needs most decides.
+        // All threads with W on disk come before fewer threads with W in memory: W moves once a
+        // pass, in order. The fit that needs most decides.
         let mut threads = wanted;
         for model in models {
             let alone = sizes(std::slice::from_ref(model));
@@ -249,7 +251,8 @@ impl NmfConfig {
         let segment_bytes =
             segment_choices.into_iter().find(|&segment| fits(streamed(threads, segment))).unwrap_or(smallest);
         let held = streamed(threads, segment_bytes);
-        // Threads without a block to fold can help with the genes, as long as there are chunks of them.
+        // Threads without a block to fold can help with the genes, as long as there are chunks of
+        // them.
         let useful = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK)).max(threads);
         let pool = match threads == wanted {
             true => (threads..=useful).rev().find(|&pool| fits(Held { pool, ..held })),

@@ -1,7 +1,7 @@
-//! How much memory fits take, added up before they start.
+//! The memory that fits take, added up before they start.
 //!
-//! Fits are a row of stages, and each gives its memory back before the next: the peak is the largest
-//! of them, not their sum. Counted is the memory that becomes resident:
+//! Fits go through stages, and each stage gives its memory back before the next: the peak is the
+//! largest of them, not their sum. The count is of memory that becomes resident:
 //!
 //! ```text
 //! always   the process when the plan is made, code that it touches later, tables, workers, the mapped store
@@ -26,13 +26,15 @@ use crate::sample::BLOCK_ROWS;
 use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
-/// Code that a fit touches first when it runs, the pool's threads, and what the allocator does not give back.
+/// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
+/// does not give back.
 const LATER_BYTES: u64 = 6 << 19;
 /// Stack pages, channel and allocator slack of one worker (two threads).
 const WORKER_BYTES: u64 = 192 << 10;
 /// Packed operands of the dense products, for each thread.
 const DENSE_WORKER_BYTES: u64 = 512 << 10;
-/// One part in so many is added to the sum: pages of code differ from run to run, and pieces of the heap stay in use.
+/// One part in this many is added to the sum: pages of code differ from run to run, and pieces of
+/// the heap stay in use.
 const MARGIN: u64 = 50;
 /// A tile's entries in the block table.
 const TABLE_BYTES_PER_TILE: u64 = 32;
@@ -40,7 +42,7 @@ const TABLE_BYTES_PER_TILE: u64 = 32;
 const BYTES_PER_GENE: u64 = 56;
 /// Memory to write a small result.
 const RESULT_BYTES: u64 = 5 << 19;
-/// Its chunk caches and buffers grow with the columns copied, up to so much.
+/// Chunk caches and buffers of a result grow with the columns copied, up to this.
 const COLUMNS_BYTES: u64 = 6 << 20;
 const COLUMNS_BYTES_PER_CELL: u64 = 128;
 /// Bytes an entry that packing a tile of the sample takes: as rows, sorted, packed.
@@ -85,8 +87,8 @@ impl Sizes<'_> {
     }
 
     /// The tallest blocks with which the smallest peak would be lower by a twentieth, or the lowest
-    /// ones there can be, and that peak: the rows of W in hand are those of a block. `None` where that
-    /// changes nothing.
+    /// possible ones, and that peak. Lower blocks help because the rows of W in hand are those of a
+    /// block. `None` if they change nothing.
     pub(super) fn lower_blocks(&self) -> Option<LowerBlocks> {
         let now = self.smallest();
         let tile = self.shape.tile_rows;
@@ -142,8 +144,8 @@ impl Sizes<'_> {
         peak + peak / MARGIN
     }
 
-    /// Bytes of blocks that can stay in memory beside the parts `held`: the rest of the budget during
-    /// the passes.
+    /// Bytes of blocks that can stay in memory beside the parts `held`: the rest of the budget
+    /// during the passes.
     pub(super) fn room(&self, held: Held) -> u64 {
         let without = Sizes { sampled: false, ..self.clone() }.peak(held);
         let free = self.machine.memory.saturating_sub(without);
@@ -168,15 +170,15 @@ impl Sizes<'_> {
         factors + copies + grams + sums + threads as u64 * (local + self.step(largest))
     }
 
-    /// The memory of a thread in the update of H: cross products of a chunk in 64 and 32 bits, and the
-    /// Gram matrix as the rules pack it.
+    /// The memory of a thread in the update of H: cross products of a chunk in 64 and 32 bits, and
+    /// the Gram matrix as the rules pack it.
     fn step(&self, k: usize) -> u64 {
         let chunk = GENE_CHUNK.min(self.shape.genes);
         (12 * chunk * stride(k) + 4 * stride(k) * (stride(k) + 96)) as u64
     }
 
-    /// The samples as gathered (gene and value), while they are packed, or packed with a factorization
-    /// for each start that runs, and the starts.
+    /// The samples as gathered (gene and value), while they are packed, or packed with a
+    /// factorization for each start that runs, and the starts.
     fn start(&self, threads: usize, buffers: u64) -> u64 {
         let shape = self.shape;
         let k = self.largest_k();

@@ -1,8 +1,8 @@
-//! The products of one tile, whatever it is like inside.
+//! The products of one tile, sparse or dense.
 //!
-//! A fold asks for `X·Hᵀ`, `WᵀX` or the entries of a tile; only this file knows whether the tile is
-//! sparse or dense and whether one sheet holds it. A tile in one sheet is decoded once, however many
-//! factorizations and folds take their products from it.
+//! A fold asks for `X·Hᵀ`, `WᵀX` or the entries of a tile. Only this file knows whether the tile is
+//! sparse or dense and whether one sheet holds it. A tile in one sheet is decoded once for all
+//! factorizations and folds that take their products from it.
 
 mod rows;
 
@@ -112,7 +112,7 @@ impl TileProducts<'_> {
         self.genes
     }
 
-    /// Shows the tile part by part: once where one sheet holds it, which is then decoded only the
+    /// Shows the tile part by part: once if one sheet holds it, which is then decoded only the
     /// first time.
     ///
     /// # Errors
@@ -162,8 +162,8 @@ impl TileProducts<'_> {
         self.parts(|part| part.wtx(share.reborrow(), w))
     }
 
-    /// Shows every stored entry as (row of the tile, gene, value): by gene and then by row where the
-    /// tile is sparse, by row and then by gene, zeros included, where it is dense.
+    /// Shows every stored entry as (row of the tile, gene, value): by gene and then by row if the
+    /// tile is sparse, by row and then by gene, zeros included, if it is dense.
     ///
     /// # Errors
     ///
@@ -198,7 +198,8 @@ impl TileProducts<'_> {
         Ok(())
     }
 
-    /// Copies some rows of the tile to the end of `into`, in order; the genes of a sparse row ascend.
+    /// Copies some rows of the tile to the end of `into`, in order; the genes of a sparse row
+    /// ascend.
     ///
     /// # Errors
     ///

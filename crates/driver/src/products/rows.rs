@@ -46,8 +46,8 @@ pub(super) struct Scratch {
 
 /// Puts the entries of the chosen rows where they belong, gene by gene.
 ///
-/// Few of a tile's nonzeros are in chosen rows, and which ones cannot be predicted: a loop without
-/// branches lists them first.
+/// Few of a tile's nonzeros are in chosen rows, and it cannot be predicted which ones: a loop
+/// without branches lists them first.
 pub(super) fn copy_sparse(
     tile: &SparseTile<'_>,
     chosen: &[ChosenRow],
@@ -95,7 +95,8 @@ pub(super) fn copy_sparse(
             next[slot] += 1;
         }
     }
-    // The sums of a cell and its tile are written together; only a store from elsewhere could differ.
+    // The sums of a cell and its tile are written together; only a store from elsewhere could
+    // differ.
     let ends = &rows.ends[rows.ends.len() - chosen.len()..];
     match next.iter().zip(ends).find(|(next, end)| next != end) {
         Some((&found, &expected)) => {

@@ -46,8 +46,8 @@ impl Ord for Drawn {
 pub(crate) enum RowWeight {
     /// ‖x_i‖² / ‖X‖².
     SquaredNorm,
-    /// Half that, half 1/n: where genes are scaled afterwards, the norms as stored only hint at the
-    /// norms that count, and no row's factor may become very large.
+    /// Half that, half 1/n. Use it if genes are scaled afterwards: the norms as stored then only
+    /// hint at the norms that count, and no row's factor may become very large.
     Mixed,
 }
 
@@ -103,7 +103,8 @@ pub(crate) fn draw(
     for first in (0..cells).step_by(PIECE) {
         let piece = first..(first + PIECE).min(cells);
         for (cell, moment) in piece.clone().zip(moments(piece)?) {
-            // In (0, 1], and drawn for every row, so that a row's luck does not depend on the rows before it.
+            // In (0, 1], and drawn for every row, so that the number of a row does not depend on
+            // the rows before it.
             let luck = 1.0 - rng.random::<f64>();
             if moment.sum_sq <= 0.0 {
                 continue;

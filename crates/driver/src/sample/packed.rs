@@ -93,8 +93,8 @@ impl Sample {
         self.cut.tile_rows
     }
 
-    /// The sample of the first `rows` rows: one of the sizes that it was packed for, or whole tiles.
-    /// Rows are multiplied by 1/√p.
+    /// The sample of the first `rows` rows: one of the sizes that it was packed for, or whole
+    /// tiles. Rows are multiplied by 1/√p.
     ///
     /// # Errors
     ///

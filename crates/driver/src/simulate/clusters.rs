@@ -1,4 +1,5 @@
-//! Clusters: every cell belongs to one program and is that program plus Gaussian noise as large as the program itself.
+//! Clusters: every cell belongs to one program and is that program plus Gaussian noise as large as
+//! the program itself.
 //!
 //! With program c of μ (m × p, uniform in 0 to 1) and the cell's cluster c chosen uniformly,
 //!
@@ -6,7 +7,8 @@
 //! x_j = max(0, μ_jc + N(0, μ_jc²)) = μ_jc · max(0, 1 + N(0, 1)),
 //! ```
 //!
-//! about 16 % zeros, stored dense. Principal components separate such clusters cleanly, and so should the usages.
+//! about 16 % zeros, stored dense. Principal components separate such clusters cleanly, and so
+//! should the usages.
 
 use partwise_storage::source::RowChunk;
 use rand::RngExt;
@@ -18,7 +20,7 @@ use super::stream::{Purpose, stream};
 /// Values of a tile: 1 MiB of f32, whatever the number of genes.
 const TILE_VALUES: usize = 1 << 18;
 
-/// The generator; see the module's page.
+/// The generator; the module's page describes it.
 #[derive(Debug)]
 pub(super) struct Clusters {
     genes: usize,

@@ -1,16 +1,19 @@
-//! Counts: what a single-cell experiment gives.
+//! Counts, as a single-cell experiment gives them.
 //!
-//! - A **program** is a gene profile that sums to 1: a part shared by all programs (housekeeping genes, log-normal, so
-//!   that few genes carry most molecules) and a sparse part of its own (gamma).
-//! - A **cell** mixes programs: its usages are Dirichlet, with a part of the weight, the **dominance**, on one program and
-//!   the rest spread over the others. Without dominance there are no cell types, only a continuum, and a factorization
-//!   converges far more slowly. Its library size is log-normal around the depth.
-//! - A **count** is gamma-Poisson (negative binomial) around μ_j = size · (usages · profiles)_j with variance
-//!   (1 + [`BURST`])·μ_j: a Poisson number of bursts of transcription, each of a logarithmic number of molecules, which
-//!   is the same distribution.
+//! - A **program** is a gene profile that sums to 1: a part shared by all programs (housekeeping
+//!   genes, log-normal, so that few genes carry most molecules) and a sparse part of its own
+//!   (gamma).
+//! - A **cell** mixes programs: its usages are Dirichlet, with a part of the weight, the
+//!   **dominance**, on one program and the rest spread over the others. Without dominance there are
+//!   no cell types, only a continuum, and a factorization converges far more slowly. Its library
+//!   size is log-normal around the depth.
+//! - A **count** is gamma-Poisson (negative binomial) around μ_j = size · (usages · profiles)_j
+//!   with variance (1 + [`BURST`])·μ_j: a Poisson number of bursts of transcription, each of a
+//!   logarithmic number of molecules, which is the same distribution.
 //!
-//! The sum of independent bursts is what makes it fast: the number of bursts a program contributes to a cell is
-//! Poisson, and each picks its gene from the program's alias table. The cost is O(molecules), not O(genes).
+//! The sum of independent bursts makes it fast: the number of bursts that a program contributes to
+//! a cell is Poisson, and each picks its gene from the program's alias table. The cost is
+//! O(molecules), not O(genes).
 
 use partwise_storage::source::RowChunk;
 use rand::RngExt;
@@ -21,7 +24,7 @@ use rand_distr::{Distribution, Gamma, LogNormal, Poisson};
 use super::planted::{Planted, Truth};
 use super::stream::{Purpose, stream};
 
-/// Molecules that one cell holds on average unless the user says otherwise; with 20,000 genes about 5 % are nonzero.
+/// Molecules that one cell holds on average by default; with 20,000 genes about 5 % are nonzero.
 pub const DEFAULT_DEPTH: f64 = 2_500.0;
 
 /// Variance of a count beyond Poisson's, in units of its mean.
@@ -30,20 +33,22 @@ const BURST: f64 = 0.4;
 const LIBRARY_SPREAD: f64 = 0.5;
 /// Part of a profile that all programs share.
 const SHARED: f64 = 0.5;
-/// Spread of the logarithm of the shared part: few genes carry most molecules. A gamma distribution has no such tail.
+/// Spread of the logarithm of the shared part: few genes carry most molecules. A gamma distribution
+/// has no such tail.
 const SHARED_SPREAD: f64 = 2.2;
-/// Part of the genes that a program has for its own, and the shape of their gamma distribution: so uneven that a
-/// program's strongest genes are its own.
+/// Part of the genes that a program has for its own, and the shape of their gamma distribution: so
+/// uneven that a program's strongest genes are its own.
 ///
-/// With these, at the default depth, 57 % of the nonzeros are ones and 2 % are above 15; blood cells have 70 % and 3 %.
+/// With these, at the default depth, 57 % of the nonzeros are ones and 2 % are above 15; blood
+/// cells have 70 % and 3 %.
 const OWN_GENES: f64 = 0.05;
 const OWN_SHAPE: f64 = 0.1;
-/// Part of a cell that its dominant program has on average, unless the user says otherwise.
+/// Part of a cell that its dominant program has on average by default.
 pub const DEFAULT_DOMINANCE: f64 = 0.75;
 /// Dirichlet parameters of a cell's usages, together.
 const WEIGHT: f64 = 8.0;
 
-/// The generator; see the module's page.
+/// The generator; the module's page describes it.
 #[derive(Debug)]
 pub(super) struct Counts {
     genes: usize,
@@ -107,7 +112,8 @@ impl Counts {
 
 /// About how many bytes the rows of a tile take, for keeping to the memory budget.
 pub(super) fn tile_bytes(genes: usize, depth: f64) -> u64 {
-    // A cell holds no more nonzeros than genes or molecules; 1.5 covers the spread of a tile's library sizes.
+    // A cell holds no more nonzeros than genes or molecules; 1.5 covers the spread of a tile's
+    // library sizes.
     8 * 256 * (1.5 * depth).min(genes as f64) as u64
 }
 
@@ -137,7 +143,8 @@ impl Planted for Counts {
         let (mut indices, mut values) = (Vec::new(), Vec::new());
         for cell in self.cells(tile, rows) {
             for (picker, usage) in self.pickers.iter().zip(&cell.usages) {
-                // An expectation of exactly zero (a usage that underflowed) is no Poisson distribution, and gives none.
+                // An expectation of exactly zero (a usage that underflowed) is no Poisson
+                // distribution, and gives none.
                 let Ok(number) = Poisson::new(cell.library_size * usage * self.bursts.per_molecule) else { continue };
                 for _ in 0..number.sample(&mut rng) as u64 {
                     tally.add(picker.sample(&mut rng), self.bursts.sample(&mut rng));
@@ -160,8 +167,8 @@ struct BurstSize {
 }
 
 impl BurstSize {
-    /// Bursts under which a count of mean μ has variance (1 + `extra`)·μ: P(size = i) = −qⁱ / (i·ln(1−q)) with
-    /// q = extra / (1 + extra), and μ·ln(1 + extra)/extra bursts.
+    /// Bursts under which a count of mean μ has variance (1 + `extra`)·μ: P(size = i) = −qⁱ /
+    /// (i·ln(1−q)) with q = extra / (1 + extra), and μ·ln(1 + extra)/extra bursts.
     fn new(extra: f64) -> Self {
         let q = extra / (1.0 + extra);
         let mut cumulative = Vec::new();
@@ -181,7 +188,8 @@ impl BurstSize {
     }
 }
 
-/// Counts of one cell by gene: a dense array, and a bitmap of the genes present that gives them back in order.
+/// Counts of one cell by gene: a dense array, and a bitmap of the genes present that gives them
+/// back in order.
 struct Tally {
     counts: Vec<u32>,
     present: Vec<u64>,
@@ -274,7 +282,8 @@ mod tests {
                 squares += (value - mean).powi(2);
             }
         }
-        // 10,240 cells of 400 molecules: both ratios are within a few per mille of their expectation.
+        // 10,240 cells of 400 molecules: both ratios are within a few per mille of their
+        // expectation.
         assert!((seen / planted - 1.0).abs() < 0.01, "mean is {} of what was planted", seen / planted);
         assert!((squares / planted - (1.0 + BURST)).abs() < 0.03, "variance is {} means", squares / planted);
     }

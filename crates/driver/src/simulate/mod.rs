@@ -1,7 +1,9 @@
-//! Planted data of any size, with the truth in it: for trying things out, for tests, and for judging a factorization.
+//! Planted data of any size, with the truth in it: for trying things out, for tests, and for
+//! judging a factorization.
 //!
-//! Rows are made a tile at a time, tiles in parallel and written in order, so that a file far larger than memory takes a
-//! few MiB. Each tile has random streams of its own, so any number of threads gives the same file.
+//! Rows are made a tile at a time, tiles in parallel and written in order, so that a file far
+//! larger than memory takes a few MiB. Each tile has random streams of its own, so any number of
+//! threads gives the same file.
 //!
 //! | file       | question                                      |
 //! |------------|-----------------------------------------------|
@@ -32,21 +34,24 @@ use crate::Machine;
 /// Which kind of data to make.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SimulateKind {
-    /// Every cell is one of p programs (m values uniform in 0 to 1) plus Gaussian noise whose standard deviation is the
-    /// program itself, cut at zero. Dense; separates cleanly. Choose it to see that clusters are found.
+    /// Every cell is one of p programs (m values uniform in 0 to 1) plus Gaussian noise whose
+    /// standard deviation is the program itself, cut at zero. Dense; separates cleanly. Choose it
+    /// to see whether clusters are found.
     Clusters,
     /// Single-cell counts: programs that share housekeeping genes, a mixture of them in every cell,
-    /// log-normal library sizes, negative-binomial noise. Sparse integers. Choose it for anything about size and speed.
+    /// log-normal library sizes, negative-binomial noise. Sparse integers. Choose it for anything
+    /// about size and speed.
     Counts {
         /// Molecules a cell holds on average; [`DEFAULT_DEPTH`] makes 5 % of 20,000 genes nonzero.
         depth: f64,
-        /// Part of a cell that one of its programs has on average, 0 to 1; at 0 there are no cell types but a continuum, which
-        /// is hard to factorize. [`DEFAULT_DOMINANCE`] gives types that are easy to tell apart.
+        /// Part of a cell that one of its programs has on average, 0 to 1; at 0 there are no cell
+        /// types but a continuum, which is hard to factorize. [`DEFAULT_DOMINANCE`] gives types
+        /// that are easy to tell apart.
         dominance: f64,
     },
 }
 
-/// What to make. Start from [`new`](Self::new) and change what differs.
+/// The data to make. Start from [`new`](Self::new) and change what differs.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SimulateConfig {
@@ -75,7 +80,7 @@ impl SimulateConfig {
     }
 }
 
-/// What was made.
+/// The data made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Simulated {
     /// Values that are not zero.
@@ -91,9 +96,9 @@ pub enum SimulateError {
     Setting {
         /// Name of the setting.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
-        /// What would do.
+        /// The values allowed.
         range: &'static str,
     },
     /// The budget does not hold the programs and two tiles.
@@ -104,7 +109,7 @@ pub enum SimulateError {
     Memory {
         /// The budget given, bytes.
         budget: u64,
-        /// The smallest that would do, bytes.
+        /// The smallest budget that suffices, bytes.
         needed: u64,
         /// Genes asked for.
         genes: usize,
@@ -116,7 +121,7 @@ pub enum SimulateError {
     Threads {
         /// Threads asked for.
         threads: usize,
-        /// What the system said.
+        /// The system's message.
         message: String,
     },
     /// The file could not be written, or the monitor asked for a stop.
@@ -134,15 +139,17 @@ pub enum SimulateError {
 /// | `varm["programs"]` | m × p: the planted programs, one a column                              |
 /// | `uns["simulate"]`  | the settings                                                          |
 ///
-/// The file depends on `config` alone. Costs O(n·m) for clusters and O(molecules) for counts; takes the machine's memory at
-/// most, of which 12·m·p are for the programs.
+/// The file depends on `config` alone. Costs O(n·m) for clusters and O(molecules) for counts. Takes
+/// at most the memory of the machine, 12·m·p bytes of it for the programs.
 ///
 /// # Errors
 ///
-/// - [`SimulateError::Setting`]: no cells, genes or programs, more genes than 2³² − 1, a depth that is no positive number.
+/// - [`SimulateError::Setting`]: no cells, genes or programs, more genes than 2³² − 1, or a depth
+///   that is not a positive number.
 /// - [`SimulateError::Memory`]: the budget does not hold the programs and two tiles.
-/// - [`SimulateError::Threads`]: the system gives no threads.
-/// - [`SimulateError::Storage`]: `dest` exists or cannot be written, the monitor asked for a stop. Nothing is left then.
+/// - [`SimulateError::Threads`]: the system starts no threads.
+/// - [`SimulateError::Storage`]: `dest` exists or cannot be written, or the monitor asked for a
+///   stop. Nothing is left then.
 pub fn simulate(
     config: &SimulateConfig,
     dest: &Path,

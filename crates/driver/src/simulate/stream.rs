@@ -1,14 +1,15 @@
-//! Random streams: one for the programs and two for every tile, so that tiles can be made in any order by any thread.
+//! Random streams: one for the programs and two for every tile, so that tiles can be made in any
+//! order by any thread.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream is used for.
+/// The purpose of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// The planted programs.
     Programs,
-    /// What is planted in the rows of this tile: clusters, library sizes, usages.
+    /// The truth in the rows of this tile: clusters, library sizes, usages.
     Truth(usize),
     /// The noise on the rows of this tile.
     Noise(usize),

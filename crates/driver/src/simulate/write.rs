@@ -1,4 +1,5 @@
-//! From tiles to a file: made in parallel a window at a time, written in order while the next window is made.
+//! From tiles to a file: made in parallel a window at a time, written in order while the next
+//! window is made.
 
 use std::path::Path;
 
@@ -13,18 +14,18 @@ use super::planted::Planted;
 use super::{SimulateConfig, SimulateError, SimulateKind, Simulated, clusters, counts};
 use crate::Machine;
 
-/// What the process takes before the first tile: code, the HDF5 library, allocator slack, stacks.
+/// Memory of the process before the first tile: code, the HDF5 library, allocator slack, stacks.
 const BASE_BYTES: u64 = 24 << 20;
 
-/// How many tiles are made at once so that two windows of them, the programs and the process fit into `memory`. Found
-/// before anything is made.
+/// How many tiles are made at once so that two windows of them, the programs and the process fit
+/// into `memory`. Found before anything is made.
 pub(super) fn tiles_at_once(config: &SimulateConfig, machine: &Machine) -> Result<usize, SimulateError> {
     let &SimulateConfig { genes, programs, .. } = config;
     let &Machine { threads, memory, .. } = machine;
     // A profile and its alias table take 12 bytes a gene; a thread tallies into 5 bytes a gene.
     let bytes_per_gene = 12u64.saturating_mul(programs as u64).saturating_add(32).saturating_add(5 * threads as u64);
     let fixed = bytes_per_gene.saturating_mul(genes as u64).saturating_add(BASE_BYTES);
-    // Two windows, and buffers that may be twice as large as what is in them.
+    // Two windows, and buffers that may be twice as large as their content.
     let tile = 4 * match config.kind {
         SimulateKind::Clusters => clusters::tile_bytes(genes),
         SimulateKind::Counts { depth, .. } => counts::tile_bytes(genes, depth),
@@ -96,7 +97,7 @@ fn settings(config: &SimulateConfig) -> Value {
             ("dominance".into(), dominance.into()),
         ],
     };
-    // Seeds are unsigned, which AnnData readers of every language take most easily as text.
+    // Seeds are unsigned. AnnData readers of every language take those most easily as text.
     let rest = [("programs".into(), (config.programs as i64).into()), ("seed".into(), config.seed.to_string().into())];
     Value::Map(kind.into_iter().chain(rest).collect())
 }
@@ -141,7 +142,8 @@ impl Matrix {
     }
 }
 
-/// Writes all rows and counts the nonzeros. Runs on the pool: one of its threads writes while the others make tiles.
+/// Writes all rows and counts the nonzeros. Runs on the pool: one of its threads writes while the
+/// others make tiles.
 fn write_matrix(
     mut matrix: Matrix,
     planted: &dyn Planted,

@@ -24,7 +24,7 @@ pub(crate) struct Assembly {
 struct Built {
     shape: PanelShape,
     sums: PanelSums,
-    /// D·Hᵀ of all members (m × ld), where it is not simply H of the only one.
+    /// D·Hᵀ of all members (m × ld), if it is not simply H of the only one.
     ht: Option<FactorBuf>,
 }
 

@@ -9,9 +9,9 @@
 //! L₊  = ½(‖X‖² − 2⟨W₊ᵀX, H₊⟩ + ⟨W₊ᵀW₊, H₊·H₊ᵀ⟩)
 //! ```
 //!
-//! If L₊ rises above the loss of the last accepted pass, (W₊, H₊) is dropped and the next pass starts
-//! from (W, H) without extrapolation; from there no rule raises the loss. That is why W has two
-//! generations.
+//! If L₊ rises above the loss of the last accepted pass, (W₊, H₊) is dropped and the next pass
+//! starts from (W, H) without extrapolation; from there no rule raises the loss. That is why W has
+//! two generations.
 //!
 //! A [`Solver`] does this in steps, so that several of them can share a pass:
 //!
@@ -22,8 +22,8 @@
 //! | `absorb`  | the sums               | the new state, and a row of the trace         |
 //!
 //! [`run`] repeats them for any number of solvers; each leaves when it is done. The next step of a
-//! solver follows from its [`Standing`] and W alone, and neither changes before all blocks have gone
-//! through: a pass that is dropped half-way leaves no trace.
+//! solver follows from its [`Standing`] and W alone, and neither changes before all blocks have
+//! gone through: a pass that is dropped half-way leaves no trace.
 
 mod assembly;
 mod momentum;
@@ -57,9 +57,9 @@ const STATIONARY: f64 = 1e-7;
 pub(crate) struct Until {
     /// Full passes at most, those of an earlier run included.
     pub(crate) passes: usize,
-    /// Relative decrease that counts as none; 0: go on.
+    /// Relative decrease that counts as none; 0: never stop for it.
     pub(crate) tol: f64,
-    /// Whether to compute the KKT residual, and to stop where there is none.
+    /// Whether to compute the KKT residual, and to stop if there is none.
     pub(crate) residual: bool,
 }
 
@@ -80,11 +80,11 @@ impl Until {
     }
 }
 
-/// Shown a solver after each of its passes, with its place in the list.
+/// Called with a solver after each of its passes, and with its place in the list.
 pub(crate) type Ended<'a> = dyn FnMut(usize, &Solver<'_>) -> Result<(), DriverError> + 'a;
 
 /// Passes over `data` on `threads` workers until every solver is done; solvers that are done before
-/// the others leave the pass. Each pass that a solver takes part in is shown to `ended`.
+/// the others leave the pass. Calls `ended` after each pass for each solver that took part.
 ///
 /// # Errors
 ///
@@ -103,7 +103,7 @@ pub(crate) fn run(
             return Ok(());
         }
         if assembly.as_ref().is_none_or(|assembly| assembly.solvers() != active) {
-            // The old buffers go before there are new ones.
+            // The old buffers are freed before new ones are made.
             drop(assembly.take());
         }
         let assembly = assembly.get_or_insert_with(|| Assembly::new(data, solvers, &active, threads));
@@ -218,7 +218,8 @@ impl<'d> Solver<'d> {
         spectra_step::extrapolate(&mut self.trial, spectra, previous, extrapolation as f32);
         let k = self.trial.k();
         let mut hht = self.trial.gram();
-        // A component that extrapolation has driven to zero would stay there, and its usages with it.
+        // A component that extrapolation has driven to zero would stay there, and its usages with
+        // it.
         let lost: Vec<usize> = (0..k).filter(|&c| hht[c * k + c] == 0.0).collect();
         if !lost.is_empty() {
             lost.into_iter().for_each(|c| self.trial.copy_component(spectra, c));
@@ -288,8 +289,8 @@ impl<'d> Solver<'d> {
         Ok(())
     }
 
-    /// Without extrapolation a rise is rounding, and kept, so that the same pass is not repeated for
-    /// ever.
+    /// Without extrapolation a rise is rounding. It is kept, so that the same pass is not repeated
+    /// for ever.
     fn judge(&self, loss: f64, extrapolation: f64) -> bool {
         match self.standing.loss {
             None => true,

@@ -1,7 +1,8 @@
-//! How far H is extrapolated, and when not.
+//! The weight of the extrapolation of H.
 //!
-//! Nesterov's sequence t₊ = (1 + √(1 + 4t²)) / 2, β = (t − 1) / t₊ (Nesterov 1983; for alternating NMF: Guan et al.
-//! 2012, Ang and Gillis 2019), started anew whenever a pass is rejected (O'Donoghue and Candès 2015).
+//! Nesterov's sequence t₊ = (1 + √(1 + 4t²)) / 2, β = (t − 1) / t₊ (Nesterov 1983; for alternating
+//! NMF: Guan et al. 2012, Ang and Gillis 2019), restarted whenever a pass is rejected (O'Donoghue
+//! and Candès 2015).
 
 /// The weight β of the next extrapolation.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ impl Momentum {
         Momentum { on, t: 1.0 }
     }
 
-    /// Goes on where another one [was](Self::t).
+    /// Continues where another one [was](Self::t).
     pub(crate) fn at(on: bool, t: f64) -> Self {
         Momentum { on, t }
     }

@@ -1,5 +1,5 @@
-//! The update of H between passes. Genes are independent of one another: chunks of genes in parallel,
-//! sums over genes merged in chunk order.
+//! The update of H between passes. Genes are independent of one another: chunks of genes in
+//! parallel, sums over genes merged in chunk order.
 
 use partwise_kernels::kkt::{Kkt, kkt};
 use partwise_kernels::{Dead, FactorMut, FactorRef, RuleScratch, UpdateRule, loss};
@@ -31,7 +31,7 @@ pub(super) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spe
         return;
     }
     trial.ht_mut().par_iter_mut().zip(spectra.ht()).zip(previous.ht()).for_each(|((trial, h), before)| {
-        // Not fused: without the instructions for it a fused step is a call of a function.
+        // Not fused: without the instructions for it, a fused step is a call of a function.
         *trial = (h + beta * (h - before)).max(0.0);
     });
 }
@@ -46,8 +46,8 @@ pub(super) struct Sums<'s> {
     pub(super) wtw: &'s ExactSum,
 }
 
-/// Updates `trial` from the sums of a pass; `spectra` is H of the last accepted pass. The KKT residual, NaN unless
-/// `residual` asks for it, costs as much as an inner sweep in f64.
+/// Updates `trial` from the sums of a pass; `spectra` is H of the last accepted pass. The KKT
+/// residual, NaN unless `residual` asks for it, costs as much as an inner sweep in f64.
 pub(super) fn update(
     trial: &mut Spectra,
     spectra: &Spectra,
@@ -59,7 +59,8 @@ pub(super) fn update(
     let (k, ks) = (trial.k(), trial.ks());
     let mut wtw = vec![0.0; k * k];
     sums.wtw.read(0..k, 0..k, &mut wtw);
-    // No rule sees a factor that both of its inputs have; this one keeps WᵀW inside the range of f32.
+    // No rule sees a factor common to both of its inputs. This one keeps WᵀW inside the range of
+    // f32.
     let largest = (0..k).map(|c| wtw[c * k + c]).fold(0.0, f64::max);
     let factor = if largest > 0.0 { power_of_two(-exponent(largest)) } else { 1.0 };
     let wtw_f32: Vec<f32> = wtw.iter().map(|&value| (value * factor) as f32).collect();
@@ -81,7 +82,8 @@ pub(super) fn update(
                 }
             }
             let cross_f32: Vec<f32> = cross.iter().map(|&value| (value * factor) as f32).collect();
-            // Before the update, where W is as good as it gets for this H: afterwards H would be, and tell nothing.
+            // Before the update, when W is as good as it gets for this H. Afterwards H would be,
+            // and its residual would tell nothing.
             let kkt = residual.then(|| kkt(ht, &cross, &wtw, k, ks));
             let rows = ht.len() / ks;
             rule.apply(FactorMut::new(ht, rows, k, ks), FactorRef::new(&cross_f32, rows, k, ks), scratch);

@@ -18,12 +18,13 @@ pub(crate) struct Standing {
     pub(crate) wtw: Vec<f64>,
     /// Loss of the last accepted pass; none before the first.
     pub(crate) loss: Option<f64>,
-    /// Which way the next pass goes.
+    /// The direction of the next pass.
     pub(crate) direction: Direction,
 }
 
 impl Standing {
-    /// Before the first pass, with H as `spectra`; `extrapolate` says whether later passes are.
+    /// Before the first pass, with H as `spectra`; `extrapolate`: whether later passes extrapolate
+    /// it.
     pub(crate) fn start(spectra: Spectra, extrapolate: bool) -> Self {
         let k = spectra.k();
         Standing {
@@ -36,7 +37,8 @@ impl Standing {
         }
     }
 
-    /// Multiplies the rows of H by `powers` (of two, so that nothing is rounded), and what belongs to H accordingly.
+    /// Multiplies the rows of H by `powers` (of two, so that nothing is rounded), and what belongs
+    /// to H accordingly.
     pub(super) fn scale_components(&mut self, powers: &[f32]) {
         if powers.iter().all(|&power| power == 1.0) {
             return;

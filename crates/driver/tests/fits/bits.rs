@@ -1,4 +1,4 @@
-//! Threads, budgets, maps, the place of W: none of them changes a bit. Block heights change the rounding only.
+//! Threads, budgets, maps and the place of W change no bit. Block heights change the rounding only.
 
 use partwise_driver::usages::UsagesPlace;
 use partwise_driver::{InitSpec, NmfConfig, SolverSpec, fit};
@@ -22,7 +22,7 @@ fn threads_segments_maps_and_scratch_files_do_not_matter() {
                 plan.execution.usages = UsagesPlace::Disk(folder.path().to_path_buf());
                 digests.push(fit(&store, &plan, &Quiet).unwrap().digest);
             }
-            // SAFETY: nobody else knows the temporary folder.
+            // SAFETY: only this test knows the temporary folder.
             unsafe { store.map().unwrap() };
             digests.push(fit(&store, &plan(&store, &config, 3), &Quiet).unwrap().digest);
             assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{layout:?} {solver:?}: {digests:?}");

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::planted::{counts, plan, store, uncancelled};
 use crate::threads_comm::{ThreadComm, together};
 
-/// Says stop when asked for the n-th time, and counts the passes that it is shown.
+/// Cancels when asked for the n-th time, and counts the passes that it is shown.
 struct Impatient {
     patience: AtomicUsize,
     passes: AtomicUsize,
@@ -56,7 +56,7 @@ fn who_is_asked_to_stop_stops_all_at_the_same_pass() {
         let ended = together(size, |comm| {
             let monitor = Impatient::new(if comm.rank() == guilty { patience } else { usize::MAX });
             let fit = uncancelled(fit_with(&store, &plan, &Run { comm, ..Run::default() }, &monitor));
-            // Nobody is left in a sum: all come to this one.
+            // No process is left in a sum: all arrive at this one.
             meet(comm).unwrap();
             let cancelled = match fit {
                 Ok(_) => false,
@@ -121,7 +121,8 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
         ended.unwrap_err()
     };
 
-    // One looks for the file where there is none, as on a node that does not share the folder.
+    // One process looks for the file where there is none, as on a node that does not share the
+    // folder.
     let (here, elsewhere) = (folder.path().join("r.h5ad"), folder.path().join("none/r.h5ad"));
     let errors = together(3, |comm| write(comm, if comm.rank() == 1 { &elsewhere } else { &here }));
     assert!(matches!(&errors[1], DriverError::Storage(StorageError::NotShared { .. })), "{errors:?}");
@@ -130,7 +131,7 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
     }
     assert_eq!(names(), before);
 
-    // What is there stays.
+    // Existing files stay.
     std::fs::write(&here, "mine").unwrap();
     let errors = together(3, |comm| write(comm, &here));
     assert!(matches!(&errors[0], DriverError::Storage(error) if error.kind() == ErrorKind::Exists), "{errors:?}");

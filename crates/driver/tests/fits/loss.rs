@@ -48,7 +48,7 @@ fn the_reported_error_is_that_of_the_factors() {
     }
 }
 
-/// Over accepted passes the loss rises by no more than both losses may be off.
+/// Over accepted passes the loss rises by no more than the precision of both losses.
 fn assert_nonincreasing(trace: &[TraceRow], sq_norm: f64, what: &str) {
     let accepted: Vec<&TraceRow> = trace.iter().filter(|row| row.accepted).collect();
     assert!(accepted.len() > 1, "{what}: {} accepted passes", accepted.len());

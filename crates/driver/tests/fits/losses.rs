@@ -1,4 +1,5 @@
-//! A process lost at any sum ends the others, and what is left goes on, with another number of processes, to the same bits.
+//! If a process is lost at any sum, the others end. The fit then resumes with another number of
+//! processes and reaches the same bits.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use crate::planted::{CPU, counts, plan, store};
 use crate::threads_comm::{ThreadComm, together};
 
-/// A process that is lost after so many sums: it takes part in no further one.
+/// A process that is lost after so many sums and takes part in no further one.
 struct Mortal<'c> {
     comm: &'c ThreadComm,
     left: AtomicUsize,
@@ -38,7 +39,8 @@ impl Comm for Mortal<'_> {
     }
 }
 
-/// Counts the passes made. A checkpoint that cannot be used ends the test: however a process is lost, what the manifest names is whole.
+/// Counts the passes made. A checkpoint that cannot be used ends the test: however a process is
+/// lost, the files that the manifest names are whole.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -54,8 +56,8 @@ impl FitMonitor for Counter {
     }
 }
 
-/// A fit and its result by one process among others, with a checkpoint after every pass; its digest, where it went on, and
-/// the passes it saw.
+/// A fit and its result by one process among others, with a checkpoint after every pass: its
+/// digest, the pass that it resumed from, and the passes it saw.
 fn job(comm: &dyn Comm, store: &Store, plan: &Plan, folder: &Path) -> Result<(String, usize, usize), DriverError> {
     let checkpoint = CheckpointSpec::new(folder.join("saved"), CPU).with_every(1).with_resume(true);
     let seen = Counter::default();
@@ -65,7 +67,7 @@ fn job(comm: &dyn Comm, store: &Store, plan: &Plan, folder: &Path) -> Result<(St
     Ok((fit.digest, fit.resumed_from_pass, seen.0.into_inner()))
 }
 
-/// A folder whose files are synced in no time, where there is such a place.
+/// A folder whose files are synced in no time, if there is such a place.
 fn quick_folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
@@ -89,11 +91,12 @@ fn a_process_lost_at_any_sum_costs_a_pass_at_most() {
             assert!(lost.iter().all(Result::is_ok) && sums > 20, "after {sums} sums: {lost:?}");
             break;
         }
-        // Those that are not waiting for a sum any more have all that they need.
+        // Processes that no longer wait for a sum have all that they need.
         for ended in &lost {
             assert!(matches!(ended, Ok(_) | Err(DriverError::Comm(_))), "after {sums} sums: {lost:?}");
         }
-        // Processes of another number go on: with what the newest checkpoint has behind it, all passes are made.
+        // Another number of processes resumes. Together with the passes before the newest
+        // checkpoint, all passes are made.
         let went_on = together(1 + sums % 4, |comm| job(comm, &store, &plan, folder.path()).unwrap());
         for (found, resumed, seen) in went_on {
             assert_eq!((found, resumed + seen), (digest.clone(), 3), "after {sums} sums");

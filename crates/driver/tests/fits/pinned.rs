@@ -57,7 +57,7 @@ fn a_mapped_store_is_not_read() {
     let config = NmfConfig::new(3).with_max_passes(3).with_tol(0.0);
     let plan = config.plan(&DataShape::of_store(&store).unwrap(), &Machine::new(2, 1 << 30)).unwrap();
     let read = fit(&store, &plan, &Quiet).unwrap();
-    // SAFETY: nobody else knows the temporary folder.
+    // SAFETY: only this test knows the temporary folder.
     unsafe { store.map().unwrap() };
     let mapped = fit(&store, &plan, &Quiet).unwrap();
     assert!(read.bytes_read > 0);

@@ -28,8 +28,8 @@ impl Matrix {
     }
 }
 
-/// Counts around a planted W·H with `k` components; every 13th row and every 11th gene is empty, and one row and one
-/// gene hold a single entry.
+/// Counts around a planted W·H with `k` components; every 13th row and every 11th gene is empty,
+/// and one row and one gene hold a single entry.
 pub(crate) fn counts(cells: usize, genes: usize, k: usize, seed: u64) -> Matrix {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let h: Vec<f32> = (0..k * genes).map(|_| rng.random::<f32>().powi(6) * 6.0).collect();

@@ -14,7 +14,7 @@ use crate::threads_comm::together;
 
 const SIZES: [usize; 4] = [1, 2, 3, 5];
 
-/// A row without what differs from run to run: times.
+/// A row without its times, which differ from run to run.
 fn timeless(row: &TraceRow) -> String {
     // As text: the first row has a NaN.
     format!("{:?}", row.without_machine())
@@ -24,7 +24,7 @@ fn trace(fit: &Fit) -> Vec<String> {
     fit.trace.iter().map(timeless).collect()
 }
 
-/// Holds what each process has, by rank, against the fit of one alone.
+/// Compares the fit of each process, by rank, with the fit of one alone.
 #[track_caller]
 fn assert_one(fits: &[Fit], alone: &Fit, what: &str) {
     let mut w = Vec::new();
@@ -47,7 +47,8 @@ fn assert_one(fits: &[Fit], alone: &Fit, what: &str) {
     assert!(w == usages(alone), "{what}: W differs");
 }
 
-/// The fits of `size` processes; odd ones keep W on disk, read by the tile and hold a block in memory.
+/// The fits of `size` processes; odd ones keep W on disk, read by the tile and hold a block in
+/// memory.
 fn fit_among(folder: &Path, store: &Store, config: &NmfConfig, size: usize, threads: usize) -> Vec<Fit> {
     together(size, |comm| {
         let mut plan = plan(store, config, threads);
@@ -91,7 +92,7 @@ fn processes_do_not_matter() {
 #[test]
 fn processes_without_a_block_take_part() {
     let folder = tempfile::tempdir().unwrap();
-    // Two blocks, of the sample one: three of five processes have nothing to do.
+    // Two blocks, and one block of the sample: three of five processes are idle.
     let store = store(folder.path(), &counts(400, 60, 3, 4), Layout::Sparse, 256);
     for solver in [SolverSpec::Auto, SolverSpec::Mu] {
         for init in [InitSpec::Sample, InitSpec::Random] {

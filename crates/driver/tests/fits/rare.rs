@@ -16,15 +16,16 @@ use crate::planted::{encode_sparse, run, store_of_tiles};
 const PROGRAMS: usize = 10;
 /// Genes of a program.
 const BREADTH: usize = 100;
-/// Share of ‖X‖² that the rare program is to have.
+/// Share of ‖X‖² of the rare program.
 const SHARE: f64 = 0.01;
 
-/// What makes it hard to find.
+/// The difficulty of finding it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Rare {
-    /// Its genes are nobody else's, its cells nearly nothing else.
+    /// No other program has its genes, and its cells have nearly nothing else.
     Alone,
-    /// Its genes are those that the others have most of, its cells are like all others besides.
+    /// Its genes are those that the others have most of, and its cells otherwise resemble all
+    /// others.
     Overlapping,
 }
 
@@ -57,7 +58,8 @@ impl Planted {
             }
         };
         let mut planted = Planted { rare, genes, common, spectrum, depth: 0.0, rng };
-        // ‖x‖² of a common cell on average, from a few of them; a rare one has SHARE · 1000 times that for its own.
+        // ‖x‖² of a common cell on average, from a few of them; a rare one has SHARE · 1000 times
+        // that for its own.
         let tile = planted.rows(0..2000);
         let square = tile.2.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / 2000.0;
         let norm: f64 = planted.spectrum.iter().map(|h| h * h).sum();

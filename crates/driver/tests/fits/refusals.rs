@@ -1,4 +1,4 @@
-//! What cannot be done is said.
+//! A fit that cannot be made is refused, with the reason.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,7 +39,7 @@ fn a_damaged_block_is_reported_with_its_rows() {
     }
 }
 
-/// Says stop when asked for the n-th time.
+/// Cancels when asked for the n-th time.
 struct Impatient(AtomicUsize);
 
 impl Monitor for Impatient {
@@ -75,7 +75,7 @@ fn values_whose_products_leave_32_bit_floats_are_refused() {
         let error = scaled(factor).unwrap_err();
         assert!(matches!(error, DriverError::Magnitude { .. } | DriverError::Range { .. }), "{error:?}");
     }
-    // Powers of two near the ends of what is allowed change nothing.
+    // Powers of two near the ends of the allowed range change nothing.
     let errors = [0, -49, 45].map(|power| scaled(2f32.powi(power)).unwrap().relative_error);
     assert!(errors.iter().all(|error| (error / errors[0] - 1.0).abs() < 1e-3), "{errors:?}");
 }

@@ -1,4 +1,5 @@
-//! The start from a sample is worth its passes, costs no more than it may, and earlier results are taken up.
+//! The start from a sample is worth its passes and costs no more than it may, and fits start from
+//! earlier results.
 
 use partwise_driver::{InitSpec, NmfConfig, SolverSpec, result};
 use partwise_storage::store::{Layout, Overwrite};

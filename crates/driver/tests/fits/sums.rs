@@ -1,4 +1,4 @@
-//! What processes exchange, and that nobody waits for one that is gone.
+//! Sums over processes, and no process waits for one that is gone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ fn who_hangs_up_is_missed_by_all_but_not_in_sums_that_are_done() {
             assert_eq!(first, Ok(vec![1, 1, 1]));
             assert_eq!(then.is_ok(), rank == absent, "{then:?}");
             if let Err(CommError { message }) = then {
-                // Of the two who miss it, one may leave before the other looks.
+                // Of the two that miss it, one may leave before the other looks.
                 assert!(message.contains("has hung up before sum 1"), "{message}");
             }
         }

@@ -1,4 +1,5 @@
-//! Processes as threads of one process: the slow, obviously correct twin of what connects real ones.
+//! Processes as threads of one process: the slow, obviously correct twin of the libraries that
+//! connect real ones.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use partwise_driver::comm::{Comm, CommError};
 
-/// Longer than any sum in these tests takes; who waits longer waits for something that will not come.
+/// Longer than any sum in these tests takes. A longer wait has no end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One process among threads. Dropping it hangs up: sums that it has not come to fail in all others.
+/// One process among threads. Dropping it hangs up: sums that it has not arrived at fail in all
+/// others.
 pub(crate) struct ThreadComm {
     rank: usize,
     line: Arc<Line>,
 }
 
-/// What all processes look at.
+/// The state that all processes share.
 struct Line {
     size: usize,
     state: Mutex<State>,
@@ -26,14 +28,15 @@ struct Line {
 struct State {
     /// Number of the sum that is being made.
     sum: u64,
-    /// Which processes have brought their share of it.
+    /// The processes that have brought their share of it.
     here: Vec<bool>,
-    /// Lengths of the parts, as the first one to come has them.
+    /// Lengths of the parts, as the first process brought them.
     lengths: Vec<usize>,
     shares: Vec<i64>,
-    /// What came out of the sum before; it stays until all have brought the next share, so all have read it by then.
+    /// The result of the sum before. It stays until all have brought the next share, so all have
+    /// read it by then.
     result: Vec<i64>,
-    /// Who hung up, in that order.
+    /// The processes that hung up, in that order.
     gone: Vec<usize>,
 }
 
@@ -47,7 +50,7 @@ impl ThreadComm {
 }
 
 impl Line {
-    // A process that panics does so with its share whole or not brought at all.
+    // A process that panics has brought its share whole or not at all.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,11 +119,12 @@ impl Drop for ThreadComm {
     }
 }
 
-/// What `run` gives in each of `size` processes, by rank.
+/// The result of `run` in each of `size` processes, by rank.
 ///
 /// # Panics
 ///
-/// When a process does, with what the first one to end said: the others may only have missed it.
+/// When a process does, with the message of the first one to end: the others may only have missed
+/// it.
 pub(crate) fn together<T: Send>(size: usize, run: impl Fn(&ThreadComm) -> T + Sync) -> Vec<T> {
     let ends = ThreadComm::line(size);
     let line = ends.first().map(|end| end.line.clone());

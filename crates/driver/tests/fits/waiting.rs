@@ -1,4 +1,4 @@
-//! Waiting for the disk is counted where there is a reader, and only there.
+//! Waiting for the disk is counted if there is a reader, and only then.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use partwise_storage::tile::TileError;
 
 use crate::planted::{counts, run, store};
 
-/// Computes nothing. Whether a tile is wanted takes a while to say, and it is the reader who asks, before it reads.
+/// Computes nothing. Takes a while to tell whether it wants a tile; the reader asks before it
+/// reads.
 struct SlowToAsk(Duration);
 
 impl Fold for SlowToAsk {
@@ -48,13 +49,14 @@ fn a_slow_reader_is_waited_for_and_a_map_that_is_in_memory_is_not() {
         engine.pass(data, &slow, &mut [Worker::default(), Worker::default()], Direction::Forward).unwrap().waiting
     };
 
-    // Six blocks of a tile each: the workers wait for each of them, less what the threads take to start.
+    // Six blocks of a tile each: the workers wait for each of them, less what the threads take to
+    // start.
     let waited = pass(&StoreBlocks::new(&store));
     assert!(waited >= slow.0 * 3, "{waited:?}");
     let row = run(&store, &NmfConfig::new(3).with_max_passes(2)).trace[0];
     assert!(row.waiting_seconds > 0.0 && row.waiting_seconds.is_finite(), "{row:?}");
 
-    // SAFETY: nobody else knows the temporary folder.
+    // SAFETY: only this test knows the temporary folder.
     unsafe { store.map().unwrap() };
     let data = StoreBlocks::new(&store);
     // The first pass over a map brings its pages.
