@@ -17,7 +17,7 @@ use partwise::driver::simulate::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, SimulateConfi
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::source;
 use partwise::storage::store::{Overwrite, Selection};
-use partwise::{DataShape, InitSpec, Machine, NmfConfig, Plan, Quiet, ScaleSpec, SolverSpec, Store, fit};
+use partwise::{DataShape, InitSpec, Machine, NmfConfig, Plan, Quiet, ScaleSpec, SolverSpec, Store};
 
 const COUNTS: SimulateKind = SimulateKind::Counts { depth: DEFAULT_DEPTH, dominance: DEFAULT_DOMINANCE };
 
@@ -81,7 +81,7 @@ fn passes(criterion: &mut Criterion, case: &str, store: &Store, k: usize) {
         let config =
             NmfConfig::new(k).with_init(InitSpec::Random).with_scale(scale).with_tol(0.0).with_max_passes(PASSES);
         for threads in THREADS {
-            let plan = config.plan(&DataShape::from(store), &machine(threads)).expect("a plan");
+            let plan = config.plan(&DataShape::of_store(store).expect("a shape"), &machine(threads)).expect("a plan");
             let id = BenchmarkId::new(format!("scale {scale:?}"), format!("{threads} threads"));
             group.bench_function(id, |bencher| {
                 bencher.iter_custom(|iterations| (0..iterations).map(|_| pass_time(store, &plan)).sum());
@@ -96,7 +96,7 @@ fn passes(criterion: &mut Criterion, case: &str, store: &Store, k: usize) {
 fn one_core(criterion: &mut Criterion, case: &str, store: &Store, k: usize) {
     let config = NmfConfig::new(k).with_solver(SolverSpec::Hals).with_init(InitSpec::Random);
     let config = config.with_tol(0.0).with_max_passes(PASSES);
-    let plan = config.plan(&DataShape::from(store), &machine(1)).expect("a plan");
+    let plan = config.plan(&DataShape::of_store(store).expect("a shape"), &machine(1)).expect("a plan");
     let mut group = criterion.benchmark_group(format!("one core/{case}"));
     group.throughput(Throughput::Elements(store.nonzeros()));
     group.bench_function(format!("k={k}"), |bencher| {
@@ -107,7 +107,7 @@ fn one_core(criterion: &mut Criterion, case: &str, store: &Store, k: usize) {
 
 /// The time of a pass in a fit.
 fn pass_time(store: &Store, plan: &Plan) -> Duration {
-    let fit = fit(store, plan, &Quiet).expect("a fit");
+    let fit = partwise::driver::fit(store, plan, &Quiet).expect("a fit");
     assert_eq!(fit.trace.len(), PASSES);
     assert!(fit.relative_error < 1.0, "the fit explains something");
     let seconds: f64 = fit.trace[1..].iter().map(|row| row.seconds).sum();

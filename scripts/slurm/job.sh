@@ -267,6 +267,8 @@ job_run() {
   # alike.
   trap 'say "USR1: asking the ranks to leave a checkpoint"; ask '"$pid"' 2>/dev/null || true' USR1
   trap 'say "TERM: the ranks got it too"' TERM
+  # A signal may have come after the start of the ranks and before these traps.
+  [ -z "$asked" ] || ask "$pid" 2>/dev/null || true
   attend "$pid"
   # Some launchers report only "killed" after MPI_Abort(code); the MPI library itself prints the
   # code.

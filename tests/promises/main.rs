@@ -4,6 +4,7 @@
 mod bench;
 mod bits;
 mod command_line;
+mod examples;
 mod foresight;
 mod killed;
 mod launched;

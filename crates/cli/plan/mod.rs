@@ -9,6 +9,7 @@ mod network;
 mod scaling;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ use partwise::driver::nodes::{Nodes, blocks_foreseen, blocks_of};
 use partwise::driver::usages::UsagesPlace;
 use partwise::driver::{DataShape, Machine, PassTime, Plan, Probe};
 use partwise::job::{Input, input};
-use partwise::machine;
 use partwise::storage::Overwrite;
 use partwise::storage::convert::{ConvertSpec, excerpt};
 use partwise::storage::store::BlockInfo;
+use partwise::{FitSet, machine};
 use serde::Serialize;
 
 use scaling::{Asked, ClusterOptions, Scaling};
@@ -42,6 +43,7 @@ use crate::wording::{cells_by_genes, duration, layout, thousands};
 #[command(after_help = "Examples:\n  \
     partwise plan atlas.pw -k 50 --memory 4G\n  \
     partwise plan pbmc3k.h5ad -k 10 --threads 8 --json\n  \
+    partwise plan atlas.pw -k 10..30 --seed 0,1,2 --memory 8G                      many fits in the same passes\n  \
     partwise plan atlas.pw -k 50 --nodes 16 --network 100Gb --disk 2G    also on up to 16 nodes")]
 pub(crate) struct Options {
     /// A store (NAME.pw) or a file (.h5ad, .npy); for a file, a few of its rows give an estimate of
@@ -58,11 +60,22 @@ pub(crate) struct Options {
     pub(crate) common: Common,
 }
 
+/// One number of components, or a list.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Ks {
+    One(usize),
+    Several(Vec<usize>),
+}
+
 #[derive(Serialize)]
 struct Report {
     cells: usize,
     genes: usize,
-    k: usize,
+    k: Ks,
+    /// Combinations of k and seed, and the waves that they run in.
+    fits: usize,
+    waves: usize,
     nonzeros: u64,
     layout: &'static str,
     blocks: usize,
@@ -98,7 +111,12 @@ struct Report {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     input::check(&options.input)?;
-    let config = options.settings.config(options.common.one_seed()?)?;
+    let config = options.settings.config(0)?;
+    let set =
+        FitSet::new(config.clone()).with_ks(options.settings.k.0.clone()).with_seeds(options.common.seed.0.clone());
+    if set.is_several() && options.cluster.asked().is_some() {
+        return Err(Failure::usage("--nodes predicts one fit: give one -k and one --seed"));
+    }
     let machine = options.common.machine();
     let asked = options.cluster.asked();
     let scaling = |shape: &DataShape, machine: &Machine, plan: &Plan, time, blocks: &[BlockInfo]| {
@@ -111,7 +129,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Input::Store(store) => {
             let shape = DataShape::of_store(&store)?;
             let machine = machine.with_resident(machine::resident());
-            let plan = config.plan(&shape, &machine)?;
+            let plan = set.plan(&shape, &machine)?;
             let time = Probe::of_store(&store, &plan)?.pass_time(&plan, &shape)?;
             let scaling = scaling(&shape, &machine, &plan, time, &blocks_of(&store))?;
             Report { scaling, ..Report::new(&shape, &plan, time, None) }
@@ -127,7 +145,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             let excerpt = excerpt(source.as_mut(), &spec)?;
             let converting = opened + excerpt.converting_bytes;
             let shape = DataShape::from(&excerpt);
-            let plan = config.plan(&shape, &machine.with_conversion(opened))?;
+            let plan = set.plan(&shape, &machine.with_conversion(opened))?;
             let time = Probe::of_excerpt(excerpt, &plan)?.pass_time(&plan, &shape)?;
             // On many nodes the data are a store already.
             let scaling = scaling(&shape, &machine, &plan, time, &blocks_foreseen(&shape))?;
@@ -139,10 +157,19 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 impl Report {
     fn new(shape: &DataShape, plan: &Plan, time: PassTime, converting: Option<u64>) -> Self {
+        let mut ks: Vec<usize> = plan.models.iter().map(|model| model.k).collect();
+        ks.dedup();
+        let of_wave = |wave: &Range<usize>| plan.models[wave.clone()].iter().map(|model| model.k).sum::<usize>();
+        let widest = plan.execution.waves.iter().map(of_wave).max().unwrap_or(0);
         Report {
             cells: shape.cells,
             genes: shape.genes,
-            k: plan.model().k,
+            k: match &ks[..] {
+                [k] => Ks::One(*k),
+                ks => Ks::Several(ks.to_vec()),
+            },
+            fits: plan.models.len(),
+            waves: plan.execution.waves.len(),
             nonzeros: shape.nonzeros,
             layout: layout(shape.layout),
             blocks: shape.cells.div_ceil(shape.block_rows),
@@ -160,7 +187,7 @@ impl Report {
             store_mapped: plan.execution.map_store,
             pinned_bytes: plan.execution.pinned_bytes,
             usages_in_memory: plan.execution.usages == UsagesPlace::Memory,
-            usages_bytes: 4 * (shape.cells * plan.model().k) as u64,
+            usages_bytes: 4 * (shape.cells * widest) as u64,
             converting_peak_bytes: converting,
             fitting_peak_bytes: plan.execution.peak_bytes,
             peak_bytes: plan.execution.peak_bytes.max(converting.unwrap_or(0)),
@@ -177,6 +204,13 @@ impl fmt::Display for Report {
         let shape = cells_by_genes(self.cells, self.genes);
         writeln!(f, "data     {shape}, {about}{} nonzeros, {}", thousands(self.nonzeros), self.layout)?;
         writeln!(f, "blocks   {} of {} rows, tiles of {} rows", self.blocks, self.block_rows, self.tile_rows)?;
+        if self.fits > 1 {
+            let (fits, waves) = (self.fits, self.waves);
+            match waves {
+                1 => writeln!(f, "fits     {fits} in the same passes")?,
+                _ => writeln!(f, "fits     {fits} in {waves} waves; a pass is one of the first wave")?,
+            }
+        }
         writeln!(f, "threads  {} of {}", self.threads, self.threads_wanted)?;
         let how = match (self.store_mapped, self.pinned_bytes) {
             (true, _) => "mapped into memory".to_owned(),

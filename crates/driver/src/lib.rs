@@ -33,11 +33,13 @@ pub mod nodes;
 pub mod plan;
 pub mod probe;
 pub mod products;
+#[cfg(feature = "hdf5")]
 pub mod result;
 mod sample;
 mod scale;
 pub mod shape;
 pub mod shard;
+#[cfg(feature = "hdf5")]
 pub mod simulate;
 mod solve;
 pub mod spectra;

@@ -70,7 +70,8 @@ impl Probe {
         let shape = DataShape::of_store(store)?;
         let tile_entries = (shape.entries() / shape.tiles().max(1)).max(1);
         let blocks = plan.execution.threads.min(store.blocks());
-        let wanted = (WORK / plan.model().k.max(1) as u64).min(ENTRIES) / tile_entries;
+        let k: usize = plan.models[plan.execution.waves[0].clone()].iter().map(|model| model.k).sum();
+        let wanted = (WORK / k.max(1) as u64).min(ENTRIES) / tile_entries;
         let height = (wanted as usize).clamp(1, (store.block_rows() / store.tile_rows()).max(1));
         let (mut tiles, mut bytes) = (Vec::new(), 0);
         let mut buf = SegmentBuf::with_capacity(height * store.max_tile_bytes());
@@ -157,16 +158,21 @@ impl Probe {
     fn run(&self, plan: &Plan) -> Result<(f64, f64), DriverError> {
         let watch = Stopwatch::default();
         let engine = Engine::new(plan.execution.segment_bytes as usize, &watch);
-        let (model, blocks) = (plan.model(), &self.blocks);
+        let blocks = &self.blocks;
         let scale = GeneScale::new(ScaleSpec::None, &[], blocks.cells());
-        let spectra = init::random(blocks.genes(), model.k, 1.0, model.seed);
-        let start = UsagesStart::Uniform { scale: 1.0, seed: model.seed };
-        let usages = Usages::new(blocks.cells(), model.k, blocks.block_rows(), &UsagesPlace::Memory, start)?;
-        let standing = Standing::start(spectra, model.rules.extrapolate);
-        let until = Until { passes: usize::MAX, tol: 0.0, residual: true };
-        let state = State { standing, usages, before: 0, trace: Vec::new() };
-        let mut solvers = [Solver::new(blocks, &scale, model.rules, until, state)];
-        let mut assembly = Assembly::new(blocks, &solvers, &[0], plan.execution.threads);
+        let models = &plan.models[plan.execution.waves[0].clone()];
+        let mut solvers = Vec::with_capacity(models.len());
+        for model in models {
+            let spectra = init::random(blocks.genes(), model.k, 1.0, model.seed);
+            let start = UsagesStart::Uniform { scale: 1.0, seed: model.seed };
+            let usages = Usages::new(blocks.cells(), model.k, blocks.block_rows(), &UsagesPlace::Memory, start)?;
+            let standing = Standing::start(spectra, model.rules.extrapolate);
+            let until = Until { passes: usize::MAX, tol: 0.0, residual: true };
+            let state = State { standing, usages, before: 0, trace: Vec::new() };
+            solvers.push(Solver::new(blocks, &scale, model.rules, until, state));
+        }
+        let all_of_them: Vec<usize> = (0..solvers.len()).collect();
+        let mut assembly = Assembly::new(blocks, &solvers, &all_of_them, plan.execution.threads);
         // The first pass finds cold buffers.
         assembly.pass(&engine, blocks, &mut solvers)?;
         let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);

@@ -4,6 +4,7 @@
 mod outcome;
 
 use std::ops::Range;
+use std::path::Path;
 
 use partwise_kernels::UpdateRule;
 use partwise_storage::store::Store;
@@ -331,9 +332,26 @@ impl<'w> Wave<'w> {
     /// The digest of the earlier result to start from, if there is one.
     fn given_digest(&self) -> Result<Option<String>, DriverError> {
         match &self.models[0].init {
+            #[cfg(feature = "hdf5")]
             Init::Given(path) => init::digest(path).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// H of the earlier result at `path`; fills the usages of this process.
+    #[cfg(feature = "hdf5")]
+    fn given(&self, path: &Path, scale: &GeneScale, usages: &mut Usages) -> Result<Spectra, DriverError> {
+        init::given(path, self.data, scale, self.own(), usages)
+    }
+
+    /// Results are AnnData files, which this build cannot read.
+    #[cfg(not(feature = "hdf5"))]
+    fn given(&self, path: &Path, _scale: &GeneScale, _usages: &mut Usages) -> Result<Spectra, DriverError> {
+        Err(DriverError::Start {
+            path: path.into(),
+            expected: "a start that is no file".into(),
+            found: "this build of the library has no HDF5 to read it with".into(),
+        })
     }
 
     /// Opens the checkpoints of a fit, and reads the newest if the fit resumes.
@@ -370,7 +388,7 @@ impl<'w> Wave<'w> {
                 }
                 Init::Given(path) => {
                     let mut usages = self.usages(model.k, UsagesStart::Zero)?;
-                    (init::given(path, self.data, scale, self.own(), &mut usages)?, usages)
+                    (self.given(path, scale, &mut usages)?, usages)
                 }
                 &Init::Sample { entries, rows } => {
                     sampled.push((i, StartOf { k: model.k, seed: model.seed, caps: Caps { entries, rows } }));

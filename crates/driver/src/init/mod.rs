@@ -1,10 +1,12 @@
 //! The starts of W and H: one a file.
 
+#[cfg(feature = "hdf5")]
 mod given;
 mod merge;
 mod random;
 mod sample;
 
+#[cfg(feature = "hdf5")]
 pub(crate) use given::{digest, given};
 pub(crate) use random::{random, uniform_scale};
 pub(crate) use sample::{StartOf, Starts, sample, side_by_side, widest};
