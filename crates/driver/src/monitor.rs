@@ -1,4 +1,4 @@
-//! How a fit reports what it does: progress as any long work, passes and checkpoints besides.
+//! The reports of a fit: progress as of any long work, and its passes and checkpoints.
 
 use partwise_storage::Monitor;
 

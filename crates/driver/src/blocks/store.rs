@@ -58,7 +58,7 @@ impl<'s> StoreBlocks<'s> {
         let (first, end) = (own.start, own.end);
         self.tiles = own.clone().map(|block| self.store.block(block).tiles).sum();
         self.own = own;
-        // The next multiple of a page is what a buffer takes.
+        // A buffer takes the next multiple of a page.
         let take = |from: usize, bytes: u64| {
             let mut left = bytes;
             let fits = |&block: &usize| {
