@@ -59,7 +59,19 @@ pub(crate) enum Scale {
 }
 
 impl Settings {
-    /// The library's configuration for these settings.
+    /// Refuses several k, for verbs that have no use for them.
+    ///
+    /// # Errors
+    ///
+    /// When the user typed several.
+    pub(crate) fn require_one_k(&self) -> Result<(), Failure> {
+        match self.k.only() {
+            Some(_) => Ok(()),
+            None => Err(Failure::usage(format!("-k {}: only fit takes several k", self.k))),
+        }
+    }
+
+    /// The library's configuration for these settings, with the first k.
     ///
     /// # Errors
     ///

@@ -98,6 +98,7 @@ struct Report {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     input::check(&options.input)?;
+    options.settings.require_one_k()?;
     let config = options.settings.config(options.common.one_seed()?)?;
     let machine = options.common.machine();
     let asked = options.cluster.asked();
