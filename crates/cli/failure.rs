@@ -213,7 +213,7 @@ impl From<SimulateError> for Failure {
     fn from(error: SimulateError) -> Self {
         match error {
             SimulateError::Storage(error) => error.into(),
-            error => Self::usage(error.to_string()),
+            error => Self::usage(remedy::of_simulate(&error)),
         }
     }
 }

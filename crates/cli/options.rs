@@ -22,8 +22,8 @@ pub(crate) struct Common {
     /// process may use]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// The seed of all random numbers; the same seed gives the same bits. fit takes several: 0,1,2 or
-    /// 0..9
+    /// The seed of all random numbers; the same seed gives the same bits. fit and plan take several:
+    /// 0,1,2 or 0..9
     #[arg(long, value_name = "N", default_value_t = List(vec![0]))]
     pub(crate) seed: List<u64>,
     /// Print one JSON object on stdout at the end, instead of text
@@ -44,7 +44,7 @@ impl Common {
     ///
     /// When the user typed several.
     pub(crate) fn one_seed(&self) -> Result<u64, Failure> {
-        self.seed.only().ok_or_else(|| Failure::usage(format!("--seed {}: only fit takes several seeds", self.seed)))
+        self.seed.only().ok_or_else(|| Failure::usage(format!("--seed {}: only fit and plan take several seeds", self.seed)))
     }
 
     /// The threads and the memory that the user asked for, or the defaults of this machine.

@@ -1,5 +1,6 @@
 //! Errors of the library as the program prints them: with the options that remedy them.
 
+use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::job::JobError;
 use partwise::storage::{Remedy, StorageError};
@@ -32,6 +33,14 @@ pub(crate) fn of_config(error: &ConfigError) -> String {
         ConfigError::GivenForMany { .. } => {
             format!("{error}; give one -k and one --seed, or --init sample or random")
         }
+        error => error.to_string(),
+    }
+}
+
+/// The line for a simulation that failed.
+pub(crate) fn of_simulate(error: &SimulateError) -> String {
+    match error {
+        SimulateError::Memory { needed, .. } => format!("{error} (--memory {}M)", needed.div_ceil(1 << 20)),
         error => error.to_string(),
     }
 }

@@ -59,7 +59,7 @@ pub(crate) enum Scale {
 }
 
 impl Settings {
-    /// The library's configuration for these settings.
+    /// The library's configuration for these settings, with the first k.
     ///
     /// # Errors
     ///

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import Result
+
 
 @pytest.mark.parametrize("options", [[], ["--scale", "std"], ["--solver", "mu"], ["--solver", "hals", "--init", "random"]])
 def test_factors_have_the_error_that_was_reported_in_the_units_of_the_input(partwise, counts, options):
@@ -36,11 +38,31 @@ def test_the_story_of_a_fit_is_in_uns(partwise, counts):
     for key in ("k", "passes", "sample_passes", "relative_error", "stop", "digest", "solver"):
         assert story[key] == said[key], key
     assert (story["seed"], story["scale"], story["max_passes"], story["tol"]) == ("5", "std", 6, 0)
+    # Equal runs give equal files: nothing that belongs to the run is in them.
+    foreign = {"seconds", "bytes", "source", "host", "cpu", "threads", "memory", "resumed_from_pass"}
+    assert not [key for key in [*story, *story["trace"]] if key in foreign or "seconds" in key or "bytes" in key]
     trace = pd.read_csv(partwise.path("t.csv"), float_precision="round_trip")
-    assert set(trace.columns) == set(story["trace"])
-    for column in trace.columns:
+    of_the_run = {column for column in trace.columns if "seconds" in column or column == "bytes"}
+    assert set(trace.columns) - of_the_run == set(story["trace"])
+    for column in story["trace"]:
         want = trace[column].to_numpy(dtype="f8")
         np.testing.assert_allclose(np.asarray(story["trace"][column], "f8"), want, rtol=0, err_msg=column)
+
+
+def test_every_result_of_a_set_holds_true_figures(partwise, counts):
+    said = partwise.json("fit", counts, "-k", "3,5", "--seed", "0,4", "--max-passes", 6, "-o", "set")
+    x = anndata.read_h5ad(counts).X.astype("f8")
+    assert [(fit["k"], fit["seed"]) for fit in said["fits"]] == [(3, 0), (3, 4), (5, 0), (5, 4)]
+    for fit in said["fits"]:
+        assert fit["result"] == f"set/k{fit['k']}.seed{fit['seed']}.h5ad"
+        result = Result(partwise.path(fit["result"]))
+        assert result.w.shape == (3000, fit["k"]) and (result.w >= 0).all() and (result.h >= 0).all()
+        assert result.relative_error(x) == pytest.approx(fit["relative_error"], rel=1e-5)
+        story = result.file.uns["nmf"]
+        assert (story["k"], story["seed"], story["digest"]) == (fit["k"], str(fit["seed"]), fit["digest"])
+        assert len(story["trace"]["pass"]) == fit["passes"] - 1  # the first read is the sample's
+        assert not [column for column in story["trace"] if "seconds" in column]
+        pd.testing.assert_frame_equal(result.file.obs, anndata.read_h5ad(counts).obs)
 
 
 def test_the_digest_is_of_the_bits_in_the_file(partwise, counts):

@@ -25,7 +25,8 @@ pub(super) struct Keep {
     #[arg(long, value_name = "N", requires = "checkpoint", value_parser = reads)]
     checkpoint_every: Option<NonZeroUsize>,
     /// Resume from the newest whole checkpoint, to the same bits as without a stop; without one, start
-    /// at the beginning. Results that are finished, with the same data and settings, are kept
+    /// at the beginning. Results that are finished, with the same data and settings, are kept, or
+    /// replaced with --force
     #[arg(long)]
     pub(super) resume: bool,
 }

@@ -124,7 +124,7 @@ impl Options {
         job.store.clone_from(&self.store);
         job.checkpoint = self.keep.checkpoint(overwrite);
         job.overwrite = overwrite;
-        job.keep_results = self.keep.resume;
+        job.keep_results = self.keep.resume && !common.force;
         if let Some(trace) = trace {
             // A fit that resumes adds to its trace.
             output::check_file(trace, common.force || (self.keep.resume && is_trace(trace)))?;

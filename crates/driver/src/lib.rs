@@ -51,6 +51,8 @@ pub use checkpoint::CheckpointSpec;
 pub use config::{FitSet, InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 pub use error::{CheckpointError, ConfigError, DriverError, LowerBlocks};
 pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};
+#[cfg(feature = "hdf5")]
+pub use init::start_digest;
 pub use model::{Init, Model, Rules};
 pub use monitor::{CheckpointEvent, FitId, FitMonitor};
 pub use plan::{Execution, Plan};

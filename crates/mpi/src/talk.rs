@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use partwise_driver::plan::nodes::PIECE_BYTES;
+use partwise_driver::nodes::PIECE_BYTES;
 
 use crate::flag::Flag;
 use crate::pulse::{Beat, Place, Verdict};

@@ -36,7 +36,7 @@
 //! | [`driver::result`] | writes an AnnData file of it |
 //!
 //! For the arithmetic on one block alone, see [`kernels`]. For a program instead of a library, see
-//! `partwise --help`.
+//! `partwise`.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "hdf5")]

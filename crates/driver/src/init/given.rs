@@ -15,8 +15,13 @@ use crate::usages::Usages;
 /// Rows of W that are hashed at once.
 const ROWS_AT_ONCE: usize = 4096;
 
-/// A hash of the bits of H and W in the file: its path is no setting of a fit, its content is.
-pub(crate) fn digest(path: &Path) -> Result<String, DriverError> {
+/// A hash of the bits of H and W in an earlier result that a fit starts from. The content of this file is
+/// a setting of the fit, its path is not.
+///
+/// # Errors
+///
+/// When the file cannot be read, or has no W and H.
+pub fn digest(path: &Path) -> Result<String, DriverError> {
     let file = read_factors(path)?;
     let (cells, k) = (file.cells(), file.components());
     let mut hash = Sha256::new();

@@ -103,8 +103,8 @@ pub enum SimulateError {
     },
     /// The budget does not hold the programs and two tiles.
     #[error(
-        "a memory budget of {budget} bytes is too small for {genes} genes and {programs} programs; raise it to {needed} \
-         bytes (--memory {}M)", needed.div_ceil(1 << 20)
+        "a memory budget of {budget} bytes is too small for {genes} genes and {programs} programs; raise it to \
+         {needed} bytes"
     )]
     Memory {
         /// The budget given, bytes.

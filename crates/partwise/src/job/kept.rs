@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use partwise_driver::{DriverError, Model, Plan, result};
+use partwise_driver::{DriverError, Init, Model, Plan, result, start_digest};
 use partwise_storage::anndata::{Value, read_uns};
 use partwise_storage::{StorageError, Store};
 
@@ -15,7 +15,7 @@ pub(super) fn results(plan: &Plan, store: &Store, places: &Places) -> Result<Vec
     let mut kept = Vec::new();
     for model in &plan.models {
         let path = places.result(model.id());
-        if path.exists() && is_of(model, store, &read(&path)?) {
+        if path.exists() && is_of(model, store, &read(&path)?)? {
             kept.push(done(model, &path)?);
         }
     }
@@ -31,12 +31,16 @@ fn read(path: &Path) -> Result<BTreeMap<String, Value>, StorageError> {
     }
 }
 
-fn is_of(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> bool {
+/// Whether `told` is of the same data and settings.
+fn is_of(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> Result<bool, DriverError> {
     let (settings, limits) = (model.settings(), model.limits());
     let mut wanted: Vec<(String, Value)> = result::recorded(&settings).chain(result::recorded(&limits)).collect();
     wanted.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
     wanted.push(("data_fingerprint".into(), store.fingerprint().into()));
-    wanted.iter().all(|(name, value)| told.get(name) == Some(value))
+    if let Init::Given(start) = &model.init {
+        wanted.push(("start".into(), start_digest(start)?.into()));
+    }
+    Ok(wanted.iter().all(|(name, value)| told.get(name) == Some(value)))
 }
 
 fn done(model: &Model, path: &Path) -> Result<FitDone, StorageError> {

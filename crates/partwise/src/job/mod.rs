@@ -176,29 +176,13 @@ impl FitJob {
         host.check_data(&store)?;
         host.freed();
 
-        let mut job = Work { job: self, places: &places, host, kept: Vec::new() };
-        let (plan, shape) = host.agree(job.prepare(&set, &mut store, machine))?;
-        job.say_what_was_given_up(&plan, &shape);
-        let mut done = JobDone {
-            cells: store.cells(),
-            genes: store.genes(),
-            fits: std::mem::take(&mut job.kept),
-            is_set: self.is_set(),
-            output: places.output.clone(),
-            store: store.path().to_path_buf(),
-            passes: 0,
-            bytes_read: 0,
-            rows_per_rank: Vec::new(),
-            converting,
-            plan: None,
-        };
-        for wave in 0..plan.execution.waves.len() {
-            job.wave(&plan, wave, &mut store, &mut done)?;
+        let mut work = Work { job: self, places: &places, host, kept: Vec::new(), made_folder: false };
+        let done = work.carry_out(&set, &mut store, machine, converting);
+        if done.is_err() && work.made_folder {
+            // Succeeds only if no result is in it.
+            let _ = std::fs::remove_dir(&places.output);
         }
-        let order: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
-        done.fits.sort_by_key(|fit| order.iter().position(|id| *id == fit.id));
-        done.plan = (!plan.models.is_empty()).then_some(plan);
-        Ok(done)
+        done
     }
 
     /// Opens the input once every output is known to be possible, and refuses settings that no
@@ -227,9 +211,44 @@ struct Work<'w, H> {
     places: &'w Places,
     host: &'w H,
     kept: Vec<FitDone>,
+    /// Whether this process has made the folder of the results.
+    made_folder: bool,
 }
 
 impl<H: Host> Work<'_, H> {
+    /// Runs the fits whose results are not there already.
+    fn carry_out(
+        &mut self,
+        set: &FitSet,
+        store: &mut Store,
+        machine: &Machine,
+        converting: Duration,
+    ) -> Result<JobDone, H::Error> {
+        let prepared = self.prepare(set, store, machine);
+        let (plan, shape) = self.host.agree(prepared)?;
+        self.say_what_was_given_up(&plan, &shape);
+        let mut done = JobDone {
+            cells: store.cells(),
+            genes: store.genes(),
+            fits: std::mem::take(&mut self.kept),
+            is_set: self.job.is_set(),
+            output: self.places.output.clone(),
+            store: store.path().to_path_buf(),
+            passes: 0,
+            bytes_read: 0,
+            rows_per_rank: Vec::new(),
+            converting,
+            plan: None,
+        };
+        for wave in 0..plan.execution.waves.len() {
+            self.wave(&plan, wave, store, &mut done)?;
+        }
+        let order: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
+        done.fits.sort_by_key(|fit| order.iter().position(|id| *id == fit.id));
+        done.plan = (!plan.models.is_empty()).then_some(plan);
+        Ok(done)
+    }
+
     /// Looks for results that are there already, plans the other fits, and maps the store.
     fn prepare(&mut self, set: &FitSet, store: &mut Store, machine: &Machine) -> Result<(Plan, DataShape), H::Error> {
         let comm = self.host.comm();
@@ -245,8 +264,8 @@ impl<H: Host> Work<'_, H> {
             self.host.note(&Note::Kept { path: &fit.result });
             done.push(fit.id);
         }
-        // Any other result in the way is one of other data or settings.
-        if !self.job.may_overwrite() {
+        // Any other result in the way is one of other data or settings. In a folder to be made there is none.
+        if !self.job.may_overwrite() && (!all.is_set || self.places.output.is_dir()) {
             for model in all.models.iter().filter(|model| !done.contains(&model.id())) {
                 output::check_file(&self.places.result(model.id()), false)?;
             }
@@ -256,6 +275,7 @@ impl<H: Host> Work<'_, H> {
             let path = &self.places.output;
             let made = std::fs::create_dir(path);
             made.map_err(|error| JobError::from(partwise_storage::StorageError::io("create", path, error)))?;
+            self.made_folder = true;
         }
         if plan.execution.map_store && !plan.models.is_empty() {
             self.host.map(store)?;
@@ -297,9 +317,9 @@ impl<H: Host> Work<'_, H> {
         store.unmap();
         host.freed();
         done.passes += fits.iter().map(|fit| fit.passes).max().unwrap_or(0);
+        done.bytes_read += fits.iter().map(|fit| fit.bytes_read).max().unwrap_or(0);
         let mut cancelled = false;
         for fit in fits {
-            done.bytes_read = done.bytes_read.max(fit.bytes_read);
             if fit.stop == StopReason::Cancelled {
                 cancelled = true;
                 continue;
