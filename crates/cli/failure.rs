@@ -123,6 +123,11 @@ impl Failure {
         Self::new(Code::Interrupted, format!("interrupted; no result was written, {what}"))
     }
 
+    /// An interruption after the results of some fits: `what` is a clause as above.
+    pub(crate) fn interrupted_with(results: usize, what: &str) -> Self {
+        Self::new(Code::Interrupted, format!("interrupted; {results} results are written, {what}"))
+    }
+
     /// A stop that another run continues from: `what` is a clause that names the state and the next
     /// command.
     pub(crate) fn again(what: &str) -> Self {

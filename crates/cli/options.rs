@@ -44,7 +44,9 @@ impl Common {
     ///
     /// When the user typed several.
     pub(crate) fn one_seed(&self) -> Result<u64, Failure> {
-        self.seed.only().ok_or_else(|| Failure::usage(format!("--seed {}: only fit and plan take several seeds", self.seed)))
+        self.seed
+            .only()
+            .ok_or_else(|| Failure::usage(format!("--seed {}: only fit and plan take several seeds", self.seed)))
     }
 
     /// The threads and the memory that the user asked for, or the defaults of this machine.

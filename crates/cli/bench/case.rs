@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::Args;
 use partwise::driver::{InitSpec, NmfConfig, fit};
 use partwise::storage::{Monitor, Store};
-use partwise::{DataShape, FitId, FitMonitor, TraceRow};
+use partwise::{DataShape, FitId, FitMonitor, StopReason, TraceRow};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -57,6 +57,9 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     }
     let clock = Clock { progress, marks: Mutex::default() };
     let fit = fit(&store, &plan, &clock)?;
+    if fit.stop == StopReason::Cancelled {
+        return Err(Failure::interrupted());
+    }
     let marks = clock.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
     let timed = fit.trace.iter().skip(1);
     print::json(&Measured {

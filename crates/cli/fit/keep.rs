@@ -49,7 +49,7 @@ impl Keep {
         &self,
         checkpoint: &CheckpointSpec,
         kept: &BTreeMap<FitId, usize>,
-        is_set: bool,
+        (is_set, written): (bool, usize),
         interrupt: &Interrupt,
     ) -> Failure {
         let (folder, command) = (checkpoint.folder.display(), self.command());
@@ -64,6 +64,7 @@ impl Keep {
         };
         match interrupt.wants_another_run() {
             true => Failure::again(&state),
+            false if written > 0 => Failure::interrupted_with(written, &state),
             false => Failure::interrupted_keeping(&state),
         }
     }

@@ -25,6 +25,9 @@ use report::Report;
 use trace::is_trace;
 use watch::Watch;
 
+/// More fits than anybody compares.
+const MOST_FITS: usize = 10_000;
+
 /// Factorize X ≈ W·H: the whole job, from a file to a result
 ///
 /// The program first converts a file into a block store, which later fits of the same file use again.
@@ -87,7 +90,7 @@ fn factorize(options: &Options, world: &World, progress: &Progress) -> Result<()
     // Process 0 alone writes it.
     let trace = options.trace.as_deref().filter(|_| world.leads());
     let job = world.agree(options.job(trace))?;
-    let watch = Watch::new(progress, world, trace, job.is_set(), options.keep.resume);
+    let watch = Watch::new(progress, world, trace, job.is_set(), (options.keep.resume, job.checkpoint.is_some()));
     let done = match job.run(&machine, &watch) {
         Err(failure) => {
             watch.tell_shared();
@@ -115,6 +118,11 @@ impl Options {
         let (common, overwrite) = (&self.common, overwrite(self.common.force));
         let config = self.settings.config(0)?;
         let set = FitSet::new(config).with_ks(self.settings.k.0.clone()).with_seeds(common.seed.0.clone());
+        if set.ks.len().saturating_mul(set.seeds.len()) > MOST_FITS {
+            return Err(Failure::usage(format!(
+                "more than {MOST_FITS} combinations of k and seed; give shorter lists"
+            )));
+        }
         let mut job = FitJob::new(&self.input, set);
         if self.keep.resume && self.keep.checkpoint(overwrite).is_none() && !job.is_set() {
             return Err(Failure::usage("--resume needs the folder of the checkpoints: --checkpoint DIR"));
@@ -136,12 +144,16 @@ impl Options {
     /// The end of a run that was asked to stop: the checkpoints, or the store and the trace, stay.
     fn interrupted(&self, job: &FitJob, watch: &Watch<'_>, store: &Path, progress: &Progress) -> Failure {
         if let Some(checkpoint) = &job.checkpoint {
-            return self.keep.stopped(checkpoint, &watch.kept(), job.is_set(), progress.interrupt());
+            return self.keep.stopped(checkpoint, &watch.kept(), (job.is_set(), watch.written()), progress.interrupt());
         }
         let store = format!("the store {} is kept", store.display());
-        Failure::interrupted_keeping(&match &self.trace {
+        let kept = match &self.trace {
             Some(trace) => format!("{store} and so is the trace of the passes so far, {}", trace.display()),
             None => store,
-        })
+        };
+        match watch.written() {
+            0 => Failure::interrupted_keeping(&kept),
+            results => Failure::interrupted_with(results, &format!("{kept}; --resume keeps the results")),
+        }
     }
 }

@@ -57,9 +57,8 @@ impl Trace {
             false => Vec::new(),
         };
         let mut trace = Trace { file, path: path.into(), is_set, rows, failed: None };
-        if !resume {
-            trace.write_all();
-        }
+        // The header of a new file, and nothing but the rows of an old one.
+        trace.write_all();
         Ok(trace)
     }
 

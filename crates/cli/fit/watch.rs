@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use partwise::driver::CheckpointEvent;
 use partwise::driver::comm::Comm;
 use partwise::job::{Host, Note};
 use partwise::storage::{Monitor, Store, Unit, Warning};
-use partwise::{FitId, FitMonitor, TraceRow};
+use partwise::{FitId, FitMonitor, Plan, TraceRow};
 
 use super::trace::Trace;
 use crate::failure::Failure;
@@ -27,7 +27,11 @@ pub(super) struct Watch<'a> {
     /// Where the trace goes, in the process that writes it.
     path: Option<&'a Path>,
     is_set: bool,
+    /// Whether the trace of an earlier run goes on, and whether fits say from which pass.
     resume: bool,
+    has_checkpoints: bool,
+    /// Results written.
+    written: AtomicUsize,
     trace: Mutex<Option<Trace>>,
     /// Reads of the data before the newest checkpoint of each fit.
     kept: Mutex<BTreeMap<FitId, usize>>,
@@ -54,16 +58,36 @@ impl<'a> Watch<'a> {
         world: &'a World,
         path: Option<&'a Path>,
         is_set: bool,
-        resume: bool,
+        (resume, has_checkpoints): (bool, bool),
     ) -> Self {
         let comm = progress.signs().over(world.comm());
         let (trace, kept, shared, store) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
-        Watch { progress, world, comm, path, is_set, resume, trace, kept, shared, store, begun: AtomicBool::new(false) }
+        let (begun, written) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Watch {
+            progress,
+            world,
+            comm,
+            path,
+            is_set,
+            resume,
+            has_checkpoints,
+            written,
+            trace,
+            kept,
+            shared,
+            store,
+            begun,
+        }
     }
 
     /// The fits that have a checkpoint, and the reads of the data before it.
     pub(super) fn kept(&self) -> BTreeMap<FitId, usize> {
         lock(&self.kept).clone()
+    }
+
+    /// Results written so far.
+    pub(super) fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// The store of the fits, if they have begun.
@@ -145,6 +169,10 @@ impl Host for Watch<'_> {
                 "{fits} fits do not fit into the memory together: they run in {waves} waves, and each wave reads the \
                  data anew; more --memory is faster"
             ),
+            Note::Written { .. } => {
+                self.written.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
             Note::Kept { path } => {
                 format!("{}: is finished, with the same data and settings; kept", path.display())
             }
@@ -166,9 +194,14 @@ impl Host for Watch<'_> {
         mapping::map(store)
     }
 
-    fn begin(&self) -> Result<(), Failure> {
+    fn begin(&self, plan: &Plan) -> Result<(), Failure> {
         if let Some(path) = self.path {
-            *lock(&self.trace) = Some(Trace::open(path, self.is_set, self.resume)?);
+            let mut trace = Trace::open(path, self.is_set, self.resume)?;
+            // With checkpoints the fits themselves say where they begin.
+            if self.resume && !self.has_checkpoints {
+                plan.models.iter().for_each(|model| trace.begin(model.id(), &[]));
+            }
+            *lock(&self.trace) = Some(trace);
         }
         self.begun.store(true, Ordering::Relaxed);
         Ok(())

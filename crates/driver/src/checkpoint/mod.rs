@@ -112,6 +112,24 @@ impl CheckpointSpec {
         fits.iter().try_for_each(|&fit| self.look(&self.folder_of(fit, is_set)).map(drop))
     }
 
+    /// Removes the checkpoints of these fits, if they are not to be resumed and may be replaced: before
+    /// the first of several waves, so that a later wave never meets the checkpoints of another run.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check), and when a file cannot be removed.
+    pub fn clear(&self, fits: &[FitId], is_set: bool) -> Result<(), DriverError> {
+        for &fit in fits {
+            let folder = self.folder_of(fit, is_set);
+            match self.look(&folder)? {
+                Contents::Nothing => (),
+                _ if self.resume => (),
+                _ => folder::clear(&folder)?,
+            }
+        }
+        Ok(())
+    }
+
     /// The content of a folder, or an error if it may not be there.
     fn look(&self, folder: &Path) -> Result<Contents, DriverError> {
         let contents = folder::look(folder)?;
@@ -191,7 +209,7 @@ impl<'r> Checkpoints<'r> {
     /// checkpoints that the fit does not resume from and may replace.
     pub(crate) fn open(
         spec: &'r CheckpointSpec,
-        (fit, is_set): (FitId, bool),
+        (fit, is_set, fits): (FitId, bool, usize),
         comm: &'r dyn Comm,
         monitor: &'r dyn FitMonitor,
         identity: Identity,
@@ -213,7 +231,7 @@ impl<'r> Checkpoints<'r> {
         // On a network file system, a process that looked for the folder before it was made may not
         // see it for half a minute. Making it again asks the server.
         agree(comm, make())?;
-        let clock = Clock::start();
+        let clock = Clock::start(fits);
         Ok(Checkpoints { spec, folder, fit, comm, monitor, identity, own, saved: 0, entries: Vec::new(), clock })
     }
 

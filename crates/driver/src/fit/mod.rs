@@ -161,11 +161,15 @@ pub fn fit_wave<'d>(
             let shards = shards(&StoreBlocks::new(store), run.comm.size());
             let own = shards[run.comm.rank()].clone();
             let data = StoreBlocks::new(store).keeping(own, execution.pinned_bytes, execution.cached_bytes);
-            Wave { data: &data, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
+            // Blocks stay in memory from the first full pass on: the start needs memory of its own.
+            let unpinned = StoreBlocks::new(store);
+            let sampled = &unpinned;
+            Wave { data: &data, sampled, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
         }
         Input::Matrix(matrix) => {
             let shards = shards(matrix.blocks(), run.comm.size());
-            Wave { data: matrix, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
+            let sampled = matrix;
+            Wave { data: matrix, sampled, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
         }
     })
 }
@@ -173,6 +177,8 @@ pub fn fit_wave<'d>(
 /// Fits that share their passes.
 struct Wave<'w> {
     data: &'w dyn FitData,
+    /// The same, to take samples from.
+    sampled: &'w dyn FitData,
     models: &'w [Model],
     is_set: bool,
     execution: &'w Execution,
@@ -360,7 +366,7 @@ impl<'w> Wave<'w> {
             return Ok(Begun { checkpoints: None, resumed_from_pass: 0, course: None });
         };
         let identity = Identity::new(self.data, model, given, &spec.cpu);
-        let fit = (model.id(), self.is_set);
+        let fit = (model.id(), self.is_set, self.models.len());
         let mut checkpoints = Checkpoints::open(spec, fit, self.run.comm, self.monitor, identity, self.own())?;
         let course = checkpoints.resume(&Expected {
             genes: self.data.blocks().genes(),
@@ -401,7 +407,7 @@ impl<'w> Wave<'w> {
             return Ok(());
         }
         let (places, fits): (Vec<usize>, Vec<StartOf>) = sampled.into_iter().unzip();
-        let starts = Starts { data: self.data, scale, fits, threads: self.execution.threads.max(1) };
+        let starts = Starts { data: self.sampled, scale, fits, threads: self.execution.threads.max(1) };
         for (i, (mut spectra, work)) in places.into_iter().zip(init::sample(&starts, engine)?) {
             let model = &self.models[i];
             if model.rules.usages == UpdateRule::Mu {

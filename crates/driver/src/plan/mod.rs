@@ -28,6 +28,9 @@ use peak::{Held, Sizes};
 /// leave the cache.
 const SEGMENT_BYTES: u64 = 2 << 20;
 
+/// Most fits of a wave: each may have two scratch files, and a process may open about a thousand files.
+const MOST_FITS_OF_A_WAVE: usize = 200;
+
 /// How fits are carried out; none of it shows in a result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -135,6 +138,22 @@ impl FitSet {
     ///
     /// As [`plan`](Self::plan).
     pub fn plan_without(&self, done: &[FitId], shape: &DataShape, machine: &Machine) -> Result<Plan, ConfigError> {
+        let models = self.models_without(done, shape, machine)?;
+        let ends = self.wave_ends(&models, shape, machine)?;
+        self.plan_in_waves(models, &ends, shape, machine)
+    }
+
+    /// The fits that are not `done`: all that shapes their bits. Needs no memory budget.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](Self::plan), but for the memory.
+    pub fn models_without(
+        &self,
+        done: &[FitId],
+        shape: &DataShape,
+        machine: &Machine,
+    ) -> Result<Vec<Model>, ConfigError> {
         check_list("k", &self.ks)?;
         check_list("seeds", &self.seeds)?;
         let configs: Vec<NmfConfig> = self.configs().collect();
@@ -142,10 +161,58 @@ impl FitSet {
         if configs.len() > 1 && matches!(self.config.init, InitSpec::Given(_)) {
             return Err(ConfigError::GivenForMany { fits: configs.len() });
         }
-        let models: Vec<Model> =
-            configs.iter().map(|config| config.model(shape)).filter(|model| !done.contains(&model.id())).collect();
-        let execution = self.config.execution(&models, shape, machine)?;
-        Ok(Plan { models, is_set: configs.len() > 1, execution })
+        let models = configs.iter().map(|config| config.model(shape));
+        Ok(models.filter(|model| !done.contains(&model.id())).collect())
+    }
+
+    /// For each of `models` the end of the longest wave that begins with it and fits into the memory of
+    /// this machine. Processes with different memory take the least of theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Memory`]: one of the fits does not even fit alone.
+    pub fn wave_ends(&self, models: &[Model], shape: &DataShape, machine: &Machine) -> Result<Vec<usize>, ConfigError> {
+        let budget = Budget::of(&self.config, models, shape, machine)?;
+        let together = |first: usize, end: usize| {
+            end - first <= MOST_FITS_OF_A_WAVE
+                && budget.sizes(&models[first..end]).peak(budget.streamed(budget.smallest)) <= machine.memory
+        };
+        let mut end = 0;
+        let ends = (0..models.len()).map(|first| {
+            end = end.max(first + 1);
+            while end < models.len() && together(first, end + 1) {
+                end += 1;
+            }
+            end
+        });
+        Ok(ends.collect())
+    }
+
+    /// The plan of `models`, in waves that end at the latest where `ends` says for their first fit.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Memory`]: one of the fits does not even fit alone.
+    ///
+    /// # Panics
+    ///
+    /// When there is not an end for every model, or one that leaves it out.
+    pub fn plan_in_waves(
+        &self,
+        models: Vec<Model>,
+        ends: &[usize],
+        shape: &DataShape,
+        machine: &Machine,
+    ) -> Result<Plan, ConfigError> {
+        assert_eq!(models.len(), ends.len(), "an end for every fit");
+        let mut waves: Vec<Range<usize>> = Vec::new();
+        while let Some(first) = Some(waves.last().map_or(0, |wave| wave.end)).filter(|&first| first < models.len()) {
+            assert!(ends[first] > first, "a wave has a fit");
+            waves.push(first..ends[first]);
+        }
+        let budget = Budget::of(&self.config, &models, shape, machine)?;
+        let execution = budget.execution(&models, waves);
+        Ok(Plan { models, is_set: self.is_several(), execution })
     }
 }
 
@@ -200,61 +267,84 @@ impl NmfConfig {
             limits: Limits { max_passes: self.max_passes, tol: self.tol },
         }
     }
+}
 
-    fn execution(&self, models: &[Model], shape: &DataShape, machine: &Machine) -> Result<Execution, ConfigError> {
-        let sizes = |models: &[Model]| {
-            let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
-            Sizes {
-                shape,
-                machine,
-                ks: models.iter().map(|model| model.k).collect(),
-                seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
-                scaled: self.scale == ScaleSpec::Std,
-                sampled,
-                passes: self.max_passes - usize::from(sampled),
-            }
-        };
-        let streamed =
-            |threads, segment| Held { threads, pool: threads, segment, usages: false, mapped: false, pinned: 0 };
-        let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
+/// What the memory allows to some fits: threads, and then buffers.
+struct Budget<'b> {
+    config: &'b NmfConfig,
+    shape: &'b DataShape,
+    machine: &'b Machine,
+    /// Threads that would be used if the memory allowed.
+    wanted: usize,
+    threads: usize,
+    /// Bytes of the smallest segment.
+    smallest: u64,
+    /// Whether results are written before the last fit has run.
+    is_several: bool,
+}
+
+impl<'b> Budget<'b> {
+    /// All threads with W on disk come before fewer threads with W in memory: W moves once a pass, in
+    /// order. The fit that needs most decides.
+    fn of(
+        config: &'b NmfConfig,
+        models: &[Model],
+        shape: &'b DataShape,
+        machine: &'b Machine,
+    ) -> Result<Self, ConfigError> {
         let wanted = machine.threads.min(shape.own_blocks().max(1));
-        let smallest = shape.max_tile_bytes;
-
-        // All threads with W on disk come before fewer threads with W in memory: W moves once a
-        // pass, in order. The fit that needs most decides.
-        let mut threads = wanted;
+        let (smallest, is_several) = (shape.max_tile_bytes, models.len() > 1);
+        let mut budget = Budget { config, shape, machine, wanted, threads: wanted, smallest, is_several };
         for model in models {
-            let alone = sizes(std::slice::from_ref(model));
-            let fits = |&threads: &usize| alone.peak(streamed(threads, smallest)) <= machine.memory;
-            threads = (1..=threads).rev().find(fits).ok_or_else(|| {
-                let all = models.iter().map(|model| sizes(std::slice::from_ref(model)));
+            let alone = budget.sizes(std::slice::from_ref(model));
+            let fits = |&threads: &usize| {
+                alone.peak(Held { threads, pool: threads, ..budget.streamed(smallest) }) <= machine.memory
+            };
+            let threads = (1..=budget.threads).rev().find(fits);
+            budget.threads = threads.ok_or_else(|| {
+                let all = models.iter().map(|model| budget.sizes(std::slice::from_ref(model)));
                 let hungriest = all.max_by_key(Sizes::smallest).unwrap_or(alone);
                 let (needed, lower_blocks) = (hungriest.smallest(), hungriest.lower_blocks());
                 ConfigError::Memory { budget: machine.memory, needed, lower_blocks }
             })?;
         }
-        // More waves come before fewer threads: they cost reads, threads cost time.
-        let together =
-            |wave: &Range<usize>| sizes(&models[wave.clone()]).peak(streamed(threads, smallest)) <= machine.memory;
-        let mut waves: Vec<Range<usize>> = Vec::new();
-        for i in 0..models.len() {
-            match waves.last_mut() {
-                Some(wave) if together(&(wave.start..i + 1)) => wave.end = i + 1,
-                _ => waves.push(i..i + 1),
-            }
+        Ok(budget)
+    }
+
+    fn sizes(&self, models: &[Model]) -> Sizes<'b> {
+        let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
+        Sizes {
+            shape: self.shape,
+            machine: self.machine,
+            ks: models.iter().map(|model| model.k).collect(),
+            seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
+            scaled: self.config.scale == ScaleSpec::Std,
+            sampled,
+            passes: self.config.max_passes - usize::from(sampled),
+            is_several: self.is_several,
         }
-        let of_waves: Vec<Sizes<'_>> = waves.iter().map(|wave| sizes(&models[wave.clone()])).collect();
+    }
+
+    /// The least that is held: W on disk, and segments of this size.
+    fn streamed(&self, segment: u64) -> Held {
+        let threads = self.threads;
+        Held { threads, pool: threads, segment, usages: false, mapped: false, pinned: 0 }
+    }
+
+    /// Takes larger segments, W in memory and blocks in memory, as far as all waves allow.
+    fn execution(&self, models: &[Model], waves: Vec<Range<usize>>) -> Execution {
+        let (shape, machine, threads) = (self.shape, self.machine, self.threads);
+        let of_waves: Vec<Sizes<'_>> = waves.iter().map(|wave| self.sizes(&models[wave.clone()])).collect();
         let peak = |held: Held| of_waves.iter().map(|wave| wave.peak(held)).max().unwrap_or(0);
         let fits = |held: Held| peak(held) <= machine.memory;
 
-        let segment_choices = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(smallest));
+        let segment_choices = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(self.smallest));
         let segment_bytes =
-            segment_choices.into_iter().find(|&segment| fits(streamed(threads, segment))).unwrap_or(smallest);
-        let held = streamed(threads, segment_bytes);
-        // Threads without a block to fold can help with the genes, as long as there are chunks of
-        // them.
+            segment_choices.into_iter().find(|&segment| fits(self.streamed(segment))).unwrap_or(self.smallest);
+        let held = self.streamed(segment_bytes);
+        // Threads without a block to fold can help with the genes, as long as there are chunks of them.
         let useful = machine.threads.min(shape.genes.div_ceil(GENE_CHUNK)).max(threads);
-        let pool = match threads == wanted {
+        let pool = match threads == self.wanted {
             true => (threads..=useful).rev().find(|&pool| fits(Held { pool, ..held })),
             false => None,
         };
@@ -268,8 +358,9 @@ impl NmfConfig {
             false => of_waves.iter().map(|wave| wave.room(held)).min().unwrap_or(0),
         };
         let held = Held { pinned, ..held };
+        let scratch = self.config.scratch.clone().unwrap_or_else(std::env::temp_dir);
 
-        Ok(Execution {
+        Execution {
             threads,
             pool_threads: held.pool,
             threads_wanted: machine.threads,
@@ -282,7 +373,7 @@ impl NmfConfig {
             pass_bytes: shape.own_bytes,
             peak_bytes: peak(held),
             memory: machine.memory,
-        })
+        }
     }
 }
 

@@ -13,6 +13,8 @@
 //!
 //! The test `foresight` of the program measures it against `VmHWM`.
 
+use std::collections::BTreeSet;
+
 use partwise_kernels::stride;
 use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
@@ -63,6 +65,8 @@ pub(super) struct Sizes<'p> {
     pub(super) sampled: bool,
     /// Full passes at most: W has one generation in the first and two from then on.
     pub(super) passes: usize,
+    /// Whether there are fits beside these: then results may be written before they run.
+    pub(super) is_several: bool,
 }
 
 /// The parts that are in memory, and the buffers for the others.
@@ -112,7 +116,11 @@ impl Sizes<'_> {
         let shape = self.shape;
         let tables =
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;
-        let resident = self.machine.resident;
+        let resident = match self.is_several {
+            // With the code of the library that wrote the results of earlier fits.
+            true => self.machine.resident.max(RESIDENT + HDF5_BYTES),
+            false => self.machine.resident,
+        };
         // A segment does not reach beyond its block.
         let segment = held.segment.min(shape.max_block_bytes);
         let worker = match shape.layout {
@@ -195,9 +203,10 @@ impl Sizes<'_> {
             }
             Layout::Dense => (4 * entries, 4 * entries, 0),
         };
-        // Every seed has a sample of its own, and smaller ones a last tile of theirs.
+        // Every seed has a sample of its own, and each size of it a last tile and norms of its own.
         let seeds = self.seeds as u64;
-        let sizes = (self.ks.len() as u64 - 1).min(8);
+        let different: BTreeSet<u64> = self.ks.iter().map(|&k| sample_caps(k, shape).entries).collect();
+        let sizes = if self.ks.len() > 1 { seeds * different.len() as u64 } else { 0 };
         let last_tiles = sizes * packed / (rows as u64).div_ceil(TILE_ROWS as u64).max(1);
         let (gathered, packed) = (seeds * gathered, seeds * packed + last_tiles);
         // Priorities, places and weights.

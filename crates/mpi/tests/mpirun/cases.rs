@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use partwise_driver::comm::{Comm, broadcast, gather, meet};
+use partwise_driver::comm::{Comm, all_gather, broadcast, meet};
 use partwise_mpi::{Flag, Mpi, Setup};
 
 /// One run under the launcher.
@@ -107,7 +107,7 @@ fn sums(mpi: &Mpi) {
 
 fn made_from_sums(mpi: &Mpi) {
     for turn in 0..50 {
-        let all = gather(mpi, 10 * turn + mpi.rank() as i64).unwrap();
+        let all = all_gather(mpi, 10 * turn + mpi.rank() as i64).unwrap();
         assert_eq!(all, (0..mpi.size() as i64).map(|rank| 10 * turn + rank).collect::<Vec<_>>());
         let bytes = format!("turn {turn} of process {}", mpi.rank());
         assert_eq!(broadcast(mpi, bytes.as_bytes()).unwrap(), format!("turn {turn} of process 0").as_bytes());

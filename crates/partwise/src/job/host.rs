@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use partwise_driver::comm::{Comm, Solo, agree};
-use partwise_driver::{CheckpointEvent, FitId, FitMonitor, TraceRow};
+use partwise_driver::{CheckpointEvent, FitId, FitMonitor, Plan, TraceRow};
 use partwise_storage::{Monitor, Store, Unit, Warning};
 
 use super::JobError;
@@ -35,6 +35,11 @@ pub enum Note<'n> {
         fits: usize,
         /// How many waves.
         waves: usize,
+    },
+    /// The result of a fit is written.
+    Written {
+        /// The result.
+        path: &'n Path,
     },
     /// A result is there already, of the same data and settings: it is kept.
     Kept {
@@ -90,12 +95,13 @@ pub trait Host: FitMonitor {
         Ok(())
     }
 
-    /// All checks have passed, and fits begin.
+    /// All checks have passed in all processes, and the fits of `plan` begin.
     ///
     /// # Errors
     ///
     /// When the host cannot go on.
-    fn begin(&self) -> Result<(), Self::Error> {
+    fn begin(&self, plan: &Plan) -> Result<(), Self::Error> {
+        let _ = plan;
         Ok(())
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use partwise_driver::{DriverError, Init, Model, Plan, result, start_digest};
+use partwise_driver::{DriverError, Init, Model, StopReason, result, start_digest};
 use partwise_storage::anndata::{Value, read_uns};
 use partwise_storage::{StorageError, Store};
 
 use super::FitDone;
 use super::places::Places;
 
-/// The fits of `plan` whose results exist, made of `store` with the same settings.
-pub(super) fn results(plan: &Plan, store: &Store, places: &Places) -> Result<Vec<FitDone>, DriverError> {
+/// The fits among `models` whose results exist, made of `store` with the same settings.
+pub(super) fn results(models: &[Model], store: &Store, places: &Places) -> Result<Vec<FitDone>, DriverError> {
     let mut kept = Vec::new();
-    for model in &plan.models {
+    for model in models {
         let path = places.result(model.id());
         if path.exists() && is_of(model, store, &read(&path)?)? {
             kept.push(done(model, &path)?);
@@ -40,7 +40,10 @@ fn is_of(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> Result
     if let Init::Given(start) = &model.init {
         wanted.push(("start".into(), start_digest(start)?.into()));
     }
-    Ok(wanted.iter().all(|(name, value)| told.get(name) == Some(value)))
+    // Of dense data the kind of CPU as well.
+    wanted.extend(super::notes(store));
+    let is_finished = told.get("stop").is_some_and(|stop| *stop != StopReason::Cancelled.to_string().into());
+    Ok(is_finished && wanted.iter().all(|(name, value)| told.get(name) == Some(value)))
 }
 
 fn done(model: &Model, path: &Path) -> Result<FitDone, StorageError> {

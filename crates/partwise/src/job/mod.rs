@@ -44,10 +44,11 @@ use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::fit::fit_wave;
 use partwise_driver::shard::shards;
 use partwise_driver::{
-    CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Plan, Run, StopReason, result,
+    CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Model, Plan, Run, StopReason,
+    result,
 };
 use partwise_storage::anndata::Value;
-use partwise_storage::{Layout, Overwrite, Selection, Store};
+use partwise_storage::{Layout, Overwrite, Selection, StorageError, Store};
 
 use crate::machine;
 pub use error::JobError;
@@ -114,7 +115,7 @@ pub struct JobDone {
     pub cells: usize,
     /// Genes m.
     pub genes: usize,
-    /// The fits, by k and then by seed.
+    /// The fits, by k and then by seed; those that were kept only in process 0.
     pub fits: Vec<FitDone>,
     /// Whether there were several combinations of k and seed.
     pub is_set: bool,
@@ -122,7 +123,7 @@ pub struct JobDone {
     pub output: PathBuf,
     /// The store.
     pub store: PathBuf,
-    /// Reads of all of X by all fits together.
+    /// Reads of all of X by all fits together, those before their checkpoints included.
     pub passes: usize,
     /// Bytes of blocks that all processes have read.
     pub bytes_read: u64,
@@ -161,8 +162,8 @@ impl FitJob {
 
     /// Runs the job on `machine`: all processes of `host` call it.
     ///
-    /// A cancelled job writes the results of the fits that had ended, and leaves the others to their
-    /// checkpoints.
+    /// If a job is cancelled once every fit of the wave has made a pass, it writes the results of the fits
+    /// that had ended, and leaves the others to their checkpoints; before that it leaves all of them.
     ///
     /// # Errors
     ///
@@ -196,8 +197,8 @@ impl FitJob {
             let foreseen = foresee::shape(source.as_ref());
             match set.plan(&foreseen, machine) {
                 // How much memory a dense file takes is known only once it is converted: it may become
-                // a sparse store.
-                Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense => (),
+                // a sparse store. And results that are kept take none.
+                Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense || self.keep_results => (),
                 planned => drop(planned?),
             }
         }
@@ -225,7 +226,10 @@ impl<H: Host> Work<'_, H> {
         converting: Duration,
     ) -> Result<JobDone, H::Error> {
         let prepared = self.prepare(set, store, machine);
-        let (plan, shape) = self.host.agree(prepared)?;
+        let (models, shape, machine) = self.host.agree(prepared)?;
+        let plan = self.plan(set, models, &shape, &machine)?;
+        let ready = self.get_ready(&plan, store);
+        self.host.agree(ready)?;
         self.say_what_was_given_up(&plan, &shape);
         let mut done = JobDone {
             cells: store.cells(),
@@ -249,39 +253,88 @@ impl<H: Host> Work<'_, H> {
         Ok(done)
     }
 
-    /// Looks for results that are there already, plans the other fits, and maps the store.
-    fn prepare(&mut self, set: &FitSet, store: &mut Store, machine: &Machine) -> Result<(Plan, DataShape), H::Error> {
+    /// Looks for results that are there already, and refuses those that are in the way. The models of
+    /// the other fits, and what their plan is made for.
+    fn prepare(
+        &mut self,
+        set: &FitSet,
+        store: &Store,
+        machine: &Machine,
+    ) -> Result<(Vec<Model>, DataShape, Machine), H::Error> {
         let comm = self.host.comm();
         let own = shards(&StoreBlocks::new(store), comm.size()).swap_remove(comm.rank());
         let shape = DataShape::of_store(store).map_err(JobError::from)?.with_shard(store, own);
-        let machine = machine.with_resident(machine::resident()).with_maps(self.host.may_map());
-        let all = set.plan(&shape, &machine).map_err(JobError::from)?;
-        if self.job.keep_results {
-            self.kept = kept::results(&all, store, self.places).map_err(JobError::from)?;
-        }
-        let mut done = Vec::new();
-        for fit in &self.kept {
-            self.host.note(&Note::Kept { path: &fit.result });
-            done.push(fit.id);
-        }
-        // Any other result in the way is one of other data or settings. In a folder to be made there is none.
-        if !self.job.may_overwrite() && (!all.is_set || self.places.output.is_dir()) {
-            for model in all.models.iter().filter(|model| !done.contains(&model.id())) {
-                output::check_file(&self.places.result(model.id()), false)?;
+        let models = set.models_without(&[], &shape, machine).map_err(JobError::from)?;
+        if comm.rank() == 0 {
+            if self.job.keep_results {
+                self.kept = kept::results(&models, store, self.places).map_err(JobError::from)?;
+            }
+            for fit in &self.kept {
+                self.host.note(&Note::Kept { path: &fit.result });
+            }
+            // Any other result in the way is one of other data or settings. In a folder to be made there
+            // is none.
+            if !self.job.may_overwrite() && (!self.job.is_set() || self.places.output.is_dir()) {
+                let is_kept = |id: FitId| self.kept.iter().any(|fit| fit.id == id);
+                for model in models.iter().filter(|model| !is_kept(model.id())) {
+                    output::check_file(&self.places.result(model.id()), false)?;
+                }
             }
         }
-        let plan = set.plan_without(&done, &shape, &machine).map_err(JobError::from)?;
-        if plan.is_set && comm.rank() == 0 && !self.places.output.is_dir() {
+        let machine = machine.with_resident(machine::resident()).with_maps(self.host.may_map());
+        Ok((models, shape, machine))
+    }
+
+    /// The plan of the fits that process 0 does not keep, in waves that all processes can hold.
+    fn plan(
+        &self,
+        set: &FitSet,
+        mut models: Vec<Model>,
+        shape: &DataShape,
+        machine: &Machine,
+    ) -> Result<Plan, H::Error> {
+        let comm = self.host.comm();
+        let is_kept = |model: &Model| self.kept.iter().any(|fit| fit.id == model.id());
+        let mut kept: Vec<i64> = models.iter().map(|model| i64::from(is_kept(model))).collect();
+        comm.all_reduce_sum(&mut [&mut kept]).map_err(JobError::from)?;
+        let mut kept = kept.into_iter();
+        models.retain(|_| kept.next() == Some(0));
+
+        let ends = set.wave_ends(&models, shape, machine).map_err(JobError::from);
+        let ends = self.host.agree(ends.map_err(H::Error::from))?;
+        let mut of_all = vec![0i64; comm.size() * models.len()];
+        for (place, &end) in of_all.iter_mut().skip(comm.rank() * models.len()).zip(&ends) {
+            *place = end as i64;
+        }
+        comm.all_reduce_sum(&mut [&mut of_all]).map_err(JobError::from)?;
+        let least = |i: usize| of_all.iter().skip(i).step_by(models.len()).min().map_or(ends[i], |&end| end as usize);
+        let ends: Vec<usize> = (0..models.len()).map(least).collect();
+        let plan = set.plan_in_waves(models, &ends, shape, machine).map_err(JobError::from);
+        self.host.agree(plan.map_err(H::Error::from))
+    }
+
+    /// Makes the folder of a set, clears checkpoints that are to be replaced, and maps the store.
+    fn get_ready(&mut self, plan: &Plan, store: &mut Store) -> Result<(), H::Error> {
+        if plan.is_set {
+            // Every process makes it: on a network file system, looking is not enough.
             let path = &self.places.output;
-            let made = std::fs::create_dir(path);
-            made.map_err(|error| JobError::from(partwise_storage::StorageError::io("create", path, error)))?;
-            self.made_folder = true;
+            match std::fs::create_dir(path) {
+                Ok(()) => self.made_folder = true,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => (),
+                Err(error) => return Err(JobError::from(StorageError::io("create", path, error)).into()),
+            }
+        }
+        if let Some(checkpoint) = &self.job.checkpoint
+            && self.host.comm().rank() == 0
+            && plan.execution.waves.len() > 1
+        {
+            let fits: Vec<FitId> = plan.models.iter().map(Model::id).collect();
+            checkpoint.clear(&fits, plan.is_set).map_err(JobError::from)?;
         }
         if plan.execution.map_store && !plan.models.is_empty() {
             self.host.map(store)?;
         }
-        self.host.begin()?;
-        Ok((plan, shape))
+        self.host.begin(plan)
     }
 
     fn say_what_was_given_up(&self, plan: &Plan, shape: &DataShape) {
@@ -302,8 +355,9 @@ impl<H: Host> Work<'_, H> {
         if waves > 1 {
             host.wave(wave + 1, waves);
         }
-        if wave > 0 && plan.execution.map_store {
-            host.agree(host.map(store))?;
+        if wave > 0 {
+            // Whether a store is mapped is each process's own matter; that one cannot is not.
+            host.agree(if plan.execution.map_store { host.map(store) } else { Ok(()) })?;
         }
         let run = Run { comm: host.comm(), checkpoint: self.job.checkpoint.as_ref() };
         let fits = match fit_wave(&*store, plan, wave, &run, host) {
@@ -330,6 +384,7 @@ impl<H: Host> Work<'_, H> {
             let overwrite = self.job.overwrite;
             let (comm, notes) = (host.comm(), notes(store));
             result::write_among(&fit, store, notes, &result, overwrite, comm).map_err(JobError::from)?;
+            host.note(&Note::Written { path: &result });
             done.fits.push(FitDone::new(&fit, result));
         }
         if cancelled { Err(JobError::Driver(DriverError::Cancelled).into()) } else { Ok(()) }

@@ -26,6 +26,11 @@ impl Places {
         let output = job.output.clone().unwrap_or_else(|| input.with_extension(ending));
         // Without a slash at the end, so that the folder of a set has a name.
         let output: PathBuf = if is_set { output.components().collect() } else { output };
+        // `.` and `..` have no name, but the folders that they mean have one.
+        let output = match is_set && output.file_name().is_none() {
+            true => output.canonicalize().unwrap_or(output),
+            false => output,
+        };
         if is_store(input) {
             return match job.store {
                 Some(_) => Err(JobError::StoreOfStore { path: input.clone() }),
@@ -57,6 +62,12 @@ impl Places {
                 return Err(partwise_storage::StorageError::NotReplaceable { path, reason }.into());
             }
         }
+        if self.is_set && same_file(&self.output, &self.store) {
+            return Err(JobError::Overwrites { result: self.output.clone(), other: self.store.clone() });
+        }
+        if self.is_set && self.output.starts_with(&self.store) {
+            return Err(JobError::InsideStore { path: self.output.clone(), store: self.store.clone() });
+        }
         for &fit in fits {
             let result = self.result(fit);
             match self.is_set && !self.output.exists() {
@@ -66,7 +77,7 @@ impl Places {
             }
         }
         if let Some(checkpoint) = &job.checkpoint {
-            self.check_checkpoints(checkpoint, fits)?;
+            self.check_checkpoints(job, checkpoint, fits)?;
         }
         // A store that is there may be used again: that is decided when it is opened.
         output::check(&self.store, true)?;
@@ -80,9 +91,16 @@ impl Places {
         Ok(())
     }
 
-    fn check_checkpoints(&self, checkpoint: &CheckpointSpec, fits: &[FitId]) -> Result<(), JobError> {
+    fn check_checkpoints(&self, job: &FitJob, checkpoint: &CheckpointSpec, fits: &[FitId]) -> Result<(), JobError> {
         output::check(&checkpoint.folder, true)?;
-        if [&self.output, &self.store].into_iter().any(|path| same_file(path, &checkpoint.folder)) {
+        let in_it = |path: &Path| same_file(output::folder(path), &checkpoint.folder);
+        let others = || job.other_outputs.iter().map(PathBuf::as_path);
+        // A resumed run would find the files of another kind, and refuse the folder.
+        let is_used = [&self.output, &self.store].into_iter().any(|path| same_file(path, &checkpoint.folder))
+            || in_it(&self.output)
+            || in_it(&self.store)
+            || others().any(in_it);
+        if is_used {
             return Err(JobError::CheckpointFolder { folder: checkpoint.folder.clone() });
         }
         Ok(checkpoint.check(fits, self.is_set)?)
