@@ -3,6 +3,7 @@
 
 mod bits;
 mod checkpoints;
+mod conformance;
 mod endings;
 mod loss;
 mod losses;
