@@ -20,12 +20,12 @@ use crate::planted::{CPU, counts, dense, plan, store, uncancelled};
 use crate::threads_comm::together;
 
 /// Says stop, and writes down what it hears of checkpoints.
-struct Stopper {
-    /// Full passes that may end.
+pub(crate) struct Stopper {
+    /// Full passes that may end; fits that share a pass count one each.
     passes: AtomicUsize,
     /// Times that it may be asked.
     asked: AtomicUsize,
-    heard: Mutex<Vec<String>>,
+    heard: Mutex<Vec<(FitId, String)>>,
 }
 
 impl Stopper {
@@ -33,34 +33,43 @@ impl Stopper {
         Stopper { passes: passes.into(), asked: asked.into(), heard: Mutex::default() }
     }
 
-    fn after(passes: usize) -> Self {
+    pub(crate) fn after(passes: usize) -> Self {
         Stopper::new(passes, usize::MAX)
     }
 
-    fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Stopper::after(usize::MAX)
     }
 
     fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().unwrap().iter().map(|(_, said)| said.clone()).collect()
+    }
+
+    pub(crate) fn heard_of(&self, fit: FitId) -> Vec<String> {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().filter(|(of, _)| *of == fit).map(|(_, said)| said.clone()).collect()
     }
 }
 
 impl Monitor for Stopper {
     fn cancelled(&self) -> bool {
         // Asked once more than allowed it says yes, and goes on doing so.
-        let less = |left: usize| Some(left.saturating_sub(1));
         let asked = self.asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         asked == Ok(0) || self.passes.load(Ordering::Relaxed) == 0
     }
 }
 
+/// One less, down to none.
+fn less(left: usize) -> Option<usize> {
+    Some(left.saturating_sub(1))
+}
+
 impl FitMonitor for Stopper {
     fn pass(&self, _: FitId, _: &TraceRow) {
-        self.passes.fetch_sub(1, Ordering::Relaxed);
+        let _ = self.passes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    fn checkpoint(&self, _: FitId, event: &CheckpointEvent<'_>) {
+    fn checkpoint(&self, fit: FitId, event: &CheckpointEvent<'_>) {
         let said = match event {
             CheckpointEvent::Resumed { passes, trace } => format!("resumed {passes}, {} in the trace", trace.len()),
             CheckpointEvent::Nothing => "nothing".into(),
@@ -68,11 +77,11 @@ impl FitMonitor for Stopper {
             CheckpointEvent::Written { passes, .. } => format!("written {passes}"),
             other => panic!("{other:?}"),
         };
-        self.heard.lock().unwrap().push(said);
+        self.heard.lock().unwrap().push((fit, said));
     }
 }
 
-fn going_on(folder: &Path) -> CheckpointSpec {
+pub(crate) fn going_on(folder: &Path) -> CheckpointSpec {
     CheckpointSpec::new(folder, CPU).with_resume(true)
 }
 
@@ -107,7 +116,7 @@ fn timeless(fit: &Fit) -> Vec<TraceRow> {
     fit.trace.iter().map(row).collect()
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -298,7 +307,7 @@ fn a_damaged_checkpoint_is_said_and_an_older_one_serves() {
     assert!(heard[0].contains("manifest.json") && heard[1..] == ["nothing", "written 2"], "{heard:?}");
 }
 
-fn flip(path: &Path) {
+pub(crate) fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -12,6 +12,7 @@ mod planted;
 mod processes;
 mod rare;
 mod refusals;
+mod set_checkpoints;
 mod sets;
 mod shared_pass;
 mod starts;
