@@ -5,6 +5,7 @@ mod bits;
 mod checkpoints;
 mod conformance;
 mod endings;
+mod in_memory;
 mod loss;
 mod losses;
 mod pinned;
