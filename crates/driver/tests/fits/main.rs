@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bits;
+mod cancelled;
 mod checkpoints;
 mod conformance;
 mod endings;
