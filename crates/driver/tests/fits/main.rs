@@ -5,6 +5,7 @@ mod bits;
 mod cancelled;
 mod checkpoints;
 mod conformance;
+mod digests;
 mod disagreement;
 mod endings;
 mod in_memory;
