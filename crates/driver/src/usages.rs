@@ -349,7 +349,7 @@ mod tests {
     fn rows_inside_a_wide_buffer_are_the_same_rows() {
         let mut usages = filled(&UsagesPlace::Memory);
         // Two factorizations side by side; this one has the lanes from 4 on.
-        let mut wide = vec![7.0; 4 * 12];
+        let mut wide = [7.0; 4 * 12];
         usages.load_scaled(1, FactorMut::new(&mut wide[4..], 4, 3, 12), &[1.0, 2.0, 1.0]).unwrap();
         for (row, packed) in wide.chunks(12).zip(load(&usages, 1).chunks(3)) {
             assert_eq!(row, [7.0, 7.0, 7.0, 7.0, packed[0], 2.0 * packed[1], packed[2], 0.0, 7.0, 7.0, 7.0, 7.0]);

@@ -28,6 +28,7 @@
 //! there a better start costs nobody anything; what one start leaves of that goes into more, and the best is taken.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -110,14 +111,13 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
     engine.monitor().freed();
     let mut rungs: BTreeMap<(u64, usize), Rung> = BTreeMap::new();
     for (fit, &rows) in starts.fits.iter().zip(&sizes) {
-        if !rungs.contains_key(&(fit.seed, rows)) {
+        if let Entry::Vacant(rung) = rungs.entry((fit.seed, rows)) {
             let sample = &samples[&fit.seed];
-            let rung = Rung {
+            rung.insert(Rung {
                 part: sample.first(quarter(sample, rows)).map_err(DriverError::Memory)?,
                 all: sample.first(rows).map_err(DriverError::Memory)?,
                 whole: sample.draw().threshold(rows) == f64::INFINITY,
-            };
-            rungs.insert((fit.seed, rows), rung);
+            });
         }
     }
     drop(samples);

@@ -150,7 +150,10 @@ fn fits_that_do_not_fit_together_go_in_waves() {
     let set = FitSet::new(NmfConfig::new(5)).with_ks([5, 10, 20, 30]).with_seeds([0, 1]);
     let plan = |mebibytes| set.plan(&shape, &machine(2, mebibytes)).unwrap();
     let ample = plan(64 << 10);
-    assert_eq!((ample.models.len(), ample.is_set, &ample.execution.waves[..]), (8, true, &[0..8][..]));
+    assert_eq!(
+        (ample.models.len(), ample.is_set, &ample.execution.waves[..]),
+        (8, true, std::slice::from_ref(&(0..8)))
+    );
     assert_eq!(ample.models[3].id(), FitId { k: 10, seed: 1 });
     let small = plan(100);
     let waves = &small.execution.waves;

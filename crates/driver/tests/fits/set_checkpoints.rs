@@ -14,7 +14,7 @@ use partwise_storage::store::{Layout, Store};
 
 use crate::checkpoints::{Stopper, flip, going_on, names};
 use crate::planted::{CPU, counts, dense, store};
-use crate::sets::{Facts, alone, facts, part, plan_set};
+use crate::sets::{Facts, alone, facts, one_wave, part, plan_set};
 use crate::threads_comm::together;
 
 /// The only wave of `plan`; `None` if a fit of it was cancelled.
@@ -175,7 +175,7 @@ fn the_folder_of_a_set_holds_the_folders_of_its_fits_and_nothing_else() {
     let of_one = folder.path().join("one");
     let mut one = plan.clone();
     one.models.truncate(1);
-    (one.is_set, one.execution.waves) = (false, vec![0..1]);
+    (one.is_set, one.execution.waves) = (false, one_wave(1));
     stop(&store, &one, &CheckpointSpec::new(&of_one, CPU), 2);
     refused(&of_one);
     let inside = folder.path().join("inside");

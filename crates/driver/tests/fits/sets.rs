@@ -1,5 +1,6 @@
 //! Fits that share their passes have the bits that each of them has alone, and share the reading.
 
+use std::ops::Range;
 use std::path::Path;
 
 use partwise_driver::comm::{Comm, Solo};
@@ -50,6 +51,11 @@ pub(crate) fn plan_set(store: &Store, set: &FitSet, threads: usize) -> Plan {
     set.plan(&DataShape::of_store(store).unwrap(), &Machine::new(threads, 1 << 30)).unwrap()
 }
 
+/// All of so many fits at once.
+pub(crate) fn one_wave(fits: usize) -> Vec<Range<usize>> {
+    std::iter::once(0..fits).collect()
+}
+
 /// The fits of all waves, in the order of the plan.
 pub(crate) fn fit_all(store: &Store, plan: &Plan, comm: &dyn Comm) -> Vec<Fit> {
     let run = Run { comm, ..Run::default() };
@@ -62,7 +68,7 @@ pub(crate) fn alone(store: &Store, plan: &Plan) -> Vec<Facts> {
         let mut plan = plan.clone();
         plan.models = vec![model.clone()];
         plan.is_set = false;
-        plan.execution.waves = vec![0..1];
+        plan.execution.waves = one_wave(1);
         facts(&fit_all(store, &plan, &Solo)[0])
     });
     each.collect()
@@ -109,7 +115,7 @@ fn fits_of_a_set_have_the_bits_that_each_has_alone() {
                     let case = format!("{:?} {solver:?} {init:?} {scale:?}", store.layout());
                     for (threads, disk) in [(1, false), (2, true), (7, false)] {
                         let mut plan = plan(threads);
-                        assert_eq!(plan.execution.waves, [0..KS.len()]);
+                        assert_eq!(plan.execution.waves, one_wave(KS.len()));
                         // Each case has one of these forms on one number of threads.
                         turn += 1;
                         match turn % 4 {
@@ -248,7 +254,7 @@ fn the_data_are_read_once_for_all_samples_and_once_a_pass_for_all_fits() {
                 .map(|seed| {
                     let mut plan = plan.clone();
                     plan.models = vec![plan.models[seed].clone()];
-                    plan.execution.waves = vec![0..1];
+                    plan.execution.waves = one_wave(1);
                     sampled(&plan)
                 })
                 .to_vec();
