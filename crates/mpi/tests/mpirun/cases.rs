@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use partwise_driver::comm::{Comm, broadcast, gather, meet};
+use partwise_driver::comm::{Comm, all_gather, broadcast, conformance, meet};
 use partwise_mpi::{Flag, Mpi, Setup};
 
 /// One run under the launcher.
@@ -28,9 +28,11 @@ const fn case(name: &'static str, processes: usize, ends: fn(Option<i32>) -> boo
     Case { name, processes, ends, play }
 }
 
-pub(crate) const CASES: [Case; 13] = [
+pub(crate) const CASES: [Case; 15] = [
     case("sums", 3, |code| code == Some(0), sums),
     case("sums of many", 5, |code| code == Some(0), sums),
+    case("the promises of processes", 4, |code| code == Some(0), promises),
+    case("the promises of one process", 1, |code| code == Some(0), promises),
     case("gather and broadcast", 4, |code| code == Some(0), made_from_sums),
     case("a slow process is waited for", 2, |code| code == Some(0), slow),
     case("a flag", 3, |code| code == Some(0), flag),
@@ -105,9 +107,14 @@ fn sums(mpi: &Mpi) {
     }
 }
 
+/// The promises that the driver relies on.
+fn promises(mpi: &Mpi) {
+    conformance::hold(mpi);
+}
+
 fn made_from_sums(mpi: &Mpi) {
     for turn in 0..50 {
-        let all = gather(mpi, 10 * turn + mpi.rank() as i64).unwrap();
+        let all = all_gather(mpi, 10 * turn + mpi.rank() as i64).unwrap();
         assert_eq!(all, (0..mpi.size() as i64).map(|rank| 10 * turn + rank).collect::<Vec<_>>());
         let bytes = format!("turn {turn} of process {}", mpi.rank());
         assert_eq!(broadcast(mpi, bytes.as_bytes()).unwrap(), format!("turn {turn} of process 0").as_bytes());
