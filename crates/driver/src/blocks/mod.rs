@@ -44,7 +44,7 @@ pub trait Blocks: Sync {
     fn tile_rows(&self) -> usize;
     /// First row, rows, tiles and bytes of one block.
     fn block(&self, block: usize) -> BlockInfo;
-    /// Bytes of one tile of a block.
+    /// Bytes that one tile of a block takes, with the gap behind it if there is one.
     fn tile_bytes(&self, block: usize, tile: usize) -> usize;
     /// Σ over rows of x_ij² (weights included), one a gene.
     fn gene_sq_norms(&self) -> &[f64];

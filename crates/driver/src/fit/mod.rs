@@ -206,6 +206,7 @@ impl<'w> Wave<'w> {
 
         let given = self.given_digest()?;
         self.shake_hands(given.as_deref())?;
+        self.check_folders()?;
         let mut begun =
             self.models.iter().map(|model| self.resume(model, given.as_deref())).collect::<Result<Vec<_>, _>>()?;
         self.start(&mut begun, &scale, &engine)?;
@@ -333,6 +334,15 @@ impl<'w> Wave<'w> {
             }),
         };
         agree(comm, same)
+    }
+
+    /// Refuses folders that are not for checkpoints before any of them is written to.
+    fn check_folders(&self) -> Result<(), DriverError> {
+        let (comm, ids) = (self.run.comm, self.models.iter().map(Model::id).collect::<Vec<_>>());
+        match self.run.checkpoint {
+            None => Ok(()),
+            Some(spec) => agree(comm, if comm.rank() == 0 { spec.check(&ids, self.is_set) } else { Ok(()) }),
+        }
     }
 
     /// The digest of the earlier result to start from, if there is one.

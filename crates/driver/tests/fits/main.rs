@@ -2,8 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bits;
+mod cancelled;
 mod checkpoints;
+mod conformance;
+mod digests;
+mod disagreement;
 mod endings;
+mod in_memory;
 mod loss;
 mod losses;
 mod pinned;
@@ -11,6 +16,9 @@ mod planted;
 mod processes;
 mod rare;
 mod refusals;
+mod set_checkpoints;
+mod sets;
+mod shared_pass;
 mod starts;
 mod sums;
 mod threads_comm;

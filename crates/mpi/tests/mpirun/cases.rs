@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use partwise_driver::comm::{Comm, all_gather, broadcast, meet};
+use partwise_driver::comm::{Comm, all_gather, broadcast, conformance, meet};
 use partwise_mpi::{Flag, Mpi, Setup};
 
 /// One run under the launcher.
@@ -28,9 +28,11 @@ const fn case(name: &'static str, processes: usize, ends: fn(Option<i32>) -> boo
     Case { name, processes, ends, play }
 }
 
-pub(crate) const CASES: [Case; 13] = [
+pub(crate) const CASES: [Case; 15] = [
     case("sums", 3, |code| code == Some(0), sums),
     case("sums of many", 5, |code| code == Some(0), sums),
+    case("the promises of processes", 4, |code| code == Some(0), promises),
+    case("the promises of one process", 1, |code| code == Some(0), promises),
     case("gather and broadcast", 4, |code| code == Some(0), made_from_sums),
     case("a slow process is waited for", 2, |code| code == Some(0), slow),
     case("a flag", 3, |code| code == Some(0), flag),
@@ -103,6 +105,11 @@ fn sums(mpi: &Mpi) {
         let naive = |i| (0..mpi.size()).fold(0i64, |total, rank| total.wrapping_add(value(sum, rank, i)));
         assert!(arrays.concat().iter().enumerate().all(|(i, &summed)| summed == naive(i)), "sum {sum}");
     }
+}
+
+/// The promises that the driver relies on.
+fn promises(mpi: &Mpi) {
+    conformance::hold(mpi);
 }
 
 fn made_from_sums(mpi: &Mpi) {
