@@ -92,6 +92,9 @@ pub trait FitData: Sync {
     fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError>;
     /// A hash of the data, for checkpoints and processes to compare.
     fn fingerprint(&self) -> String;
+    /// The passes begin: blocks that are read from now on may stay in memory. Before this, the start
+    /// needs the memory.
+    fn keep(&self) {}
     /// Bytes read from disk so far.
     fn bytes_read(&self) -> u64 {
         0

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use partwise_storage::StorageError;
 use partwise_storage::store::{BlockInfo, GeneMoments, Layout, SegmentBuf, Store};
@@ -24,8 +24,9 @@ pub struct StoreBlocks<'s> {
     gene_sq_norms: Vec<f64>,
     /// The blocks that this process reads.
     own: Range<usize>,
-    /// The first of them stay, each filled when it is first read.
+    /// The first of them stay, each filled when it is first read after [`FitData::keep`].
     pinned: Vec<OnceLock<SegmentBuf>>,
+    keeps: AtomicBool,
     /// First block that is dropped from the page cache.
     dropped_from: usize,
     /// Bytes read so far.
@@ -44,6 +45,7 @@ impl<'s> StoreBlocks<'s> {
             gene_sq_norms,
             own: 0..store.blocks(),
             pinned: Vec::new(),
+            keeps: AtomicBool::new(false),
             dropped_from: store.blocks(),
             read: AtomicU64::new(0),
             populated: AtomicUsize::new(0),
@@ -137,7 +139,8 @@ impl Blocks for StoreBlocks<'_> {
             self.store.populate(block, tiles);
             return Ok(());
         }
-        let Some(slot) = self.kept(block) else { return self.read(block, tiles, buf) };
+        let slot = self.kept(block).filter(|_| self.keeps.load(Ordering::Relaxed));
+        let Some(slot) = slot else { return self.read(block, tiles, buf) };
         if slot.get().is_none() {
             let mut kept = SegmentBuf::new();
             self.read(block, 0..self.store.block(block).tiles, &mut kept)?;
@@ -183,6 +186,9 @@ impl FitData for StoreBlocks<'_> {
     }
     fn fingerprint(&self) -> String {
         self.store.fingerprint()
+    }
+    fn keep(&self) {
+        self.keeps.store(true, Ordering::Relaxed);
     }
     fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)

@@ -200,6 +200,7 @@ impl<'w> Wave<'w> {
             self.models.iter().map(|model| self.resume(model, given.as_deref())).collect::<Result<Vec<_>, _>>()?;
         self.start(&mut begun, &scale, &engine)?;
         monitor.freed();
+        data.keep();
 
         let mut kept = Vec::with_capacity(begun.len());
         let mut solvers = Vec::with_capacity(begun.len());

@@ -28,6 +28,8 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and what the allocator does not give back.
 const LATER_BYTES: u64 = 6 << 19;
+/// The same for several fits: more code, and lists of fits.
+const SET_BYTES: u64 = 1 << 20;
 /// Stack pages, channel and allocator slack of one worker (two threads).
 const WORKER_BYTES: u64 = 192 << 10;
 /// Packed operands of the dense products, for each thread.
@@ -138,7 +140,8 @@ impl Sizes<'_> {
         let fit = resident + mapped + workers + passes.max(start);
         // A process that has read with the library has its code already.
         let result = resident.max(RESIDENT + HDF5_BYTES) + generation + self.result();
-        let peak = LATER_BYTES + tables + fit.max(result);
+        let later = if self.ks.len() > 1 { LATER_BYTES + SET_BYTES } else { LATER_BYTES };
+        let peak = later + tables + fit.max(result);
         peak + peak / MARGIN
     }
 
@@ -197,7 +200,9 @@ impl Sizes<'_> {
         let seeds = self.seeds as u64;
         let sizes = (self.ks.len() as u64 - 1).min(8);
         let last_tiles = sizes * packed / (rows as u64).div_ceil(TILE_ROWS as u64).max(1);
-        let (gathered, packed) = (seeds * gathered, seeds * packed + last_tiles);
+        // A row that several samples have is gathered once.
+        let gathered = (seeds * gathered).min(gathered / entries.max(1) * shape.entries());
+        let packed = seeds * packed + last_tiles;
         // Priorities, places and weights.
         let lists = 64 * rows as u64 * seeds;
         let tile_nonzeros = match shape.layout {
