@@ -200,7 +200,7 @@ impl NmfConfig {
     }
 
     fn execution(&self, models: &[Model], shape: &DataShape, machine: &Machine) -> Result<Execution, ConfigError> {
-        let sizes = |models: &[Model]| {
+        let sizes = |models: &[Model], written: bool| {
             let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
             Sizes {
                 shape,
@@ -209,6 +209,7 @@ impl NmfConfig {
                 seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
                 scaled: self.scale == ScaleSpec::Std,
                 sampled,
+                written,
                 passes: self.max_passes - usize::from(sampled),
             }
         };
@@ -219,21 +220,22 @@ impl NmfConfig {
         let smallest = shape.max_tile_bytes;
 
         // All threads with W on disk come before fewer threads with W in memory: W moves once a pass,
-        // in order. The fit that needs most decides.
+        // in order. The fit that needs most decides, also in a later wave.
+        let several = models.len() > 1;
         let mut threads = wanted;
         for model in models {
-            let alone = sizes(std::slice::from_ref(model));
+            let alone = sizes(std::slice::from_ref(model), several);
             let fits = |&threads: &usize| alone.peak(streamed(threads, smallest)) <= machine.memory;
             threads = (1..=threads).rev().find(fits).ok_or_else(|| {
-                let all = models.iter().map(|model| sizes(std::slice::from_ref(model)));
+                let all = models.iter().map(|model| sizes(std::slice::from_ref(model), several));
                 let hungriest = all.max_by_key(Sizes::smallest).unwrap_or(alone);
                 let (needed, lower_blocks) = (hungriest.smallest(), hungriest.lower_blocks());
                 ConfigError::Memory { budget: machine.memory, needed, lower_blocks }
             })?;
         }
         // More waves come before fewer threads: they cost reads, threads cost time.
-        let together =
-            |wave: &Range<usize>| sizes(&models[wave.clone()]).peak(streamed(threads, smallest)) <= machine.memory;
+        let of_wave = |wave: &Range<usize>| sizes(&models[wave.clone()], wave.start > 0);
+        let together = |wave: &Range<usize>| of_wave(wave).peak(streamed(threads, smallest)) <= machine.memory;
         let mut waves: Vec<Range<usize>> = Vec::new();
         for i in 0..models.len() {
             match waves.last_mut() {
@@ -241,7 +243,7 @@ impl NmfConfig {
                 _ => waves.push(i..i + 1),
             }
         }
-        let of_waves: Vec<Sizes<'_>> = waves.iter().map(|wave| sizes(&models[wave.clone()])).collect();
+        let of_waves: Vec<Sizes<'_>> = waves.iter().map(of_wave).collect();
         let peak = |held: Held| of_waves.iter().map(|wave| wave.peak(held)).max().unwrap_or(0);
         let fits = |held: Held| peak(held) <= machine.memory;
 

@@ -61,6 +61,9 @@ pub(super) struct Sizes<'p> {
     pub(super) scaled: bool,
     /// Whether fits start from a sample.
     pub(super) sampled: bool,
+    /// Whether the process has written results of an earlier wave, and so has the code of the HDF5
+    /// library in memory.
+    pub(super) written: bool,
     /// Full passes at most: W has one generation in the first and two from then on.
     pub(super) passes: usize,
 }
@@ -112,7 +115,9 @@ impl Sizes<'_> {
         let shape = self.shape;
         let tables =
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;
-        let resident = self.machine.resident;
+        // A process that has read or written with the HDF5 library has its code already.
+        let with_hdf5 = self.machine.resident.max(RESIDENT + HDF5_BYTES);
+        let resident = if self.written { with_hdf5 } else { self.machine.resident };
         // A segment does not reach beyond its block.
         let segment = held.segment.min(shape.max_block_bytes);
         let worker = match shape.layout {
@@ -138,8 +143,7 @@ impl Sizes<'_> {
             buffers + self.factorizations(&self.ks, held.threads, cut) + generations * generation + held.pinned;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
         let fit = resident + mapped + workers + passes.max(start);
-        // A process that has read with the library has its code already.
-        let result = resident.max(RESIDENT + HDF5_BYTES) + generation + self.result();
+        let result = with_hdf5 + generation + self.result();
         let later = if self.ks.len() > 1 { LATER_BYTES + SET_BYTES } else { LATER_BYTES };
         let peak = later + tables + fit.max(result);
         peak + peak / MARGIN
