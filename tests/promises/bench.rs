@@ -146,7 +146,7 @@ fn wrong_settings_are_refused_before_anything_is_copied() {
         ("bench x.pw -k 500", 2, "choose 1 ≤ k ≤ 200"),
         ("bench x.pw --passes 0", 2, "--passes"),
         ("bench x.pw --rounds 0", 2, "--rounds"),
-        ("bench x.pw -k 3 --memory 1M", 2, "the smallest that would do"),
+        ("bench x.pw -k 3 --memory 1M", 2, "the smallest is"),
         ("bench none.pw", 66, "no such file"),
         ("bench x.h5ad", 65, "partwise convert"),
         ("bench x.pw -k 3 --tmp none", 74, "mkdir"),

@@ -63,6 +63,41 @@ fn the_forecast_is_right() {
     hold(&LARGE, &ALL);
 }
 
+/// Several fits in the same passes. The first budgets hold them together, the last takes waves.
+#[test]
+fn the_forecast_for_sets_is_right() {
+    const SETS: [(&str, &str, usize, &str, &str); 4] = [
+        ("4,8,20", "0,1", 1, "1G", "sample"),
+        ("4,8,20", "0,1", 2, "1G", "random"),
+        ("20,24", "0,1", 2, "1G", "sample"),
+        ("12..14,20", "0,1", 1, "44M", "sample"),
+    ];
+    let mut wrong = Vec::new();
+    println!("data           k          threads  memory  start   waves   MiB foreseen  seen  ratio");
+    for data in SMALL {
+        let folder = Folder::new();
+        folder.ok(&format!("convert {} -o x.pw", simulated(&folder, data)));
+        for (ks, seeds, threads, memory, start) in SETS {
+            let settings = format!("-k {ks} --seed {seeds} --threads {threads} --memory {memory} --init {start}");
+            let fit = folder.json(&format!("fit x.pw {settings} --max-passes 3 --tol 0 -o set --force"));
+            let (foreseen, seen) = (number(&fit, "planned_peak_bytes"), number(&fit, "peak_rss_bytes"));
+            let ratio = foreseen / seen;
+            let line = format!(
+                "{:<14} {ks:<10} {threads:>7} {memory:>7}  {start:<8} {:>4} {:>14.1} {:>5.1} {ratio:>6.3}",
+                data.0,
+                fit["waves"],
+                foreseen / MEBI,
+                seen / MEBI,
+            );
+            println!("{line}");
+            if !(1.0..=1.3).contains(&ratio) || seen > number(&fit, "memory_bytes") {
+                wrong.push(line);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "foreseen and seen differ by too much:\n{}", wrong.join("\n"));
+}
+
 /// Fits all data with all settings, from a file and from its store, and compares.
 fn hold(data: &[Data], settings: &[Settings]) {
     let mut wrong = Vec::new();

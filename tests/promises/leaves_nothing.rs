@@ -48,16 +48,18 @@ fn ctrl_c_between_passes() {
     folder.ok("simulate --kind counts --cells 2000 --genes 500 --programs 3 --depth 100 -o x.h5ad");
     folder.ok("convert x.h5ad -o x.pw");
     let before = folder.names();
-    let mut child = folder.start("fit x.pw -k 3 -o r.h5ad --max-passes 100000000 --tol 0 --solver mu");
-    let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-    let mut said = String::new();
-    while !said.starts_with("pass ") {
-        said.clear();
-        assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told");
+    for fits in ["-k 3 -o r.h5ad", "-k 3,4 --seed 0,1 -o many"] {
+        let mut child = folder.start(&format!("fit x.pw {fits} --max-passes 100000000 --tol 0 --solver mu"));
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut said = String::new();
+        while !said.starts_with("pass ") {
+            said.clear();
+            assert!(stderr.read_line(&mut said).expect("stderr is text") > 0, "no pass was told");
+        }
+        interrupt(&child);
+        assert_eq!(child.wait().expect("the program ends").code(), Some(130));
+        assert_eq!(folder.names(), before, "{fits}");
     }
-    interrupt(&child);
-    assert_eq!(child.wait().expect("the program ends").code(), Some(130));
-    assert_eq!(folder.names(), before);
 }
 
 #[test]

@@ -15,4 +15,7 @@ mod outputs;
 mod program;
 mod refuses;
 mod resume;
+mod rooms;
 mod round_trip;
+mod sets;
+mod sources;

@@ -116,7 +116,19 @@ fn a_finished_fit_resumes_at_its_end_and_a_fit_without_checkpoints_at_its_start(
     let folder = folder_with_a_store();
     let fit = "fit x.pw -k 3 --max-passes 6 --checkpoint c --checkpoint-every 1 -o r.h5ad";
     let first = folder.json(&format!("{fit} --resume"));
+    let result = folder.path("r.h5ad");
+    let modified = || result.metadata().and_then(|meta| meta.modified()).expect("a time");
+    let before = modified();
+    let ran = folder.ok(&format!("{fit} --resume --json"));
+    let kept: serde_json::Value = serde_json::from_str(&ran.stdout).expect("an object");
+    for key in ["digest", "passes", "sample_passes", "relative_error", "explained", "stop", "result", "k", "seed"] {
+        assert_eq!(kept[key], first[key], "{key}");
+    }
+    assert_eq!((&kept["kept"], &kept["bytes_read"], &first["kept"]), (&true.into(), &0.into(), &false.into()));
+    assert!(ran.stderr.contains("r.h5ad: is finished") && modified() == before, "{}", ran.stderr);
+    // With --force the result is made anew, from the checkpoint.
     let ran = folder.ok(&format!("{fit} --resume --force"));
+    assert!(modified() > before);
     assert!(ran.stderr.contains("going on from a checkpoint"), "{}", ran.stderr);
     let again = folder.json(&format!("{fit} --resume --force"));
     assert_eq!((&again["digest"], &again["passes"]), (&first["digest"], &first["passes"]));

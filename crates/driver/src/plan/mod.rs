@@ -175,7 +175,7 @@ impl FitSet {
         let budget = Budget::of(&self.config, models, shape, machine)?;
         let together = |first: usize, end: usize| {
             end - first <= MOST_FITS_OF_A_WAVE
-                && budget.sizes(&models[first..end]).peak(budget.streamed(budget.smallest)) <= machine.memory
+                && budget.sizes(&models[first..end], first > 0).peak(budget.streamed(budget.smallest)) <= machine.memory
         };
         let mut end = 0;
         let ends = (0..models.len()).map(|first| {
@@ -279,8 +279,6 @@ struct Budget<'b> {
     threads: usize,
     /// Bytes of the smallest segment.
     smallest: u64,
-    /// Whether results are written before the last fit has run.
-    is_several: bool,
 }
 
 impl<'b> Budget<'b> {
@@ -293,16 +291,18 @@ impl<'b> Budget<'b> {
         machine: &'b Machine,
     ) -> Result<Self, ConfigError> {
         let wanted = machine.threads.min(shape.own_blocks().max(1));
-        let (smallest, is_several) = (shape.max_tile_bytes, models.len() > 1);
-        let mut budget = Budget { config, shape, machine, wanted, threads: wanted, smallest, is_several };
+        let smallest = shape.max_tile_bytes;
+        let mut budget = Budget { config, shape, machine, wanted, threads: wanted, smallest };
+        // Any of several fits may be in a later wave.
+        let written = models.len() > 1;
         for model in models {
-            let alone = budget.sizes(std::slice::from_ref(model));
+            let alone = budget.sizes(std::slice::from_ref(model), written);
             let fits = |&threads: &usize| {
                 alone.peak(Held { threads, pool: threads, ..budget.streamed(smallest) }) <= machine.memory
             };
             let threads = (1..=budget.threads).rev().find(fits);
             budget.threads = threads.ok_or_else(|| {
-                let all = models.iter().map(|model| budget.sizes(std::slice::from_ref(model)));
+                let all = models.iter().map(|model| budget.sizes(std::slice::from_ref(model), written));
                 let hungriest = all.max_by_key(Sizes::smallest).unwrap_or(alone);
                 let (needed, lower_blocks) = (hungriest.smallest(), hungriest.lower_blocks());
                 ConfigError::Memory { budget: machine.memory, needed, lower_blocks }
@@ -311,7 +311,8 @@ impl<'b> Budget<'b> {
         Ok(budget)
     }
 
-    fn sizes(&self, models: &[Model]) -> Sizes<'b> {
+    /// The sizes of fits side by side; `written` says whether results of earlier fits are written by then.
+    fn sizes(&self, models: &[Model], written: bool) -> Sizes<'b> {
         let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
         Sizes {
             shape: self.shape,
@@ -321,7 +322,7 @@ impl<'b> Budget<'b> {
             scaled: self.config.scale == ScaleSpec::Std,
             sampled,
             passes: self.config.max_passes - usize::from(sampled),
-            is_several: self.is_several,
+            written,
         }
     }
 
@@ -334,7 +335,8 @@ impl<'b> Budget<'b> {
     /// Takes larger segments, W in memory and blocks in memory, as far as all waves allow.
     fn execution(&self, models: &[Model], waves: Vec<Range<usize>>) -> Execution {
         let (shape, machine, threads) = (self.shape, self.machine, self.threads);
-        let of_waves: Vec<Sizes<'_>> = waves.iter().map(|wave| self.sizes(&models[wave.clone()])).collect();
+        let of_waves: Vec<Sizes<'_>> =
+            waves.iter().map(|wave| self.sizes(&models[wave.clone()], wave.start > 0)).collect();
         let peak = |held: Held| of_waves.iter().map(|wave| wave.peak(held)).max().unwrap_or(0);
         let fits = |held: Held| peak(held) <= machine.memory;
 

@@ -31,6 +31,8 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
 /// does not give back.
 const LATER_BYTES: u64 = 6 << 19;
+/// The same for several fits: more code, and lists of fits.
+const SET_BYTES: u64 = 1 << 20;
 /// Stack pages, channel and allocator slack of one worker (two threads).
 const WORKER_BYTES: u64 = 192 << 10;
 /// Packed operands of the dense products, for each thread.
@@ -63,10 +65,11 @@ pub(super) struct Sizes<'p> {
     pub(super) scaled: bool,
     /// Whether fits start from a sample.
     pub(super) sampled: bool,
+    /// Whether the process has written results of an earlier wave, and so has the code of the HDF5
+    /// library in memory.
+    pub(super) written: bool,
     /// Full passes at most: W has one generation in the first and two from then on.
     pub(super) passes: usize,
-    /// Whether there are fits beside these: then results may be written before they run.
-    pub(super) is_several: bool,
 }
 
 /// The parts that are in memory, and the buffers for the others.
@@ -116,11 +119,9 @@ impl Sizes<'_> {
         let shape = self.shape;
         let tables =
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;
-        let resident = match self.is_several {
-            // With the code of the library that wrote the results of earlier fits.
-            true => self.machine.resident.max(RESIDENT + HDF5_BYTES),
-            false => self.machine.resident,
-        };
+        // A process that has read or written with the HDF5 library has its code already.
+        let with_hdf5 = self.machine.resident.max(RESIDENT + HDF5_BYTES);
+        let resident = if self.written { with_hdf5 } else { self.machine.resident };
         // A segment does not reach beyond its block.
         let segment = held.segment.min(shape.max_block_bytes);
         let worker = match shape.layout {
@@ -146,9 +147,9 @@ impl Sizes<'_> {
             buffers + self.factorizations(&self.ks, held.threads, cut) + generations * generation + held.pinned;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
         let fit = resident + mapped + workers + passes.max(start);
-        // A process that has read with the library has its code already.
-        let result = resident.max(RESIDENT + HDF5_BYTES) + generation + self.result();
-        let peak = LATER_BYTES + tables + fit.max(result);
+        let result = with_hdf5 + generation + self.result();
+        let later = if self.ks.len() > 1 { LATER_BYTES + SET_BYTES } else { LATER_BYTES };
+        let peak = later + tables + fit.max(result);
         peak + peak / MARGIN
     }
 
@@ -208,7 +209,9 @@ impl Sizes<'_> {
         let different: BTreeSet<u64> = self.ks.iter().map(|&k| sample_caps(k, shape).entries).collect();
         let sizes = if self.ks.len() > 1 { seeds * different.len() as u64 } else { 0 };
         let last_tiles = sizes * packed / (rows as u64).div_ceil(TILE_ROWS as u64).max(1);
-        let (gathered, packed) = (seeds * gathered, seeds * packed + last_tiles);
+        // A row that several samples have is gathered once.
+        let gathered = (seeds * gathered).min(gathered / entries.max(1) * shape.entries());
+        let packed = seeds * packed + last_tiles;
         // Priorities, places and weights.
         let lists = 64 * rows as u64 * seeds;
         let tile_nonzeros = match shape.layout {
