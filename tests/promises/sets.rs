@@ -147,11 +147,17 @@ fn impossible_sets_are_refused_in_one_line_before_any_work() {
             assert_eq!((folder.names(), ran.stdout.as_str()), (before.clone(), ""), "{input} {options}");
         }
     }
-    for line in ["plan x.pw -k 3,4", "plan x.pw -k 3 --seed 0,1", "simulate --kind counts --seed 0,1 -o y.h5ad"] {
+    for (line, said) in [
+        ("simulate --kind counts --seed 0,1 -o y.h5ad", "only fit and plan take several seeds"),
+        ("plan x.pw -k 3,4 --nodes 2", "--nodes predicts one fit"),
+        ("plan x.pw -k 3,3", "more than once"),
+    ] {
         let ran = folder.run(line);
         assert_eq!(ran.code, Some(2), "{line}\n{}", ran.stderr);
-        assert!(ran.stderr.contains("only fit takes several"), "{line}\n{}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{line}\n{}", ran.stderr);
     }
+    let plan = folder.json("plan x.pw -k 3,4 --seed 0,1");
+    assert_eq!((&plan["fits"], &plan["waves"], &plan["k"]), (&4.into(), &1.into(), &serde_json::json!([3, 4])));
 }
 
 #[test]

@@ -267,7 +267,8 @@ impl<'w> Wave<'w> {
         given: Option<String>,
     ) -> Result<Vec<Fit>, DriverError> {
         let comm = self.run.comm;
-        let bytes_read = all_gather(comm, self.data.bytes_read() as i64)?.into_iter().sum::<i64>() as u64;
+        let read = self.data.bytes_read() + self.sampled.bytes_read();
+        let bytes_read = all_gather(comm, read as i64)?.into_iter().sum::<i64>() as u64;
         let blocks = self.data.blocks();
         let rows = |shard: &Range<usize>| shard.clone().map(|block| blocks.block(block).rows).sum();
         let rows_per_rank: Vec<usize> = self.shards.iter().map(rows).collect();

@@ -33,8 +33,8 @@ pub struct Fit {
     /// Reads of all of X completed before the checkpoint that this fit resumed from; 0 if it
     /// started at the beginning.
     pub resumed_from_pass: usize,
-    /// Bytes of blocks that the full passes of all processes read, for all fits that shared them.
-    /// Blocks that stay in memory are read once, mapped ones not at all.
+    /// Bytes of blocks that all processes read, for the samples and in the full passes of all fits that
+    /// shared them. Blocks that stay in memory are read once in full passes, mapped ones not at all.
     pub bytes_read: u64,
     /// ‖X−WH‖ / ‖X‖ of the matrix factorized (after scaling of genes).
     pub relative_error: f64,
