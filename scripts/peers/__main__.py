@@ -19,7 +19,7 @@ import records
 
 from . import clock, figures, plot
 from .bench import Bench
-from .parts import cold, dense, large, memory, notebook, products, race, threads
+from .parts import cold, dense, large, memory, notebook, products, race, several, threads
 
 PARTS = {
     "products": products,
@@ -27,6 +27,7 @@ PARTS = {
     "cold": cold,
     "notebook": notebook,
     "race": race,
+    "several": several,
     "dense": dense,
     "large": large,
 }

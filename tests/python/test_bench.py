@@ -31,9 +31,9 @@ def table(folder, ending):
 
 
 def test_the_race_is_run_and_kept(bench):
-    folder = bench("--only", "products,threads,race")
+    folder = bench("--only", "products,threads,race,several")
     rows, traces = (table(folder, ending) for ending in ("-peers.csv", "-peers-traces.csv"))
-    assert {row["part"] for row in rows} == {"products", "threads", "race", "memory"}
+    assert {row["part"] for row in rows} == {"products", "threads", "race", "several", "memory"}
     assert all(float(row["value"]) > 0 for row in rows if row["part"] == "products")
     # Every program starts above the lowest error known and comes down; partwise and CD come near
     # it.

@@ -8,14 +8,14 @@ use serde::Serialize;
 pub enum Cell {
     /// A number of things.
     Count(u64),
-    /// A measure; NaN where it is not known.
+    /// A measure; NaN if unknown.
     Real(f64),
     /// Yes or no.
     Flag(bool),
 }
 
 impl std::fmt::Display for Cell {
-    /// With the digits that give the same bits back; nothing where the value is not known.
+    /// With the digits that give the same bits back; nothing if the value is unknown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Cell::Count(count) => write!(f, "{count}"),
@@ -158,10 +158,10 @@ trace! {
     /// ‖X−WH‖ / ‖X‖ (Frobenius norms).
     relative_error: f64 = Model,
     /// Decrease of the loss since the last accepted pass, relative to the loss then, or to
-    /// 1e-6 ‖X‖² where that is more; unknown in the first row.
+    /// 1e-6 ‖X‖² if that is more; unknown in the first row.
     relative_decrease: f64 = Model,
     /// max &#124;min(H, ∂H)&#124; / max &#124;WᵀX&#124; for the H that the pass started from
-    /// (extrapolated, where it is) and the W that it made: zero where both are stationary.
+    /// (extrapolated, if it is) and the W that it made: zero if both are stationary.
     kkt_residual: f64 = Model,
     /// Whether the pass was accepted. A pass in which the loss rose is undone, and the next one
     /// starts from the last accepted pass.
@@ -182,12 +182,12 @@ trace! {
     /// Wall time of the pass, seconds. Fits that share a pass share its time.
     seconds: f64 = Machine,
     /// Time that compute threads have waited for data from the disk, seconds, summed over the
-    /// threads of all processes: `seconds` times threads where the disk decides, 0 where the store
+    /// threads of all processes: `seconds` times threads if the disk decides, 0 if the store
     /// is mapped into memory.
     waiting_seconds: f64 = Machine,
     /// Time that this process has waited for slower ones at the end of the pass, seconds.
     joining_seconds: f64 = Machine,
-    /// Time that the sum over all processes then took, seconds; 0 where one works alone.
+    /// Time that the sum over all processes then took, seconds; 0 if one works alone.
     summing_seconds: f64 = Machine,
 }
 
