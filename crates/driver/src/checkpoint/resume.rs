@@ -19,7 +19,7 @@ pub(crate) struct Expected<'e> {
     pub(crate) k: usize,
     pub(crate) extrapolate: bool,
     /// Makes the usages, before they are filled.
-    pub(crate) usages: &'e dyn Fn(UsagesStart) -> Result<Usages, DriverError>,
+    pub(crate) usages: Box<dyn Fn(UsagesStart) -> Result<Usages, DriverError> + 'e>,
 }
 
 impl Checkpoints<'_> {
@@ -41,6 +41,11 @@ impl Checkpoints<'_> {
         }
         self.monitor.checkpoint(self.fit, &CheckpointEvent::Nothing);
         Ok(None)
+    }
+
+    /// The checkpoint that `resume` has found.
+    pub(crate) fn read_again(&self, expected: &Expected<'_>) -> Result<Course, DriverError> {
+        agree(self.comm, self.read(&self.entries[0], expected))
     }
 
     /// The checkpoints that process 0 sees in the folder, if they are of this fit.

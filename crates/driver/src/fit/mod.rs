@@ -379,14 +379,19 @@ impl<'w> Wave<'w> {
         let identity = Identity::new(self.data, model, given, &spec.cpu);
         let fit = (model.id(), self.is_set, self.models.len());
         let mut checkpoints = Checkpoints::open(spec, fit, self.run.comm, self.monitor, identity, self.own())?;
-        let course = checkpoints.resume(&Expected {
+        let course = checkpoints.resume(&self.expected(model))?;
+        let resumed_from_pass = course.as_ref().map_or(0, Course::passes);
+        Ok(Begun { checkpoints: Some(checkpoints), resumed_from_pass, course })
+    }
+
+    /// What a checkpoint of this fit holds.
+    fn expected<'e>(&'e self, model: &'e Model) -> Expected<'e> {
+        Expected {
             genes: self.data.blocks().genes(),
             k: model.k,
             extrapolate: model.rules.extrapolate,
-            usages: &|start| self.usages(model.k, start),
-        })?;
-        let resumed_from_pass = course.as_ref().map_or(0, Course::passes);
-        Ok(Begun { checkpoints: Some(checkpoints), resumed_from_pass, course })
+            usages: Box::new(|start| self.usages(model.k, start)),
+        }
     }
 
     /// Starts the fits that have not resumed, those that start from a sample together.
@@ -417,6 +422,9 @@ impl<'w> Wave<'w> {
         if sampled.is_empty() {
             return Ok(());
         }
+        // The plan gives the memory of W to the samples until the start has ended. So fits that have
+        // resumed let go of theirs, and read it again afterwards.
+        let resumed: Vec<usize> = (0..begun.len()).filter(|&i| begun[i].course.take().is_some()).collect();
         let (places, fits): (Vec<usize>, Vec<StartOf>) = sampled.into_iter().unzip();
         let starts = Starts { data: self.sampled, scale, fits, threads: self.execution.threads.max(1) };
         for (i, (mut spectra, work)) in places.into_iter().zip(init::sample(&starts, engine)?) {
@@ -426,6 +434,10 @@ impl<'w> Wave<'w> {
             }
             let usages = self.usages(model.k, usages_start(model, init::uniform_scale(mean, model.k)))?;
             begun[i].course = Some(course(model, (spectra, usages), 1, work));
+        }
+        for i in resumed {
+            let checkpoints = begun[i].checkpoints.as_ref().expect("a fit that has resumed");
+            begun[i].course = Some(checkpoints.read_again(&self.expected(&self.models[i]))?);
         }
         Ok(())
     }
