@@ -1,12 +1,14 @@
 //! Row blocks: the engine's view of a matrix, on disk or in memory.
 //!
-//! | file          | gives                                              |
-//! |---------------|----------------------------------------------------|
-//! | `store`       | the blocks of a store on disk                      |
-//! | `memory`      | a matrix in memory, checked on the way in          |
+//! | file          | gives                                                |
+//! |---------------|------------------------------------------------------|
+//! | `store`       | the blocks of a store on disk                        |
+//! | `memory`      | packed blocks in memory                              |
+//! | `matrix`      | a user's arrays, checked and packed into memory      |
 //! | `conformance` | the promises of [`Blocks`], for every implementation |
 
 pub mod conformance;
+mod matrix;
 mod memory;
 mod store;
 
@@ -18,8 +20,8 @@ use partwise_storage::tile::{CellMoments, Tile, TileError};
 
 use crate::error::DriverError;
 
+pub use matrix::{Matrix, MatrixError};
 pub(crate) use memory::{Cut, MemoryBlocks, PackedTile};
-pub use memory::{Matrix, MatrixError};
 pub use store::StoreBlocks;
 
 /// A matrix in row blocks that can be read any number of times, by many threads.
