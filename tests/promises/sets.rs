@@ -176,7 +176,7 @@ fn places_that_will_not_do_are_named_before_any_work() {
         ("-o file", 73, "file: "),
         ("-o file --force", 73, "file: "),
         ("-o taken --force", 73, "taken/k2.seed0.h5ad"),
-        ("-o x.pw", 2, "lies inside the store"),
+        ("-o x.pw", 2, "the result would overwrite x.pw"),
         ("-o x.pw/set", 2, "lies inside the store"),
         ("-o no/set", 74, "the folder no does not exist"),
         ("-o new --checkpoint new", 2, "a folder of their own"),

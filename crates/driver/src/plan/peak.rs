@@ -30,7 +30,7 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
 /// does not give back.
-const LATER_BYTES: u64 = 6 << 19;
+const LATER_BYTES: u64 = 4 << 20;
 /// The same for several fits: more code, and lists of fits.
 const SET_BYTES: u64 = 1 << 20;
 /// Stack pages, channel and allocator slack of one worker (two threads).
