@@ -3,6 +3,7 @@
 
 mod outcome;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -397,47 +398,51 @@ impl<'w> Wave<'w> {
     /// Starts the fits that have not resumed, those that start from a sample together.
     fn start(&self, begun: &mut [Begun<'w>], scale: &GeneScale, engine: &Engine<'_>) -> Result<(), DriverError> {
         let (genes, mean) = (self.data.blocks().genes(), self.mean(scale));
-        let mut sampled = Vec::new();
-        for (i, (model, begun)) in self.models.iter().zip(begun.iter_mut()).enumerate() {
+        let resumed: Vec<bool> = begun.iter().map(|begun| begun.course.is_some()).collect();
+        let (sampled, starts): (Vec<usize>, Vec<StartOf>) = (self.models.iter().enumerate())
+            .filter(|&(i, _)| !resumed[i])
+            .filter_map(|(i, model)| match model.init {
+                Init::Sample { entries, rows } => {
+                    Some((i, StartOf { k: model.k, seed: model.seed, caps: Caps { entries, rows } }))
+                }
+                Init::Random | Init::Given(_) => None,
+            })
+            .unzip();
+        let mut from_samples = BTreeMap::new();
+        if !sampled.is_empty() {
+            // The plan gives the memory of W to the samples until the start has ended. So fits that
+            // have resumed let go of theirs, and read it again below.
+            begun.iter_mut().for_each(|begun| begun.course = None);
+            let starts = Starts { data: self.sampled, scale, fits: starts, threads: self.execution.threads.max(1) };
+            from_samples.extend(sampled.into_iter().zip(init::sample(&starts, engine)?));
+        }
+        for (i, (model, begun)) in self.models.iter().zip(begun).enumerate() {
             if begun.course.is_some() {
                 continue;
             }
+            if resumed[i] {
+                let checkpoints = begun.checkpoints.as_ref().expect("a fit that has resumed");
+                begun.course = Some(checkpoints.read_again(&self.expected(model))?);
+                continue;
+            }
             let uniform = init::uniform_scale(mean, model.k);
-            let start = match &model.init {
+            begun.course = Some(match &model.init {
                 Init::Random => {
                     let spectra = init::random(genes, model.k, uniform, model.seed);
-                    (spectra, self.usages(model.k, usages_start(model, uniform))?)
+                    course(model, (spectra, self.usages(model.k, usages_start(model, uniform))?), 0, 0.0)
                 }
                 Init::Given(path) => {
                     let mut usages = self.usages(model.k, UsagesStart::Zero)?;
-                    (self.given(path, scale, &mut usages)?, usages)
+                    course(model, (self.given(path, scale, &mut usages)?, usages), 0, 0.0)
                 }
-                &Init::Sample { entries, rows } => {
-                    sampled.push((i, StartOf { k: model.k, seed: model.seed, caps: Caps { entries, rows } }));
-                    continue;
+                Init::Sample { .. } => {
+                    let (mut spectra, work) = from_samples.remove(&i).expect("all of them have been started");
+                    if model.rules.usages == UpdateRule::Mu {
+                        spectra.lift_zeros();
+                    }
+                    course(model, (spectra, self.usages(model.k, usages_start(model, uniform))?), 1, work)
                 }
-            };
-            begun.course = Some(course(model, start, 0, 0.0));
-        }
-        if sampled.is_empty() {
-            return Ok(());
-        }
-        // The plan gives the memory of W to the samples until the start has ended. So fits that have
-        // resumed let go of theirs, and read it again afterwards.
-        let resumed: Vec<usize> = (0..begun.len()).filter(|&i| begun[i].course.take().is_some()).collect();
-        let (places, fits): (Vec<usize>, Vec<StartOf>) = sampled.into_iter().unzip();
-        let starts = Starts { data: self.sampled, scale, fits, threads: self.execution.threads.max(1) };
-        for (i, (mut spectra, work)) in places.into_iter().zip(init::sample(&starts, engine)?) {
-            let model = &self.models[i];
-            if model.rules.usages == UpdateRule::Mu {
-                spectra.lift_zeros();
-            }
-            let usages = self.usages(model.k, usages_start(model, init::uniform_scale(mean, model.k)))?;
-            begun[i].course = Some(course(model, (spectra, usages), 1, work));
-        }
-        for i in resumed {
-            let checkpoints = begun[i].checkpoints.as_ref().expect("a fit that has resumed");
-            begun[i].course = Some(checkpoints.read_again(&self.expected(&self.models[i]))?);
+            });
         }
         Ok(())
     }
