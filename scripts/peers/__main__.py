@@ -19,7 +19,7 @@ import records
 
 from . import clock, figures, plot
 from .bench import Bench
-from .parts import cold, dense, large, memory, notebook, products, race, several, threads
+from .parts import cold, dense, large, memory, notebook, products, race, several, starts, threads
 
 PARTS = {
     "products": products,
@@ -29,6 +29,7 @@ PARTS = {
     "race": race,
     "several": several,
     "dense": dense,
+    "starts": starts,
     "large": large,
 }
 # A continuum of cells, where every method is slow; clear types, as many as components; and fewer

@@ -87,6 +87,34 @@ def as_good_as_scikit_learn(partwise, path, k):
     assert ours <= theirs * 1.002, f"{ours:.6f}, scikit-learn {theirs:.6f}"
 
 
+def no_seed_is_far_from_the_best(partwise, path, x, k):
+    """Default settings: each of three seeds against the best of scikit-learn's default start and two
+    random ones."""
+    fits = (
+        NMF(k, init=init, random_state=seed, tol=1e-5, max_iter=400)
+        for init, seed in ((None, 0), ("random", 1), ("random", 2))
+    )
+    theirs = [relative_error(x, fit.fit_transform(x).astype("f8"), fit.components_.astype("f8")) for fit in fits]
+    ours = [partwise.fit(path, k, "--seed", seed)[0]["relative_error"] for seed in (0, 1, 2)]
+    assert max(ours) <= min(theirs) * 1.003, f"{ours}, scikit-learn {theirs}"
+
+
+@pytest.mark.parametrize("k", [10, 20])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_seed_ends_far_from_the_best_on_stimulated_blood_cells(partwise, real, k):
+    # The file is stored by column, so it is written anew by row.
+    data = anndata.read_h5ad(real("counts/pbmc_kang_ctrl_stim_csc_i32_lzf.h5ad"))
+    x = data.X.tocsr().astype("f4")
+    anndata.AnnData(x).write_h5ad(partwise.path("kang.h5ad"))
+    no_seed_is_far_from_the_best(partwise, "kang.h5ad", x, k)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_seed_ends_far_from_the_best_on_digits(partwise, real):
+    path = real("nmf_bench/digits_1797x64_u8.npy")
+    no_seed_is_far_from_the_best(partwise, path, np.load(path).astype("f4"), 10)
+
+
 @pytest.mark.parametrize("kind", ["counts", "clusters"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_defaults_end_as_low_as_scikit_learn(partwise, kind):

@@ -163,7 +163,7 @@ impl Probe {
         let models = &plan.models[plan.execution.waves[0].clone()];
         let mut solvers = Vec::with_capacity(models.len());
         for model in models {
-            let spectra = init::random(blocks.genes(), model.k, 1.0, model.seed);
+            let spectra = init::random(blocks.genes(), model.k, 1.0, model.seed, 0);
             let start = UsagesStart::Uniform { scale: 1.0, seed: model.seed };
             let usages = Usages::new(blocks.cells(), model.k, blocks.block_rows(), &UsagesPlace::Memory, start)?;
             let standing = Standing::start(spectra, model.rules.extrapolate);

@@ -133,6 +133,14 @@ impl Spectra {
         }
     }
 
+    /// Multiplies the entries of each gene by its factor.
+    pub(crate) fn multiply_genes(&mut self, factors: &[f32]) {
+        let ks = self.ks;
+        for (gene, factor) in self.ht.chunks_exact_mut(ks).zip(factors) {
+            gene.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
+
     /// Multiplies row `c` of H by `powers[c]`.
     pub fn scale_components(&mut self, powers: &[f32]) {
         let ks = self.ks;

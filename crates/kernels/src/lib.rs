@@ -7,6 +7,7 @@
 //! | [`sparse`] | X·Hᵀ and WᵀX from the decoded runs of a sparse tile ([`Runs`])           |
 //! | [`dense`]  | X·Hᵀ and WᵀX of a row-major tile, computed by faer                       |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
+//! | [`eigen`]  | eigenvalues and eigenvectors of small symmetric matrices                |
 //! | [`update`] | the update rules, one per file, for rows of W or columns of H           |
 //! | [`fixed`]  | sums over blocks in fixed point, which do not depend on their order     |
 //! | [`loss`]   | ½‖X − WH‖² from the sums of a pass                                      |
@@ -53,6 +54,7 @@
 //! ```
 
 pub mod dense;
+pub mod eigen;
 mod factor;
 pub mod fixed;
 pub mod gram;

@@ -161,6 +161,12 @@ impl Matrix {
         Ok(packer.finish(cells))
     }
 
+    /// The rows as blocks in memory.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> &MemoryBlocks {
+        &self.blocks
+    }
+
     /// Cells n.
     pub fn cells(&self) -> usize {
         self.blocks.cells()

@@ -94,6 +94,14 @@ impl MemoryBlocks {
         MemoryBlocks { layout, genes, cells, tile_rows, tiles_per_block, tiles, weights, gene_sq_norms }
     }
 
+    /// The same rows with a factor for each.
+    #[cfg(test)]
+    pub(crate) fn weighted(&self, weights: Vec<f32>) -> Self {
+        let Self { layout, genes, tile_rows, tiles_per_block, ref tiles, .. } = *self;
+        let cut = Cut { layout, genes, tile_rows, tiles_per_block };
+        Self::new(cut, tiles.clone(), Some(weights)).expect("the tiles decode")
+    }
+
     /// Shows every stored entry as (row, gene, value without the weight), tile by tile.
     ///
     /// # Errors

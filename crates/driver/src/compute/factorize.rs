@@ -358,7 +358,7 @@ impl Fold for Factorize<'_> {
 }
 
 /// Multiplies row i (of length ld) by `weights[i]`.
-fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
+pub(super) fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
     for (row, &weight) in rows.chunks_exact_mut(ld).zip(weights) {
         row.iter_mut().for_each(|value| *value *= weight);
     }

@@ -428,7 +428,7 @@ impl<'w> Wave<'w> {
             let uniform = init::uniform_scale(mean, model.k);
             begun.course = Some(match &model.init {
                 Init::Random => {
-                    let spectra = init::random(genes, model.k, uniform, model.seed);
+                    let spectra = init::random(genes, model.k, uniform, model.seed, 0);
                     course(model, (spectra, self.usages(model.k, usages_start(model, uniform))?), 0, 0.0)
                 }
                 Init::Given(path) => {

@@ -1,14 +1,17 @@
 //! The starts of W and H: one a file.
 
+mod climb;
 #[cfg(feature = "hdf5")]
 mod given;
 mod merge;
 mod random;
 mod sample;
+mod svd;
 
+pub(crate) use climb::widest;
 #[cfg(feature = "hdf5")]
 pub use given::digest as start_digest;
 #[cfg(feature = "hdf5")]
 pub(crate) use given::{digest, given};
 pub(crate) use random::{random, uniform_scale};
-pub(crate) use sample::{StartOf, Starts, sample, side_by_side, widest};
+pub(crate) use sample::{StartOf, Starts, sample, side_by_side};

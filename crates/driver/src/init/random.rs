@@ -18,9 +18,10 @@ pub(crate) fn uniform_scale(mean: f64, k: usize) -> f32 {
     (2.0 * (mean / k as f64).sqrt()) as f32
 }
 
-/// H uniform in (0, `scale`].
-pub(crate) fn random(genes: usize, k: usize, scale: f32, seed: u64) -> Spectra {
+/// H uniform in (0, `scale`], from this stream of the seed.
+pub(crate) fn random(genes: usize, k: usize, scale: f32, seed: u64, stream: u64) -> Spectra {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
     let mut spectra = Spectra::zeros(genes, k);
     let ks = spectra.ks();
     for gene in spectra.ht_mut().chunks_exact_mut(ks) {

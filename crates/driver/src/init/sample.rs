@@ -3,33 +3,7 @@
 //! X is read once for the samples of all fits: those of one seed are parts of the largest. Then the
 //! fits of the samples run side by side, several at a time.
 //!
-//! The fit of a quarter of the sample has twice as many components as wanted. Those most alike are
-//! merged until k are left ([`merge`](super::merge)). These are fitted to the quarter and then to
-//! all of the sample.
-//!
-//! Why too many first: from k means of random rows, the usual local optimum has one program twice,
-//! and two others in one component or a rare one in none. With components to spare each program
-//! finds one, and likeness shows which of them are spare. The table compares (default settings,
-//! final error, seeds 0 to 5 or 0 to 3) with the method before this one: eight starts of k
-//! components on a sixteenth of the sample, the best of them grown.
-//!
-//! | data, k | eight starts | merged |
-//! | --- | --- | --- |
-//! | 40,000 × 2,000, ten programs and one in 40 cells, 11 | 0.4378 in 4 of 6, rare one lost in 2 | 0.4378 in 6 of 6 |
-//! | 200,000 × 5,000, ten uneven programs and one in 200 cells, 11 | 0.6605 to 0.6607 | 0.6577 |
-//! | the same with flatter programs | 0.8253 to 0.8277 | 0.8253, once 0.8261 |
-//! | 50,000 × 20,000, 20 programs, 30 | 0.39505 | 0.39448 |
-//!
-//! The start takes a third of the time. Merging on a sixteenth of the sample lost the rare program
-//! again, which has three rows there. Fewer inner sweeps while there are too many components ended
-//! higher. Three times as many components cost half as much again and gained on small inputs only.
-//! A program's part of the sample is its share of ‖X‖², so a program that the sample does not show
-//! is not worth a component either.
-//!
-//! All of it together may cost at most the work of [`WORK_PASSES`] passes over X, counted in stored
-//! entries times components. If the input is so small that the sample is all of X, it may use
-//! [`SMALL_WORK`] entries, a fraction of a second, because a better start is as good as free there.
-//! The work that one start leaves goes into more starts, and the best is taken.
+//! [`climb`](super::climb) says how each of them finds its start.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -38,41 +12,19 @@ use std::sync::{Mutex, PoisonError};
 
 use partwise_storage::store::Layout;
 
-use super::merge::merge;
-use super::random::means_of_rows;
-use crate::blocks::{Blocks, FitData, MemoryBlocks};
+use super::climb::Climb;
+use crate::blocks::{FitData, MemoryBlocks};
 use crate::compute::take_rows::{Chosen, Local, TakeRows};
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
-use crate::model::Rules;
 use crate::monitor::Hushed;
 use crate::sample::{Caps, Draw, Gathered, RowWeight, Sample, draw};
 use crate::scale::GeneScale;
-use crate::solve::{Solver, Standing, State, Until, run};
 use crate::spectra::Spectra;
-use crate::usages::{Usages, UsagesPlace, UsagesStart};
 
-/// Most work on the sample, in passes over X.
-const WORK_PASSES: f64 = 5.0;
-/// Stored entries of work at most if the sample is all of X.
-const SMALL_WORK: f64 = 40e6;
-/// Part of the remaining work that the quarter may use once there are k components.
-const QUARTER_PART: f64 = 0.3;
 /// The smaller sample has one entry in this many; with fewer rows than this it is left out.
 const QUARTER: u64 = 4;
 const FEWEST_ROWS: usize = 256;
-/// How many times too many components there are, the part of the work that fitting them may take,
-/// and the relative decrease that ends it; the second if the sample is all of X.
-const WIDE: (usize, f64, f64) = (2, 0.4, 1e-3);
-const WIDE_SMALL: (usize, f64, f64) = (3, 0.2, 3e-3);
-/// Most starts if the sample is all of X, as long as the work lasts for one more like the last.
-const STARTS: u64 = 8;
-/// A fit of a sample ends when two passes in a row decrease its loss by less than this. Components
-/// that are then merged, or grown to a larger sample, change by more. The last fit continues for
-/// longer, since passes over a sample are cheaper than the passes over X that they save.
-const QUARTER_TOL: f64 = 3e-4;
-const SAMPLE_TOL: f64 = 3e-5;
-
 /// One fit to be started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StartOf {
@@ -95,17 +47,12 @@ pub(crate) fn side_by_side(fits: usize, threads: usize) -> (usize, usize) {
     (at_once, (threads / at_once).max(1))
 }
 
-/// The most components that are fitted for k wanted, if the sample is all of X (`whole`) or not.
-pub(crate) fn widest(k: usize, genes: usize, whole: bool) -> usize {
-    (if whole { WIDE_SMALL.0 } else { WIDE.0 } * k).min(genes)
-}
-
 /// A sample of some size and its quarter.
-struct Rung {
-    part: MemoryBlocks,
-    all: MemoryBlocks,
+pub(super) struct Rung {
+    pub(super) part: MemoryBlocks,
+    pub(super) all: MemoryBlocks,
     /// Whether the sample left out no row with a nonzero.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 /// H for each fit, from a fit of its sample, and the work on the sample in passes over X. Uses the
@@ -129,7 +76,7 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
     let engine = engine.reporting_to(&hushed);
     let climb = |i: usize, threads: usize| {
         let fit = &starts.fits[i];
-        Ladder { starts, fit, rung: &rungs[&(fit.seed, sizes[i])], threads }.climb(&engine)
+        Climb { starts, fit, rung: &rungs[&(fit.seed, sizes[i])], threads }.run(&engine)
     };
     // Processes add up in an order that all of them share, so there the starts follow one another.
     let (at_once, threads) = match engine.comm().size() {
@@ -178,78 +125,6 @@ fn several(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|&(i, _)| i);
     Ok(done.into_iter().map(|(_, start)| start).collect())
-}
-
-/// One fit's way from random rows of the quarter to a fit of the whole sample.
-struct Ladder<'l> {
-    starts: &'l Starts<'l>,
-    fit: &'l StartOf,
-    rung: &'l Rung,
-    threads: usize,
-}
-
-impl Ladder<'_> {
-    fn climb(&self, engine: &Engine<'_>) -> Result<(Spectra, f64), DriverError> {
-        let Ladder { starts, fit, rung: Rung { part, all, whole }, .. } = self;
-        let total = starts.data.blocks().entries() as f64;
-        let allowed = if *whole { SMALL_WORK.max(WORK_PASSES * total) } else { WORK_PASSES * total };
-        let mut work = Work { left: allowed, spent: 0.0 };
-        let (factor, share, tol) = if *whole { WIDE_SMALL } else { WIDE };
-        let wide = (factor * fit.k).min(part.genes()).min(part.cells()).max(fit.k);
-        let mut best: Option<(f64, Spectra)> = None;
-        for stream in 0..STARTS {
-            let before = work.spent;
-            let spectra = means_of_rows(part, starts.scale, wide, fit.seed, stream).map_err(DriverError::Memory)?;
-            let (spectra, wtw, _) = self.fit(&mut work, engine, part, spectra, share, tol)?;
-            let mut spectra = merge(&spectra, &wtw, fit.k);
-            if part.cells() < all.cells() {
-                (spectra, ..) = self.fit(&mut work, engine, part, spectra, QUARTER_PART, QUARTER_TOL)?;
-            }
-            let (spectra, _, loss) = self.fit(&mut work, engine, all, spectra, 1.0, SAMPLE_TOL)?;
-            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-                best = Some((loss, spectra));
-            }
-            if !whole || work.left < work.spent - before {
-                break;
-            }
-        }
-        let (_, spectra) = best.expect("there is a first start");
-        Ok((spectra, work.spent / total))
-    }
-
-    /// Passes over `view` until its loss falls by less than `tol`, for at most this part of the
-    /// work that is left; the new H, WᵀW and the loss.
-    fn fit(
-        &self,
-        work: &mut Work,
-        engine: &Engine<'_>,
-        view: &MemoryBlocks,
-        spectra: Spectra,
-        part: f64,
-        tol: f64,
-    ) -> Result<(Spectra, Vec<f64>, f64), DriverError> {
-        let k = spectra.k();
-        let cost = view.entries() as f64 * k as f64 / self.fit.k as f64;
-        // At least one: a merger needs WᵀW, and the smallest input may be its own sample.
-        let passes = ((work.left * part / cost) as usize).max(1);
-        let usages = Usages::new(view.cells(), k, view.block_rows(), &UsagesPlace::Memory, UsagesStart::Zero)?;
-        let standing = Standing::start(spectra, Rules::SAMPLED.extrapolate);
-        let until = Until { passes, tol, residual: false };
-        let state = State { standing, usages, before: 0, trace: Vec::new() };
-        let mut solver = [Solver::new(view, self.starts.scale, Rules::SAMPLED, until, state)];
-        run(engine, view, &mut solver, self.threads, &mut |_, _| Ok(()))?;
-        let [solver] = solver;
-        let made = solver.trace().len() as f64;
-        work.left -= cost * made;
-        work.spent += cost * made;
-        Ok(solver.into_spectra())
-    }
-}
-
-/// Work allowed and work done, in stored entries, each gone through for k components.
-struct Work {
-    left: f64,
-    spent: f64,
 }
 
 /// Draws the rows of all samples, takes them out of the data in one pass and packs them: a sample

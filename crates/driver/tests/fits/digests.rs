@@ -32,11 +32,11 @@ fn every_solver_keeps_its_bits() {
         &counts(1500, 90, 4, 1),
         256,
         &[
-            (config(), 4, "bc57e1ca26ba74e44fb4811036219229bff71754d7a27f4b43256bf677df2e4d"),
+            (config(), 4, "5e091c4e610fcd0e1393c98fc1013266ad5e3d959a5e82b1ae23414ad5f40b77"),
             (
                 config().with_scale(ScaleSpec::Std),
-                4,
-                "68709edbf4852ded0c840a07e4f762e954e124a75543c41faa64b2b1b981dfc7",
+                5,
+                "eebef0d15d7ed433d92b8c2bd0631bfbdcf93ccaa60d60733fa7914159a95ded",
             ),
             (
                 config().with_init(InitSpec::Random).with_seed(7),
@@ -56,7 +56,7 @@ fn every_solver_keeps_its_bits() {
             (
                 config().with_solver(SolverSpec::Bpp),
                 4,
-                "332bac058ea7fa4c841151ce70bc491532d5aa38fdc35a7e9f3273c85096bc8b",
+                "68bed9f588aee9f1ca2aad6203d63bd9f81ef65afbf3e500bd788968a595d1ba",
             ),
         ],
     );
@@ -69,16 +69,16 @@ fn fits_that_start_from_a_part_of_the_matrix_keep_their_bits() {
         &counts(9000, 900, 8, 2),
         512,
         &[
-            (config(), 13, "24d8af6b5b6b8a586bd2138e9f07f38e18e5d89e56731035171c81baf2d81f4d"),
+            (config(), 7, "ab9f129a2e4c8a502d65028c2d320b8c70435e0f9bfaba1fced274ae9ed9932e"),
             (
                 config().with_scale(ScaleSpec::Std),
-                9,
-                "5413f4c5f95d5623e87b98f425cf3a554628e5a0672247a6ec041c7674ec5535",
+                12,
+                "364ab07162fd57b31f10a8caa61133fd31c2ee4c6c86a0d556536a696640c189",
             ),
             (
                 config().with_solver(SolverSpec::Mu).with_init(InitSpec::Sample),
-                39,
-                "d061dc40de292161514c25ac8690b54b4ba63e200e586d9a4c9997f6cc618f7b",
+                40,
+                "5e5e637a733e041649a84a03c4672f322136f8ab67a57625ea91028ef06f495f",
             ),
         ],
     );

@@ -2,6 +2,7 @@
 //! and rules never go uphill.
 
 mod dense;
+mod eigen;
 mod fixed;
 mod gram;
 mod loss;
