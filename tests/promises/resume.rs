@@ -163,7 +163,7 @@ fn an_impossible_resume_is_refused_before_any_work() {
         ("-k 3 --checkpoint x.pw", 2, "a folder of their own"),
         ("-k 3 --checkpoint x.pw/c", 2, "lies inside the store"),
         ("-k 3 --checkpoint no/c", 74, "the folder no does not exist"),
-        ("-k 3 --checkpoint c --resume --trace x.h5ad", 73, "exists already"),
+        ("-k 3 --checkpoint c --resume --trace x.h5ad", 73, "it is not a table of passes"),
         ("-k 4 --checkpoint c --resume --trace t.csv", 2, "of k = 3, this fit has k = 4"),
         (
             "-k 3 --checkpoint c --resume --seed 5 --scale std",

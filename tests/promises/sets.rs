@@ -172,11 +172,11 @@ fn places_that_will_not_do_are_named_before_any_work() {
     let before = folder.names();
     for (options, code, said) in [
         ("-o set", 73, "set/k3.seed1.h5ad: exists already"),
-        ("-o new --trace file", 73, "file: exists already"),
+        ("-o new --trace file", 73, "it is not a table of passes"),
         ("-o file", 73, "file: "),
         ("-o file --force", 73, "file: "),
         ("-o taken --force", 73, "taken/k2.seed0.h5ad"),
-        ("-o x.pw", 2, "the result would overwrite x.pw"),
+        ("-o x.pw", 2, "the folder of the results would overwrite the input x.pw"),
         ("-o x.pw/set", 2, "lies inside the store"),
         ("-o no/set", 74, "the folder no does not exist"),
         ("-o new --checkpoint new", 2, "a folder of their own"),

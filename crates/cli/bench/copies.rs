@@ -9,7 +9,7 @@ use partwise::storage::{Overwrite, StorageError, Store, reblock};
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::size::ByteSize;
-use partwise::job::output;
+use partwise::job::{Output, OutputKind, Paths, Role, output};
 use partwise::machine;
 
 /// The bytes that a file system needs for each copy beside its files: folders, and blocks that are
@@ -54,7 +54,9 @@ impl Copies {
         let begin = format!("{name}.bench-");
         remove_left(parent, &begin);
         let path = parent.join(format!("{begin}{}", std::process::id()));
-        output::check(&path, false)?;
+        let folder =
+            Output { role: Role::Output, path: path.clone(), kind: OutputKind::Store, overwrite: Overwrite::Refuse };
+        Paths::default().writing(folder).check()?;
 
         let missing: Vec<usize> = heights.iter().copied().filter(|&rows| rows != store.block_rows()).collect();
         let needed = missing.len() as u64 * (store.summary().bytes + SLACK_BYTES) + scratch_bytes;

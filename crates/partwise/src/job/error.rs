@@ -6,6 +6,8 @@ use partwise_driver::comm::{CommError, Elsewhere};
 use partwise_driver::{ConfigError, DriverError};
 use partwise_storage::StorageError;
 
+use super::paths::Role;
+
 /// Why a job ends without its results.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,12 +75,16 @@ pub enum JobError {
         /// Its folder.
         folder: PathBuf,
     },
-    /// The result would replace a file of the same job.
-    #[error("{}: the result would overwrite {}; choose another output", result.display(), other.display())]
+    /// An output is also an input, or another output.
+    #[error("{}: {role} would overwrite {other_role} {}; choose another place for it", path.display(), other.display())]
     Overwrites {
-        /// The result.
-        result: PathBuf,
-        /// The other file.
+        /// What the output is.
+        role: Role,
+        /// The output.
+        path: PathBuf,
+        /// What else it is.
+        other_role: Role,
+        /// The path of that.
         other: PathBuf,
     },
     /// The folder for checkpoints is in use for something else.

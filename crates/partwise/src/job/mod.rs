@@ -4,7 +4,8 @@
 //! |-----------|-----------------------------------------------------------------|
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `places`  | which files does the job read and write?                        |
-//! | `output`  | can an output be written there?                                 |
+//! | `paths`   | do outputs meet inputs or one another, and can they be written? |
+//! | `output`  | in which folder does an output lie?                             |
 //! | `foresee` | could the settings suit the data, before they are converted?    |
 //! | `stored`  | is there a store of the input already?                          |
 //! | `kept`    | which results are there already, of the same data and settings? |
@@ -34,6 +35,7 @@ pub mod host;
 pub mod input;
 mod kept;
 pub mod output;
+pub mod paths;
 mod places;
 mod stored;
 
@@ -47,13 +49,14 @@ use partwise_driver::{
     CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Model, Plan, Run, StopReason,
     result,
 };
-use partwise_storage::anndata::Value;
+use partwise_storage::anndata::{Value, check_destination};
 use partwise_storage::{Layout, Overwrite, Selection, StorageError, Store};
 
 use crate::machine;
 pub use error::JobError;
 pub use host::{Alone, Host, Note};
 pub use input::Input;
+pub use paths::{Output, OutputKind, Paths, Role};
 use places::Places;
 use stored::Stored;
 
@@ -77,8 +80,8 @@ pub struct FitJob {
     pub overwrite: Overwrite,
     /// Whether results that exist are kept if they are of the same data and settings.
     pub keep_results: bool,
-    /// Other files that the caller writes meanwhile, which no result may replace.
-    pub other_outputs: Vec<PathBuf>,
+    /// Other files that the caller writes meanwhile.
+    pub other_outputs: Vec<Output>,
 }
 
 /// A fit of a job, written.
@@ -277,7 +280,7 @@ impl<H: Host> Work<'_, H> {
             if !self.job.may_overwrite() && (!self.job.is_set() || self.places.output.is_dir()) {
                 let is_kept = |id: FitId| self.kept.iter().any(|fit| fit.id == id);
                 for model in models.iter().filter(|model| !is_kept(model.id())) {
-                    output::check_file(&self.places.result(model.id()), false)?;
+                    check_destination(&self.places.result(model.id()), Overwrite::Refuse).map_err(JobError::from)?;
                 }
             }
         }
