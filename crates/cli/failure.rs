@@ -182,7 +182,9 @@ impl From<DriverError> for Failure {
             DriverError::Storage(error) => return error.into(),
             DriverError::Cancelled => return Self::interrupted(),
             DriverError::Checkpoint(ref error) => match error {
-                CheckpointError::Foreign { .. } | CheckpointError::Exists { .. } => Code::CannotCreate,
+                CheckpointError::Foreign { .. } | CheckpointError::Exists { .. } | CheckpointError::InUse { .. } => {
+                    Code::CannotCreate
+                }
                 CheckpointError::Unseen { .. } => Code::Io,
                 _ => Code::Usage,
             },

@@ -119,7 +119,8 @@ fn remove_left(parent: &Path, begin: &str) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_str().and_then(|name| name.strip_prefix(begin)).is_some_and(is_number);
         let lock = entry.path().join(LOCK);
-        if ours && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        // Opening a pipe would wait without end.
+        if ours && lock.is_file() && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

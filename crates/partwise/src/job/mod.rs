@@ -46,8 +46,8 @@ use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::fit::fit_wave;
 use partwise_driver::shard::shards;
 use partwise_driver::{
-    CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Model, Plan, Run, StopReason,
-    result,
+    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Model, Plan, Run,
+    StopReason, result,
 };
 use partwise_storage::anndata::{Value, check_destination};
 use partwise_storage::{Layout, Overwrite, Selection, StorageError, Store};
@@ -176,11 +176,13 @@ impl FitJob {
         let places = host.agree(Places::resolve(self).map_err(H::Error::from))?;
         let set = self.set.clone().with_scratch(places.folder().into());
         let input = host.agree(self.open(&set, &places, machine).map_err(H::Error::from))?;
+        let claim = self.claim(&set, host)?;
         let Stored { mut store, converting } = Stored::of(input, &places.store, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
 
-        let mut work = Work { job: self, places: &places, host, kept: Vec::new(), made_folder: false };
+        let claim = claim.as_ref();
+        let mut work = Work { job: self, places: &places, host, claim, kept: Vec::new(), made_folder: false };
         let done = work.carry_out(&set, &mut store, machine, converting);
         if done.is_err() && work.made_folder {
             // Succeeds only if no result is in it.
@@ -189,12 +191,18 @@ impl FitJob {
         done
     }
 
+    /// Claims the folder of the checkpoints, so that no other run writes to it meanwhile.
+    fn claim<H: Host>(&self, set: &FitSet, host: &H) -> Result<Option<Claim>, H::Error> {
+        let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
+        let claim = checkpoint.claim(&fits(set), self.is_set(), host.comm(), host);
+        Ok(Some(claim.map_err(JobError::from)?))
+    }
+
     /// Opens the input once every output is known to be possible, and refuses settings that no
     /// conversion would make possible.
     fn open(&self, set: &FitSet, places: &Places, machine: &Machine) -> Result<Input, JobError> {
         input::check(&self.input)?;
-        let fits: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
-        places.check(self, &fits)?;
+        places.check(self, &fits(set))?;
         let input = Input::open(&self.input, &self.selection)?;
         if let Input::Source(source) = &input {
             let foreseen = foresee::shape(source.as_ref());
@@ -209,11 +217,17 @@ impl FitJob {
     }
 }
 
+/// The fits of a set, in its order.
+fn fits(set: &FitSet) -> Vec<FitId> {
+    set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect()
+}
+
 /// A job whose store is there.
 struct Work<'w, H> {
     job: &'w FitJob,
     places: &'w Places,
     host: &'w H,
+    claim: Option<&'w Claim>,
     kept: Vec<FitDone>,
     /// Whether this process has made the folder of the results.
     made_folder: bool,
@@ -250,7 +264,7 @@ impl<H: Host> Work<'_, H> {
         for wave in 0..plan.execution.waves.len() {
             self.wave(&plan, wave, store, &mut done)?;
         }
-        let order: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
+        let order = fits(set);
         done.fits.sort_by_key(|fit| order.iter().position(|id| *id == fit.id));
         done.plan = (!plan.models.is_empty()).then_some(plan);
         Ok(done)
@@ -362,7 +376,7 @@ impl<H: Host> Work<'_, H> {
             // Whether a store is mapped is each process's own matter; that one cannot is not.
             host.agree(if plan.execution.map_store { host.map(store) } else { Ok(()) })?;
         }
-        let run = Run { comm: host.comm(), checkpoint: self.job.checkpoint.as_ref() };
+        let run = Run { comm: host.comm(), checkpoint: self.claim };
         let fits = match fit_wave(&*store, plan, wave, &run, host) {
             // The driver does not know whose values they are.
             Err(error @ (DriverError::Range { .. } | DriverError::Magnitude { .. })) => {
