@@ -189,7 +189,10 @@ impl From<DriverError> for Failure {
                 _ => Code::Usage,
             },
             DriverError::Scratch { .. } => Code::Io,
-            DriverError::Start { .. } | DriverError::Range { .. } | DriverError::Magnitude { .. } => Code::BadData,
+            DriverError::Start { .. }
+            | DriverError::StartRange { .. }
+            | DriverError::Range { .. }
+            | DriverError::Magnitude { .. } => Code::BadData,
             DriverError::Threads { .. } | DriverError::Settings { .. } => Code::Usage,
             DriverError::Comm(error) => return Self::lost(error),
             DriverError::Elsewhere(_) => {

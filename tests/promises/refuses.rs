@@ -61,6 +61,17 @@ fn a_gene_of_subnormal_values_does_not_prevent_a_scaled_fit() {
 }
 
 #[test]
+fn a_file_that_is_no_result_starts_nothing_and_costs_no_conversion() {
+    let folder = Folder::new();
+    folder.npy("x.npy", 10, 6, &[1.0; 60]);
+    fs::write(folder.path("start.h5ad"), "no result").expect("a file in the folder");
+    let ran = folder.run("fit x.npy -k 2 --init start.h5ad");
+    assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+    assert!(ran.stderr.contains("start.h5ad: cannot be read: it is not a result of fit"), "{}", ran.stderr);
+    assert_eq!(folder.names(), ["start.h5ad", "x.npy"]);
+}
+
+#[test]
 fn a_matrix_without_a_nonzero_is_65() {
     let folder = Folder::new();
     folder.npy("x.npy", 10, 6, &[0.0; 60]);

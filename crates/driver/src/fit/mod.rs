@@ -237,6 +237,7 @@ impl<'w> Wave<'w> {
         });
         match ended {
             Err(DriverError::Cancelled) => self.leave(&mut kept, &solvers)?,
+            Err(error) if solvers[0].trace().is_empty() => return Err(self.cause_of(error)),
             ended => ended?,
         }
         self.finish(solvers, kept, &scale, given)
@@ -257,6 +258,16 @@ impl<'w> Wave<'w> {
         match solvers.iter().all(|solver| solver.standing().loss.is_some()) {
             true => Ok(()),
             false => Err(DriverError::Cancelled),
+        }
+    }
+
+    /// The cause of an error in the first pass: if its products overflow after a start from an earlier
+    /// result, that start is out of range rather than the data.
+    fn cause_of(&self, error: DriverError) -> DriverError {
+        match (&error, &self.models[0].init) {
+            #[cfg(feature = "hdf5")]
+            (DriverError::Range { .. }, Init::Given(path)) => init::out_of_range(path),
+            _ => error,
         }
     }
 

@@ -46,10 +46,10 @@ use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::fit::fit_wave;
 use partwise_driver::shard::shards;
 use partwise_driver::{
-    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Model, Plan, Run,
-    StopReason, result,
+    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, InitSpec, Machine, Model, Plan,
+    Run, StopReason, result,
 };
-use partwise_storage::anndata::{Value, check_destination};
+use partwise_storage::anndata::{Value, check_destination, read_factors};
 use partwise_storage::{Layout, Overwrite, Selection, StorageError, Store};
 
 use crate::machine;
@@ -212,6 +212,9 @@ impl FitJob {
                 Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense || self.keep_results => (),
                 planned => drop(planned?),
             }
+        }
+        if let InitSpec::Given(start) = &set.config.init {
+            drop(read_factors(start)?);
         }
         Ok(input)
     }
