@@ -212,7 +212,7 @@ impl From<JobError> for Failure {
             JobError::Driver(error) => return error.into(),
             JobError::Values { .. } => Code::BadData,
             JobError::NoFolder { .. } => Code::Io,
-            JobError::OtherStore { .. } => Code::CannotCreate,
+            JobError::OtherStore { .. } | JobError::OtherResult { .. } => Code::CannotCreate,
             _ => Code::Usage,
         };
         Self::new(code, remedy::of_job(&error))

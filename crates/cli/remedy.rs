@@ -74,6 +74,11 @@ pub(crate) fn of_job(error: &JobError) -> String {
             other.display(),
             option_of(*role)
         ),
+        JobError::OtherResult { path, differences } => format!(
+            "{}: is a result {}; repeat its settings, choose another -o, or overwrite it with --force",
+            path.display(),
+            differences.join("; ")
+        ),
         JobError::OtherStore { path, made_from } => format!(
             "{}: is the store of another matrix (made from {}); choose another --store or overwrite it with --force",
             path.display(),

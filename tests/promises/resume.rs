@@ -119,6 +119,9 @@ fn a_finished_fit_resumes_at_its_end_and_a_fit_without_checkpoints_at_its_start(
     let result = folder.path("r.h5ad");
     let modified = || result.metadata().and_then(|meta| meta.modified()).expect("a time");
     let before = modified();
+    // Nothing is resumed, so no checkpoint is needed.
+    folder.ok("fit x.pw -k 3 --max-passes 6 -o r.h5ad --resume");
+    assert_eq!(modified(), before);
     let ran = folder.ok(&format!("{fit} --resume --json"));
     let kept: serde_json::Value = serde_json::from_str(&ran.stdout).expect("an object");
     for key in ["digest", "passes", "sample_passes", "relative_error", "explained", "stop", "result", "k", "seed"] {

@@ -125,15 +125,18 @@ impl Options {
             )));
         }
         let mut job = FitJob::new(&self.input, set);
-        if self.keep.resume && self.keep.checkpoint(overwrite).is_none() && !job.is_set() {
-            return Err(Failure::usage("--resume needs the folder of the checkpoints: --checkpoint DIR"));
-        }
         job.selection = self.select.selection();
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.checkpoint = self.keep.checkpoint(overwrite);
         job.overwrite = overwrite;
         job.keep_results = self.keep.resume && !common.force;
+        let has_result = || Ok::<_, Failure>(job.keep_results && job.has_results()?);
+        if self.keep.resume && job.checkpoint.is_none() && !job.is_set() && !has_result()? {
+            return Err(Failure::usage(
+                "there is no result yet, and --resume needs the folder of the checkpoints: --checkpoint DIR",
+            ));
+        }
         if let Some(trace) = trace {
             // A fit that resumes goes on with its trace.
             let overwrite = failure::overwrite(common.force || self.keep.resume);

@@ -87,6 +87,17 @@ pub enum JobError {
         /// The path of that.
         other: PathBuf,
     },
+    /// A result in the way is of other data or settings.
+    #[error(
+        "{}: is a result {}; ask for its data and settings, choose another name, or allow it to be overwritten",
+        path.display(), differences.join("; ")
+    )]
+    OtherResult {
+        /// The result.
+        path: PathBuf,
+        /// Each difference: the value of the result and that of the fit.
+        differences: Vec<String>,
+    },
     /// The folder for checkpoints is in use for something else.
     #[error("{}: checkpoints need a folder of their own; choose another", folder.display())]
     CheckpointFolder {

@@ -159,6 +159,16 @@ impl FitJob {
         self.set.is_several()
     }
 
+    /// Whether a result is there already, of these or other settings.
+    ///
+    /// # Errors
+    ///
+    /// When the places of the job contradict one another.
+    pub fn has_results(&self) -> Result<bool, JobError> {
+        let places = Places::resolve(self)?;
+        Ok(fits(&self.set).into_iter().any(|fit| places.result(fit).exists()))
+    }
+
     fn may_overwrite(&self) -> bool {
         self.overwrite == Overwrite::Replace
     }
@@ -203,6 +213,9 @@ impl FitJob {
     fn open(&self, set: &FitSet, places: &Places, machine: &Machine) -> Result<Input, JobError> {
         input::check(&self.input)?;
         places.check(self, &fits(set))?;
+        if let InitSpec::Given(start) = &set.config.init {
+            drop(read_factors(start)?);
+        }
         let input = Input::open(&self.input, &self.selection)?;
         if let Input::Source(source) = &input {
             let foreseen = foresee::shape(source.as_ref());
@@ -212,9 +225,6 @@ impl FitJob {
                 Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense || self.keep_results => (),
                 planned => drop(planned?),
             }
-        }
-        if let InitSpec::Given(start) = &set.config.init {
-            drop(read_factors(start)?);
         }
         Ok(input)
     }
@@ -297,7 +307,11 @@ impl<H: Host> Work<'_, H> {
             if !self.job.may_overwrite() && (!self.job.is_set() || self.places.output.is_dir()) {
                 let is_kept = |id: FitId| self.kept.iter().any(|fit| fit.id == id);
                 for model in models.iter().filter(|model| !is_kept(model.id())) {
-                    check_destination(&self.places.result(model.id()), Overwrite::Refuse).map_err(JobError::from)?;
+                    let result = self.places.result(model.id());
+                    if self.job.keep_results && result.exists() {
+                        return Err(kept::in_the_way(model, store, &result).map_err(JobError::from)?.into());
+                    }
+                    check_destination(&result, Overwrite::Refuse).map_err(JobError::from)?;
                 }
             }
         }
