@@ -46,7 +46,7 @@ pub(crate) enum Code {
     Unavailable = 69,
     /// A bug in this program.
     Defect = 70,
-    /// The output exists already, or cannot be created there.
+    /// The output exists already, is in use, or cannot be created there.
     CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
