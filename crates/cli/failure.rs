@@ -46,7 +46,7 @@ pub(crate) enum Code {
     Unavailable = 69,
     /// A bug in this program.
     Defect = 70,
-    /// The output exists already, or cannot be created there.
+    /// The output exists already, is in use, or cannot be created there.
     CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
@@ -182,12 +182,17 @@ impl From<DriverError> for Failure {
             DriverError::Storage(error) => return error.into(),
             DriverError::Cancelled => return Self::interrupted(),
             DriverError::Checkpoint(ref error) => match error {
-                CheckpointError::Foreign { .. } | CheckpointError::Exists { .. } => Code::CannotCreate,
+                CheckpointError::Foreign { .. } | CheckpointError::Exists { .. } | CheckpointError::InUse { .. } => {
+                    Code::CannotCreate
+                }
                 CheckpointError::Unseen { .. } => Code::Io,
                 _ => Code::Usage,
             },
             DriverError::Scratch { .. } => Code::Io,
-            DriverError::Start { .. } | DriverError::Range { .. } | DriverError::Magnitude { .. } => Code::BadData,
+            DriverError::Start { .. }
+            | DriverError::StartRange { .. }
+            | DriverError::Range { .. }
+            | DriverError::Magnitude { .. } => Code::BadData,
             DriverError::Threads { .. } | DriverError::Settings { .. } => Code::Usage,
             DriverError::Comm(error) => return Self::lost(error),
             DriverError::Elsewhere(_) => {
@@ -207,7 +212,7 @@ impl From<JobError> for Failure {
             JobError::Driver(error) => return error.into(),
             JobError::Values { .. } => Code::BadData,
             JobError::NoFolder { .. } => Code::Io,
-            JobError::OtherStore { .. } => Code::CannotCreate,
+            JobError::OtherStore { .. } | JobError::OtherResult { .. } => Code::CannotCreate,
             _ => Code::Usage,
         };
         Self::new(code, remedy::of_job(&error))

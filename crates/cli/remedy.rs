@@ -2,7 +2,7 @@
 
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
-use partwise::job::JobError;
+use partwise::job::{JobError, Role};
 use partwise::storage::{Remedy, StorageError};
 
 /// The whole line for `error`. Where its remedy is a choice that the user has on the command line, the line names the option.
@@ -68,15 +68,34 @@ pub(crate) fn of_job(error: &JobError) -> String {
         JobError::StoreOfStore { path } => {
             format!("{}: is a store already; --store says where a file is converted to", path.display())
         }
-        JobError::Overwrites { result, other } => {
-            format!("{}: the result would overwrite {}; choose another -o", result.display(), other.display())
-        }
+        JobError::Overwrites { role, path, other_role, other } => format!(
+            "{}: {role} would overwrite {other_role} {}; choose another {}",
+            path.display(),
+            other.display(),
+            option_of(*role)
+        ),
+        JobError::OtherResult { path, differences } => format!(
+            "{}: is a result {}; repeat its settings, choose another -o, or overwrite it with --force",
+            path.display(),
+            differences.join("; ")
+        ),
         JobError::OtherStore { path, made_from } => format!(
             "{}: is the store of another matrix (made from {}); choose another --store or overwrite it with --force",
             path.display(),
             made_from.display()
         ),
         error => error.to_string(),
+    }
+}
+
+/// The option that names an output.
+fn option_of(role: Role) -> &'static str {
+    match role {
+        Role::Store => "--store",
+        Role::Trace => "--trace",
+        Role::Checkpoints => "--checkpoint",
+        Role::Plot => "--plot",
+        _ => "-o",
     }
 }
 

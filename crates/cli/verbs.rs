@@ -21,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes:
    66  the input does not exist
    69  an MPI launcher started several processes, but MPI is missing or does not work
    70  a defect of partwise: please report it
-   73  the output exists already, or cannot be created there
+   73  the output exists already, is in use, or cannot be created there
    74  reading or writing failed
    75  stopped by a batch system: run the command again to continue
    76  no progress, or a process is lost

@@ -9,6 +9,7 @@ mod foresight;
 mod killed;
 mod launched;
 mod leaves_nothing;
+mod meetings;
 mod memory;
 mod nodes;
 mod outputs;

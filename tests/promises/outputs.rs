@@ -1,6 +1,10 @@
 //! Outputs: no file is replaced without `--force`, and a store serves only the input that it was
 //! made from.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
 use crate::program::Folder;
 
 #[test]
@@ -8,14 +12,14 @@ fn an_output_that_exists_is_refused_before_any_work_and_replaced_with_force() {
     let folder = Folder::new();
     folder.ok("simulate --kind clusters --cells 300 --genes 40 -o x.h5ad");
     folder.ok("convert x.h5ad -o x.pw");
-    folder.ok("fit x.pw -k 2 -o r.h5ad");
+    folder.ok("fit x.pw -k 2 -o r.h5ad --trace t.csv");
     folder.ok("export x.pw -o y.h5ad");
     let before = folder.names();
     for line in [
         "simulate --kind clusters -o x.h5ad",
         "convert x.h5ad -o x.pw",
         "fit x.pw -k 2 -o r.h5ad",
-        "fit x.pw -k 2 -o s.h5ad --trace x.h5ad",
+        "fit x.pw -k 2 -o s.h5ad --trace t.csv",
         "export x.pw -o y.h5ad",
     ] {
         let ran = folder.run(line);
@@ -23,9 +27,88 @@ fn an_output_that_exists_is_refused_before_any_work_and_replaced_with_force() {
         assert!(ran.stderr.contains("exists already") && ran.stderr.contains("--force"), "{line}: {}", ran.stderr);
     }
     assert_eq!(folder.names(), before);
-    for line in ["convert x.h5ad -o x.pw --force", "fit x.pw -k 2 -o r.h5ad --force", "export x.pw -o y.h5ad --force"] {
+    for line in [
+        "convert x.h5ad -o x.pw --force",
+        "fit x.pw -k 2 -o r.h5ad --trace t.csv --force",
+        "export x.pw -o y.h5ad --force",
+    ] {
         folder.ok(line);
     }
+}
+
+#[test]
+fn no_output_is_an_input_or_another_output() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind clusters --cells 300 --genes 40 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    folder.ok("fit x.pw -k 2 -o start.h5ad");
+    symlink("x.h5ad", folder.path("soft.csv")).expect("a link in the folder");
+    fs::hard_link(folder.path("x.h5ad"), folder.path("hard.csv")).expect("a link in the folder");
+    symlink("new.h5ad", folder.path("to-new.csv")).expect("a link in the folder");
+    let state = || ["x.h5ad", "start.h5ad"].map(|name| fs::read(folder.path(name)).expect("a file"));
+    let before = (folder.names(), state());
+    for (line, said) in [
+        ("fit x.h5ad -k 2 --trace x.h5ad", "the trace would overwrite the input x.h5ad; choose another --trace"),
+        ("fit x.h5ad -k 2 --trace soft.csv", "soft.csv: the trace would overwrite the input"),
+        ("fit x.h5ad -k 2 --trace hard.csv", "hard.csv: the trace would overwrite the input"),
+        ("fit x.h5ad -k 2 --init start.h5ad --trace start.h5ad", "the trace would overwrite the result to start from"),
+        ("fit x.h5ad -k 2 --init start.h5ad -o start.h5ad", "the result would overwrite the result to start from"),
+        ("fit x.h5ad -k 2 -o x.h5ad", "the result would overwrite the input x.h5ad; choose another -o"),
+        ("fit x.h5ad -k 2 -o new.h5ad --trace new.h5ad", "the trace would overwrite the result new.h5ad"),
+        ("fit x.h5ad -k 2 -o new.h5ad --trace to-new.csv", "the trace would overwrite the result new.h5ad"),
+        ("fit x.h5ad -k 2 --store y.pw --trace ./y.pw", "the trace would overwrite the store y.pw"),
+        ("fit x.h5ad -k 2,3 -o sets --store sets", "the folder of the results would overwrite the store"),
+        ("fit x.h5ad -k 2,3 -o x.pw --store z.pw", "lies inside the store"),
+        ("convert x.h5ad -o hard.csv", "the output would overwrite the input x.h5ad"),
+        ("convert x.pw -o x.pw --block-rows 512", "the output would overwrite the input x.pw"),
+        ("export x.pw -o x.pw", "the output would overwrite the input x.pw"),
+        ("bench x.pw --plot x.pw", "the plot would overwrite the input x.pw; choose another --plot"),
+    ] {
+        for line in [line.to_owned(), format!("{line} --force"), format!("{line} --force --checkpoint c --resume")] {
+            if line.contains("--checkpoint") && !line.starts_with("fit") {
+                continue;
+            }
+            let ran = folder.run(&line);
+            assert_eq!(ran.code, Some(2), "partwise {line}\n{}", ran.stderr);
+            assert!(ran.stderr.contains(said), "partwise {line}\n{}", ran.stderr);
+            assert!((folder.names(), state()) == before, "partwise {line}");
+        }
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_replaced_is_refused_before_any_work() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind clusters --cells 300 --genes 40 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    fs::write(folder.path("notes"), "mine").expect("a file in the folder");
+    fs::create_dir(folder.path("folder")).expect("a folder in the folder");
+    let made = Command::new("mkfifo").arg(folder.path("pipe")).status().expect("mkfifo runs");
+    assert!(made.success());
+    symlink("pipe", folder.path("to-pipe")).expect("a link in the folder");
+    let before = folder.names();
+    for place in ["notes", "folder", "pipe", "to-pipe", "/dev/null", "x.h5ad"] {
+        let traced = ["", "--force", "--resume --checkpoint c"]
+            .map(|options| format!("fit x.pw -k 2 -o r.h5ad --trace {place} {options}"));
+        let mut lines: Vec<String> = traced.into();
+        lines.push(format!("bench x.pw -k 2 --block-rows 256 --plot {place} --force"));
+        // An AnnData file replaces a link, and other HDF5 files.
+        if !["to-pipe", "x.h5ad"].contains(&place) {
+            lines.push(format!("fit x.h5ad -k 2 -o {place} --store y.pw --force"));
+            lines.push(format!("export x.pw -o {place} --force"));
+            lines.push(format!("simulate --kind clusters -o {place} --force"));
+        }
+        if !["folder"].contains(&place) {
+            lines.push(format!("convert x.pw --block-rows 512 -o {place} --force"));
+        }
+        for line in lines {
+            let ran = folder.run(&line);
+            assert_eq!(ran.code, Some(73), "partwise {line}\n{}", ran.stderr);
+            assert!(ran.stderr.contains("will not be overwritten"), "partwise {line}\n{}", ran.stderr);
+            assert_eq!(folder.names(), before, "partwise {line}");
+        }
+    }
+    assert_eq!(fs::read(folder.path("notes")).expect("the file"), b"mine");
 }
 
 #[test]

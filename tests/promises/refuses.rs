@@ -48,6 +48,29 @@ fn unusable_values_are_reported_with_their_place() {
     }
 }
 
+/// A standard deviation whose inverse is no 32-bit float.
+#[test]
+fn a_gene_of_subnormal_values_does_not_prevent_a_scaled_fit() {
+    let folder = Folder::new();
+    let value = |i: usize| ((i * i) % 7 + i % 3) as f32 * if i % 6 == 3 { 1e-41 } else { 1.0 };
+    folder.npy("x.npy", 40, 6, &(0..240).map(value).collect::<Vec<_>>());
+    for init in ["sample", "random"] {
+        let fit = folder.json(&format!("fit x.npy -k 2 --scale std --init {init} --force"));
+        assert!(fit["relative_error"].as_f64().is_some_and(|error| error < 1.0), "{init}: {fit}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_result_starts_nothing_and_costs_no_conversion() {
+    let folder = Folder::new();
+    folder.npy("x.npy", 10, 6, &[1.0; 60]);
+    fs::write(folder.path("start.h5ad"), "no result").expect("a file in the folder");
+    let ran = folder.run("fit x.npy -k 2 --init start.h5ad");
+    assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+    assert!(ran.stderr.contains("start.h5ad: cannot be read: it is not a result of fit"), "{}", ran.stderr);
+    assert_eq!(folder.names(), ["start.h5ad", "x.npy"]);
+}
+
 #[test]
 fn a_matrix_without_a_nonzero_is_65() {
     let folder = Folder::new();

@@ -119,6 +119,9 @@ fn a_finished_fit_resumes_at_its_end_and_a_fit_without_checkpoints_at_its_start(
     let result = folder.path("r.h5ad");
     let modified = || result.metadata().and_then(|meta| meta.modified()).expect("a time");
     let before = modified();
+    // Nothing is resumed, so no checkpoint is needed.
+    folder.ok("fit x.pw -k 3 --max-passes 6 -o r.h5ad --resume");
+    assert_eq!(modified(), before);
     let ran = folder.ok(&format!("{fit} --resume --json"));
     let kept: serde_json::Value = serde_json::from_str(&ran.stdout).expect("an object");
     for key in ["digest", "passes", "sample_passes", "relative_error", "explained", "stop", "result", "k", "seed"] {
@@ -163,7 +166,7 @@ fn an_impossible_resume_is_refused_before_any_work() {
         ("-k 3 --checkpoint x.pw", 2, "a folder of their own"),
         ("-k 3 --checkpoint x.pw/c", 2, "lies inside the store"),
         ("-k 3 --checkpoint no/c", 74, "the folder no does not exist"),
-        ("-k 3 --checkpoint c --resume --trace x.h5ad", 73, "exists already"),
+        ("-k 3 --checkpoint c --resume --trace x.h5ad", 73, "it is not a table of passes"),
         ("-k 4 --checkpoint c --resume --trace t.csv", 2, "of k = 3, this fit has k = 4"),
         (
             "-k 3 --checkpoint c --resume --seed 5 --scale std",

@@ -172,11 +172,11 @@ fn places_that_will_not_do_are_named_before_any_work() {
     let before = folder.names();
     for (options, code, said) in [
         ("-o set", 73, "set/k3.seed1.h5ad: exists already"),
-        ("-o new --trace file", 73, "file: exists already"),
+        ("-o new --trace file", 73, "it is not a table of passes"),
         ("-o file", 73, "file: "),
         ("-o file --force", 73, "file: "),
         ("-o taken --force", 73, "taken/k2.seed0.h5ad"),
-        ("-o x.pw", 2, "the result would overwrite x.pw"),
+        ("-o x.pw", 2, "the folder of the results would overwrite the input x.pw"),
         ("-o x.pw/set", 2, "lies inside the store"),
         ("-o no/set", 74, "the folder no does not exist"),
         ("-o new --checkpoint new", 2, "a folder of their own"),
@@ -269,18 +269,23 @@ fn resume_refuses_a_result_of_other_settings_or_data_and_names_it() {
     fs::remove_file(folder.path("set/k2.seed0.h5ad")).expect("a result");
     let result = folder.path("set/k3.seed0.h5ad");
     let before = modified(&result);
-    for line in [
-        "fit x.pw -k 2,3 --max-passes 5 -o set --resume",
-        "fit x.pw -k 2,3 --max-passes 4 --tol 0 -o set --resume",
-        "fit x.pw -k 2,3 --max-passes 4 --scale std -o set --resume",
-        "fit x.pw -k 2,3 --max-passes 4 --init random -o set --resume",
-        "fit y.pw -k 2,3 --max-passes 4 -o set --resume",
-        "fit y.pw -k 3 --max-passes 4 -o set/k3.seed0.h5ad --checkpoint c --resume",
+    for (line, said) in [
+        ("fit x.pw -k 2,3 --max-passes 5 -o set --resume", "of max_passes = 4, this fit has max_passes = 5"),
+        ("fit x.pw -k 2,3 --max-passes 4 --tol 0 -o set --resume", "of tol = "),
+        ("fit x.pw -k 2,3 --max-passes 4 --scale std -o set --resume", "of scale = none, this fit has scale = std"),
+        (
+            "fit x.pw -k 2,3 --max-passes 4 --init random -o set --resume",
+            "of init = sample, this fit has init = random",
+        ),
+        ("fit y.pw -k 2,3 --max-passes 4 -o set --resume", "of other data"),
+        ("fit y.pw -k 3 --max-passes 4 -o set/k3.seed0.h5ad --checkpoint c --resume", "of other data"),
+        ("fit x.pw -k 4 --max-passes 4 -o set/k3.seed0.h5ad --resume", "of k = 3, this fit has k = 4"),
     ] {
         let ran = folder.run(line);
         assert_eq!(ran.code, Some(73), "{line}\n{}", ran.stderr);
         let last = ran.stderr.lines().last().unwrap_or_default();
-        assert!(last.contains("set/k3.seed0.h5ad: exists already") && last.contains("--force"), "{line}\n{last}");
+        let named = last.contains("set/k3.seed0.h5ad: is a result of") && last.contains("--force");
+        assert!(named && last.contains(said), "{line}\n{last}");
         assert_eq!((modified(&result), names_in(&folder.path("set"))), (before, vec!["k3.seed0.h5ad".to_owned()]));
     }
     // The content of a start is a setting.

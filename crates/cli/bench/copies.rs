@@ -9,7 +9,7 @@ use partwise::storage::{Overwrite, StorageError, Store, reblock};
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::size::ByteSize;
-use partwise::job::output;
+use partwise::job::{Output, OutputKind, Paths, Role, output};
 use partwise::machine;
 
 /// The bytes that a file system needs for each copy beside its files: folders, and blocks that are
@@ -54,7 +54,9 @@ impl Copies {
         let begin = format!("{name}.bench-");
         remove_left(parent, &begin);
         let path = parent.join(format!("{begin}{}", std::process::id()));
-        output::check(&path, false)?;
+        let folder =
+            Output { role: Role::Output, path: path.clone(), kind: OutputKind::Store, overwrite: Overwrite::Refuse };
+        Paths::default().writing(folder).check()?;
 
         let missing: Vec<usize> = heights.iter().copied().filter(|&rows| rows != store.block_rows()).collect();
         let needed = missing.len() as u64 * (store.summary().bytes + SLACK_BYTES) + scratch_bytes;
@@ -117,7 +119,8 @@ fn remove_left(parent: &Path, begin: &str) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_str().and_then(|name| name.strip_prefix(begin)).is_some_and(is_number);
         let lock = entry.path().join(LOCK);
-        if ours && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        // Opening a pipe would wait without end.
+        if ours && lock.is_file() && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -36,7 +36,7 @@ use crate::size::ByteSize;
 use child::Child;
 use copies::Copies;
 use grid::Grid;
-use partwise::job::{input, output};
+use partwise::job::{Output, Paths, Role, input};
 use partwise::machine;
 use report::Report;
 
@@ -124,7 +124,9 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let common = &options.common;
     input::check(&options.store)?;
     if let Some(plot) = &options.plot {
-        output::check_file(plot, common.force)?;
+        let overwrite = crate::failure::overwrite(common.force);
+        let plot = Output { role: Role::Plot, path: plot.clone(), kind: plot::KIND, overwrite };
+        Paths::default().reading(Role::Input, &options.store).writing(plot).check()?;
     }
     let store = open(&options.store)?;
     let memory = common.memory.map_or_else(machine::default_memory, |size| size.0);

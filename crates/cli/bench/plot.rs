@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use partwise::job::OutputKind;
 use partwise::storage::StorageError;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
@@ -17,6 +18,9 @@ use plotters::prelude::*;
 use super::report::{CaseReport, Report};
 use crate::failure::{Code, Failure};
 use crate::wording::{cells_by_genes, thousands};
+
+/// The kind of the file.
+pub(super) const KIND: OutputKind = OutputKind::Text { what: "an SVG picture", begins: &["<svg", "<?xml"] };
 
 /// The size of the plot in pixels.
 const SIZE: (u32, u32) = (1080, 460);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use partwise::job::{Input, input, output};
+use partwise::job::{Input, Output, OutputKind, Paths, Role, input};
 use partwise::machine;
 use partwise::storage::convert::{ConvertSpec, convert};
 use partwise::storage::reblock;
@@ -60,8 +60,9 @@ struct Report<'a> {
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let common = &options.common;
     input::check(&options.input)?;
-    output::check(&options.output, common.force)?;
     let overwrite = crate::failure::overwrite(common.force);
+    let output = Output { role: Role::Output, path: options.output.clone(), kind: OutputKind::Store, overwrite };
+    Paths::default().reading(Role::Input, &options.input).writing(output).check()?;
     let input = Input::open(&options.input, &options.select.selection())?;
 
     let began = Instant::now();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use partwise::job::output;
+use partwise::job::{Output, OutputKind, Paths, Role};
 use partwise::machine;
 use partwise::storage::Store;
 use partwise::storage::anndata::export;
@@ -46,10 +46,12 @@ struct Report<'a> {
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let common = &options.common;
     let store = Store::open(&options.store)?;
-    output::check_file(&options.output, common.force)?;
+    let overwrite = failure::overwrite(common.force);
+    let output = Output { role: Role::Output, path: options.output.clone(), kind: OutputKind::AnnData, overwrite };
+    Paths::default().reading(Role::Input, &options.store).writing(output).check()?;
 
     let began = Instant::now();
-    export(&store, &options.output, failure::overwrite(common.force), progress)?;
+    export(&store, &options.output, overwrite, progress)?;
     let took = began.elapsed();
 
     let result = options.output.to_string_lossy();

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use partwise::driver::CheckpointSpec;
+use partwise::driver::{BatchJob, CheckpointSpec};
 use partwise::storage::Overwrite;
 use partwise::{FitId, machine};
 
@@ -17,7 +17,8 @@ use crate::interrupt::Interrupt;
 #[command(next_help_heading = "Stopping and resuming")]
 pub(super) struct Keep {
     /// Keep the state of the fit in this folder, the last two checkpoints (of several fits, in a
-    /// folder for each inside this one); Ctrl-C (exit code 130), TERM and USR1 (75) leave one as well
+    /// folder for each inside this one); Ctrl-C (exit code 130), TERM and USR1 (75) leave one as well. One
+    /// run at a time may use the folder
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
     /// Write a checkpoint after every N reads of the data [default: as often as takes less than 2 %
@@ -41,7 +42,7 @@ impl Keep {
             Some(reads) => spec.with_every(reads.get()),
             None => spec,
         };
-        Some(spec.with_resume(self.resume).with_overwrite(overwrite))
+        Some(spec.with_resume(self.resume).with_overwrite(overwrite).with_job(batch_job()))
     }
 
     /// The end of a run that was asked to stop, with checkpoints after so many reads of the data.
@@ -81,6 +82,13 @@ impl Keep {
     fn command(&self) -> &'static str {
         if self.resume { "run the same command again" } else { "run the same command with --resume" }
     }
+}
+
+/// The start of a batch job that this process belongs to. Slurm counts how often it has started a job
+/// again, and ends each start before the next.
+fn batch_job() -> Option<BatchJob> {
+    let start = std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    Some(BatchJob { id: std::env::var("SLURM_JOB_ID").ok()?, start })
 }
 
 fn reads(typed: &str) -> Result<NonZeroUsize, &'static str> {

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use clap::Args;
 use partwise::FitSet;
-use partwise::job::{FitJob, output};
+use partwise::job::{FitJob, Output, Role};
 use partwise::machine;
 
-use crate::failure::{Code, Failure, overwrite};
+use crate::failure::{self, Code, Failure, overwrite};
 use crate::input::Select;
 use crate::launch::{self, World};
 use crate::options::Common;
@@ -22,7 +22,6 @@ use crate::settings::{Settings, word};
 use crate::{print, watchdog};
 use keep::Keep;
 use report::Report;
-use trace::is_trace;
 use watch::Watch;
 
 /// More fits than anybody compares.
@@ -56,7 +55,9 @@ pub(crate) struct Options {
     /// The store that a file is converted into [default: beside the result, with the ending .pw]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
-    /// Write every pass to this table as it ends; several fits share one table, with columns k and seed
+    /// Write every pass to this table as it ends; several fits share one table, with columns k and seed.
+    /// With --resume, the table of an earlier run goes on; with --force, it is replaced. Any other file
+    /// stays
     #[arg(long, value_name = "FILE.csv", help_heading = "Files")]
     trace: Option<PathBuf>,
     #[command(flatten)]
@@ -113,7 +114,7 @@ fn factorize(options: &Options, world: &World, progress: &Progress) -> Result<()
 }
 
 impl Options {
-    /// The job that the options describe. `trace` is checked as the job checks its own outputs.
+    /// The job that the options describe, with the file of the trace.
     fn job(&self, trace: Option<&Path>) -> Result<FitJob, Failure> {
         let (common, overwrite) = (&self.common, overwrite(self.common.force));
         let config = self.settings.config(0)?;
@@ -124,19 +125,22 @@ impl Options {
             )));
         }
         let mut job = FitJob::new(&self.input, set);
-        if self.keep.resume && self.keep.checkpoint(overwrite).is_none() && !job.is_set() {
-            return Err(Failure::usage("--resume needs the folder of the checkpoints: --checkpoint DIR"));
-        }
         job.selection = self.select.selection();
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.checkpoint = self.keep.checkpoint(overwrite);
         job.overwrite = overwrite;
         job.keep_results = self.keep.resume && !common.force;
+        let has_result = || Ok::<_, Failure>(job.keep_results && job.has_results()?);
+        if self.keep.resume && job.checkpoint.is_none() && !job.is_set() && !has_result()? {
+            return Err(Failure::usage(
+                "there is no result yet, and --resume needs the folder of the checkpoints: --checkpoint DIR",
+            ));
+        }
         if let Some(trace) = trace {
-            // A fit that resumes adds to its trace.
-            output::check_file(trace, common.force || (self.keep.resume && is_trace(trace)))?;
-            job.other_outputs.push(trace.into());
+            // A fit that resumes goes on with its trace.
+            let overwrite = failure::overwrite(common.force || self.keep.resume);
+            job.other_outputs.push(Output { role: Role::Trace, path: trace.into(), kind: trace::KIND, overwrite });
         }
         Ok(job)
     }

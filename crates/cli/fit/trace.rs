@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use partwise::driver::trace::COLUMNS;
+use partwise::job::OutputKind;
 use partwise::{FitId, StorageError, TraceRow};
 
 use crate::failure::{Code, Failure};
@@ -18,18 +19,9 @@ fn header(is_set: bool) -> String {
     format!("{}{}", if is_set { OF_A_SET } else { "" }, columns.join(","))
 }
 
-/// Whether the file at `path` is a table of passes that an earlier run has written, or is empty.
-pub(super) fn is_trace(path: &Path) -> bool {
-    let longest = header(true).len() as u64;
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(longest).read_to_end(&mut start));
-    let starts = |is_set| {
-        let header = header(is_set);
-        let shared = header.len().min(start.len());
-        header.as_bytes()[..shared] == start[..shared]
-    };
-    read.is_ok() && path.is_file() && (starts(false) || starts(true))
-}
+/// The kind of the file: a table of passes of any version.
+pub(super) const KIND: OutputKind =
+    OutputKind::Text { what: "a table of passes", begins: &["pass,loss,", "k,seed,pass,loss,"] };
 
 /// A file that gets each pass when it ends, so that an interrupted run keeps its passes.
 pub(super) struct Trace {
@@ -148,6 +140,12 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_kind_of_the_file_is_known_by_its_header() {
+        let OutputKind::Text { begins, .. } = KIND else { panic!("{KIND:?}") };
+        assert!(header(false).starts_with(begins[0]) && header(true).starts_with(begins[1]));
+    }
+
+    #[test]
     fn fits_that_resume_leave_the_rows_of_the_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("t.csv");
@@ -166,9 +164,7 @@ pub(super) mod tests {
         trace.begin(b, &[TraceRow { pass: 1, ..row() }]);
         trace.add(b, &TraceRow { pass: 2, ..row() });
         assert_eq!(passes(&trace), ["5 0 1", "5 0 2", "5 1 1", "5 1 2"]);
-        assert!(is_trace(&path) && !trace.has_failed());
+        assert!(!trace.has_failed());
         assert_eq!(passes(&open(false)), [""; 0]);
-        std::fs::write(&path, "pass;loss").expect("a file");
-        assert!(!is_trace(&path));
     }
 }

@@ -246,6 +246,12 @@ impl FitMonitor for Watch<'_> {
     fn wave(&self, wave: usize, waves: usize) {
         self.progress.note(&format!("wave {wave} of {waves}"));
     }
+
+    fn waiting(&self, host: &str, pid: u32) {
+        self.progress.note(&format!(
+            "the checkpoint folder is locked by process {pid} on {host}; waiting to see whether that still runs"
+        ));
+    }
 }
 
 impl Monitor for Watch<'_> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use partwise::driver::simulate::{DEFAULT_DEPTH, DEFAULT_DOMINANCE, SimulateConfig, SimulateKind, simulate};
-use partwise::job::output;
+use partwise::job::{Output, OutputKind, Paths, Role};
 use partwise::machine;
 use serde::Serialize;
 
@@ -90,12 +90,13 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
         },
     };
     let common = &options.common;
-    output::check_file(&options.output, common.force)?;
+    let overwrite = overwrite(common.force);
+    let output = Output { role: Role::Output, path: options.output.clone(), kind: OutputKind::AnnData, overwrite };
+    Paths::default().writing(output).check()?;
 
     let began = Instant::now();
     let config =
         SimulateConfig::new(kind, options.cells, options.genes, options.programs).with_seed(common.one_seed()?);
-    let overwrite = overwrite(common.force);
     let made = simulate(&config, &options.output, overwrite, &common.machine(), progress)?;
     let took = began.elapsed();
 

@@ -47,7 +47,7 @@ pub mod trace;
 pub mod usages;
 
 pub use blocks::{Matrix, MatrixError};
-pub use checkpoint::CheckpointSpec;
+pub use checkpoint::{BatchJob, CheckpointSpec, Claim};
 pub use config::{FitSet, InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 pub use error::{CheckpointError, ConfigError, DriverError, LowerBlocks};
 pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};

@@ -36,6 +36,11 @@ pub trait FitMonitor: Monitor {
     fn wave(&self, wave: usize, waves: usize) {
         let _ = (wave, waves);
     }
+
+    /// A run on another machine may hold the checkpoint folder. This one waits to see whether it does.
+    fn waiting(&self, host: &str, pid: u32) {
+        let _ = (host, pid);
+    }
 }
 
 impl FitMonitor for partwise_storage::Quiet {}

@@ -33,6 +33,11 @@ pub(super) struct Draft {
 impl Draft {
     /// A new file, or an old one emptied.
     pub(super) fn create(path: &Path) -> Result<Self, StorageError> {
+        // Opening a pipe would wait without end.
+        if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
+            let reason = "it is not a regular file".into();
+            return Err(StorageError::NotReplaceable { path: path.into(), reason });
+        }
         let file = File::create(path).map_err(|error| StorageError::io("create", path, error))?;
         let seal = Seal { bytes: 0, crc32c: 0 };
         Ok(Draft { path: path.into(), file: BufWriter::with_capacity(BUFFER, file), seal, flushed: 0 })

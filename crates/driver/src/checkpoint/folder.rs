@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use partwise_storage::StorageError;
 
 use super::file::{reason, sync_folder};
+use super::lock::is_lock;
 use super::manifest::{DRAFT, MANIFEST, Manifest, VERSION};
 use crate::error::{CheckpointError, DriverError};
 
@@ -42,7 +43,7 @@ fn is_ours(name: &str) -> bool {
         || name == DRAFT
 }
 
-/// Names in the folder; `None` if there is no folder.
+/// Names in the folder besides locks; `None` if there is no folder.
 fn names(folder: &Path) -> Result<Option<Vec<String>>, DriverError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -53,8 +54,9 @@ fn names(folder: &Path) -> Result<Option<Vec<String>>, DriverError> {
         Err(error) => return Err(StorageError::io("read", folder, error).into()),
     };
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-    let names = names.collect::<Result<_, _>>().map_err(|error| StorageError::io("read", folder, error))?;
-    Ok(Some(names))
+    let names: Result<Vec<String>, _> = names.collect();
+    let names = names.map_err(|error| StorageError::io("read", folder, error))?;
+    Ok(Some(names.into_iter().filter(|name| !is_lock(name)).collect()))
 }
 
 /// Looks at `folder`. Refuses a folder that is not for checkpoints, because it holds other files

@@ -12,13 +12,17 @@
 //!
 //! The fits of a set have a folder each inside the given folder: `k5.seed0`, ….
 //!
+//! A run [claims](Claim) the given folder while it works, so that two runs never write to one.
+//!
 //! If there are several processes, all of them call the same functions in the same order, and
 //! process 0 manages the folder.
 
+mod claim;
 mod clock;
 mod file;
 mod folder;
 mod identity;
+mod lock;
 mod manifest;
 mod resume;
 mod rows;
@@ -40,7 +44,9 @@ use clock::Clock;
 use folder::Contents;
 use manifest::Entry;
 
+pub use claim::Claim;
 pub(crate) use identity::Identity;
+pub use lock::BatchJob;
 pub(crate) use resume::Expected;
 
 /// Where checkpoints go, how often they are written, and what happens to those that exist.
@@ -62,6 +68,9 @@ pub struct CheckpointSpec {
     /// The kind of CPU: all that dense products depend on. A fit of dense data does not resume on
     /// another kind.
     pub cpu: String,
+    /// The batch job that this run is a start of. A later start of a job takes the folder over from
+    /// an earlier one at once, wherever that ran.
+    pub job: Option<BatchJob>,
 }
 
 impl CheckpointSpec {
@@ -74,7 +83,13 @@ impl CheckpointSpec {
             resume: false,
             overwrite: Overwrite::Refuse,
             cpu: cpu.into(),
+            job: None,
         }
+    }
+
+    /// Sets the batch job that this run is a start of.
+    pub fn with_job(self, job: Option<BatchJob>) -> Self {
+        CheckpointSpec { job, ..self }
     }
 
     /// Writes a checkpoint after every `reads` reads of the data.
@@ -182,7 +197,7 @@ impl<'m> Moment<'m> {
 
 /// The checkpoints of a fit that runs.
 pub(crate) struct Checkpoints<'r> {
-    spec: &'r CheckpointSpec,
+    claim: &'r Claim,
     /// Those of this fit.
     folder: PathBuf,
     fit: FitId,
@@ -200,7 +215,10 @@ pub(crate) struct Checkpoints<'r> {
 
 impl std::fmt::Debug for Checkpoints<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoints").field("spec", self.spec).field("saved", &self.saved).finish_non_exhaustive()
+        f.debug_struct("Checkpoints")
+            .field("spec", self.claim.spec())
+            .field("saved", &self.saved)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,13 +226,14 @@ impl<'r> Checkpoints<'r> {
     /// Prepares the folder for the fit `identity`, whose blocks `own` this process has. Removes
     /// checkpoints that the fit does not resume from and may replace.
     pub(crate) fn open(
-        spec: &'r CheckpointSpec,
+        claim: &'r Claim,
         (fit, is_set, fits): (FitId, bool, usize),
         comm: &'r dyn Comm,
         monitor: &'r dyn FitMonitor,
         identity: Identity,
         own: Range<usize>,
     ) -> Result<Self, DriverError> {
+        let spec = claim.spec();
         let folder = spec.folder_of(fit, is_set);
         let make = || {
             if is_set {
@@ -232,12 +251,12 @@ impl<'r> Checkpoints<'r> {
         // see it for half a minute. Making it again asks the server.
         agree(comm, make())?;
         let clock = Clock::start(fits);
-        Ok(Checkpoints { spec, folder, fit, comm, monitor, identity, own, saved: 0, entries: Vec::new(), clock })
+        Ok(Checkpoints { claim, folder, fit, comm, monitor, identity, own, saved: 0, entries: Vec::new(), clock })
     }
 
     /// The content of the folder, or an error if it may not be there.
     fn look(&self) -> Result<Contents, DriverError> {
-        self.spec.look(&self.folder)
+        self.claim.spec().look(&self.folder)
     }
 
     /// At the end of a pass, or of the start: writes a checkpoint if one is due.
@@ -257,7 +276,7 @@ impl<'r> Checkpoints<'r> {
     }
 
     fn due(&mut self, moment: &Moment<'_>) -> Result<bool, DriverError> {
-        if let Some(every) = self.spec.every {
+        if let Some(every) = self.claim.spec().every {
             return Ok(moment.passes - self.saved >= every);
         }
         let bytes = self.bytes(moment);

@@ -26,7 +26,7 @@ impl Checkpoints<'_> {
     /// The newest checkpoint that every process finds whole; `None` if there is none, or if the fit
     /// does not resume.
     pub(crate) fn resume(&mut self, expected: &Expected<'_>) -> Result<Option<Course>, DriverError> {
-        if !self.spec.resume {
+        if !self.claim.spec().resume {
             return Ok(None);
         }
         let entries = self.entries_of_all()?;

@@ -82,6 +82,7 @@ impl Checkpoints<'_> {
         }
         self.entries.insert(0, Entry { passes: moment.passes, state: Stamp { name, seal }, usages });
         let manifest = Manifest::new(&self.identity, &self.entries);
+        self.claim.check()?;
         manifest.write(&folder)?;
         unfinished.0.clear();
         self.entries.truncate(manifest.checkpoints.len());

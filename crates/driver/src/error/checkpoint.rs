@@ -49,6 +49,19 @@ pub enum CheckpointError {
         /// Each difference: the value of the checkpoint and that of the fit.
         differences: Vec<String>,
     },
+    /// Another run keeps its checkpoints in the folder.
+    #[error(
+        "{}: another run keeps its checkpoints here (process {pid} on {host}); wait for it, or name another folder",
+        folder.display()
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// The host of the other run.
+        host: String,
+        /// Its process.
+        pid: u32,
+    },
     /// This process does not see a file that another process has written.
     #[error("{}: another process has written this file and it cannot be seen from here; the checkpoint folder has to be on a \
              disk that all nodes share", path.display())]

@@ -4,6 +4,7 @@
 
 mod checkpoint;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use partwise_storage::StorageError;
@@ -114,6 +115,20 @@ pub enum DriverError {
         expected: String,
         /// The content of the file.
         found: String,
+    },
+    /// Products with the values of the earlier result to start from overflow 32-bit floats.
+    #[error(
+        "{}: products with its values overflow 32-bit floats: obsm[\"X_nmf\"] has values from {:e} to {:e}, \
+         varm[\"spectra\"] from {:e} to {:e}; start from a result of these data, or from another start",
+        path.display(), usages.start(), usages.end(), spectra.start(), spectra.end()
+    )]
+    StartRange {
+        /// The earlier result.
+        path: PathBuf,
+        /// The smallest and the largest value of W above zero.
+        usages: RangeInclusive<f32>,
+        /// The same of H.
+        spectra: RangeInclusive<f32>,
     },
     /// Values so small or large that their products leave the range of 32-bit floats.
     #[error(

@@ -11,7 +11,7 @@ use partwise_kernels::UpdateRule;
 use partwise_storage::store::Store;
 
 use crate::blocks::{FitData, Matrix, StoreBlocks};
-use crate::checkpoint::{CheckpointSpec, Checkpoints, Course, Expected, Identity, Moment};
+use crate::checkpoint::{Checkpoints, Claim, Course, Expected, Identity, Moment};
 use crate::comm::{Comm, Solo, agree, all_gather, broadcast};
 use crate::engine::Engine;
 use crate::error::DriverError;
@@ -61,7 +61,7 @@ pub struct Run<'r> {
     /// settings; threads and memory may differ.
     pub comm: &'r dyn Comm,
     /// Where its state is kept, if anywhere; the same in all processes.
-    pub checkpoint: Option<&'r CheckpointSpec>,
+    pub checkpoint: Option<&'r Claim>,
 }
 
 impl Default for Run<'_> {
@@ -237,6 +237,7 @@ impl<'w> Wave<'w> {
         });
         match ended {
             Err(DriverError::Cancelled) => self.leave(&mut kept, &solvers)?,
+            Err(error) if solvers[0].trace().is_empty() => return Err(self.cause_of(error)),
             ended => ended?,
         }
         self.finish(solvers, kept, &scale, given)
@@ -257,6 +258,16 @@ impl<'w> Wave<'w> {
         match solvers.iter().all(|solver| solver.standing().loss.is_some()) {
             true => Ok(()),
             false => Err(DriverError::Cancelled),
+        }
+    }
+
+    /// The cause of an error in the first pass: if its products overflow after a start from an earlier
+    /// result, that start is out of range rather than the data.
+    fn cause_of(&self, error: DriverError) -> DriverError {
+        match (&error, &self.models[0].init) {
+            #[cfg(feature = "hdf5")]
+            (DriverError::Range { .. }, Init::Given(path)) => init::out_of_range(path),
+            _ => error,
         }
     }
 
@@ -343,7 +354,7 @@ impl<'w> Wave<'w> {
         let (comm, ids) = (self.run.comm, self.models.iter().map(Model::id).collect::<Vec<_>>());
         match self.run.checkpoint {
             None => Ok(()),
-            Some(spec) => agree(comm, if comm.rank() == 0 { spec.check(&ids, self.is_set) } else { Ok(()) }),
+            Some(claim) => agree(comm, if comm.rank() == 0 { claim.spec().check(&ids, self.is_set) } else { Ok(()) }),
         }
     }
 
@@ -374,12 +385,12 @@ impl<'w> Wave<'w> {
 
     /// Opens the checkpoints of a fit, and reads the newest if the fit resumes.
     fn resume(&self, model: &Model, given: Option<&str>) -> Result<Begun<'w>, DriverError> {
-        let Some(spec) = self.run.checkpoint else {
+        let Some(claim) = self.run.checkpoint else {
             return Ok(Begun { checkpoints: None, resumed_from_pass: 0, course: None });
         };
-        let identity = Identity::new(self.data, model, given, &spec.cpu);
+        let identity = Identity::new(self.data, model, given, &claim.spec().cpu);
         let fit = (model.id(), self.is_set, self.models.len());
-        let mut checkpoints = Checkpoints::open(spec, fit, self.run.comm, self.monitor, identity, self.own())?;
+        let mut checkpoints = Checkpoints::open(claim, fit, self.run.comm, self.monitor, identity, self.own())?;
         let course = checkpoints.resume(&self.expected(model))?;
         let resumed_from_pass = course.as_ref().map_or(0, Course::passes);
         Ok(Begun { checkpoints: Some(checkpoints), resumed_from_pass, course })

@@ -1,6 +1,6 @@
 //! Start from W and H of an earlier result.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
 use partwise_storage::anndata::read_factors;
@@ -34,6 +34,47 @@ pub fn digest(path: &Path) -> Result<String, DriverError> {
         hash.update(bytemuck::cast_slice::<f32, u8>(&values));
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The error of a fit whose first pass overflows after a start from the earlier result at `path`.
+pub(crate) fn out_of_range(path: &Path) -> DriverError {
+    let ranges = || {
+        let file = read_factors(path)?;
+        let mut usages = RangeOfValues::default();
+        let mut values = Vec::new();
+        for first in (0..file.cells()).step_by(ROWS_AT_ONCE) {
+            let rows = first..(first + ROWS_AT_ONCE).min(file.cells());
+            values.resize(rows.len() * file.components(), 0.0);
+            file.read_usages(rows, &mut values)?;
+            usages.add(&values);
+        }
+        let mut spectra = RangeOfValues::default();
+        spectra.add(file.spectra());
+        Ok::<_, DriverError>((usages.range(), spectra.range()))
+    };
+    match ranges() {
+        Ok((usages, spectra)) => DriverError::StartRange { path: path.into(), usages, spectra },
+        Err(error) => error,
+    }
+}
+
+/// The smallest and the largest of some values above zero.
+#[derive(Default)]
+struct RangeOfValues(Option<(f32, f32)>);
+
+impl RangeOfValues {
+    fn add(&mut self, values: &[f32]) {
+        for &value in values.iter().filter(|value| **value > 0.0) {
+            let (least, most) = self.0.unwrap_or((value, value));
+            self.0 = Some((least.min(value), most.max(value)));
+        }
+    }
+
+    /// From zero to zero if there are none.
+    fn range(&self) -> RangeInclusive<f32> {
+        let (least, most) = self.0.unwrap_or_default();
+        least..=most
+    }
 }
 
 /// Reads H (returned, in the scale that the fit works in) and fills the blocks `own` of `usages` with

@@ -12,6 +12,8 @@ pub(crate) use climb::widest;
 #[cfg(feature = "hdf5")]
 pub use given::digest as start_digest;
 #[cfg(feature = "hdf5")]
+pub(crate) use given::out_of_range;
+#[cfg(feature = "hdf5")]
 pub(crate) use given::{digest, given};
 pub(crate) use random::{random, uniform_scale};
 pub(crate) use sample::{StartOf, Starts, sample, side_by_side};

@@ -96,7 +96,8 @@ fn run_among(
     spec: &CheckpointSpec,
     monitor: &dyn FitMonitor,
 ) -> Result<Fit, DriverError> {
-    uncancelled(fit_with(store, plan, &Run { comm, checkpoint: Some(spec) }, monitor))
+    let claim = spec.claim(&[plan.model().id()], false, comm, &Quiet)?;
+    uncancelled(fit_with(store, plan, &Run { comm, checkpoint: Some(&claim) }, monitor))
 }
 
 /// Stops a fit after so many full passes, which leaves a checkpoint.

@@ -25,7 +25,9 @@ fn run(
     spec: &CheckpointSpec,
     monitor: &dyn FitMonitor,
 ) -> Result<Option<Vec<Fit>>, DriverError> {
-    let run = Run { comm, checkpoint: Some(spec) };
+    let ids: Vec<FitId> = plan.models.iter().map(|model| model.id()).collect();
+    let claim = spec.claim(&ids, plan.is_set, comm, &Quiet)?;
+    let run = Run { comm, checkpoint: Some(&claim) };
     let fits = match fit_wave(store, plan, 0, &run, monitor) {
         Err(DriverError::Cancelled) => return Ok(None),
         fits => fits?,

@@ -1,10 +1,12 @@
 //! The start from a sample is worth its passes and costs no more than it may, and fits start from
 //! earlier results.
 
-use partwise_driver::{InitSpec, NmfConfig, SolverSpec, result};
+use partwise_driver::{DriverError, InitSpec, NmfConfig, SolverSpec, fit, result};
+use partwise_storage::Quiet;
+use partwise_storage::anndata::AnnDataWriter;
 use partwise_storage::store::{Layout, Overwrite};
 
-use crate::planted::{counts, run, store};
+use crate::planted::{counts, plan, run, store};
 
 #[test]
 fn a_sample_saves_passes() {
@@ -34,6 +36,27 @@ fn an_earlier_result_is_taken_up_where_it_ended() {
     let second = run(&store, &config.with_init(InitSpec::Given(path)).with_max_passes(1));
     let (before, after) = (first.relative_error, second.relative_error);
     assert!(after <= before + 1e-6 && after > 0.98 * before, "{before} became {after}");
+}
+
+#[test]
+fn an_earlier_result_that_is_out_of_range_is_named_and_not_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), &counts(800, 90, 4, 22), Layout::Sparse, 256);
+    let path = folder.path().join("start.h5ad");
+    let mut file = AnnDataWriter::create(&path, Overwrite::Refuse).unwrap();
+    file.copy_annotations(&store.annotations().unwrap()).unwrap();
+    for (group, name, rows, value) in [("obsm", "X_nmf", 800, 1e30), ("varm", "spectra", 90, 2e30)] {
+        file.array2(group, name, rows, 4).unwrap().write_rows(0, &vec![value; 4 * rows]).unwrap();
+    }
+    file.finish().unwrap();
+    for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu, SolverSpec::Bpp] {
+        let config = NmfConfig::new(4).with_solver(solver).with_init(InitSpec::Given(path.clone()));
+        let error = fit(&store, &plan(&store, &config, 2), &Quiet).unwrap_err();
+        assert!(matches!(error, DriverError::StartRange { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("start.h5ad: products") && text.contains("from 1e30 to 1e30"), "{text}");
+        assert!(text.contains("from 2e30 to 2e30"), "{text}");
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use partwise_driver::comm::{CommError, Elsewhere};
 use partwise_driver::{ConfigError, DriverError};
 use partwise_storage::StorageError;
 
+use super::paths::Role;
+
 /// Why a job ends without its results.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,13 +75,28 @@ pub enum JobError {
         /// Its folder.
         folder: PathBuf,
     },
-    /// The result would replace a file of the same job.
-    #[error("{}: the result would overwrite {}; choose another output", result.display(), other.display())]
+    /// An output is also an input, or another output.
+    #[error("{}: {role} would overwrite {other_role} {}; choose another place for it", path.display(), other.display())]
     Overwrites {
-        /// The result.
-        result: PathBuf,
-        /// The other file.
+        /// What the output is.
+        role: Role,
+        /// The output.
+        path: PathBuf,
+        /// What else it is.
+        other_role: Role,
+        /// The path of that.
         other: PathBuf,
+    },
+    /// A result in the way is of other data or settings.
+    #[error(
+        "{}: is a result {}; ask for its data and settings, choose another name, or allow it to be overwritten",
+        path.display(), differences.join("; ")
+    )]
+    OtherResult {
+        /// The result.
+        path: PathBuf,
+        /// Each difference: the value of the result and that of the fit.
+        differences: Vec<String>,
     },
     /// The folder for checkpoints is in use for something else.
     #[error("{}: checkpoints need a folder of their own; choose another", folder.display())]

@@ -140,6 +140,10 @@ impl FitMonitor for Alone<'_> {
     fn wave(&self, wave: usize, waves: usize) {
         self.0.wave(wave, waves);
     }
+
+    fn waiting(&self, host: &str, pid: u32) {
+        self.0.waiting(host, pid);
+    }
 }
 
 impl Monitor for Alone<'_> {

@@ -7,19 +7,28 @@ use partwise_driver::{DriverError, Init, Model, StopReason, result, start_digest
 use partwise_storage::anndata::{Value, read_uns};
 use partwise_storage::{StorageError, Store};
 
-use super::FitDone;
 use super::places::Places;
+use super::{FitDone, JobError};
 
 /// The fits among `models` whose results exist, made of `store` with the same settings.
 pub(super) fn results(models: &[Model], store: &Store, places: &Places) -> Result<Vec<FitDone>, DriverError> {
     let mut kept = Vec::new();
     for model in models {
         let path = places.result(model.id());
-        if path.exists() && is_of(model, store, &read(&path)?)? {
+        if path.exists() && differences(model, store, &read(&path)?)?.is_empty() {
             kept.push(done(model, &path)?);
         }
     }
     Ok(kept)
+}
+
+/// The error of a result in the way of `model`, which is of other data or settings.
+pub(super) fn in_the_way(model: &Model, store: &Store, path: &Path) -> Result<JobError, DriverError> {
+    let told = read(path)?;
+    if !told.contains_key("digest") {
+        return Ok(StorageError::Exists { path: path.into() }.into());
+    }
+    Ok(JobError::OtherResult { path: path.into(), differences: differences(model, store, &told)? })
 }
 
 /// `uns["nmf"]` of a file; empty where it has none.
@@ -31,8 +40,8 @@ fn read(path: &Path) -> Result<BTreeMap<String, Value>, StorageError> {
     }
 }
 
-/// Whether `told` is of the same data and settings.
-fn is_of(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> Result<bool, DriverError> {
+/// The differences of `told` to the fit `model` of `store`: the value of the result and that of the fit.
+fn differences(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> Result<Vec<String>, DriverError> {
     let (settings, limits) = (model.settings(), model.limits());
     let mut wanted: Vec<(String, Value)> = result::recorded(&settings).chain(result::recorded(&limits)).collect();
     wanted.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
@@ -42,8 +51,32 @@ fn is_of(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> Result
     }
     // Of dense data the kind of CPU as well.
     wanted.extend(super::notes(store));
-    let is_finished = told.get("stop").is_some_and(|stop| *stop != StopReason::Cancelled.to_string().into());
-    Ok(is_finished && wanted.iter().all(|(name, value)| told.get(name) == Some(value)))
+    let mut differences: Vec<String> = (wanted.iter())
+        .filter(|(name, value)| told.get(name) != Some(value))
+        .map(|(name, value)| match name.as_str() {
+            "data_fingerprint" => "of other data".into(),
+            _ => format!(
+                "of {name} = {}, this fit has {name} = {}",
+                told.get(name).map_or("unknown".into(), word),
+                word(value)
+            ),
+        })
+        .collect();
+    if told.get("stop").is_none_or(|stop| *stop == StopReason::Cancelled.to_string().into()) {
+        differences.push("not finished".into());
+    }
+    Ok(differences)
+}
+
+/// A setting in a message.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Str(text) => text.clone(),
+        _ => "something else".into(),
+    }
 }
 
 fn done(model: &Model, path: &Path) -> Result<FitDone, StorageError> {

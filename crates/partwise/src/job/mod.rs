@@ -4,7 +4,8 @@
 //! |-----------|-----------------------------------------------------------------|
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `places`  | which files does the job read and write?                        |
-//! | `output`  | can an output be written there?                                 |
+//! | `paths`   | do outputs meet inputs or one another, and can they be written? |
+//! | `output`  | in which folder does an output lie?                             |
 //! | `foresee` | could the settings suit the data, before they are converted?    |
 //! | `stored`  | is there a store of the input already?                          |
 //! | `kept`    | which results are there already, of the same data and settings? |
@@ -34,6 +35,7 @@ pub mod host;
 pub mod input;
 mod kept;
 pub mod output;
+pub mod paths;
 mod places;
 mod stored;
 
@@ -44,16 +46,17 @@ use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::fit::fit_wave;
 use partwise_driver::shard::shards;
 use partwise_driver::{
-    CheckpointSpec, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, Machine, Model, Plan, Run, StopReason,
-    result,
+    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, InitSpec, Machine, Model, Plan,
+    Run, StopReason, result,
 };
-use partwise_storage::anndata::Value;
+use partwise_storage::anndata::{Value, check_destination, read_factors};
 use partwise_storage::{Layout, Overwrite, Selection, StorageError, Store};
 
 use crate::machine;
 pub use error::JobError;
 pub use host::{Alone, Host, Note};
 pub use input::Input;
+pub use paths::{Output, OutputKind, Paths, Role};
 use places::Places;
 use stored::Stored;
 
@@ -77,8 +80,8 @@ pub struct FitJob {
     pub overwrite: Overwrite,
     /// Whether results that exist are kept if they are of the same data and settings.
     pub keep_results: bool,
-    /// Other files that the caller writes meanwhile, which no result may replace.
-    pub other_outputs: Vec<PathBuf>,
+    /// Other files that the caller writes meanwhile.
+    pub other_outputs: Vec<Output>,
 }
 
 /// A fit of a job, written.
@@ -156,6 +159,16 @@ impl FitJob {
         self.set.is_several()
     }
 
+    /// Whether a result is there already, of these or other settings.
+    ///
+    /// # Errors
+    ///
+    /// When the places of the job contradict one another.
+    pub fn has_results(&self) -> Result<bool, JobError> {
+        let places = Places::resolve(self)?;
+        Ok(fits(&self.set).into_iter().any(|fit| places.result(fit).exists()))
+    }
+
     fn may_overwrite(&self) -> bool {
         self.overwrite == Overwrite::Replace
     }
@@ -173,11 +186,13 @@ impl FitJob {
         let places = host.agree(Places::resolve(self).map_err(H::Error::from))?;
         let set = self.set.clone().with_scratch(places.folder().into());
         let input = host.agree(self.open(&set, &places, machine).map_err(H::Error::from))?;
+        let claim = self.claim(&set, host)?;
         let Stored { mut store, converting } = Stored::of(input, &places.store, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
 
-        let mut work = Work { job: self, places: &places, host, kept: Vec::new(), made_folder: false };
+        let claim = claim.as_ref();
+        let mut work = Work { job: self, places: &places, host, claim, kept: Vec::new(), made_folder: false };
         let done = work.carry_out(&set, &mut store, machine, converting);
         if done.is_err() && work.made_folder {
             // Succeeds only if no result is in it.
@@ -186,12 +201,21 @@ impl FitJob {
         done
     }
 
+    /// Claims the folder of the checkpoints, so that no other run writes to it meanwhile.
+    fn claim<H: Host>(&self, set: &FitSet, host: &H) -> Result<Option<Claim>, H::Error> {
+        let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
+        let claim = checkpoint.claim(&fits(set), self.is_set(), host.comm(), host);
+        Ok(Some(claim.map_err(JobError::from)?))
+    }
+
     /// Opens the input once every output is known to be possible, and refuses settings that no
     /// conversion would make possible.
     fn open(&self, set: &FitSet, places: &Places, machine: &Machine) -> Result<Input, JobError> {
         input::check(&self.input)?;
-        let fits: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
-        places.check(self, &fits)?;
+        places.check(self, &fits(set))?;
+        if let InitSpec::Given(start) = &set.config.init {
+            drop(read_factors(start)?);
+        }
         let input = Input::open(&self.input, &self.selection)?;
         if let Input::Source(source) = &input {
             let foreseen = foresee::shape(source.as_ref());
@@ -206,11 +230,17 @@ impl FitJob {
     }
 }
 
+/// The fits of a set, in its order.
+fn fits(set: &FitSet) -> Vec<FitId> {
+    set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect()
+}
+
 /// A job whose store is there.
 struct Work<'w, H> {
     job: &'w FitJob,
     places: &'w Places,
     host: &'w H,
+    claim: Option<&'w Claim>,
     kept: Vec<FitDone>,
     /// Whether this process has made the folder of the results.
     made_folder: bool,
@@ -247,7 +277,7 @@ impl<H: Host> Work<'_, H> {
         for wave in 0..plan.execution.waves.len() {
             self.wave(&plan, wave, store, &mut done)?;
         }
-        let order: Vec<FitId> = set.configs().map(|config| FitId { k: config.k, seed: config.seed }).collect();
+        let order = fits(set);
         done.fits.sort_by_key(|fit| order.iter().position(|id| *id == fit.id));
         done.plan = (!plan.models.is_empty()).then_some(plan);
         Ok(done)
@@ -277,7 +307,11 @@ impl<H: Host> Work<'_, H> {
             if !self.job.may_overwrite() && (!self.job.is_set() || self.places.output.is_dir()) {
                 let is_kept = |id: FitId| self.kept.iter().any(|fit| fit.id == id);
                 for model in models.iter().filter(|model| !is_kept(model.id())) {
-                    output::check_file(&self.places.result(model.id()), false)?;
+                    let result = self.places.result(model.id());
+                    if self.job.keep_results && result.exists() {
+                        return Err(kept::in_the_way(model, store, &result).map_err(JobError::from)?.into());
+                    }
+                    check_destination(&result, Overwrite::Refuse).map_err(JobError::from)?;
                 }
             }
         }
@@ -359,7 +393,7 @@ impl<H: Host> Work<'_, H> {
             // Whether a store is mapped is each process's own matter; that one cannot is not.
             host.agree(if plan.execution.map_store { host.map(store) } else { Ok(()) })?;
         }
-        let run = Run { comm: host.comm(), checkpoint: self.job.checkpoint.as_ref() };
+        let run = Run { comm: host.comm(), checkpoint: self.claim };
         let fits = match fit_wave(&*store, plan, wave, &run, host) {
             // The driver does not know whose values they are.
             Err(error @ (DriverError::Range { .. } | DriverError::Magnitude { .. })) => {

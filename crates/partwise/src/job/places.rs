@@ -1,10 +1,13 @@
 //! The files that a job reads and writes, resolved and checked before any work.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use partwise_driver::{CheckpointSpec, FitId};
+use partwise_driver::{CheckpointSpec, FitId, InitSpec};
+use partwise_storage::Overwrite;
 
 use super::input::is_store;
+use super::paths::{self, Output, OutputKind, Paths, Role};
 use super::{FitJob, JobError, output};
 
 /// The files of a job.
@@ -51,59 +54,44 @@ impl Places {
         output::folder(&self.output)
     }
 
-    /// Refuses outputs that exist, that have no folder, or that would replace the input or one another.
+    /// Refuses outputs that exist, that have no folder, or that meet an input or one another.
     pub(super) fn check(&self, job: &FitJob, fits: &[FitId]) -> Result<(), JobError> {
-        let overwrite = job.may_overwrite();
+        let output =
+            |role: Role, path: &Path, kind: OutputKind, overwrite| Output { role, path: path.into(), kind, overwrite };
+        let mut paths = Paths::default().reading(Role::Input, &job.input);
+        if let InitSpec::Given(start) = &job.set.config.init {
+            paths = paths.reading(Role::Start, start);
+        }
+        if self.store != job.input {
+            // A store that is there may be used again: that is decided when it is opened.
+            paths = paths.writing(output(Role::Store, &self.store, OutputKind::Store, Overwrite::Replace));
+        }
         if self.is_set {
-            output::check(&self.output, true)?;
-            if self.output.symlink_metadata().is_ok() && !self.output.is_dir() {
-                let reason = "several fits need a folder for their results, and it is none".into();
-                let path = self.output.clone();
-                return Err(partwise_storage::StorageError::NotReplaceable { path, reason }.into());
-            }
+            paths = paths.writing(output(Role::Results, &self.output, OutputKind::Folder, Overwrite::Replace));
         }
-        if self.is_set && same_file(&self.output, &self.store) {
-            return Err(JobError::Overwrites { result: self.output.clone(), other: self.store.clone() });
+        let overwrite = if job.keep_results { Overwrite::Replace } else { job.overwrite };
+        // A list may name one twice, which the plan refuses.
+        for fit in fits.iter().copied().collect::<BTreeSet<_>>() {
+            paths = paths.writing(output(Role::Result, &self.result(fit), OutputKind::AnnData, overwrite));
         }
-        if self.is_set && self.output.starts_with(&self.store) {
-            return Err(JobError::InsideStore { path: self.output.clone(), store: self.store.clone() });
+        for other in &job.other_outputs {
+            paths = paths.writing(other.clone());
         }
-        for &fit in fits {
-            let result = self.result(fit);
-            match self.is_set && !self.output.exists() {
-                // The folder will be made.
-                true => output::check_folder(&self.output)?,
-                false => output::check_file(&result, overwrite || job.keep_results)?,
-            }
-        }
-        if let Some(checkpoint) = &job.checkpoint {
-            self.check_checkpoints(job, checkpoint, fits)?;
-        }
-        // A store that is there may be used again: that is decided when it is opened.
-        output::check(&self.store, true)?;
-        for &fit in fits {
-            let result = self.result(fit);
-            let named = [&job.input, &self.store].into_iter().chain(&job.other_outputs);
-            if let Some(other) = named.into_iter().find(|path| same_file(path, &result)) {
-                return Err(JobError::Overwrites { result, other: other.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_checkpoints(&self, job: &FitJob, checkpoint: &CheckpointSpec, fits: &[FitId]) -> Result<(), JobError> {
-        output::check(&checkpoint.folder, true)?;
-        let in_it = |path: &Path| same_file(output::folder(path), &checkpoint.folder);
-        let others = || job.other_outputs.iter().map(PathBuf::as_path);
-        // A resumed run would find the files of another kind, and refuse the folder.
-        let is_used = [&self.output, &self.store].into_iter().any(|path| same_file(path, &checkpoint.folder))
-            || in_it(&self.output)
-            || in_it(&self.store)
-            || others().any(in_it);
-        if is_used {
+        let Some(checkpoint) = &job.checkpoint else { return paths.check() };
+        if self.checkpoints_meet_others(job, checkpoint) {
             return Err(JobError::CheckpointFolder { folder: checkpoint.folder.clone() });
         }
+        paths.writing(output(Role::Checkpoints, &checkpoint.folder, OutputKind::Folder, Overwrite::Replace)).check()?;
         Ok(checkpoint.check(fits, self.is_set)?)
+    }
+
+    /// Whether something else is, or lies in, the folder of the checkpoints. A resumed run would find
+    /// the files of another kind, and refuse the folder.
+    fn checkpoints_meet_others(&self, job: &FitJob, checkpoint: &CheckpointSpec) -> bool {
+        let is_it = |path: &Path| paths::same(path, &checkpoint.folder);
+        let others = job.other_outputs.iter().map(|other| other.path.as_path());
+        let mut named = [self.output.as_path(), &self.store, &job.input].into_iter().chain(others);
+        named.any(|path| is_it(path) || is_it(output::folder(path)))
     }
 }
 
@@ -118,11 +106,6 @@ fn beside(output: &Path, is_set: bool) -> PathBuf {
         store.push(".pw");
         store.into()
     }
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
-    whole(a) == whole(b)
 }
 
 #[cfg(test)]

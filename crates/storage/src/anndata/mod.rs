@@ -37,5 +37,5 @@ pub use rows::RowsInPlace;
 pub use sparse::CsrWriter;
 pub use uns::read_uns;
 pub use value::Value;
-pub use writer::AnnDataWriter;
 pub(crate) use writer::frame_name;
+pub use writer::{AnnDataWriter, check_destination};

@@ -156,27 +156,32 @@ pub(crate) fn frame_name(axis: Axis) -> &'static str {
     }
 }
 
-/// Checks that a file may be placed at `dest`.
-fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
+/// Checks that an AnnData file may be placed at `dest`. Changes nothing.
+///
+/// # Errors
+///
+/// - `dest` is something that is never replaced: a folder, a pipe or a device, a file of another kind
+/// - `dest` exists and may not be overwritten
+/// - it cannot be looked at
+pub fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
     let Some(meta) = lock::stat(dest)? else { return Ok(()) };
-    if overwrite == Overwrite::Refuse {
-        return Err(StorageError::Exists { path: dest.into() });
-    }
     let keep = |reason: &str| Err(StorageError::NotReplaceable { path: dest.into(), reason: reason.into() });
     if meta.is_dir() {
         return keep("it is a folder");
     }
-    if meta.is_symlink() {
-        // Renaming replaces the link, not its target.
-        return Ok(());
+    // Renaming replaces a link, not its target.
+    if !meta.is_symlink() {
+        if !meta.is_file() {
+            return keep("it is a pipe or a device, not a file");
+        }
+        let mut head = [0; 8];
+        let begins = std::fs::File::open(dest).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
+        if meta.len() > 0 && (begins.is_err() || &head != b"\x89HDF\r\n\x1a\n") {
+            return keep("it is not an HDF5 file");
+        }
     }
-    if !meta.is_file() {
-        return keep("it is not a regular file");
+    match overwrite {
+        Overwrite::Refuse => Err(StorageError::Exists { path: dest.into() }),
+        Overwrite::Replace => Ok(()),
     }
-    let mut head = [0; 8];
-    let begins = std::fs::File::open(dest).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
-    if meta.len() > 0 && (begins.is_err() || &head != b"\x89HDF\r\n\x1a\n") {
-        return keep("it is not an HDF5 file");
-    }
-    Ok(())
 }
