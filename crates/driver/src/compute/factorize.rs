@@ -32,12 +32,16 @@ use crate::blocks::Blocks;
 use crate::comm::{Comm, CommError};
 use crate::engine::{Fold, TilePlace};
 use crate::error::DriverError;
-use crate::exact::ExactSum;
+use crate::exact::{BeyondBound, ExactSum};
 use crate::products::{Decoder, TileProducts};
 use crate::usages::Usages;
 
 /// Most lanes of a panel with several factorizations: as many as the sparse kernels take at once.
 pub(crate) const PANEL_LANES: usize = 64;
+/// Most tiles that add to a share of WᵀX, in f32, before it becomes integers. Each of them is one
+/// rounding of the whole share, and roundings go the same way where tiles are alike
+/// (`docs/numerics.md`).
+const SHARE_TILES: usize = 6;
 /// Lanes of a cache line: rows of panels with several factorizations start on one.
 const LINE: usize = 16;
 
@@ -144,14 +148,18 @@ impl MemberSums {
 
 /// One worker's shares and scratch, panel by panel.
 #[derive(Debug)]
-pub(crate) struct Local(Vec<PanelLocal>);
+pub(crate) struct Local {
+    panels: Vec<PanelLocal>,
+    /// Whether the shares of the block in hand have kept their bounds so far.
+    within: Result<(), BeyondBound>,
+}
 
 #[derive(Debug)]
 struct PanelLocal {
     ld: usize,
     /// Components of the panel as one factor.
     k: usize,
-    /// (WᵀX)ᵀ of the block in hand, m × ld.
+    /// (WᵀX)ᵀ of the last tiles of the block in hand, m × ld.
     wtx: FactorBuf,
     /// W of the block in hand, b × ld.
     w: FactorBuf,
@@ -187,7 +195,7 @@ impl Local {
                 .map(|&(_, k)| MemberLocal { wtw: vec![0.0; k * k], change: 0.0, nonzeros: 0 })
                 .collect(),
         };
-        Local(panels.iter().map(panel).collect())
+        Local { panels: panels.iter().map(panel).collect(), within: Ok(()) }
     }
 
     /// Bytes that a worker holds once it has seen the fullest tile, of `tile_nonzeros` (0 if tiles
@@ -268,7 +276,8 @@ impl Fold for Factorize<'_> {
     type Local = Local;
 
     fn begin(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
-        for (panel, local) in self.panels.iter().zip(&mut local.0) {
+        local.within = Ok(());
+        for (panel, local) in self.panels.iter().zip(&mut local.panels) {
             let (k, ld) = (local.k, local.ld);
             for (member, own) in panel.members.iter().zip(&mut local.members) {
                 let w = FactorMut::new(&mut local.w, info.rows, k, ld).columns(member.first, member.k);
@@ -283,7 +292,7 @@ impl Fold for Factorize<'_> {
     fn tile(&self, local: &mut Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         let rows = place.rows.clone();
         let weights = self.data.row_weights(place.block).map(|weights| &weights[rows.clone()]);
-        let locals = &mut local.0;
+        let Local { panels: locals, within } = local;
 
         locals.iter_mut().for_each(|local| local.xht[..rows.len() * local.ld].fill(0.0));
         tile.parts(|part| {
@@ -309,12 +318,19 @@ impl Fold for Factorize<'_> {
                 let share = FactorMut::new(wtx, self.data.genes(), *k, *ld);
                 part.wtx(share, FactorRef::new(left, rows.len(), *k, *ld));
             }
-        })
+        })?;
+        if (rows.start / self.data.tile_rows() + 1).is_multiple_of(SHARE_TILES) {
+            for (panel, local) in self.panels.iter().zip(locals) {
+                *within = within.and(panel.sums.wtx.add(&mut local.wtx, place.block));
+            }
+        }
+        Ok(())
     }
 
     fn end(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
         let beyond = |_| DriverError::Range { first_row: info.first_row, last_row: info.first_row + info.rows - 1 };
-        for (panel, local) in self.panels.iter().zip(&mut local.0) {
+        local.within.map_err(beyond)?;
+        for (panel, local) in self.panels.iter().zip(&mut local.panels) {
             let (k, ld) = (local.k, local.ld);
             panel.sums.wtx.add(&mut local.wtx, block).map_err(beyond)?;
             let w = FactorRef::new(&local.w, info.rows, k, ld);

@@ -32,31 +32,31 @@ fn every_solver_keeps_its_bits() {
         &counts(1500, 90, 4, 1),
         256,
         &[
-            (config(), 4, "bc57e1ca26ba74e44fb4811036219229bff71754d7a27f4b43256bf677df2e4d"),
+            (config(), 4, "d172ddc2f5479cc6190d3565dcf70c02c1e36632de92f7e1838cea2432f9c030"),
             (
                 config().with_scale(ScaleSpec::Std),
                 4,
-                "68709edbf4852ded0c840a07e4f762e954e124a75543c41faa64b2b1b981dfc7",
+                "263c569a24db9f4c4a985f13dd9cef75a6c48ab24f4093d7c6ea0ada3ca3082d",
             ),
             (
                 config().with_init(InitSpec::Random).with_seed(7),
                 30,
-                "df3a69a917b3bf1eeefaa6c01962d9c7ea7e777ee03aa2820acd185597aac512",
+                "5059a1451a3bb57c12d4082c46e99739ce62173c736bc2a21ef5fa78bcd33946",
             ),
             (
                 config().with_solver(SolverSpec::Hals).with_init(InitSpec::Random),
                 37,
-                "28f1b8598add6c01e460df2310dc9e1193da1e0acb70d58944add4ad33e0dceb",
+                "0b6fe5b6fd2364f29bb44eea84686c4965af9606d3672aeea59e13b9c54789a0",
             ),
             (
                 config().with_solver(SolverSpec::Mu),
                 200,
-                "269e05815bff12fd7e0ff25e380be2d12e045f2964779ec3ed6cb43fa7602a23",
+                "93a00b9965a84d649ceb9435782a58dec6bda241ba3d2e1004023c00abd5c5a7",
             ),
             (
                 config().with_solver(SolverSpec::Bpp),
                 4,
-                "332bac058ea7fa4c841151ce70bc491532d5aa38fdc35a7e9f3273c85096bc8b",
+                "6b85f8942db720e87d2ca0f0da6bf5fb981578c38b9f9d3400e9df37ad83be6b",
             ),
         ],
     );
@@ -69,16 +69,16 @@ fn fits_that_start_from_a_part_of_the_matrix_keep_their_bits() {
         &counts(9000, 900, 8, 2),
         512,
         &[
-            (config(), 13, "24d8af6b5b6b8a586bd2138e9f07f38e18e5d89e56731035171c81baf2d81f4d"),
+            (config(), 13, "66f8df9b2867ff2eba12629a6b4279f5f6a6f76955a751149736090cfdc167ba"),
             (
                 config().with_scale(ScaleSpec::Std),
                 9,
-                "5413f4c5f95d5623e87b98f425cf3a554628e5a0672247a6ec041c7674ec5535",
+                "811aac5e9be91a7ff5413b756e9896881809bff3092aa89cc1d169182a170364",
             ),
             (
                 config().with_solver(SolverSpec::Mu).with_init(InitSpec::Sample),
                 39,
-                "d061dc40de292161514c25ac8690b54b4ba63e200e586d9a4c9997f6cc618f7b",
+                "0ec0464f4d880ff988a00e7c3c1967ae12ffa82356fceec3fbf47b45aa16526d",
             ),
         ],
     );
