@@ -231,6 +231,8 @@ pub(crate) struct Member<'p> {
     pub(crate) rescale: Vec<f32>,
     /// The update of W, prepared for the H of the pass.
     pub(crate) rule: &'p PreparedRule,
+    /// ‖h_c‖² for every component, as the rule has them.
+    pub(crate) sq_norms: &'p [f32],
 }
 
 /// Factorizations side by side.
@@ -261,6 +263,10 @@ impl Panel<'_> {
             let (xht, before) = (xht.columns(member.first, member.k), before.columns(member.first, member.k));
             member.rule.apply(w.reborrow(), xht, scratch);
             let w = w.as_ref();
+            debug_assert!(
+                bounds_hold(w, before, xht, member.sq_norms),
+                "usages exceed the bound that exact sums rely on"
+            );
             for (new, old) in w.iter().zip(before.iter()) {
                 for (new, old) in new.iter().zip(old) {
                     own.change = own.change.max((new - old).abs());
@@ -373,6 +379,30 @@ impl Fold for Factorize<'_> {
     }
 }
 
+/// Whether `w_c ‖h_c‖² ≤ ⟨x, h_c⟩` for every row after its update, from which the bounds of the
+/// exact sums follow, but for as much as the update rounds (`docs/numerics.md`). NaN and infinities
+/// pass: the sums refuse them.
+fn bounds_hold(w: FactorRef<'_>, before: FactorRef<'_>, xht: FactorRef<'_>, sq_norms: &[f32]) -> bool {
+    let k = w.k();
+    let rounded = (k + 4) as f64 * f64::from(f32::EPSILON);
+    w.iter().zip(before.iter()).zip(xht.iter()).all(|((w, before), xht)| {
+        // The largest that any component has been on the way, times the norm of its row of H.
+        let on_the_way: f64 = (0..k)
+            .filter(|&c| sq_norms[c] >= f32::MIN_POSITIVE)
+            .map(|c| {
+                let norm = f64::from(sq_norms[c]).sqrt();
+                (f64::from(xht[c]) / norm).max(f64::from(before[c]) * norm)
+            })
+            .sum();
+        (0..k).all(|c| {
+            let (sq_norm, most) = (f64::from(sq_norms[c]), f64::from(xht[c]));
+            let slack = rounded * (most + sq_norm.sqrt() * on_the_way) + f64::from(f32::MIN_POSITIVE);
+            let beyond = f64::from(w[c]) * sq_norm - most - slack;
+            !beyond.is_finite() || beyond <= 0.0
+        })
+    })
+}
+
 /// Multiplies row i (of length ld) by `weights[i]`.
 fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
     for (row, &weight) in rows.chunks_exact_mut(ld).zip(weights) {
@@ -383,6 +413,18 @@ fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usages_beyond_their_bound_are_noticed() {
+        let (before, xht) = ([0.0, 1.0, 0.0, 0.0], [6.0, 2.0, 0.0, 0.0]);
+        let hold = |w: [f32; 4]| {
+            let view = |row| FactorRef::new(row, 1, 2, 4);
+            bounds_hold(view(&w), view(&before), view(&xht), &[2.0, 1.0])
+        };
+        assert!(hold([3.0, 2.0, 0.0, 0.0]) && hold([0.0; 4]) && hold([3.000_001, 2.0, 0.0, 0.0]));
+        assert!(!hold([3.001, 0.0, 0.0, 0.0]) && !hold([0.0, 2.001, 0.0, 0.0]));
+        assert!(hold([f32::NAN, 0.0, 0.0, 0.0]), "the sum refuses it");
+    }
 
     #[test]
     fn panels_hold_what_fits_into_their_lanes() {
