@@ -29,6 +29,8 @@ mod assembly;
 mod momentum;
 mod spectra_step;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 use partwise_kernels::loss::LossTerms;
 use partwise_kernels::{Dead, PreparedRule};
