@@ -5,7 +5,7 @@
 //! | module     | provides                                                                |
 //! |------------|-------------------------------------------------------------------------|
 //! | [`sparse`] | X·Hᵀ and WᵀX from the decoded runs of a sparse tile ([`Runs`])           |
-//! | [`dense`]  | X·Hᵀ and WᵀX of a row-major tile, computed by faer                       |
+//! | [`dense`]  | X·Hᵀ (computed by faer) and WᵀX of a row-major tile                       |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
 //! | [`eigen`]  | eigenvalues and eigenvectors of small symmetric matrices                |
 //! | [`update`] | the update rules, one per file, for rows of W or columns of H           |
@@ -28,8 +28,8 @@
 //!
 //! # Bits
 //!
-//! All kernels except the dense products give the same bits on every CPU, whatever its vectors
-//! ([`Isa`]). The kernels of [`dense`] give the same bits on one kind of CPU. No kernel looks for
+//! All kernels except the dense X·Hᵀ give the same bits on every CPU, whatever its vectors
+//! ([`Isa`]). [`dense::xht`] gives the same bits on one kind of CPU. No kernel looks for
 //! NaN or infinities in the data: they pass through.
 //!
 //! ```
@@ -53,6 +53,8 @@
 //! assert_eq!((w[0], w[ks + 1], w[2 * ks]), (1.0, 5.0, 2.0)); // X itself, since H is the identity
 //! ```
 
+#[macro_use]
+mod lanes;
 pub mod dense;
 pub mod eigen;
 mod factor;
@@ -60,7 +62,6 @@ pub mod fixed;
 pub mod gram;
 mod isa;
 pub mod kkt;
-mod lanes;
 pub mod loss;
 pub mod naive;
 mod runs;

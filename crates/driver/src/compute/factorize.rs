@@ -32,12 +32,16 @@ use crate::blocks::Blocks;
 use crate::comm::{Comm, CommError};
 use crate::engine::{Fold, TilePlace};
 use crate::error::DriverError;
-use crate::exact::ExactSum;
+use crate::exact::{BeyondBound, ExactSum};
 use crate::products::{Decoder, TileProducts};
 use crate::usages::Usages;
 
 /// Most lanes of a panel with several factorizations: as many as the sparse kernels take at once.
 pub(crate) const PANEL_LANES: usize = 64;
+/// Most tiles that add to a share of WᵀX, in f32, before it becomes integers. Each of them is one
+/// rounding of the whole share, and roundings go the same way where tiles are alike
+/// (`docs/numerics.md`).
+const SHARE_TILES: usize = 6;
 /// Lanes of a cache line: rows of panels with several factorizations start on one.
 const LINE: usize = 16;
 
@@ -144,14 +148,18 @@ impl MemberSums {
 
 /// One worker's shares and scratch, panel by panel.
 #[derive(Debug)]
-pub(crate) struct Local(Vec<PanelLocal>);
+pub(crate) struct Local {
+    panels: Vec<PanelLocal>,
+    /// Whether the shares of the block in hand have kept their bounds so far.
+    within: Result<(), BeyondBound>,
+}
 
 #[derive(Debug)]
 struct PanelLocal {
     ld: usize,
     /// Components of the panel as one factor.
     k: usize,
-    /// (WᵀX)ᵀ of the block in hand, m × ld.
+    /// (WᵀX)ᵀ of the last tiles of the block in hand, m × ld.
     wtx: FactorBuf,
     /// W of the block in hand, b × ld.
     w: FactorBuf,
@@ -187,7 +195,7 @@ impl Local {
                 .map(|&(_, k)| MemberLocal { wtw: vec![0.0; k * k], change: 0.0, nonzeros: 0 })
                 .collect(),
         };
-        Local(panels.iter().map(panel).collect())
+        Local { panels: panels.iter().map(panel).collect(), within: Ok(()) }
     }
 
     /// Bytes that a worker holds once it has seen the fullest tile, of `tile_nonzeros` (0 if tiles
@@ -223,6 +231,8 @@ pub(crate) struct Member<'p> {
     pub(crate) rescale: Vec<f32>,
     /// The update of W, prepared for the H of the pass.
     pub(crate) rule: &'p PreparedRule,
+    /// ‖h_c‖² for every component, as the rule has them.
+    pub(crate) sq_norms: &'p [f32],
 }
 
 /// Factorizations side by side.
@@ -253,6 +263,10 @@ impl Panel<'_> {
             let (xht, before) = (xht.columns(member.first, member.k), before.columns(member.first, member.k));
             member.rule.apply(w.reborrow(), xht, scratch);
             let w = w.as_ref();
+            debug_assert!(
+                bounds_hold(w, before, xht, member.sq_norms),
+                "usages exceed the bound that exact sums rely on"
+            );
             for (new, old) in w.iter().zip(before.iter()) {
                 for (new, old) in new.iter().zip(old) {
                     own.change = own.change.max((new - old).abs());
@@ -268,7 +282,8 @@ impl Fold for Factorize<'_> {
     type Local = Local;
 
     fn begin(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
-        for (panel, local) in self.panels.iter().zip(&mut local.0) {
+        local.within = Ok(());
+        for (panel, local) in self.panels.iter().zip(&mut local.panels) {
             let (k, ld) = (local.k, local.ld);
             for (member, own) in panel.members.iter().zip(&mut local.members) {
                 let w = FactorMut::new(&mut local.w, info.rows, k, ld).columns(member.first, member.k);
@@ -283,7 +298,7 @@ impl Fold for Factorize<'_> {
     fn tile(&self, local: &mut Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         let rows = place.rows.clone();
         let weights = self.data.row_weights(place.block).map(|weights| &weights[rows.clone()]);
-        let locals = &mut local.0;
+        let Local { panels: locals, within } = local;
 
         locals.iter_mut().for_each(|local| local.xht[..rows.len() * local.ld].fill(0.0));
         tile.parts(|part| {
@@ -309,12 +324,19 @@ impl Fold for Factorize<'_> {
                 let share = FactorMut::new(wtx, self.data.genes(), *k, *ld);
                 part.wtx(share, FactorRef::new(left, rows.len(), *k, *ld));
             }
-        })
+        })?;
+        if (rows.start / self.data.tile_rows() + 1).is_multiple_of(SHARE_TILES) {
+            for (panel, local) in self.panels.iter().zip(locals) {
+                *within = within.and(panel.sums.wtx.add(&mut local.wtx, place.block));
+            }
+        }
+        Ok(())
     }
 
     fn end(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
         let beyond = |_| DriverError::Range { first_row: info.first_row, last_row: info.first_row + info.rows - 1 };
-        for (panel, local) in self.panels.iter().zip(&mut local.0) {
+        local.within.map_err(beyond)?;
+        for (panel, local) in self.panels.iter().zip(&mut local.panels) {
             let (k, ld) = (local.k, local.ld);
             panel.sums.wtx.add(&mut local.wtx, block).map_err(beyond)?;
             let w = FactorRef::new(&local.w, info.rows, k, ld);
@@ -357,6 +379,30 @@ impl Fold for Factorize<'_> {
     }
 }
 
+/// Whether `w_c ‖h_c‖² ≤ ⟨x, h_c⟩` for every row after its update, from which the bounds of the
+/// exact sums follow, but for as much as the update rounds (`docs/numerics.md`). NaN and infinities
+/// pass: the sums refuse them.
+fn bounds_hold(w: FactorRef<'_>, before: FactorRef<'_>, xht: FactorRef<'_>, sq_norms: &[f32]) -> bool {
+    let k = w.k();
+    let rounded = (k + 4) as f64 * f64::from(f32::EPSILON);
+    w.iter().zip(before.iter()).zip(xht.iter()).all(|((w, before), xht)| {
+        // The largest that any component has been on the way, times the norm of its row of H.
+        let on_the_way: f64 = (0..k)
+            .filter(|&c| sq_norms[c] >= f32::MIN_POSITIVE)
+            .map(|c| {
+                let norm = f64::from(sq_norms[c]).sqrt();
+                (f64::from(xht[c]) / norm).max(f64::from(before[c]) * norm)
+            })
+            .sum();
+        (0..k).all(|c| {
+            let (sq_norm, most) = (f64::from(sq_norms[c]), f64::from(xht[c]));
+            let slack = rounded * (most + sq_norm.sqrt() * on_the_way) + f64::from(f32::MIN_POSITIVE);
+            let beyond = f64::from(w[c]) * sq_norm - most - slack;
+            !beyond.is_finite() || beyond <= 0.0
+        })
+    })
+}
+
 /// Multiplies row i (of length ld) by `weights[i]`.
 pub(super) fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
     for (row, &weight) in rows.chunks_exact_mut(ld).zip(weights) {
@@ -367,6 +413,18 @@ pub(super) fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usages_beyond_their_bound_are_noticed() {
+        let (before, xht) = ([0.0, 1.0, 0.0, 0.0], [6.0, 2.0, 0.0, 0.0]);
+        let hold = |w: [f32; 4]| {
+            let view = |row| FactorRef::new(row, 1, 2, 4);
+            bounds_hold(view(&w), view(&before), view(&xht), &[2.0, 1.0])
+        };
+        assert!(hold([3.0, 2.0, 0.0, 0.0]) && hold([0.0; 4]) && hold([3.000_001, 2.0, 0.0, 0.0]));
+        assert!(!hold([3.001, 0.0, 0.0, 0.0]) && !hold([0.0, 2.001, 0.0, 0.0]));
+        assert!(hold([f32::NAN, 0.0, 0.0, 0.0]), "the sum refuses it");
+    }
 
     #[test]
     fn panels_hold_what_fits_into_their_lanes() {

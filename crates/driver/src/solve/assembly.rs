@@ -87,7 +87,8 @@ impl Assembly {
             };
             let members = shape.members.iter().zip(of_panel).map(|(&(first, k), (&i, prepared))| {
                 let usages = &solvers[i].usages;
-                Member { first, k, usages, rescale: usages.rescaled(&prepared.rescale), rule: &prepared.rule }
+                let rescale = usages.rescaled(&prepared.rescale);
+                Member { first, k, usages, rescale, rule: &prepared.rule, sq_norms: &prepared.sq_norms }
             });
             panels.push(Panel { ht, members: members.collect(), sums });
         }

@@ -29,6 +29,8 @@ mod assembly;
 mod momentum;
 mod spectra_step;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 use partwise_kernels::loss::LossTerms;
 use partwise_kernels::{Dead, PreparedRule};
@@ -152,6 +154,8 @@ pub(crate) struct Prepared {
     rescale: Vec<f32>,
     /// The update of W for this trial.
     rule: PreparedRule,
+    /// ‖h_c‖² of the trial, as the rule has them.
+    sq_norms: Vec<f32>,
 }
 
 /// A pass as all of its solvers see it.
@@ -232,7 +236,8 @@ impl<'d> Solver<'d> {
         let rescale = powers.iter().map(|power| power.recip()).collect();
         let hht: Vec<f32> = hht.into_iter().map(|value| value as f32).collect();
         let rule = self.rules.usages.prepare(&hht, k, Dead::Zero);
-        Prepared { extrapolation, powers, rescale, rule }
+        let sq_norms = (0..k).map(|c| hht[c * k + c]).collect();
+        Prepared { extrapolation, powers, rescale, rule, sq_norms }
     }
 
     /// The last step: updates H from the sums of the pass, judges the pass, and adds its row to the

@@ -122,3 +122,23 @@ impl ChunkStep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trial_lies_beyond_h_as_seen_from_h_before_it() {
+        let of = |row: [f32; 4]| {
+            let mut spectra = Spectra::zeros(1, 4);
+            spectra.ht_mut().copy_from_slice(&row);
+            spectra
+        };
+        let (spectra, previous) = (of([4.0, 1.0, 0.5, 0.0]), of([2.0, 2.0, 8.0, 0.0]));
+        let mut trial = of([9.0; 4]);
+        extrapolate(&mut trial, &spectra, &previous, 0.5);
+        assert_eq!(trial.ht(), [5.0, 0.5, 0.0, 0.0]);
+        extrapolate(&mut trial, &spectra, &previous, 0.0);
+        assert_eq!(trial.ht(), spectra.ht());
+    }
+}

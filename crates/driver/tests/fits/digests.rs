@@ -41,17 +41,17 @@ fn every_solver_keeps_its_bits() {
             (
                 config().with_init(InitSpec::Random).with_seed(7),
                 30,
-                "df3a69a917b3bf1eeefaa6c01962d9c7ea7e777ee03aa2820acd185597aac512",
+                "5059a1451a3bb57c12d4082c46e99739ce62173c736bc2a21ef5fa78bcd33946",
             ),
             (
                 config().with_solver(SolverSpec::Hals).with_init(InitSpec::Random),
                 37,
-                "28f1b8598add6c01e460df2310dc9e1193da1e0acb70d58944add4ad33e0dceb",
+                "0b6fe5b6fd2364f29bb44eea84686c4965af9606d3672aeea59e13b9c54789a0",
             ),
             (
                 config().with_solver(SolverSpec::Mu),
                 200,
-                "269e05815bff12fd7e0ff25e380be2d12e045f2964779ec3ed6cb43fa7602a23",
+                "93a00b9965a84d649ceb9435782a58dec6bda241ba3d2e1004023c00abd5c5a7",
             ),
             (
                 config().with_solver(SolverSpec::Bpp),

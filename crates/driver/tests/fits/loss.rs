@@ -116,3 +116,32 @@ fn an_exact_factorization_is_found_and_said_to_be_nearly_perfect() {
     let fit = run(&store, &NmfConfig::new(2).with_tol(1e-9));
     assert!(fit.relative_error < 1e-3, "{}", fit.relative_error);
 }
+
+/// W and H of a result are those of the last accepted pass, on one scale, if a later one was
+/// rejected.
+#[test]
+fn a_fit_that_ends_on_a_rejected_pass_has_the_factors_of_the_last_accepted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ended = 0;
+    for seed in 0..3 {
+        let x = counts(500, 60, 5, 20 + seed);
+        let of_seed = folder.path().join(seed.to_string());
+        std::fs::create_dir(&of_seed).unwrap();
+        let store = store(&of_seed, &x, Layout::Sparse, 256);
+        let config = NmfConfig::new(6).with_init(InitSpec::Random).with_seed(seed).with_tol(0.0);
+        let whole = run(&store, &config.clone().with_max_passes(60));
+        let rejected = whole.trace.iter().enumerate().filter(|(_, row)| !row.accepted).map(|(i, _)| i + 1);
+        for passes in rejected.take(4) {
+            let fit = run(&store, &config.clone().with_max_passes(passes));
+            assert!(fit.trace.last().is_some_and(|row| !row.accepted), "seed {seed}, pass {passes}");
+            let residual = sq_residual(&x, &usages(&fit), &fit.spectra().to_rows(), 6, |_| 1.0);
+            let reported = fit.relative_error.powi(2) * x.sq_norm();
+            assert!(
+                (reported - residual).abs() < 1e-6 * x.sq_norm(),
+                "seed {seed}, pass {passes}: {reported} {residual}"
+            );
+            ended += 1;
+        }
+    }
+    assert!(ended >= 3, "{ended} fits ended on a rejected pass");
+}

@@ -1,6 +1,7 @@
 //! Fits of small stores, held against explicit arithmetic.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alike;
 mod bits;
 mod cancelled;
 mod checkpoints;

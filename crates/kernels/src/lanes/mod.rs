@@ -1,10 +1,21 @@
 //! A few numbers side by side in registers: components in the sparse products, rows in the updates.
 
+#[macro_use]
+mod dispatch;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::Vectors;
+
+/// Terms of WᵀX that are summed in f32, in two chains of half as many, before their sum joins that
+/// of the tile in f64. So rows that are alike, whose roundings all go the same way, cannot move the
+/// loss (`docs/numerics.md`).
+pub(crate) const GROUP_TERMS: usize = 16;
+
+/// The most values of a row that one loop over the runs takes. Wider rows are cut into near-equal
+/// panels.
+pub(crate) const PANEL: usize = 64;
 
 /// `COUNT` f32 in as many registers as they need. Every operation acts on each lane separately and
 /// rounds once, so two implementations with the same `COUNT` give the same bits.
@@ -33,6 +44,20 @@ pub(crate) trait Lanes: Copy {
     ///
     /// As for [`Lanes::zero`], and the values are writable.
     unsafe fn store(self, to: *mut f32);
+
+    /// Adds each lane, as f64, to the `COUNT` sums from `to` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Lanes::zero`], and the sums are readable and writable.
+    unsafe fn add_to(self, to: *mut f64);
+
+    /// The nearest f32 to each of the `COUNT` sums from `from` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Lanes::zero`], and the sums are readable.
+    unsafe fn rounded(from: *const f64) -> Self;
 
     /// `factor · self + addend`, rounded once.
     ///
@@ -97,6 +122,20 @@ impl<const N: usize> Lanes for Plain<N> {
     }
 
     #[inline(always)]
+    unsafe fn add_to(self, to: *mut f64) {
+        for (i, lane) in self.0.into_iter().enumerate() {
+            // SAFETY: the caller guarantees N sums.
+            unsafe { *to.add(i) += f64::from(lane) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn rounded(from: *const f64) -> Self {
+        // SAFETY: the caller guarantees N sums.
+        Plain(std::array::from_fn(|i| unsafe { *from.add(i) } as f32))
+    }
+
+    #[inline(always)]
     unsafe fn scaled_plus(self, factor: f32, addend: Self) -> Self {
         Plain(std::array::from_fn(|i| factor.mul_add(self.0[i], addend.0[i])))
     }
@@ -119,5 +158,34 @@ impl<const N: usize> Lanes for Plain<N> {
     #[inline(always)]
     unsafe fn at_least(self, floor: f32) -> Self {
         Plain(self.0.map(|lane| if floor > lane { floor } else { lane }))
+    }
+}
+
+/// Cuts rows of `ks` values into panels of at most `PANEL`. All but the last are multiples of 16,
+/// and the widths are as equal as that allows.
+pub(crate) fn panels(ks: usize) -> impl Iterator<Item = (usize, usize)> {
+    let width = ks.div_ceil(ks.div_ceil(PANEL).max(1)).next_multiple_of(16).min(PANEL);
+    (0..ks).step_by(width.max(1)).map(move |first| (first, width.min(ks - first)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_cover_the_stride() {
+        assert_eq!(panels(20).collect::<Vec<_>>(), [(0, 20)]);
+        assert_eq!(panels(64).collect::<Vec<_>>(), [(0, 64)]);
+        assert_eq!(panels(68).collect::<Vec<_>>(), [(0, 48), (48, 20)]);
+        assert_eq!(panels(100).collect::<Vec<_>>(), [(0, 64), (64, 36)]);
+        assert_eq!(panels(0).count(), 0);
+        for ks in (4..600).step_by(4) {
+            let mut next = 0;
+            for (first, width) in panels(ks) {
+                assert!(first == next && width > 0 && width <= PANEL && width % 4 == 0);
+                next += width;
+            }
+            assert_eq!(next, ks);
+        }
     }
 }

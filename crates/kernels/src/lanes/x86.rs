@@ -62,6 +62,57 @@ impl<const Z: usize, const Y: usize, const X: usize> Lanes for Vectors<Z, Y, X> 
     }
 
     #[inline(always)]
+    unsafe fn add_to(self, to: *mut f64) {
+        // SAFETY: the caller guarantees the instructions and COUNT sums. Loads and stores need no
+        // alignment.
+        unsafe {
+            for i in 0..Z {
+                let halves = _mm512_castps_pd(self.z[i]);
+                let low = _mm512_cvtps_pd(_mm512_castps512_ps256(self.z[i]));
+                let high = _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(halves)));
+                let to = to.add(16 * i);
+                _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low));
+                _mm512_storeu_pd(to.add(8), _mm512_add_pd(_mm512_loadu_pd(to.add(8)), high));
+            }
+            for i in 0..Y {
+                let low = _mm256_cvtps_pd(_mm256_castps256_ps128(self.y[i]));
+                let high = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(self.y[i]));
+                let to = to.add(16 * Z + 8 * i);
+                _mm256_storeu_pd(to, _mm256_add_pd(_mm256_loadu_pd(to), low));
+                _mm256_storeu_pd(to.add(4), _mm256_add_pd(_mm256_loadu_pd(to.add(4)), high));
+            }
+            for i in 0..X {
+                let to = to.add(16 * Z + 8 * Y + 4 * i);
+                _mm256_storeu_pd(to, _mm256_add_pd(_mm256_loadu_pd(to), _mm256_cvtps_pd(self.x[i])));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn rounded(from: *const f64) -> Self {
+        // SAFETY: the caller guarantees the instructions and COUNT sums. The loads need no
+        // alignment.
+        unsafe {
+            let mut lanes = Self::zero();
+            for i in 0..Z {
+                let from = from.add(16 * i);
+                let low = _mm512_castps256_ps512(_mm512_cvtpd_ps(_mm512_loadu_pd(from)));
+                let high = _mm512_cvtpd_ps(_mm512_loadu_pd(from.add(8)));
+                lanes.z[i] = _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castps_pd(low), _mm256_castps_pd(high)));
+            }
+            for i in 0..Y {
+                let from = from.add(16 * Z + 8 * i);
+                let low = _mm256_cvtpd_ps(_mm256_loadu_pd(from));
+                lanes.y[i] = _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(from.add(4))), low);
+            }
+            for i in 0..X {
+                lanes.x[i] = _mm256_cvtpd_ps(_mm256_loadu_pd(from.add(16 * Z + 8 * Y + 4 * i)));
+            }
+            lanes
+        }
+    }
+
+    #[inline(always)]
     unsafe fn scaled_plus(self, factor: f32, addend: Self) -> Self {
         // SAFETY: the caller guarantees the instructions.
         unsafe {

@@ -1,5 +1,6 @@
 //! Twins of [`crate::sparse`], with the same bits.
 
+use crate::lanes::GROUP_TERMS;
 use crate::{FactorMut, FactorRef, Runs};
 
 /// `xht += x · hᵀ` for the nonzeros in `runs`: `xht` is tile rows × k, `ht` m × k.
@@ -15,16 +16,26 @@ pub fn xht(mut xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
 }
 
 /// `share += xᵀ · w` for the nonzeros in `runs`, gene-major: `share` is m × k, `w` tile rows × k.
-/// Even and odd positions of a run are summed separately.
 pub fn wtx(mut share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
     for (gene, rows, values) in runs.iter() {
         for c in 0..w.lanes() {
-            let mut chains = [0.0f32; 2];
-            for (i, (&row, &value)) in rows.iter().zip(values).enumerate() {
-                let chain = &mut chains[i % 2];
-                *chain = value.mul_add(w.row(row as usize)[c], *chain);
-            }
-            share.row_mut(gene)[c] += chains[0] + chains[1];
+            let terms: Vec<(f32, f32)> =
+                rows.iter().zip(values).map(|(&row, &value)| (value, w.row(row as usize)[c])).collect();
+            add_in_groups(&mut share.row_mut(gene)[c], &terms);
         }
     }
+}
+
+/// Adds products to a sum: groups of [`GROUP_TERMS`] in f32, even and odd positions of a group
+/// apart, and their sums in f64.
+pub(super) fn add_in_groups(sum: &mut f32, terms: &[(f32, f32)]) {
+    let mut wide = f64::from(*sum);
+    for group in terms.chunks(GROUP_TERMS) {
+        let mut chains = [0.0f32; 2];
+        for (i, (a, b)) in group.iter().enumerate() {
+            chains[i % 2] = a.mul_add(*b, chains[i % 2]);
+        }
+        wide += f64::from(chains[0] + chains[1]);
+    }
+    *sum = wide as f32;
 }

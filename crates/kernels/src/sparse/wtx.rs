@@ -1,9 +1,11 @@
 //! WᵀX of a tile.
 
-use super::{AHEAD, panels, prefetch};
+use std::ops::Range;
+
+use super::{AHEAD, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
-use crate::lanes::{Lanes, Plain};
+use crate::lanes::{GROUP_TERMS, Lanes, PANEL, Plain, panels};
 use crate::{FactorMut, FactorRef, Isa, Runs};
 
 /// The tile's share of `WᵀX`, gene-major: `share += xᵀ · w`, for the genes in `runs`.
@@ -14,9 +16,10 @@ use crate::{FactorMut, FactorRef, Isa, Runs};
 /// | `runs`   |                 | nonzeros of the tile, gene by gene        |
 /// | `w`      | tile rows × k   | usages of the tile's rows                 |
 ///
-/// The terms of a run are summed in two chains, one for even and one for odd positions in the run,
-/// each from zero in ascending order. The two chains are added, then their sum is added to the
-/// share. This order is part of the definition.
+/// The terms of a run are summed in groups of sixteen: in two chains, one for even and one for odd
+/// positions in the group, each from zero in ascending order, and the two chains are added. The sum
+/// of a run's only group is added to the share. Those of several groups are added to it one after
+/// the other in f64, and the result is rounded once. This order is part of the definition.
 ///
 /// The distances between rows may differ. Costs `2·nonzeros·stride(k)` flops and allocates nothing.
 /// Genes without a run are not touched.
@@ -89,28 +92,53 @@ unsafe fn avx2<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *c
 #[inline(always)]
 unsafe fn over_runs<L: Lanes>(share: *mut f32, share_ld: usize, runs: Runs<'_>, w: *const f32, w_ld: usize) {
     let (genes, ends) = (runs.genes(), runs.ends());
-    let (rows, values) = (runs.rows().as_ptr(), runs.values().as_ptr());
     let mut at = 0;
+    let mut sums = [0.0f64; PANEL];
     for (run, (&gene, &end)) in genes.iter().zip(ends).enumerate() {
         let ahead = genes[(run + AHEAD).min(genes.len() - 1)];
         prefetch::<L>(share.wrapping_add(ahead as usize * share_ld));
         let end = end as usize;
         // SAFETY: gene < m and row < tile_rows, so both rows are inside. `at` stays below the end
-        // of the run, which is at most the number of nonzeros.
+        // of the run, which is at most the number of nonzeros. A panel has at most PANEL lanes.
         unsafe {
-            let (mut even, mut odd) = (L::zero(), L::zero());
-            while at + 1 < end {
-                debug_assert!(at + 1 < runs.rows().len());
-                even = L::load(w.add(*rows.add(at) as usize * w_ld)).scaled_plus(*values.add(at), even);
-                odd = L::load(w.add(*rows.add(at + 1) as usize * w_ld)).scaled_plus(*values.add(at + 1), odd);
-                at += 2;
-            }
-            if at < end {
-                even = L::load(w.add(*rows.add(at) as usize * w_ld)).scaled_plus(*values.add(at), even);
-                at += 1;
-            }
             let to = share.add(gene as usize * share_ld);
-            L::load(to).plus(even.plus(odd)).store(to);
+            if end - at <= GROUP_TERMS {
+                L::load(to).plus(group::<L>(runs, at..end, w, w_ld)).store(to);
+            } else {
+                sums[..L::COUNT].fill(0.0);
+                L::load(to).add_to(sums.as_mut_ptr());
+                for first in (at..end).step_by(GROUP_TERMS) {
+                    let stop = end.min(first + GROUP_TERMS);
+                    group::<L>(runs, first..stop, w, w_ld).add_to(sums.as_mut_ptr());
+                }
+                L::rounded(sums.as_ptr()).store(to);
+            }
+            at = end;
         }
+    }
+}
+
+/// The sum over some nonzeros: even and odd positions in two chains.
+///
+/// # Safety
+///
+/// As for [`over_runs`], and the range is inside the nonzeros.
+#[inline(always)]
+unsafe fn group<L: Lanes>(runs: Runs<'_>, range: Range<usize>, w: *const f32, w_ld: usize) -> L {
+    debug_assert!(range.end <= runs.rows().len());
+    let (rows, values) = (runs.rows().as_ptr(), runs.values().as_ptr());
+    // SAFETY: the caller guarantees that the range is inside; `Runs`, that rows are below tile_rows.
+    unsafe {
+        let (mut even, mut odd) = (L::zero(), L::zero());
+        let mut at = range.start;
+        while at + 1 < range.end {
+            even = L::load(w.add(*rows.add(at) as usize * w_ld)).scaled_plus(*values.add(at), even);
+            odd = L::load(w.add(*rows.add(at + 1) as usize * w_ld)).scaled_plus(*values.add(at + 1), odd);
+            at += 2;
+        }
+        if at < range.end {
+            even = L::load(w.add(*rows.add(at) as usize * w_ld)).scaled_plus(*values.add(at), even);
+        }
+        even.plus(odd)
     }
 }

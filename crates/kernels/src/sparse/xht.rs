@@ -2,10 +2,10 @@
 
 use std::arch::asm;
 
-use super::{AHEAD, panels, prefetch};
+use super::{AHEAD, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Vectors;
-use crate::lanes::{Lanes, Plain};
+use crate::lanes::{Lanes, Plain, panels};
 use crate::{FactorMut, FactorRef, Isa, Runs};
 
 /// The tile's cross product with the spectra: `xht += x · hᵀ`, for the genes in `runs`.

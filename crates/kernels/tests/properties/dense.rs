@@ -1,9 +1,10 @@
-//! Dense products have the values of the formula, within the bound for any order of summation.
+//! Dense products have the values of the formula, within the bound for any order of summation, and
+//! WᵀX has the bits of the twin on every set of instructions.
 
-use partwise_kernels::{FactorBuf, dense, naive, stride};
+use partwise_kernels::{FactorBuf, Isa, dense, naive, stride};
 use proptest::prelude::*;
 
-use crate::shapes::{between, components, factor, padding_is_zero};
+use crate::shapes::{between, bits, components, factor, padding_is_zero, view, view_mut};
 use crate::sparse::close;
 
 proptest! {
@@ -26,6 +27,13 @@ proptest! {
         prop_assert!(padding_is_zero(&share, k));
         close(&share, &naive::product::wtx(&x, &w, b, m, ks), b)?;
 
+        let mut twin = share.clone();
+        naive::dense::wtx(view_mut(&mut twin, k), &x, view(&w, k));
+        for isa in Isa::available() {
+            let mut again = share.clone();
+            dense::wtx_with(isa, view_mut(&mut again, k), &x, view(&w, k));
+            prop_assert_eq!(bits(&again), bits(&twin), "wtx with {:?}", isa);
+        }
         dense::wtx(share.view_mut(m, k), &x, w.view(b, k));
         let twice: Vec<f64> = naive::product::wtx(&x, &w, b, m, ks).iter().map(|v| 2.0 * v).collect();
         close(&share, &twice, 2 * b)?;

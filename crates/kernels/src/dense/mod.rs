@@ -1,13 +1,18 @@
-//! The two products of a dense tile with its factors: faer's matrix product on views of our layout.
+//! The two products of a dense tile with its factors, on the calling thread alone: the block is the
+//! unit of parallelism.
 //!
-//! The order in which faer sums depends on the instructions and the cache sizes of the machine, so
-//! these two kernels give the same bits on one kind of CPU only. They run on the calling thread
-//! alone: the block is the unit of parallelism.
+//! X·Hᵀ is faer's matrix product on views of our layout. The order in which faer sums depends on
+//! the instructions and the cache sizes of the machine, so it gives the same bits on one kind of
+//! CPU only. WᵀX is a loop of our own with the same bits on every CPU.
+
+mod wtx;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::{FactorMut, FactorRef};
+
+pub use wtx::{wtx, wtx_with};
 
 /// The tile's cross product with the spectra: `xht = x · hᵀ`.
 ///
@@ -53,28 +58,6 @@ pub fn xht(mut xht: FactorMut<'_>, x: &[f32], ht: FactorRef<'_>) {
 /// for WᵀX, whose result is large.
 fn fills_vectors(k: usize) -> bool {
     k <= 16 || k.next_multiple_of(16) - k < 8
-}
-
-/// The tile's share of `WᵀX`, gene-major: `share += xᵀ · w`.
-///
-/// | argument | shape  | holds                                  |
-/// |----------|--------|----------------------------------------|
-/// | `share`  | m × k  | added to; its padding stays as it is   |
-/// | `x`      | b × m  | the tile, row-major                    |
-/// | `w`      | b × k  | usages of the tile's rows              |
-///
-/// Costs `2·b·m·k` flops. faer allocates scratch for packing.
-///
-/// # Panics
-///
-/// When the shapes disagree.
-#[track_caller]
-pub fn wtx(share: FactorMut<'_>, x: &[f32], w: FactorRef<'_>) {
-    let (b, m) = (w.rows(), share.rows());
-    assert_eq!(share.k(), w.k(), "the share and w have the same components");
-    assert_eq!(x.len(), b * m, "x is {b} × {m}, as the rows of w and of the share");
-    let x = MatRef::from_row_major_slice(x, b, m);
-    matmul(matrix_mut(share), Accum::Add, x.transpose(), matrix(w), 1.0, Par::Seq);
 }
 
 /// The factor as a matrix of faer, without its padding.
