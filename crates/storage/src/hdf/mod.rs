@@ -3,8 +3,10 @@
 //!
 //! | file        | question                                                           |
 //! |-------------|--------------------------------------------------------------------|
-//! | `raw`       | which calls does the binding lack? (all `unsafe` around HDF5)      |
+//! | `raw`       | which calls does the binding lack? (`unsafe`)                      |
 //! | `file`      | how is a file opened and created, and why does that fail?          |
+//! | `driver`    | how does the library reach the disk when it writes? (`unsafe`)     |
+//! | `disk`      | what happens if a write fails?                                     |
 //! | `problem`   | how are errors of the library converted?                           |
 //! | `filter`    | which filters does a dataset need, and can the library apply them? |
 //! | `cache`     | how large must a chunk cache be to decompress each chunk once?     |
@@ -16,6 +18,8 @@
 pub(crate) mod attribute;
 pub(crate) mod cache;
 pub(crate) mod copy;
+pub(crate) mod disk;
+mod driver;
 pub(crate) mod file;
 pub(crate) mod filter;
 pub(crate) mod number;

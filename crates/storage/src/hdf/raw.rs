@@ -1,5 +1,7 @@
 //! HDF5 calls that the binding lacks in the form that bulk reading needs. All `unsafe` code around
-//! HDF5 is here.
+//! HDF5 is here and in `driver`.
+//!
+//! Calls that write values return an error once the disk has failed.
 //!
 //! The binding reads a box into a new array. Streaming needs the caller's buffer, a memory type
 //! chosen at run time (one field of a compound, an enum as its integers), strings visited one at a
@@ -10,6 +12,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use super::cache::ChunkNeed;
+use super::driver;
 use bytemuck::Pod;
 use hdf5::sync::sync;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location, Result, from_id, h5check};
@@ -169,6 +172,7 @@ pub(crate) fn write<T: Pod>(
     data: &[T],
 ) -> Result<()> {
     assert_eq!(size_of_val(data), counts.iter().product::<usize>() * memory.size(), "data and box have the same bytes");
+    driver::check(dataset)?;
     if data.is_empty() {
         return Ok(());
     }
@@ -220,6 +224,7 @@ pub(crate) fn visit_strings(
 /// Writes variable-length strings from `first` on.
 pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, strings: &[CString]) -> Result<()> {
     assert_eq!(memory.size(), size_of::<*const c_char>(), "a string type is a pointer in memory");
+    driver::check(dataset)?;
     if strings.is_empty() {
         return Ok(());
     }
@@ -285,6 +290,7 @@ pub(crate) fn copy_box(
     counts: &[usize],
     scratch: &mut Vec<u64>,
 ) -> Result<()> {
+    driver::check(to)?;
     let ((in_file, in_memory), (in_copy, _)) = (spaces(from, first, counts)?, spaces(to, first, counts)?);
     // Zeroed, because the library frees any pointer that it finds there.
     scratch.clear();
