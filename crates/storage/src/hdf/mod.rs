@@ -7,6 +7,7 @@
 //! | `file`      | how is a file opened and created, and why does that fail?          |
 //! | `driver`    | how does the library reach the disk when it writes? (`unsafe`)     |
 //! | `disk`      | what happens if a write fails?                                     |
+//! | `elsewhere` | can values be read that lie in other files?                        |
 //! | `problem`   | how are errors of the library converted?                           |
 //! | `filter`    | which filters does a dataset need, and can the library apply them? |
 //! | `cache`     | how large must a chunk cache be to decompress each chunk once?     |
@@ -20,6 +21,7 @@ pub(crate) mod cache;
 pub(crate) mod copy;
 pub(crate) mod disk;
 mod driver;
+pub(crate) mod elsewhere;
 pub(crate) mod file;
 pub(crate) mod filter;
 pub(crate) mod number;

@@ -22,7 +22,7 @@ pub(crate) fn problem(action: &'static str, path: &Path, dataset: &str, error: &
 }
 
 /// An error of the system in the form in which the library reports one.
-pub(super) fn of_system(error: &io::Error) -> hdf5::Error {
+pub(crate) fn of_system(error: &io::Error) -> hdf5::Error {
     match error.raw_os_error() {
         Some(code) => format!("{ERRNO}{code}").into(),
         None => error.to_string().into(),
