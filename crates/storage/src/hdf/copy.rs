@@ -14,7 +14,7 @@ use super::{elsewhere, filter};
 const PIECE: usize = 1 << 20;
 
 /// Bytes of the largest chunk that a copy has. Larger ones become contiguous.
-const LARGEST_CHUNK: usize = 4 << 20;
+const LARGEST_CHUNK: usize = 1 << 20;
 
 /// The deepest nesting of groups that is followed. Links of a file may form circles.
 const DEEPEST: usize = 16;

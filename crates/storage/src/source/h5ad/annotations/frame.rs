@@ -5,8 +5,9 @@ use hdf5::Group;
 use super::list::List;
 use super::{Copy, column, shown};
 use crate::anndata::FrameWriter;
-use crate::hdf::attribute;
+use crate::hdf::cache::ChunkNeed;
 use crate::hdf::text::TextColumn;
+use crate::hdf::{attribute, claim};
 use crate::{Axis, StorageError};
 
 /// The name of the member that holds the names.
@@ -20,6 +21,18 @@ pub(super) fn len(group: &Group) -> Option<usize> {
     let index = index_name(group)?;
     let dataset = group.dataset(&index).or_else(|_| group.dataset(&format!("{index}/values")));
     dataset.or_else(|_| group.dataset(&format!("{index}/codes"))).ok().map(|d| d.size())
+}
+
+/// The most bytes for chunks of one list, in `group` or, with `deep`, in a group in it.
+pub(super) fn largest_chunk(group: &Group, deep: bool) -> u64 {
+    let names = group.member_names().unwrap_or_default();
+    let of = |name: &String| match group.dataset(name) {
+        Ok(list) if claim::wrong(&list).is_none() => ChunkNeed::of(&list).resident,
+        Ok(_) => 0,
+        Err(_) if deep => group.group(name).map_or(0, |parts| largest_chunk(&parts, false)),
+        Err(_) => 0,
+    };
+    names.iter().map(of).max().unwrap_or(0)
 }
 
 /// Copies names and columns.

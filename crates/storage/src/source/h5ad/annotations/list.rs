@@ -7,7 +7,7 @@ use crate::hdf::cache::ChunkNeed;
 use crate::hdf::number::{NumberType, is_boolean, is_complex};
 use crate::hdf::raw::{self, Class};
 use crate::hdf::text::{TextColumn, TextWriter};
-use crate::hdf::{attribute, copy, elsewhere, filter, problem};
+use crate::hdf::{attribute, claim, copy, elsewhere, filter, problem};
 use crate::number::{Number, Scalar, with_scalar};
 use crate::repeats::{Sorter, hash};
 
@@ -50,6 +50,9 @@ impl List {
         }
         if let Some(filter) = filter::missing(&dataset) {
             return Ok(Err(format!("it is compressed with {filter}, which the HDF5 library here cannot read")));
+        }
+        if let Some(problem) = claim::wrong(&dataset) {
+            return Ok(Err(format!("it {problem}")));
         }
         if dataset.ndim() != 1 {
             return Ok(Err(format!("it has {} dimensions, expected a list", dataset.ndim())));

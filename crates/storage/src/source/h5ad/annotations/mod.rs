@@ -20,6 +20,7 @@ use hdf5::{Dataset, File, Group};
 
 use super::Place;
 use crate::anndata::{AnnDataWriter, FrameWriter};
+use crate::hdf::cache::ChunkNeed;
 use crate::hdf::problem::problem;
 use crate::monitor::Warning;
 use crate::store::Overwrite;
@@ -67,6 +68,13 @@ impl Annotations {
         Some((self.obs.len()?, self.var.len()?))
     }
 
+    /// The most bytes in memory for chunks of one column while it is copied, beyond those of small
+    /// chunks.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        let largest = self.obs.largest_chunk().max(self.var.largest_chunk());
+        if largest <= SMALL_CHUNKS { 0 } else { largest }
+    }
+
     /// Checks that there are as many names as rows and columns.
     pub(super) fn check_lens(&self, (cells, genes): (usize, usize), place: &Place) -> Result<(), StorageError> {
         for (table, expected, what) in [(&self.obs, cells, "cells"), (&self.var, genes, "genes")] {
@@ -110,7 +118,19 @@ impl Annotations {
     }
 }
 
+/// Bytes of chunks that the memory for names and columns always has room for.
+const SMALL_CHUNKS: u64 = 2 << 20;
+
 impl Table {
+    /// The most bytes for chunks of one list of the table.
+    fn largest_chunk(&self) -> u64 {
+        match &self.kind {
+            Kind::Absent => 0,
+            Kind::Frame(group) => frame::largest_chunk(group, true),
+            Kind::Records(records) => ChunkNeed::of(records).resident,
+        }
+    }
+
     fn locate(file: &File, axis: Axis, names: &[&'static str]) -> Table {
         let found = names.iter().find_map(|&name| {
             let group = file.group(name).ok().map(Kind::Frame);
