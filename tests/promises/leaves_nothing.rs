@@ -101,6 +101,72 @@ fn a_limit_on_the_size_of_files_leaves_nothing() {
     assert_eq!(folder.names(), ["x.h5ad"], "{}", ran.stderr);
 }
 
+/// Work that writes through the HDF5 library, `AT` standing for the folder.
+const WRITERS: [&str; 5] = [
+    "fit x.pw -k 3 --max-passes 1 -o AT/r.h5ad",
+    "fit x.pw -k 2,3 --max-passes 1 -o AT/many",
+    "export x.pw -o AT/y.h5ad",
+    "convert x.h5ad -o AT/c.pw",
+    "simulate --kind counts --cells 3000 --genes 500 --programs 4 --depth 200 -o AT/made.h5ad",
+];
+
+#[test]
+fn a_disk_that_fills_up_at_any_step() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 3000 --genes 500 --programs 4 --depth 200 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let small = folder.path("small");
+    std::fs::create_dir(&small).expect("a folder in the folder");
+    for line in WRITERS.map(|line| line.replace("AT", "small")) {
+        let mut kilobytes = 8;
+        let refused = loop {
+            let Some(disk) = Mounted::tmpfs(&small, &format!("{kilobytes}k")) else {
+                return skip("a full disk: mounting a small tmpfs takes root");
+            };
+            let ran = folder.run(&line);
+            if ran.code == Some(0) {
+                break kilobytes;
+            }
+            assert_eq!(ran.code, Some(74), "partwise {line} on {kilobytes} KiB\n{}", ran.stderr);
+            let left: Vec<_> = names_in(disk.0).into_iter().filter(|name| !whole(&small, name)).collect();
+            assert!(left.is_empty(), "partwise {line} on {kilobytes} KiB left {left:?}");
+            kilobytes += 8 + kilobytes / 8;
+        };
+        assert!((100..10_000).contains(&refused), "partwise {line} ran on {refused} KiB");
+    }
+}
+
+/// Whether an entry is the folder of many results, with whole results in it alone.
+fn whole(at: &Path, name: &str) -> bool {
+    name == "many" && names_in(&at.join(name)).iter().all(|name| name.starts_with('k') && name.ends_with(".h5ad"))
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_at_any_step() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 3000 --genes 500 --programs 4 --depth 200 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let program = env!("CARGO_BIN_EXE_partwise");
+    for line in WRITERS.map(|line| line.replace("AT/", "")) {
+        let before = folder.names();
+        let mut blocks = 1;
+        loop {
+            let limited = format!("ulimit -f {blocks}; exec {program} {line}");
+            let ran = Command::new("sh").args(["-c", &limited]).current_dir(folder.path(".")).output();
+            let ran = Ran::from(ran.expect("the shell starts"));
+            if ran.code == Some(0) {
+                break;
+            }
+            assert_eq!(ran.code, Some(74), "partwise {line} with {blocks} blocks\n{}", ran.stderr);
+            let left = folder.names().into_iter().filter(|name| !before.contains(name));
+            let left: Vec<_> = left.filter(|name| !whole(&folder.path("."), name)).collect();
+            assert!(left.is_empty(), "partwise {line} with {blocks} blocks left {left:?}");
+            blocks += 1 + blocks / 3;
+            assert!(blocks < 100_000, "partwise {line} never runs\n{}", ran.stderr);
+        }
+    }
+}
+
 /// A file system that drop unmounts, also if the test fails.
 pub(crate) struct Mounted<'a>(&'a Path);
 

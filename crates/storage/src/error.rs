@@ -329,6 +329,7 @@ impl StorageError {
 fn io_remedy(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space or write elsewhere",
+        io::ErrorKind::FileTooLarge => "; raise the limit on the size of files (ulimit -f) or write elsewhere",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; check who may use it or choose another place"
         }

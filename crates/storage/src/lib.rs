@@ -30,6 +30,8 @@ mod lock;
 pub mod monitor;
 mod number;
 pub mod remedy;
+#[cfg(feature = "hdf5")]
+mod repeats;
 pub mod sealed;
 pub mod source;
 pub mod store;

@@ -12,8 +12,13 @@ use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 use crate::usages::Usages;
 
-/// Rows of W that are hashed at once.
-const ROWS_AT_ONCE: usize = 4096;
+/// Values that are read at once, unless one row has more.
+const VALUES_AT_ONCE: usize = 1 << 16;
+
+/// Rows of `k` values that are read at once.
+fn rows_at_once(k: usize) -> usize {
+    (VALUES_AT_ONCE / k.max(1)).max(1)
+}
 
 /// A hash of the bits of H and W in an earlier result that a fit starts from. The content of this file is
 /// a setting of the fit, its path is not.
@@ -25,10 +30,16 @@ pub fn digest(path: &Path) -> Result<String, DriverError> {
     let file = read_factors(path)?;
     let (cells, k) = (file.cells(), file.components());
     let mut hash = Sha256::new();
-    hash.update(bytemuck::cast_slice::<f32, u8>(file.spectra()));
     let mut values = Vec::new();
-    for first in (0..cells).step_by(ROWS_AT_ONCE) {
-        let rows = first..(first + ROWS_AT_ONCE).min(cells);
+    let step = rows_at_once(k);
+    for first in (0..file.genes()).step_by(step) {
+        let rows = first..(first + step).min(file.genes());
+        values.resize(rows.len() * k, 0.0);
+        file.read_spectra(rows, &mut values)?;
+        hash.update(bytemuck::cast_slice::<f32, u8>(&values));
+    }
+    for first in (0..cells).step_by(step) {
+        let rows = first..(first + step).min(cells);
         values.resize(rows.len() * k, 0.0);
         file.read_usages(rows, &mut values)?;
         hash.update(bytemuck::cast_slice::<f32, u8>(&values));
@@ -102,12 +113,18 @@ pub(crate) fn given(
     }
     let mut spectra = Spectra::zeros(genes, k);
     let ks = spectra.ks();
-    for (gene, (row, given)) in spectra.ht_mut().chunks_exact_mut(ks).zip(file.spectra().chunks_exact(k)).enumerate() {
-        for (value, given) in row.iter_mut().zip(given) {
-            *value = given * scale.factor(gene);
+    let mut values = Vec::new();
+    let step = rows_at_once(k);
+    for (part, rows) in spectra.ht_mut().chunks_mut(step * ks).enumerate() {
+        let first = part * step;
+        values.resize(rows.len() / ks * k, 0.0);
+        file.read_spectra(first..first + rows.len() / ks, &mut values)?;
+        for (gene, (row, given)) in rows.chunks_exact_mut(ks).zip(values.chunks_exact(k)).enumerate() {
+            for (value, given) in row.iter_mut().zip(given) {
+                *value = given * scale.factor(first + gene);
+            }
         }
     }
-    let mut values = Vec::new();
     for block in own {
         let (first, count) = (usages.first_row_of(block), usages.rows_of(block));
         values.resize(count * k, 0.0);

@@ -7,7 +7,7 @@ use hdf5::{Dataset, Datatype, File};
 
 use crate::detect::{self, Format};
 use crate::hdf::number::{NumberType, type_name};
-use crate::hdf::{self, problem, raw};
+use crate::hdf::{self, claim, problem, raw};
 use crate::{Remedy, StorageError};
 
 const USAGES: &str = "obsm/X_nmf";
@@ -16,24 +16,24 @@ const SPECTRA: &str = "varm/spectra";
 /// The reason why another file is refused.
 const NO_RESULT: &str = "is not a result of fit (an AnnData file with obsm[\"X_nmf\"] and varm[\"spectra\"])";
 
-/// The factors in a result file: H in memory, W read by rows.
+/// The factors in a result file, read by rows.
 pub struct Factors {
     path: PathBuf,
     usages: Dataset,
+    spectra: Dataset,
     memory: Datatype,
     cells: usize,
     genes: usize,
     components: usize,
-    spectra: Vec<f32>,
 }
 
-/// Opens the factors of the result at `path`. Costs memory for H.
+/// Opens the factors of the result at `path`. Reads no values: the sizes are what the file claims.
 ///
 /// # Errors
 ///
 /// - nothing is at `path`, or it is not an HDF5 file with factors
 /// - W and H have different numbers of components
-/// - a value of H is negative or not finite
+/// - a table has chunks that a file of its size cannot hold
 pub fn read_factors(path: &Path) -> Result<Factors, StorageError> {
     let unknown = |reason: String| StorageError::UnknownFormat { path: path.into(), reason };
     match detect::format_of(path) {
@@ -57,11 +57,7 @@ pub fn read_factors(path: &Path) -> Result<Factors, StorageError> {
         });
     }
     let memory = Datatype::from_type::<f32>().map_err(|e| problem::problem("read", path, SPECTRA, &e))?;
-    let mut factors = Factors { path: path.into(), usages, memory, cells, genes, components, spectra: Vec::new() };
-    let mut values = vec![0.0; genes * components];
-    factors.read(&spectra, SPECTRA, 0, &mut values)?;
-    factors.spectra = values;
-    Ok(factors)
+    Ok(Factors { path: path.into(), usages, spectra, memory, cells, genes, components })
 }
 
 impl Factors {
@@ -85,9 +81,20 @@ impl Factors {
         self.components
     }
 
-    /// Hᵀ, m × k, row-major: the file's `varm["spectra"]`.
-    pub fn spectra(&self) -> &[f32] {
-        &self.spectra
+    /// Reads rows of Hᵀ (genes), the file's `varm["spectra"]`, into `out`, rows × k, row-major.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be read, a value is negative or not finite
+    ///
+    /// # Panics
+    ///
+    /// When `rows` reaches beyond Hᵀ or `out` has another size.
+    #[track_caller]
+    pub fn read_spectra(&self, rows: Range<usize>, out: &mut [f32]) -> Result<(), StorageError> {
+        assert!(rows.start <= rows.end && rows.end <= self.genes, "rows {rows:?} are inside H transposed");
+        assert_eq!(out.len(), rows.len() * self.components, "one row of out for each row");
+        self.read(&self.spectra, SPECTRA, rows.start, out)
     }
 
     /// Reads rows of W into `out`, rows × k, row-major.
@@ -132,6 +139,14 @@ fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), 
         remedy: Remedy::ChooseStart { reason: format!("it {NO_RESULT}") }.into(),
     })?;
     let numbers = dataset.dtype().and_then(|t| NumberType::of(&t)).ok().flatten().is_some();
+    if let Some(problem) = claim::wrong(&dataset) {
+        return Err(StorageError::InvalidDataset {
+            path: path.into(),
+            dataset: name.into(),
+            problem,
+            remedy: "use a result as partwise wrote it".into(),
+        });
+    }
     match dataset.shape()[..] {
         [rows, columns] if rows > 0 && columns > 0 && numbers => Ok((dataset, [rows, columns])),
         ref shape => Err(StorageError::InvalidDataset {

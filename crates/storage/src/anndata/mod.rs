@@ -2,8 +2,7 @@
 //!
 //! Files follow anndata's on-disk specification: every element has its encoding in the attributes
 //! `encoding-type` and `encoding-version`. Everything is streamed: no buffer grows with the number
-//! of cells. New datasets carry no modification times, so that the same content gives the same
-//! bytes. Only columns that the HDF5 library has to copy whole keep theirs.
+//! of cells. Datasets carry no modification times, so that the same content gives the same bytes.
 //!
 //! | file      | question                                       |
 //! |-----------|------------------------------------------------|

@@ -2,16 +2,23 @@
 
 use std::path::Path;
 
-use hdf5::types::{TypeDescriptor, VarLenUnicode};
+use hdf5::types::TypeDescriptor;
 use hdf5::{Dataset, Group};
 
 use super::Value;
 use crate::StorageError;
+use crate::hdf::text::TextColumn;
 use crate::hdf::{self, problem};
+
+/// The most values of a member that is read, and the most bytes of its strings.
+const LARGEST: usize = 1 << 20;
+
+/// The deepest nesting that is followed. Links of a file may form circles.
+const DEEPEST: usize = 16;
 
 /// Reads `uns/name` of the AnnData file at `path`, which
 /// [`AnnDataWriter::uns`](super::AnnDataWriter::uns) has written. Members of other types (tables,
-/// compound data of other programs) are skipped.
+/// compound data of other programs), large ones and deeply nested ones are skipped.
 ///
 /// # Errors
 ///
@@ -26,15 +33,16 @@ pub fn read_uns(path: &Path, name: &str) -> Result<Value, StorageError> {
         remedy: "use a file that partwise wrote".into(),
     };
     let group = file.group("uns").and_then(|uns| uns.group(name)).map_err(missing)?;
-    map(&group).map_err(|e| problem::problem("read", path, &format!("uns/{name}"), &e))
+    map(&group, 0).map_err(|e| problem::problem("read", path, &format!("uns/{name}"), &e))
 }
 
-fn map(group: &Group) -> hdf5::Result<Value> {
+fn map(group: &Group, depth: usize) -> hdf5::Result<Value> {
     let mut members = Vec::new();
     for name in group.member_names()? {
         let value = match group.dataset(&name) {
             Ok(dataset) => leaf(&dataset)?,
-            Err(_) => Some(map(&group.group(&name)?)?),
+            Err(_) if depth == DEEPEST => None,
+            Err(_) => Some(map(&group.group(&name)?, depth + 1)?),
         };
         members.extend(value.map(|value| (name, value)));
     }
@@ -42,12 +50,15 @@ fn map(group: &Group) -> hdf5::Result<Value> {
 }
 
 fn leaf(dataset: &Dataset) -> hdf5::Result<Option<Value>> {
+    let chunk = dataset.chunk().map_or(0, |chunk| chunk.iter().product());
+    if dataset.size().max(chunk) > LARGEST {
+        return Ok(None);
+    }
     let scalar = dataset.ndim() == 0;
     Ok(match dataset.dtype()?.to_descriptor()? {
-        TypeDescriptor::VarLenUnicode if scalar => Some(dataset.read_scalar::<VarLenUnicode>()?.as_str().into()),
         TypeDescriptor::VarLenUnicode => {
-            let texts = dataset.read_raw::<VarLenUnicode>()?;
-            Some(Value::StrArray(texts.iter().map(|text| text.as_str().to_owned()).collect()))
+            let Some(texts) = texts(dataset)? else { return Ok(None) };
+            if scalar { texts.into_iter().next().map(Value::Str) } else { Some(Value::StrArray(texts)) }
         }
         TypeDescriptor::Boolean if scalar => Some(Value::Bool(dataset.read_scalar()?)),
         TypeDescriptor::Integer(_) if scalar => Some(Value::Int(dataset.read_scalar()?)),
@@ -56,6 +67,19 @@ fn leaf(dataset: &Dataset) -> hdf5::Result<Option<Value>> {
         TypeDescriptor::Float(_) => Some(Value::FloatArray(dataset.read_raw()?)),
         _ => None,
     })
+}
+
+/// The strings of a member; `None` if they are too large.
+fn texts(dataset: &Dataset) -> hdf5::Result<Option<Vec<String>>> {
+    let Some(column) = TextColumn::of(dataset, None)? else { return Ok(None) };
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    column.visit_all(|text| {
+        bytes += text.len();
+        if bytes <= LARGEST {
+            texts.push(String::from_utf8_lossy(text).into_owned());
+        }
+    })?;
+    Ok((bytes <= LARGEST).then_some(texts))
 }
 
 #[cfg(test)]

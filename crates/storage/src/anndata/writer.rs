@@ -1,11 +1,13 @@
 //! Writes an AnnData file that appears complete or not at all.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hdf5::File;
 
 use super::part::Part;
 use super::{ArrayWriter, CsrWriter, FrameWriter, Value, value};
+use crate::hdf::disk::Disk;
 use crate::hdf::{self, attribute};
 use crate::store::Overwrite;
 use crate::{Axis, StorageError, lock};
@@ -22,6 +24,7 @@ use crate::{Axis, StorageError, lock};
 pub struct AnnDataWriter {
     // Fields are dropped in this order: the file is closed before it is removed.
     file: File,
+    disk: Arc<Disk>,
     part: Part,
     dest: PathBuf,
     overwrite: Overwrite,
@@ -38,8 +41,8 @@ impl AnnDataWriter {
     pub fn create(dest: &Path, overwrite: Overwrite) -> Result<Self, StorageError> {
         check_destination(dest, overwrite)?;
         let part = Part::claim(dest)?;
-        let file = hdf::file::create(part.path())?;
-        let writer = AnnDataWriter { file, part, dest: dest.into(), overwrite };
+        let (file, disk) = hdf::file::create(part.path())?;
+        let writer = AnnDataWriter { file, disk, part, dest: dest.into(), overwrite };
         attribute::set_encoding(&writer.file, "anndata", "0.1.0").map_err(|e| writer.problem("/", &e))?;
         for name in ["layers", "obsm", "obsp", "uns", "varm", "varp"] {
             let dict = writer.file.create_group(name).map_err(|e| writer.problem(name, &e))?;
@@ -83,16 +86,16 @@ impl AnnDataWriter {
     ///
     /// # Errors
     ///
-    /// - the file cannot be written
+    /// - the file cannot be written, or the disk has no room for the table
     pub fn x_dense(&mut self, cells: usize, genes: usize) -> Result<ArrayWriter, StorageError> {
-        ArrayWriter::create(&self.file, &self.dest, "X", (cells, genes))
+        self.table("X", (cells, genes))
     }
 
     /// Begins the table `group/name` of `rows` × `columns`, such as `obsm/X_nmf`.
     ///
     /// # Errors
     ///
-    /// - the file cannot be written
+    /// - the file cannot be written, or the disk has no room for the table
     pub fn array2(
         &mut self,
         group: &str,
@@ -100,7 +103,7 @@ impl AnnDataWriter {
         rows: usize,
         columns: usize,
     ) -> Result<ArrayWriter, StorageError> {
-        ArrayWriter::create(&self.file, &self.dest, &format!("{group}/{name}"), (rows, columns))
+        self.table(&format!("{group}/{name}"), (rows, columns))
     }
 
     /// Writes `uns/name`.
@@ -129,17 +132,27 @@ impl AnnDataWriter {
     /// - the disk is full or failing: no new file is left, at the destination or beside it
     /// - something that may not be overwritten has appeared at the destination
     pub fn finish(self) -> Result<(), StorageError> {
-        let AnnDataWriter { file, part, dest, overwrite } = self;
-        // Flush first: an error of closing alone would leave the library with pages that it cannot
-        // write.
+        let AnnDataWriter { file, disk, part, dest, overwrite } = self;
+        // Flush first: releases of the library that write without our driver report a failure here,
+        // and cannot drop what they could not write once they close the file.
         file.flush().map_err(|e| hdf::problem::problem("write", &dest, "/", &e))?;
         file.close().map_err(|e| hdf::problem::problem("write", &dest, "/", &e))?;
-        let sync = std::fs::OpenOptions::new().write(true).open(part.path()).and_then(|f| f.sync_all());
-        sync.map_err(|e| StorageError::io("write", &dest, e))?;
+        disk.sync().map_err(|e| StorageError::io("write", &dest, e))?;
         check_destination(&dest, overwrite)?;
         part.place(&dest, overwrite == Overwrite::Replace).map_err(|e| StorageError::io("create", &dest, e))?;
         let folder = dest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StorageError::io("sync", folder, e))
+    }
+
+    /// Begins a table, and makes room for all of it: other processes may write its rows in place.
+    fn table(&self, name: &str, (rows, columns): (usize, usize)) -> Result<ArrayWriter, StorageError> {
+        let table = ArrayWriter::create(&self.file, &self.dest, name, (rows, columns))?;
+        let bytes = (rows as u64).saturating_mul(columns as u64).saturating_mul(size_of::<f32>() as u64);
+        if bytes > 0 {
+            let room = self.disk.reserve(table.place()?, bytes);
+            room.map_err(|error| StorageError::io("write", &self.dest, error))?;
+        }
+        Ok(table)
     }
 
     /// Converts an error of the library while writing `dataset`.
@@ -183,5 +196,68 @@ pub fn check_destination(dest: &Path, overwrite: Overwrite) -> Result<(), Storag
     match overwrite {
         Overwrite::Refuse => Err(StorageError::Exists { path: dest.into() }),
         Overwrite::Replace => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::hdf::disk::WRITES_LEFT;
+    use crate::tile::CsrRows;
+
+    /// A file with all kinds of elements. Columns and names come from the file `annotations`.
+    fn write(dest: &Path, annotations: Option<&Path>) -> Result<(), StorageError> {
+        let mut writer = AnnDataWriter::create(dest, Overwrite::Refuse)?;
+        let cells = 10_000;
+        match annotations {
+            Some(annotations) => writer.copy_annotations(annotations)?,
+            None => {
+                let mut frame = writer.dataframe(Axis::Cells, cells)?;
+                frame.names((0..cells).map(|cell| format!("a long name of the cell {cell}")))?;
+                frame.floats("depth", (0..cells).map(|cell| cell as f64))?;
+                frame.categorical("kind", &["a", "b"], (0..cells).map(|cell| cell % 2))?;
+                frame.finish()?;
+                let mut frame = writer.dataframe(Axis::Genes, 3)?;
+                frame.names(["x", "y", "z"])?;
+                frame.finish()?;
+            }
+        }
+        let mut x = writer.x_csr(cells, 3, cells as u64)?;
+        let (indptr, indices, values) = ((0..=100).collect::<Vec<_>>(), [1; 100], [2.0; 100]);
+        for _ in 0..cells / 100 {
+            x.push(CsrRows { indptr: &indptr, indices: &indices, values: &values })?;
+        }
+        x.finish()?;
+        let mut w = writer.array2("obsm", "X_nmf", cells, 4)?;
+        for row in 0..cells {
+            w.write_rows(row, &[row as f32; 4])?;
+        }
+        drop(w);
+        let about = [("k".to_owned(), Value::Int(4)), ("stop".to_owned(), "converged".into())];
+        writer.uns("nmf", &Value::Map(about.into()))?;
+        writer.finish()
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_any_write_is_an_error_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first.h5ad"), folder.path().join("second.h5ad"));
+        write(&first, None).unwrap();
+        let mut full = 0;
+        for writes in 0.. {
+            WRITES_LEFT.set(writes);
+            let written = write(&second, Some(&first));
+            WRITES_LEFT.set(usize::MAX);
+            let Err(error) = written else { break };
+            assert_eq!(error.kind(), ErrorKind::Io, "after {writes} writes: {error}");
+            assert!(error.to_string().contains("No space left"), "after {writes} writes: {error}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "after {writes} writes");
+            full += 1;
+        }
+        assert!(full > 20, "{full} writes");
+        let whole = folder.path().join("whole.h5ad");
+        write(&whole, Some(&first)).unwrap();
+        assert!(std::fs::read(second).unwrap() == std::fs::read(whole).unwrap());
     }
 }

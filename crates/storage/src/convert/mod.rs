@@ -66,6 +66,8 @@ pub fn convert(
     monitor: &dyn Monitor,
 ) -> Result<Store, StorageError> {
     let shape = StoreShape::of(source, spec)?;
+    // Before anything is allocated for the genes that the source claims.
+    plan::plan(source, &shape, plan::expected_entries(&shape, source.form()), spec)?;
     let before = source.rounding();
     let header = StoreHeader {
         cells: shape.cells,

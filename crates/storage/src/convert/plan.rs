@@ -37,6 +37,8 @@ const THREAD: u64 = 512 << 10;
 struct Needs {
     /// Bytes that do not depend on tiles and threads.
     fixed: u64,
+    /// Bytes while names and columns are written, after the tiles.
+    naming: u64,
     /// Bytes for each tile in flight: its rows, its packed form, its moments.
     per_tile: u64,
     /// Bytes of scratch memory for each encoding thread.
@@ -71,7 +73,7 @@ pub(super) fn plan(
     entries: usize,
     spec: &ConvertSpec,
 ) -> Result<Plan, StorageError> {
-    let needs = needs(shape, entries, source.resident_bytes());
+    let needs = needs(shape, entries, source.resident_bytes(), source.annotation_bytes());
     needs.plan(spec.memory, spec.threads).map_err(|smallest| StorageError::MemoryBudget {
         path: source.path().into(),
         given: spec.memory,
@@ -113,11 +115,13 @@ pub(super) fn foresee(
     let encoding = [64 * genes, tiles.saturating_mul(tile), threads.saturating_mul(thread.saturating_add(ENCODER))];
     let encoding = encoding.into_iter().fold(source.resident_bytes(), u64::saturating_add);
     let naming = NAMES_PER_CELL.saturating_mul(shape.cells as u64).min(NAMES);
-    let all = encoding.saturating_add(ENCODING).max(WRITING + naming);
+    let naming = source.annotation_bytes().saturating_add(WRITING + naming);
+    let all = encoding.saturating_add(ENCODING).max(naming);
     Ok(all.saturating_add(all / 8))
 }
 
-/// Checks that the leading rows of a dense source can be read within the budget.
+/// Checks that the first reads fit into the budget: the leading rows of a dense source, the row
+/// pointers of a sparse one.
 ///
 /// # Errors
 ///
@@ -128,16 +132,26 @@ pub(super) fn check_sampling(
     (cells, genes): (usize, usize),
     spec: &ConvertSpec,
 ) -> Result<(), StorageError> {
+    let row = match source.form() {
+        Form::Sparse { .. } => 0,
+        Form::Dense => (genes as u64).saturating_mul(size_of::<f32>() as u64),
+    };
     let resident = source.resident_bytes();
-    if resident <= SAMPLING || spec.memory >= PROCESS.saturating_add(resident) {
+    let reading = resident.saturating_add(row);
+    if reading <= SAMPLING || spec.memory >= PROCESS.saturating_add(reading) {
         return Ok(());
     }
     let smallest = [Layout::Dense, Layout::Sparse].map(|layout| {
         let tile_rows = layout.tile_rows(genes);
-        let entries = tile_rows * genes;
+        let entries = tile_rows.saturating_mul(genes);
+        let entries = match (source.form(), layout) {
+            (Form::Sparse { .. }, Layout::Dense) => return 0,
+            (Form::Sparse { entries: all, .. }, Layout::Sparse) => entries.min(all as usize),
+            (Form::Dense, _) => entries,
+        };
         let shape =
             StoreShape { cells, genes, layout, tile_rows, block_rows: tile_rows, sampled_entries_per_tile: entries };
-        needs(&shape, entries, resident).smallest()
+        needs(&shape, entries, resident, source.annotation_bytes()).smallest()
     });
     Err(StorageError::MemoryBudget {
         path: source.path().into(),
@@ -149,24 +163,27 @@ pub(super) fn check_sampling(
 
 /// The needs of tiles of up to `entries` entries. A source may claim any number, so that sums
 /// saturate.
-fn needs(shape: &StoreShape, entries: usize, source_resident: u64) -> Needs {
+fn needs(shape: &StoreShape, entries: usize, source_resident: u64, annotations: u64) -> Needs {
     let (genes, rows, entries) = (shape.genes as u64, shape.tile_rows as u64, entries as u64);
     let tiles = shape.cells.div_ceil(shape.tile_rows) as u64;
     // Sums of genes, the table of tiles.
     let fixed = source_resident.saturating_add(PROCESS + 160 * genes).saturating_add(tiles.saturating_mul(48));
+    // The process has its share for names of usual files.
+    let naming = fixed.saturating_add(annotations);
     let entries_of = |bytes: u64| entries.saturating_mul(bytes);
     match shape.layout {
         Layout::Sparse => Needs {
             // Columns and values; the packed form at worst; a share of the sums for each gene
             // present.
             fixed,
+            naming,
             per_tile: entries_of(8 + 5).saturating_add(64 * genes.min(entries) + 48 * rows + genes / 8),
             // The encoder sorts, codes and packs, and grows its buffers by doubling.
             per_thread: entries_of(24).saturating_add(THREAD + 48 * genes),
         },
         Layout::Dense => {
-            let tile = 4 * rows * genes;
-            Needs { fixed, per_tile: 2 * tile + 64 * genes + 48 * rows, per_thread: THREAD + tile + 16 * genes }
+            let tile = (4 * rows).saturating_mul(genes);
+            Needs { fixed, naming, per_tile: 2 * tile + 64 * genes + 48 * rows, per_thread: THREAD + tile + 16 * genes }
         }
     }
 }
@@ -175,7 +192,8 @@ impl Needs {
     /// The smallest budget that works.
     fn smallest(&self) -> u64 {
         // One tile is read while another one is packed.
-        self.fixed.saturating_add(self.per_tile.saturating_mul(2)).saturating_add(self.per_thread)
+        let encoding = self.fixed.saturating_add(self.per_tile.saturating_mul(2)).saturating_add(self.per_thread);
+        encoding.max(self.naming)
     }
 
     /// The plan for a budget, or the smallest budget that works.
@@ -184,7 +202,8 @@ impl Needs {
         if memory < smallest || smallest == u64::MAX {
             return Err(smallest);
         }
-        let more = (memory - smallest) / (self.per_tile + self.per_thread);
+        let encoding = self.fixed + 2 * self.per_tile + self.per_thread;
+        let more = (memory - encoding) / (self.per_tile + self.per_thread);
         let threads = (1 + more).min(threads.max(1) as u64);
         let left = memory - self.fixed - threads * self.per_thread;
         let tiles = (left / self.per_tile.max(1)).clamp(threads + 1, 2 * threads + 1);
@@ -196,12 +215,15 @@ impl Needs {
 mod tests {
     use super::*;
 
-    const NEEDS: Needs = Needs { fixed: 1000, per_tile: 100, per_thread: 50 };
+    const NEEDS: Needs = Needs { fixed: 1000, naming: 1100, per_tile: 100, per_thread: 50 };
 
     #[test]
     fn a_budget_below_the_smallest_is_refused_with_the_smallest() {
         assert_eq!(NEEDS.plan(1249, 4), Err(1250));
         assert_eq!(NEEDS.plan(1250, 4), Ok(Plan { threads: 1, tiles: 2 }));
+        let named = Needs { naming: 1400, ..NEEDS };
+        assert_eq!(named.plan(1399, 4), Err(1400));
+        assert_eq!(named.plan(1400, 4), NEEDS.plan(1400, 4));
     }
 
     #[test]

@@ -48,13 +48,14 @@ impl StoreShape {
             let problem = format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes");
             return Err(place.invalid(problem, "choose a matrix with values"));
         }
+        plan::check_sampling(source, (cells, genes), spec)?;
+        source.prepare()?;
         match source.form() {
             Form::Sparse { entries, most_per_tile } => {
                 place.check_form(entries, most_per_tile)?;
                 StoreShape::cut((cells, genes), Layout::Sparse, entries, 0, spec)
             }
             Form::Dense => {
-                plan::check_sampling(source, (cells, genes), spec)?;
                 let Sampled { layout, entries, most_per_tile } = sample(source, &place, (cells, genes))?;
                 StoreShape::cut((cells, genes), layout, entries, most_per_tile, spec)
             }

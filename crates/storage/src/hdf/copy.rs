@@ -1,41 +1,50 @@
 //! Copies of datasets and groups that depend on their content alone.
 //!
 //! The library's own copy keeps modification times, and renews them when an attribute is set, so
-//! that two copies of one file differ. Here a copy is a new dataset without times, and its values
-//! pass through memory. The library still copies values that lie in other files, references, and
-//! data whose filters are lossy or missing.
+//! that two copies of one file differ. It also copies a link to values in another file instead of
+//! the values. Here a copy is a new dataset without times, and its values pass through memory.
 
 use hdf5::{Dataset, Group, Result};
 
 use super::raw::{self, Class};
-use super::{filter, text};
+use super::text::{TextColumn, TextWriter};
+use super::{elsewhere, filter};
 
-/// Bytes copied at a time, unless one row or one chunk has more.
+/// Bytes copied at a time, unless one row or one small chunk has more.
 const PIECE: usize = 1 << 20;
 
-/// Bytes of a compressed chunk that may pass through memory.
-const LARGEST_CHUNK: usize = 4 << 20;
+/// Bytes of the largest chunk that a copy has. Larger ones become contiguous.
+const LARGEST_CHUNK: usize = 1 << 20;
 
 /// The deepest nesting of groups that is followed. Links of a file may form circles.
 const DEEPEST: usize = 16;
 
-/// Copies `from`, with its attributes, to `name` in `to`.
+/// Copies the values of `from`, with its attributes, to `name` in `to`. Strings become UTF-8 of any
+/// length. `None` if the values mean nothing in another file (references).
 ///
 /// # Errors
 ///
 /// - it cannot be read or written; part of the copy may exist
-pub(crate) fn dataset(from: &Dataset, to: &Group, name: &str) -> Result<Dataset> {
-    let copy = if can_pass(from)? { raw::create_like(from, to, name)? } else { None };
-    let Some(copy) = copy else {
-        from.copy_to(to, name)?;
-        return to.dataset(name);
-    };
+/// - its values lie in another file that is missing
+pub(crate) fn dataset(from: &Dataset, to: &Group, name: &str) -> Result<Option<Dataset>> {
+    if let Some(source) = elsewhere::missing(from) {
+        return Err(format!("its values are missing: {source}").into());
+    }
+    if let Some(texts) = TextColumn::of(from, None)?.filter(|_| from.ndim() == 1) {
+        let mut writer = TextWriter::create(to, name, texts.len())?;
+        writer.copy(&texts)?;
+        let copy = writer.finish()?;
+        raw::copy_attributes(from, &copy)?;
+        return Ok(Some(copy));
+    }
+    let Some(copy) = raw::create_like(from, to, name, keeps_chunks(from)?)? else { return Ok(None) };
     raw::copy_attributes(from, &copy)?;
     copy_values(from, &copy)?;
-    Ok(copy)
+    Ok(Some(copy))
 }
 
-/// Copies the group `from` with all its members to `name` in `to`. Broken links are skipped.
+/// Copies the group `from` with all its members to `name` in `to`. Broken links and references are
+/// skipped.
 ///
 /// # Errors
 ///
@@ -61,11 +70,15 @@ fn group_at(from: &Group, to: &Group, name: &str, depth: usize) -> Result<Group>
     Ok(copy)
 }
 
-/// Whether values of `dataset` can be decoded and encoded again unchanged, in little memory.
-fn can_pass(dataset: &Dataset) -> Result<bool> {
+/// Whether a copy has the chunks and filters of `dataset`: its values can be encoded again
+/// unchanged, in little memory.
+fn keeps_chunks(dataset: &Dataset) -> Result<bool> {
+    Ok(chunk_bytes(dataset)?.is_none_or(|bytes| bytes <= LARGEST_CHUNK) && filter::are_exact(dataset))
+}
+
+fn chunk_bytes(dataset: &Dataset) -> Result<Option<usize>> {
     let size = dataset.dtype()?.size();
-    let chunk = dataset.chunk().map_or(0, |chunk| chunk.iter().product::<usize>().saturating_mul(size));
-    Ok(dataset.filters().is_empty() || chunk <= LARGEST_CHUNK && filter::are_exact(dataset))
+    Ok(dataset.chunk().map(|chunk| chunk.iter().product::<usize>().saturating_mul(size)))
 }
 
 fn copy_values(from: &Dataset, to: &Dataset) -> Result<()> {
@@ -79,11 +92,15 @@ fn copy_values(from: &Dataset, to: &Dataset) -> Result<()> {
         return raw::copy_box(from, to, &memory, &[], &[], &mut scratch);
     };
     let row = inner.iter().product::<usize>().saturating_mul(memory.size()).max(1);
+    // Each small chunk is read and written once.
+    let chunk = match chunk_bytes(from)? {
+        Some(bytes) if bytes <= LARGEST_CHUNK => from.chunk().map_or(1, |chunk| chunk[0].max(1)),
+        _ => 1,
+    };
     let step = match raw::class(&memory) {
         // The library holds a copy of each string meanwhile.
-        Class::VariableString => (text::BATCH * memory.size() / row).max(1),
-        // Each compressed chunk is read and written once.
-        _ => (PIECE / row).max(1).next_multiple_of(from.chunk().map_or(1, |chunk| chunk[0].max(1))),
+        Class::VariableString => 1,
+        _ => (PIECE / row).max(1).next_multiple_of(chunk),
     };
     let (mut first, mut counts) = (vec![0; shape.len()], shape.clone());
     for start in (0..rows).step_by(step) {

@@ -1,11 +1,13 @@
 //! Opens and creates HDF5 files with bounded caches.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hdf5::file::{CacheDecreaseMode, CacheIncreaseMode, FileAccessBuilder, FlashIncreaseMode, MetadataCacheConfig};
 use hdf5::{File, OpenMode};
 
-use super::{problem::problem, raw};
+use super::disk::Disk;
+use super::{driver, problem::problem, raw};
 use crate::StorageError;
 use crate::detect::NOT_REGULAR;
 
@@ -53,14 +55,19 @@ pub(crate) fn open(path: &Path) -> Result<File, StorageError> {
 }
 
 /// Creates an HDF5 file at `path`, replacing any file there, in the format that every HDF5 since
-/// 1.8 reads.
-pub(crate) fn create(path: &Path) -> Result<File, StorageError> {
+/// 1.8 reads. No write to it fails: the [`Disk`] has the failure.
+///
+/// # Errors
+///
+/// - the path is not valid UTF-8
+/// - the file cannot be created
+pub(crate) fn create(path: &Path) -> Result<(File, Arc<Disk>), StorageError> {
     raw::keep_little_memory();
     if path.to_str().is_none() {
         return Err(StorageError::Usage { message: format!("{}: cannot be written: {NOT_UTF8}", path.display()) });
     }
-    let created = File::with_options().with_fapl(bounded).open_as(path, OpenMode::Create);
-    created.map_err(|error| problem("create", path, "/", &error))
+    let access = bounded(&mut FileAccessBuilder::new()).finish();
+    driver::create(path, &access.map_err(|error| problem("create", path, "/", &error))?)
 }
 
 /// Sets small caches: a default chunk cache, a buffer for contiguous data, and a metadata cache of

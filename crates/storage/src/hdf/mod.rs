@@ -3,8 +3,12 @@
 //!
 //! | file        | question                                                           |
 //! |-------------|--------------------------------------------------------------------|
-//! | `raw`       | which calls does the binding lack? (all `unsafe` around HDF5)      |
+//! | `raw`       | which calls does the binding lack? (`unsafe`)                      |
 //! | `file`      | how is a file opened and created, and why does that fail?          |
+//! | `driver`    | how does the library reach the disk when it writes? (`unsafe`)     |
+//! | `disk`      | what happens if a write fails?                                     |
+//! | `elsewhere` | can values be read that lie in other files?                        |
+//! | `claim`     | can a file of this size hold what it claims?                       |
 //! | `problem`   | how are errors of the library converted?                           |
 //! | `filter`    | which filters does a dataset need, and can the library apply them? |
 //! | `cache`     | how large must a chunk cache be to decompress each chunk once?     |
@@ -15,7 +19,11 @@
 
 pub(crate) mod attribute;
 pub(crate) mod cache;
+pub(crate) mod claim;
 pub(crate) mod copy;
+pub(crate) mod disk;
+mod driver;
+pub(crate) mod elsewhere;
 pub(crate) mod file;
 pub(crate) mod filter;
 pub(crate) mod number;

@@ -1,5 +1,6 @@
 //! Numeric types of HDF5 files.
 
+use hdf5::types::TypeDescriptor;
 use hdf5::{Dataset, Datatype, Result};
 
 use super::raw::{self, Class};
@@ -34,6 +35,47 @@ impl NumberType {
         };
         Ok(scalar.map(|scalar| NumberType { scalar, memory }))
     }
+}
+
+/// Numbers read at a time.
+const BATCH: usize = 1 << 14;
+
+impl NumberType {
+    /// Reads a list of numbers, or one `field` of a list of records, in batches. Calls `each` with
+    /// the first row and the bytes of each batch.
+    pub(crate) fn visit(
+        &self,
+        dataset: &Dataset,
+        field: Option<&str>,
+        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let memory = match field {
+            Some(field) => raw::record_of(field, &self.memory)?,
+            None => self.memory.clone(),
+        };
+        let mut bytes = Vec::new();
+        for first in (0..dataset.size()).step_by(BATCH) {
+            let count = BATCH.min(dataset.size() - first);
+            bytes.resize(count * memory.size(), 0_u8);
+            raw::read(dataset, &memory, &[first], &[count], &mut bytes)?;
+            each(first, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a type is h5py's boolean: an enum of FALSE and TRUE.
+pub(crate) fn is_boolean(file: &Datatype) -> bool {
+    matches!(file.to_descriptor(), Ok(TypeDescriptor::Boolean))
+}
+
+/// Whether a type is h5py's complex number: a record of two floats, `r` and `i`.
+pub(crate) fn is_complex(file: &Datatype) -> bool {
+    raw::class(file) == Class::Compound
+        && raw::fields(file).is_ok_and(|fields| {
+            let names = fields.iter().map(|(name, _)| name.as_str());
+            names.eq(["r", "i"]) && fields.iter().all(|(_, part)| raw::class(part) == Class::Float)
+        })
 }
 
 /// The type of a dataset as messages name it: `float64`, `compound (2 fields)`.

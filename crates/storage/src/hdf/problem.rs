@@ -21,14 +21,29 @@ pub(crate) fn problem(action: &'static str, path: &Path, dataset: &str, error: &
     }
 }
 
-/// The `errno` in the library's stack of messages, if a system call failed.
+/// An error of the system in the form in which the library reports one.
+pub(crate) fn of_system(error: &io::Error) -> hdf5::Error {
+    match error.raw_os_error() {
+        Some(code) => format!("{ERRNO}{code}").into(),
+        None => error.to_string().into(),
+    }
+}
+
+/// The words before the code of a failed system call.
+const ERRNO: &str = "errno = ";
+
+/// The code of a failed system call, in the library's stack of messages or in an error
+/// [`of_system`].
 fn system_code(error: &hdf5::Error) -> Option<i32> {
-    let stack = error.stack()?;
-    stack.iter().find_map(|frame| {
-        let (_, rest) = frame.desc().split_once("errno = ")?;
+    let code_in = |text: &str| {
+        let (_, rest) = text.split_once(ERRNO)?;
         let code: i32 = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
         (code != 0).then_some(code)
-    })
+    };
+    match error.stack() {
+        Some(stack) => stack.iter().find_map(|frame| code_in(frame.desc())),
+        None => code_in(&error.to_string()),
+    }
 }
 
 /// The innermost message, which is the cause, in one line.

@@ -1,15 +1,18 @@
 //! HDF5 calls that the binding lacks in the form that bulk reading needs. All `unsafe` code around
-//! HDF5 is here.
+//! HDF5 is here and in `driver`.
+//!
+//! Calls that write values return an error once the disk has failed.
 //!
 //! The binding reads a box into a new array. Streaming needs the caller's buffer, a memory type
 //! chosen at run time (one field of a compound, an enum as its integers), strings visited one at a
 //! time, and a chunk cache per dataset. Every call takes the library's process-wide lock through
 //! [`sync`].
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use super::cache::ChunkNeed;
+use super::driver;
 use bytemuck::Pod;
 use hdf5::sync::sync;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location, Result, from_id, h5check};
@@ -17,13 +20,15 @@ use hdf5_sys::h5a::{H5Acreate2, H5Aread, H5Awrite};
 use hdf5_sys::h5d::{H5D_layout_t, H5Dcreate2, H5Dget_create_plist, H5Dopen2, H5Dread, H5Dvlen_reclaim, H5Dwrite};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::h5p::{
-    H5P_CLS_DATASET_ACCESS, H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pget_external_count, H5Pget_layout, H5Pset_chunk_cache,
-    H5Pset_obj_track_times,
+    H5P_CLS_DATASET_ACCESS, H5P_CLS_DATASET_CREATE, H5P_CLS_DATASET_XFER, H5P_DEFAULT, H5Pclose, H5Pcreate,
+    H5Pget_layout, H5Pget_virtual_count, H5Pget_virtual_dsetname, H5Pget_virtual_filename, H5Pset_chunk_cache,
+    H5Pset_obj_track_times, H5Pset_vlen_mem_manager,
 };
 use hdf5_sys::h5s::{H5S_SELECT_SET, H5Sselect_hyperslab, H5Sselect_none};
 use hdf5_sys::h5t::{
-    H5T_class_t, H5T_direction_t, H5T_sign_t, H5Tcopy, H5Tcreate, H5Tdetect_class, H5Tget_class, H5Tget_member_name,
-    H5Tget_member_type, H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert, H5Tis_variable_str,
+    H5T_class_t, H5T_direction_t, H5T_sign_t, H5T_str_t, H5Tcopy, H5Tcreate, H5Tdetect_class, H5Tget_class,
+    H5Tget_member_name, H5Tget_member_type, H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert,
+    H5Tis_variable_str, H5Tset_strpad,
 };
 
 /// The kinds of datatypes that readers distinguish.
@@ -169,6 +174,7 @@ pub(crate) fn write<T: Pod>(
     data: &[T],
 ) -> Result<()> {
     assert_eq!(size_of_val(data), counts.iter().product::<usize>() * memory.size(), "data and box have the same bytes");
+    driver::check(dataset)?;
     if data.is_empty() {
         return Ok(());
     }
@@ -180,46 +186,113 @@ pub(crate) fn write<T: Pod>(
     Ok(())
 }
 
+/// A string type of one length, whose values in memory are padded with zero bytes.
+pub(crate) fn zero_padded(datatype: &Datatype) -> Result<Datatype> {
+    // SAFETY: the id is live while `datatype` is borrowed; the new id is owned by the handle.
+    sync(|| unsafe {
+        let copy: Datatype = from_id(h5check(H5Tcopy(datatype.id()))?)?;
+        h5check(H5Tset_strpad(copy.id(), H5T_str_t::H5T_STR_NULLPAD))?;
+        Ok(copy)
+    })
+}
+
+/// Memory of one size for the strings of a box.
+pub(crate) struct Arena {
+    bytes: Vec<u8>,
+    used: usize,
+    /// Whether a string did not fit.
+    full: bool,
+}
+
+impl Arena {
+    /// Memory for strings of `size` bytes together, with the zero byte after each.
+    pub(crate) fn new(size: usize) -> Arena {
+        Arena { bytes: vec![0; size], used: 0, full: false }
+    }
+
+    /// The bytes that fit.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Gives the library memory of an [`Arena`].
+///
+/// # Safety
+///
+/// `arena` is a live `Arena` that nothing else uses during the call.
+unsafe extern "C" fn take(size: usize, arena: *mut c_void) -> *mut c_void {
+    // SAFETY: the caller's contract.
+    let arena = unsafe { &mut *arena.cast::<Arena>() };
+    if size > arena.bytes.len() - arena.used {
+        arena.full = true;
+        return ptr::null_mut();
+    }
+    // SAFETY: at least `size` bytes follow, as was just checked.
+    let free = unsafe { arena.bytes.as_mut_ptr().add(arena.used) };
+    arena.used += size;
+    free.cast()
+}
+
+/// Takes memory back from the library: an arena is freed as a whole.
+unsafe extern "C" fn give_back(_memory: *mut c_void, _arena: *mut c_void) {}
+
 /// Reads the variable-length strings of a box and calls `each` with the bytes of each in order.
+/// Returns false, without a call, if they do not fit into `arena`.
 ///
 /// A scalar string is the box `[]` at `[]`. `memory` is a variable-length string type, or a record
-/// of one ([`record_of`]). The library's copies are freed afterwards.
+/// with one field of that type.
+///
+/// # Panics
+///
+/// When `memory` is not the size of a pointer.
 pub(crate) fn visit_strings(
     dataset: &Dataset,
     memory: &Datatype,
     first: &[usize],
     counts: &[usize],
+    arena: &mut Arena,
     mut each: impl FnMut(&[u8]),
-) -> Result<()> {
+) -> Result<bool> {
     assert_eq!(memory.size(), size_of::<*mut c_char>(), "a string type is a pointer in memory");
     let count = counts.iter().product();
     if count == 0 {
-        return Ok(());
+        return Ok(true);
     }
     let (in_file, in_memory) = spaces(dataset, first, counts)?;
     let mut strings: Vec<*mut c_char> = vec![ptr::null_mut(); count];
-    // SAFETY: the library fills `count` pointers, each null or a zero-terminated string that it
-    // allocated; they are read before they are given back to it, and not used after.
-    sync(|| unsafe {
-        h5check(H5Dread(
-            dataset.id(),
-            memory.id(),
-            in_memory.id(),
-            in_file.id(),
-            H5P_DEFAULT,
-            strings.as_mut_ptr().cast(),
-        ))?;
+    (arena.used, arena.full) = (0, false);
+    let place = ptr::from_mut(arena).cast();
+    // SAFETY: the list of properties is created here and closed after the only call that uses it.
+    // The library fills `count` pointers, each null or a zero-terminated string in memory that
+    // `take` gave it from `arena`. The arena is borrowed for the whole call, is not touched here
+    // meanwhile, and the strings are not used after.
+    unsafe {
+        let read = sync(|| {
+            let list = h5check(H5Pcreate(*H5P_CLS_DATASET_XFER))?;
+            let read =
+                h5check(H5Pset_vlen_mem_manager(list, Some(take), place, Some(give_back), place)).and_then(|_| {
+                    let out = strings.as_mut_ptr().cast();
+                    h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), list, out))
+                });
+            H5Pclose(list);
+            read
+        });
+        if arena.full {
+            return Ok(false);
+        }
+        read?;
         for &s in &strings {
             each(if s.is_null() { b"" } else { CStr::from_ptr(s).to_bytes() });
         }
-        h5check(H5Dvlen_reclaim(memory.id(), in_memory.id(), H5P_DEFAULT, strings.as_mut_ptr().cast()))
-    })?;
-    Ok(())
+    }
+    Ok(true)
 }
 
 /// Writes variable-length strings from `first` on.
 pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, strings: &[CString]) -> Result<()> {
     assert_eq!(memory.size(), size_of::<*const c_char>(), "a string type is a pointer in memory");
+    driver::check(dataset)?;
     if strings.is_empty() {
         return Ok(());
     }
@@ -240,14 +313,14 @@ pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, 
     Ok(())
 }
 
-/// Creates the dataset `name` in `to` with the type, shape, layout and filters of `source`, without
-/// its values and attributes.
+/// Creates the dataset `name` in `to` with the type and shape of `source`, without its values and
+/// attributes. With `chunks` it has the chunks and filters of `source`, otherwise none.
 ///
-/// The new dataset has no modification times. `None` if values are references or lie in other
-/// files.
-pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str) -> Result<Option<Dataset>> {
+/// The new dataset has no modification times, and its values lie in its own file. `None` if values
+/// are references.
+pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str, chunks: bool) -> Result<Option<Dataset>> {
     let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
-    let (datatype, space) = (source.dtype()?, source.space()?);
+    let (datatype, space) = (source.dtype()?, Dataspace::try_new(source.shape())?);
     if holds_references(&datatype) {
         return Ok(None);
     }
@@ -256,13 +329,10 @@ pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str) -> Result<Op
     sync(|| unsafe {
         // A copy is independent of the source's file, where the type may have a name.
         let datatype: Datatype = from_id(h5check(H5Tcopy(datatype.id()))?)?;
-        let list = h5check(H5Dget_create_plist(source.id()))?;
-        let layout = H5Pget_layout(list);
-        let here =
-            [H5D_layout_t::H5D_COMPACT, H5D_layout_t::H5D_CONTIGUOUS, H5D_layout_t::H5D_CHUNKED].contains(&layout);
-        if !here || H5Pget_external_count(list) > 0 {
+        let mut list = h5check(H5Dget_create_plist(source.id()))?;
+        if !chunks || H5Pget_layout(list) != H5D_layout_t::H5D_CHUNKED {
             H5Pclose(list);
-            return Ok(None);
+            list = h5check(H5Pcreate(*H5P_CLS_DATASET_CREATE))?;
         }
         let created = h5check(H5Pset_obj_track_times(list, 0)).and_then(|_| {
             let (at, kind) = (to.id(), datatype.id());
@@ -270,6 +340,30 @@ pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str) -> Result<Op
         });
         H5Pclose(list);
         from_id(created?).map(Some)
+    })
+}
+
+/// The sources of a virtual dataset: the file, `.` for its own, and the name of each.
+pub(crate) fn virtual_sources(dataset: &Dataset) -> Result<Vec<(String, String)>> {
+    // SAFETY: the list is owned here and closed after the calls, sources are asked for within the
+    // count just read, and each text is as long as its length, which the library was asked for.
+    sync(|| unsafe {
+        let list = h5check(H5Dget_create_plist(dataset.id()))?;
+        let text = |call: unsafe extern "C" fn(hid_t, usize, *mut c_char, usize) -> isize, index| -> Result<String> {
+            let len = usize::try_from(call(list, index, ptr::null_mut(), 0)).map_err(|_| "a source has no name")?;
+            let mut bytes = vec![0_u8; len + 1];
+            call(list, index, bytes.as_mut_ptr().cast(), bytes.len());
+            bytes.truncate(len);
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let mut count = 0;
+        let sources = h5check(H5Pget_virtual_count(list, &raw mut count)).and_then(|_| {
+            (0..count)
+                .map(|i| Ok((text(H5Pget_virtual_filename, i)?, text(H5Pget_virtual_dsetname, i)?)))
+                .collect::<Result<_>>()
+        });
+        H5Pclose(list);
+        sources
     })
 }
 
@@ -285,6 +379,7 @@ pub(crate) fn copy_box(
     counts: &[usize],
     scratch: &mut Vec<u64>,
 ) -> Result<()> {
+    driver::check(to)?;
     let ((in_file, in_memory), (in_copy, _)) = (spaces(from, first, counts)?, spaces(to, first, counts)?);
     // Zeroed, because the library frees any pointer that it finds there.
     scratch.clear();

@@ -6,11 +6,16 @@ use std::ffi::CString;
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, Datatype, Group, Result};
 
-use super::raw::{self, Class};
+use super::raw::{self, Arena, Class};
 
-/// Strings read or written at a time. Their copies in the library stay under a few hundred
-/// kilobytes.
+/// The most strings read or written at a time.
 pub(crate) const BATCH: usize = 4096;
+
+/// Bytes of strings read or written at a time, unless one string has more.
+const PIECE: usize = 512 << 10;
+
+/// Bytes of the longest string that is read.
+pub(crate) const LONGEST: usize = 16 << 20;
 
 /// A one-dimensional column of strings in a file.
 pub(crate) struct TextColumn {
@@ -30,7 +35,7 @@ impl TextColumn {
         };
         let (element, width) = match raw::class(&file) {
             Class::VariableString => (raw::native(&file)?, None),
-            Class::FixedString => (file.clone(), Some(file.size())),
+            Class::FixedString => (raw::zero_padded(&file)?, Some(file.size())),
             _ => return Ok(None),
         };
         if dataset.ndim() > 1 {
@@ -50,25 +55,63 @@ impl TextColumn {
 
     /// Calls `each` with the bytes of each string in order, without padding.
     ///
-    /// Costs memory for [`BATCH`] strings.
+    /// Costs memory for half a MiB of text, or for the longest string.
+    ///
+    /// # Errors
+    ///
+    /// - the library cannot read them
+    /// - a string is longer than [`LONGEST`]
     pub(crate) fn visit_all(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
-        let mut bytes = Vec::new();
-        let list = self.dataset.ndim() == 1;
-        for row in (0..self.len).step_by(BATCH) {
-            let (first, counts) = ([row], [BATCH.min(self.len - row)]);
-            // A scalar string has no dimensions.
-            let (first, counts) = if list { (&first[..], &counts[..]) } else { (&[][..], &[][..]) };
-            match self.width {
-                None => raw::visit_strings(&self.dataset, &self.memory, first, counts, &mut each)?,
-                Some(width) => {
-                    bytes.resize(counts.iter().product::<usize>() * width, 0_u8);
-                    raw::read(&self.dataset, &self.memory, first, counts, &mut bytes)?;
-                    bytes.chunks_exact(width).for_each(|s| each(unpadded(s)));
-                }
+        match self.width {
+            Some(width) if width > LONGEST => Err(too_long(width)),
+            Some(width) => self.visit_fixed(width, &mut each),
+            None => self.visit_variable(&mut each),
+        }
+    }
+
+    fn visit_fixed(&self, width: usize, each: &mut impl FnMut(&[u8])) -> Result<()> {
+        let step = (PIECE / width.max(1)).clamp(1, BATCH);
+        let mut bytes = vec![0_u8; step.min(self.len) * width];
+        for row in (0..self.len).step_by(step) {
+            let (first, counts) = ([row], [step.min(self.len - row)]);
+            let (first, counts) = self.boxed(&first, &counts);
+            let bytes = &mut bytes[..counts.iter().product::<usize>() * width];
+            raw::read(&self.dataset, &self.memory, first, counts, bytes)?;
+            bytes.chunks_exact(width).for_each(|s| each(unpadded(s)));
+        }
+        Ok(())
+    }
+
+    /// The library allocates each string as it reads it, and nothing says beforehand how long they
+    /// are. If those of a box are too many for the memory given to it, half of them are read.
+    fn visit_variable(&self, each: &mut impl FnMut(&[u8])) -> Result<()> {
+        let mut arena = Arena::new(PIECE);
+        let (mut row, mut step) = (0, BATCH);
+        while row < self.len {
+            let (first, counts) = ([row], [step.min(self.len - row)]);
+            let (first, counts) = self.boxed(&first, &counts);
+            if raw::visit_strings(&self.dataset, &self.memory, first, counts, &mut arena, &mut *each)? {
+                row += counts.iter().product::<usize>();
+                step = (2 * step).min(BATCH);
+            } else if step > 1 {
+                step /= 2;
+            } else if arena.size() < LONGEST {
+                arena = Arena::new(4 * arena.size());
+            } else {
+                return Err(too_long(arena.size()));
             }
         }
         Ok(())
     }
+
+    /// A box of a list; a scalar string has no dimensions.
+    fn boxed<'a>(&self, first: &'a [usize], counts: &'a [usize]) -> (&'a [usize], &'a [usize]) {
+        if self.dataset.ndim() == 1 { (first, counts) } else { (&[], &[]) }
+    }
+}
+
+fn too_long(bytes: usize) -> hdf5::Error {
+    format!("a string has {bytes} bytes or more, and the longest that is read has {LONGEST}").into()
 }
 
 /// A string without the zero bytes that pad it.
@@ -82,6 +125,8 @@ pub(crate) struct TextWriter {
     dataset: Dataset,
     memory: Datatype,
     batch: Vec<CString>,
+    /// Bytes in the batch.
+    bytes: usize,
     written: usize,
 }
 
@@ -94,7 +139,7 @@ impl TextWriter {
         let builder = if len > 4 * BATCH { builder.chunk(4 * BATCH) } else { builder.no_chunk() };
         let dataset = builder.create(name)?;
         let memory = Datatype::from_type::<VarLenUnicode>()?;
-        Ok(TextWriter { dataset, memory, batch: Vec::with_capacity(BATCH.min(len)), written: 0 })
+        Ok(TextWriter { dataset, memory, batch: Vec::with_capacity(BATCH.min(len)), bytes: 0, written: 0 })
     }
 
     /// Appends one string. Bytes that are not UTF-8 are replaced, and a zero byte ends it.
@@ -102,7 +147,8 @@ impl TextWriter {
         let text = String::from_utf8_lossy(bytes);
         let kept = text.split('\0').next().unwrap_or_default();
         self.batch.push(CString::new(kept).map_err(|_| "a string holds a zero byte")?);
-        if self.batch.len() == BATCH { self.flush() } else { Ok(()) }
+        self.bytes += kept.len();
+        if self.batch.len() == BATCH || self.bytes >= PIECE { self.flush() } else { Ok(()) }
     }
 
     /// Appends a whole column.
@@ -126,6 +172,7 @@ impl TextWriter {
         raw::write_strings(&self.dataset, &self.memory, self.written, &self.batch)?;
         self.written += self.batch.len();
         self.batch.clear();
+        self.bytes = 0;
         Ok(())
     }
 }

@@ -60,6 +60,23 @@ pub trait Source: Send {
     /// it fills.
     fn resident_bytes(&self) -> u64;
 
+    /// Bytes that [`write_annotations`](Self::write_annotations) takes beyond the 12 MiB of usual
+    /// files: for columns with large chunks.
+    fn annotation_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Does reads that [`resident_bytes`](Self::resident_bytes) counts and that opening the file
+    /// did not do, because they take much memory. The [`form`](Self::form) may be an upper bound
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// - the file cannot be read, or contradicts itself
+    fn prepare(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Reads consecutive rows as they are stored. `chunk` takes the form of the source and keeps
     /// its buffers.
     ///

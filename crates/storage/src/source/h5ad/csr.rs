@@ -17,6 +17,10 @@ use crate::source::{Form, Rounding, RowChunk};
 /// Indices converted at a time.
 const PIECE: usize = 1 << 16;
 
+/// Bytes of chunks that are read to open a file, with any budget. Row pointers in larger ones are
+/// checked when a budget is known.
+const AT_ONCE: u64 = 16 << 20;
+
 /// A matrix in compressed sparse rows.
 pub(super) struct CsrReader {
     place: Place,
@@ -25,16 +29,18 @@ pub(super) struct CsrReader {
     values: Values,
     genes: usize,
     entries: u64,
-    most_per_tile: usize,
+    /// The most entries of a tile, once the row pointers are checked.
+    most_per_tile: Option<usize>,
     resident: u64,
 }
 
 impl CsrReader {
-    /// Opens the group and validates lengths and row pointers, which costs one read of `indptr`.
+    /// Opens the group and validates lengths and row pointers, which costs one read of `indptr`,
+    /// unless its chunks are large.
     ///
     /// `shape` comes from attributes or, without them, from the names.
     pub(super) fn open(group: &Group, shape: Option<(usize, usize)>, place: Place) -> Result<CsrReader, StorageError> {
-        let mut pointers = RowPointers::open(group, place.clone())?;
+        let pointers = RowPointers::open(group, place.clone())?;
         let Some((cells, genes)) = shape else {
             return Err(place.invalid(
                 "",
@@ -53,7 +59,6 @@ impl CsrReader {
             let problem = format!("has {} entries, but data has {entries}", list.size());
             return Err(place.invalid("indices", problem, DAMAGED));
         }
-        let most_per_tile = pointers.check(entries as u64)?;
         let values = Values::of(data, &place, "data")?;
         let indices = Indices { number: numbers_of(&list, &place, "indices")?, dataset: list, scratch: Vec::new() };
         if matches!(indices.number.scalar, Scalar::F32 | Scalar::F64) {
@@ -64,7 +69,20 @@ impl CsrReader {
             + list_need.resident
             + values.scratch_bytes(1)
             + (PIECE * indices.number.scalar.size()) as u64;
-        Ok(CsrReader { place, pointers, indices, values, genes, entries: entries as u64, most_per_tile, resident })
+        let entries = entries as u64;
+        let mut reader = CsrReader { place, pointers, indices, values, genes, entries, most_per_tile: None, resident };
+        if reader.pointers.resident_bytes() <= AT_ONCE {
+            reader.check()?;
+        }
+        Ok(reader)
+    }
+
+    /// Validates the row pointers, unless that was done.
+    pub(super) fn check(&mut self) -> Result<(), StorageError> {
+        if self.most_per_tile.is_none() {
+            self.most_per_tile = Some(self.pointers.check(self.entries)?);
+        }
+        Ok(())
     }
 
     pub(super) fn shape(&self) -> (usize, usize) {
@@ -72,7 +90,8 @@ impl CsrReader {
     }
 
     pub(super) fn form(&self) -> Form {
-        Form::Sparse { entries: self.entries, most_per_tile: self.most_per_tile }
+        let most_per_tile = self.most_per_tile.unwrap_or(usize::try_from(self.entries).unwrap_or(usize::MAX));
+        Form::Sparse { entries: self.entries, most_per_tile }
     }
 
     pub(super) fn resident_bytes(&self) -> u64 {
@@ -84,6 +103,7 @@ impl CsrReader {
     }
 
     pub(super) fn read_rows(&mut self, rows: Range<usize>, chunk: &mut RowChunk) -> Result<(), StorageError> {
+        self.check()?;
         let (indptr, columns, values) = chunk.sparse();
         let pointers = self.pointers.of(rows.clone())?;
         let first = pointers[0];

@@ -149,6 +149,17 @@ impl Source for H5adSource {
         }
     }
 
+    fn annotation_bytes(&self) -> u64 {
+        self.annotations.resident_bytes()
+    }
+
+    fn prepare(&mut self) -> Result<(), StorageError> {
+        match &mut self.rows {
+            Rows::Csr(csr) => csr.check(),
+            Rows::Dense(_) => Ok(()),
+        }
+    }
+
     fn read_rows(&mut self, rows: Range<usize>, chunk: &mut RowChunk) -> Result<(), StorageError> {
         assert!(rows.start <= rows.end && rows.end <= self.cells(), "rows {rows:?} are inside the matrix");
         match &mut self.rows {

@@ -2,10 +2,10 @@
 
 use hdf5::Dataset;
 
-use super::Place;
+use super::{DAMAGED, Place};
 use crate::StorageError;
 use crate::hdf::number::{NumberType, type_name};
-use crate::hdf::{filter, raw};
+use crate::hdf::{claim, elsewhere, filter, raw};
 use crate::number::Rounding;
 use crate::number::{Number, Scalar, bytes_of, to_f32, with_scalar};
 
@@ -91,6 +91,13 @@ pub(super) fn numbers_of(dataset: &Dataset, place: &Place, part: &str) -> Result
         let remedy = "set HDF5_PLUGIN_PATH to a folder with that plugin (pip install hdf5plugin has them), or save the file \
                       with compression=\"gzip\"";
         return Err(place.invalid(part, problem, remedy));
+    }
+    if let Some(source) = elsewhere::missing(dataset) {
+        let problem = format!("has values in another file, and there is no {source}");
+        return Err(place.invalid(part, problem, "put that file beside this one"));
+    }
+    if let Some(problem) = claim::wrong(dataset) {
+        return Err(place.invalid(part, problem, DAMAGED));
     }
     let number = dataset.dtype().and_then(|t| NumberType::of(&t)).map_err(|e| place.problem(part, &e))?;
     number.ok_or_else(|| {

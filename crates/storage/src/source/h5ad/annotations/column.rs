@@ -1,15 +1,14 @@
 //! Copies one column of any anndata version in a current encoding.
+//!
+//! Values are copied through reads, wherever they lie. A column that anndata could not read again
+//! is skipped: anndata would refuse the whole file because of it.
 
-use hdf5::{Dataset, Group, Location, ObjectReference1, ReferencedObject, Result};
+use std::path::Path;
 
-use crate::hdf::number::NumberType;
-use crate::hdf::raw::{self, Class};
-use crate::hdf::text::{TextColumn, TextWriter};
-use crate::hdf::{attribute, copy};
-use crate::number::{Number, Scalar, with_scalar};
+use hdf5::{Dataset, Group, ObjectReference1, ReferencedObject, Result};
 
-/// Codes checked at a time.
-const BATCH: usize = 1 << 14;
+use super::list::{Checked, List};
+use crate::hdf::attribute;
 
 /// The outcome of copying a column.
 pub(super) enum Outcome {
@@ -19,69 +18,70 @@ pub(super) enum Outcome {
     Skipped(String),
 }
 
-/// Copies the member `name` of `from`, which should have `rows` entries, into `to`.
+/// A column that was checked.
+enum Column {
+    Plain(List),
+    Categorical {
+        codes: List,
+        categories: List,
+        ordered: bool,
+    },
+    /// Values and where they are missing.
+    Nullable {
+        encoding: String,
+        values: List,
+        mask: List,
+        /// How missing strings are shown.
+        shown: Option<String>,
+    },
+}
+
+/// Copies the member `name` of `from`, which should have `rows` entries, into `to`. Sorts many
+/// categories in `folder`.
 ///
 /// # Errors
 ///
 /// - the library cannot read or write it; part of the copy may exist
-pub(super) fn copy(from: &Group, name: &str, rows: usize, to: &Group) -> Result<Outcome> {
+pub(super) fn copy(from: &Group, name: &str, rows: usize, to: &Group, folder: &Path) -> Result<Outcome> {
     if name.split('/').any(|part| part.is_empty() || part == ".") {
         return Ok(Outcome::Skipped("its name is not a path inside the table".into()));
     }
+    let column = match from.group(name) {
+        Ok(group) => of_group(&group, rows, folder)?,
+        Err(_) => of_dataset(from, name, rows, folder)?,
+    };
+    let column = match column {
+        Ok(column) => column,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
     if let Some((parent, _)) = name.rsplit_once('/').filter(|(parent, _)| !to.link_exists(parent)) {
         to.create_group(parent)?;
     }
-    if let Ok(group) = from.group(name) {
-        return copy_group(&group, name, rows, to);
-    }
-    let dataset = from.dataset(name)?;
-    if let Some(reason) = wrong_len(&dataset, rows) {
-        return Ok(Outcome::Skipped(reason));
-    }
-    match categories_of(from, &dataset) {
-        Some(categories) => {
-            if let Some(reason) = wrong_code(&dataset, categories.size())? {
-                return Ok(Outcome::Skipped(reason));
-            }
+    match column {
+        Column::Plain(list) => list.copy(to, name)?,
+        Column::Categorical { codes, categories, ordered } => {
             let group = to.create_group(name)?;
-            let ordered = attribute::integers(&categories, "ordered").is_some_and(|v| v.first() == Some(&1));
-            let codes = copy::dataset(&dataset, &group, "codes")?;
-            attribute::remove(&codes, "categories")?;
-            attribute::set_encoding(&codes, "array", "0.2.0")?;
             finish_categorical(&group, ordered)?;
-            copy_list(&categories, "categories", &group)
+            codes.copy(&group, "codes")?;
+            categories.copy(&group, "categories")?;
         }
-        None => copy_list(&dataset, name, to),
+        Column::Nullable { encoding, values, mask, shown } => {
+            let group = to.create_group(name)?;
+            attribute::set_encoding(&group, &encoding, "0.1.0")?;
+            if let Some(shown) = shown {
+                attribute::set_text(&group, "na-value", &shown)?;
+            }
+            values.copy(&group, "values")?;
+            mask.copy(&group, "mask")?;
+        }
     }
+    Ok(Outcome::Copied)
 }
 
 /// Marks a group with `codes` and `categories` as a categorical column.
 pub(super) fn finish_categorical(group: &Group, ordered: bool) -> Result<()> {
     attribute::set_encoding(group, "categorical", "0.2.0")?;
     attribute::set_bool(group, "ordered", ordered)
-}
-
-/// Copies a list of numbers or strings.
-pub(super) fn copy_list(dataset: &Dataset, name: &str, to: &Group) -> Result<Outcome> {
-    let file = dataset.dtype()?;
-    let fixed = raw::class(&file) == Class::FixedString;
-    if let Some(texts) = TextColumn::of(dataset, None)? {
-        if fixed || dataset.ndim() != 1 {
-            let mut writer = TextWriter::create(to, name, texts.len())?;
-            writer.copy(&texts)?;
-            writer.finish()?;
-        } else {
-            copy::dataset(dataset, to, name)?;
-        }
-        let copy = to.dataset(name)?;
-        attribute::set_encoding(&copy, "string-array", "0.2.0")?;
-    } else if NumberType::of(&file)?.is_some() {
-        let copy = copy::dataset(dataset, to, name)?;
-        attribute::set_encoding(&copy, "array", "0.2.0")?;
-    } else {
-        return Ok(Outcome::Skipped("a column cannot have its type".into()));
-    }
-    Ok(Outcome::Copied)
 }
 
 /// Removes the remains of a failed copy.
@@ -92,66 +92,70 @@ pub(super) fn remove(group: &Group, name: &str) {
     }
 }
 
-/// Copies a column of several parts (categorical, nullable) with its encoding, which some writers
-/// store as bytes.
-fn copy_group(group: &Group, name: &str, rows: usize, to: &Group) -> Result<Outcome> {
+/// A column that is one list, perhaps of codes that refer to categories (anndata 0.7).
+fn of_dataset(from: &Group, name: &str, rows: usize, folder: &Path) -> Checked<Column> {
+    let list = match List::open(from, name)? {
+        Ok(list) => list,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    if let Some(reason) = list.wrong_len(rows) {
+        return Ok(Err(reason));
+    }
+    let Some(categories) = categories_of(from, list.dataset()) else { return Ok(Ok(Column::Plain(list))) };
+    let ordered = attribute::integers(&categories, "ordered").is_some_and(|v| v.first() == Some(&1));
+    match List::of(categories)? {
+        Ok(categories) => categorical(list, categories, ordered, folder),
+        Err(reason) => Ok(Err(format!("its categories cannot be copied: {reason}"))),
+    }
+}
+
+/// A column of several parts: categorical or nullable.
+fn of_group(group: &Group, rows: usize, folder: &Path) -> Checked<Column> {
     let Some(encoding) = attribute::text(group, "encoding-type") else {
-        return Ok(Outcome::Skipped("it is a group without an encoding-type".into()));
+        return Ok(Err("it is a group without an encoding-type".into()));
     };
+    let (main, other) = match encoding.as_str() {
+        "categorical" => ("codes", "categories"),
+        "nullable-integer" | "nullable-boolean" | "nullable-string-array" => ("values", "mask"),
+        _ => return Ok(Err(format!("a column cannot have the encoding {encoding}"))),
+    };
+    let mut lists = Vec::new();
+    for part in [main, other] {
+        match List::open(group, part)? {
+            Ok(list) => lists.push(list),
+            Err(reason) => return Ok(Err(format!("its {part}: {reason}"))),
+        }
+    }
+    let [first, second] = <[List; 2]>::try_from(lists).map_err(|_| "a column has two parts")?;
+    if let Some(reason) = first.wrong_len(rows) {
+        return Ok(Err(reason));
+    }
     if encoding == "categorical" {
-        let (codes, categories) = (group.dataset("codes")?, group.dataset("categories")?);
-        let wrong = match wrong_len(&codes, rows) {
-            Some(reason) => Some(reason),
-            None => wrong_code(&codes, categories.size())?,
-        };
-        if let Some(reason) = wrong {
-            return Ok(Outcome::Skipped(reason));
-        }
+        let ordered = attribute::integers(group, "ordered").is_some_and(|v| v.first() == Some(&1));
+        return categorical(first, second, ordered, folder);
     }
-    let copy = copy::group(group, to, name)?;
-    modernise(&copy)?;
-    for member in copy.member_names()? {
-        if let Ok(dataset) = copy.dataset(&member) {
-            modernise(&dataset)?;
-        }
+    if let Some(reason) = second.wrong_len(rows) {
+        return Ok(Err(format!("its mask: {reason}")));
     }
-    Ok(Outcome::Copied)
-}
-
-/// Why a list does not fit a table of `rows` rows, if it does not.
-fn wrong_len(list: &Dataset, rows: usize) -> Option<String> {
-    (list.size() != rows).then(|| format!("it has {} entries for {rows} rows", list.size()))
-}
-
-/// Why `codes` are not positions in `categories` categories (or −1 for none), if they are not.
-fn wrong_code(codes: &Dataset, categories: usize) -> Result<Option<String>> {
-    let number = NumberType::of(&codes.dtype()?)?.filter(|n| !matches!(n.scalar, Scalar::F32 | Scalar::F64));
-    let Some(number) = number.filter(|_| codes.ndim() == 1) else {
-        return Ok(Some("its codes are not a list of integers".into()));
+    let fits = match encoding.as_str() {
+        "nullable-integer" => first.integers().is_some(),
+        "nullable-boolean" => first.is_boolean(),
+        _ => first.is_texts(),
     };
-    with_scalar!(number.scalar, T => {
-        let mut batch: Vec<T> = vec![bytemuck::Zeroable::zeroed(); BATCH.min(codes.size())];
-        for first in (0..codes.size()).step_by(BATCH) {
-            let batch = &mut batch[..BATCH.min(codes.size() - first)];
-            raw::read(codes, &number.memory, &[first], &[batch.len()], batch)?;
-            let outside = |code: &T| !(-1..categories as i128).contains(&code.whole());
-            if let Some(at) = batch.iter().position(outside) {
-                let (row, code) = (first + at, batch[at]);
-                return Ok(Some(format!("row {row} has the code {code}, expected one of {categories} categories")));
-            }
-        }
-    });
-    Ok(None)
+    if !fits || !second.is_boolean() {
+        return Ok(Err(format!("its values or its mask have another type than {encoding}")));
+    }
+    let shown = attribute::text(group, "na-value");
+    Ok(Ok(Column::Nullable { encoding, values: first, mask: second, shown }))
 }
 
-/// Rewrites the encoding attributes as the strings that anndata expects.
-fn modernise(at: &Location) -> Result<()> {
-    for name in ["encoding-type", "encoding-version"] {
-        if let Some(value) = attribute::text(at, name) {
-            attribute::set_text(at, name, &value)?;
-        }
-    }
-    Ok(())
+/// A categorical column, if codes and categories belong together.
+fn categorical(codes: List, categories: List, ordered: bool, folder: &Path) -> Checked<Column> {
+    let wrong = match codes.wrong_code(categories.len())? {
+        Some(reason) => Some(reason),
+        None => categories.wrong_categories(folder)?,
+    };
+    Ok(wrong.map_or_else(|| Ok(Column::Categorical { codes, categories, ordered }), Err))
 }
 
 /// The categories of a column of anndata 0.7, which an attribute refers to.

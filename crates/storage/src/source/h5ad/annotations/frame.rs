@@ -1,13 +1,13 @@
 //! Copies tables that are groups with a member for each column: anndata since 0.7.
 
-use hdf5::{Dataset, Group};
+use hdf5::Group;
 
-use super::{Copy, column};
+use super::list::List;
+use super::{Copy, column, shown};
 use crate::anndata::FrameWriter;
-use crate::hdf::attribute;
-use crate::hdf::number::NumberType;
+use crate::hdf::cache::ChunkNeed;
 use crate::hdf::text::TextColumn;
-use crate::number::with_scalar;
+use crate::hdf::{attribute, claim};
 use crate::{Axis, StorageError};
 
 /// The name of the member that holds the names.
@@ -21,6 +21,18 @@ pub(super) fn len(group: &Group) -> Option<usize> {
     let index = index_name(group)?;
     let dataset = group.dataset(&index).or_else(|_| group.dataset(&format!("{index}/values")));
     dataset.or_else(|_| group.dataset(&format!("{index}/codes"))).ok().map(|d| d.size())
+}
+
+/// The most bytes for chunks of one list, in `group` or, with `deep`, in a group in it.
+pub(super) fn largest_chunk(group: &Group, deep: bool) -> u64 {
+    let names = group.member_names().unwrap_or_default();
+    let of = |name: &String| match group.dataset(name) {
+        Ok(list) if claim::wrong(&list).is_none() => ChunkNeed::of(&list).resident,
+        Ok(_) => 0,
+        Err(_) if deep => group.group(name).map_or(0, |parts| largest_chunk(&parts, false)),
+        Err(_) => 0,
+    };
+    names.iter().map(of).max().unwrap_or(0)
 }
 
 /// Copies names and columns.
@@ -41,7 +53,7 @@ pub(super) fn copy(group: &Group, copy: &Copy<'_>, axis: Axis, frame: &mut Frame
             }
             continue;
         }
-        match column::copy(group, &name, copy.rows, frame.group()) {
+        match column::copy(group, &name, copy.rows, frame.group(), copy.folder) {
             Ok(column::Outcome::Copied) => frame.announce(&name),
             Ok(column::Outcome::Skipped(reason)) => copy.skip(&name, reason),
             Err(error) => {
@@ -71,34 +83,27 @@ fn copy_index(
     frame: &mut FrameWriter,
 ) -> Result<(), StorageError> {
     if group.group(name).is_ok() {
-        let copied = column::copy(group, name, copy.rows, frame.group()).map_err(|e| frame.problem(name, &e))?;
-        if let column::Outcome::Skipped(reason) = copied {
-            return Err(StorageError::InvalidDataset {
-                path: copy.path.into(),
-                dataset: format!("{}/{name}", copy.table),
-                problem: format!("holds the names and is unusable: {reason}"),
-                remedy: "save the file again with anndata".into(),
-            });
+        let copied = column::copy(group, name, copy.rows, frame.group(), copy.folder);
+        if let column::Outcome::Skipped(reason) = copied.map_err(|e| copy.problem(name, &e))? {
+            return Err(copy.unusable(name, &reason));
         }
         return attribute::set_text(frame.group(), "_index", name).map_err(|e| frame.problem(name, &e));
     }
-    let read = |e: &hdf5::Error| crate::hdf::problem::problem("read", copy.path, &format!("{}/{name}", copy.table), e);
-    let dataset = group.dataset(name).map_err(|e| read(&e))?;
-    if let Some(texts) = TextColumn::of(&dataset, None).map_err(|e| read(&e))? {
+    let list = match List::open(group, name).map_err(|e| copy.problem(name, &e))? {
+        Ok(list) => list,
+        Err(reason) => return Err(copy.unusable(name, &reason)),
+    };
+    let read = |e: &hdf5::Error| copy.problem(name, e);
+    if let Some(texts) = TextColumn::of(list.dataset(), None).map_err(|e| read(&e))? {
         let mut writer = frame.index(Some(name))?;
         let written = writer.copy(&texts).and_then(|()| writer.finish());
         return written
             .and_then(|d| attribute::set_encoding(&d, "string-array", "0.2.0"))
-            .map_err(|e| frame.problem(name, &e));
+            .map_err(|e| copy.problem(name, &e));
     }
-    match numbers(&dataset).map_err(|e| read(&e))? {
-        Some(names) => frame.names(names),
-        None => copy.number(axis, frame),
+    let datatype = list.dataset().dtype().map_err(|e| read(&e))?;
+    match shown::write(list.dataset(), None, &datatype, name, copy, frame)? {
+        true => Ok(()),
+        false => copy.number(axis, frame),
     }
-}
-
-/// Names stored as numbers, as anndata shows them.
-fn numbers(dataset: &Dataset) -> hdf5::Result<Option<Vec<String>>> {
-    let Some(number) = NumberType::of(&dataset.dtype()?)? else { return Ok(None) };
-    Ok(Some(with_scalar!(number.scalar, T => dataset.read_raw::<T>()?.iter().map(|v| v.to_string()).collect())))
 }

@@ -5,10 +5,14 @@
 //! | `frame`   | how is a table copied that is a group of columns (anndata since 0.7)? |
 //! | `records` | how is one copied that is a list of records (anndata before 0.7)?     |
 //! | `column`  | how is a column of any version written in a current encoding?         |
+//! | `list`    | can anndata read a list again, and how is it copied?                  |
+//! | `shown`   | how are names shown that are stored as numbers?                       |
 
 mod column;
 mod frame;
+mod list;
 mod records;
+mod shown;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +20,7 @@ use hdf5::{Dataset, File, Group};
 
 use super::Place;
 use crate::anndata::{AnnDataWriter, FrameWriter};
+use crate::hdf::cache::ChunkNeed;
 use crate::hdf::problem::problem;
 use crate::monitor::Warning;
 use crate::store::Overwrite;
@@ -63,6 +68,13 @@ impl Annotations {
         Some((self.obs.len()?, self.var.len()?))
     }
 
+    /// The most bytes in memory for chunks of one column while it is copied, beyond those of small
+    /// chunks.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        let largest = self.obs.largest_chunk().max(self.var.largest_chunk());
+        if largest <= SMALL_CHUNKS { 0 } else { largest }
+    }
+
     /// Checks that there are as many names as rows and columns.
     pub(super) fn check_lens(&self, (cells, genes): (usize, usize), place: &Place) -> Result<(), StorageError> {
         for (table, expected, what) in [(&self.obs, cells, "cells"), (&self.var, genes, "genes")] {
@@ -88,7 +100,8 @@ impl Annotations {
         let mut writer = AnnDataWriter::create(dest, Overwrite::Replace)?;
         for (table, rows) in [(&self.obs, cells), (&self.var, genes)] {
             let mut frame = writer.dataframe(table.axis, rows)?;
-            let copy = Copy { path: &self.path, table: table.name, rows, monitor };
+            let folder = dest.parent().unwrap_or(Path::new("."));
+            let copy = Copy { path: &self.path, table: table.name, rows, folder, monitor };
             match &table.kind {
                 Kind::Absent => copy.number(table.axis, &mut frame)?,
                 Kind::Frame(group) => frame::copy(group, &copy, table.axis, &mut frame)?,
@@ -105,7 +118,19 @@ impl Annotations {
     }
 }
 
+/// Bytes of chunks that the memory for names and columns always has room for.
+const SMALL_CHUNKS: u64 = 2 << 20;
+
 impl Table {
+    /// The most bytes for chunks of one list of the table.
+    fn largest_chunk(&self) -> u64 {
+        match &self.kind {
+            Kind::Absent => 0,
+            Kind::Frame(group) => frame::largest_chunk(group, true),
+            Kind::Records(records) => ChunkNeed::of(records).resident,
+        }
+    }
+
     fn locate(file: &File, axis: Axis, names: &[&'static str]) -> Table {
         let found = names.iter().find_map(|&name| {
             let group = file.group(name).ok().map(Kind::Frame);
@@ -130,6 +155,8 @@ struct Copy<'a> {
     path: &'a Path,
     table: &'a str,
     rows: usize,
+    /// For temporary files.
+    folder: &'a Path,
     monitor: &'a dyn Monitor,
 }
 
@@ -151,12 +178,31 @@ impl Copy<'_> {
         self.monitor.warn(&Warning::SkippedAnnotation { dataset, reason: reason.into() });
     }
 
+    /// An error of the library while copying `column`.
+    fn problem(&self, column: &str, error: &hdf5::Error) -> StorageError {
+        problem("copy", self.path, &format!("{}/{column}", self.table), error)
+    }
+
+    /// The error of names in `column` that cannot be copied.
+    fn unusable(&self, column: &str, reason: &str) -> StorageError {
+        StorageError::InvalidDataset {
+            path: self.path.into(),
+            dataset: format!("{}/{column}", self.table),
+            problem: format!("holds the names and is unusable: {reason}"),
+            remedy: "save the file again with anndata".into(),
+        }
+    }
+
     /// Handles an error of copying `column`: a failing disk ends the work, an unreadable column is
     /// skipped.
     fn fault(&self, column: &str, error: &hdf5::Error) -> Result<(), StorageError> {
-        match problem("copy", self.path, &format!("{}/{column}", self.table), error) {
+        match self.problem(column, error) {
             StorageError::Hdf5 { message, .. } => {
                 self.skip(column, message);
+                Ok(())
+            }
+            StorageError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                self.skip(column, "its values lie in a file that is missing");
                 Ok(())
             }
             other => Err(other),

@@ -3,10 +3,14 @@
 //! The first field is the name. A categorical column is an integer field of codes; its categories
 //! are in `uns/NAME_categories`.
 
+use std::path::Path;
+
 use hdf5::{Dataset, Datatype, Group, Result};
 
 use super::Copy;
 use super::column::{self, Outcome};
+use super::list::{self, List};
+use super::shown;
 use crate::StorageError;
 use crate::anndata::FrameWriter;
 use crate::hdf::attribute;
@@ -14,10 +18,7 @@ use crate::hdf::number::NumberType;
 use crate::hdf::problem::problem;
 use crate::hdf::raw;
 use crate::hdf::text::{TextColumn, TextWriter};
-use crate::number::{Number, Scalar, with_scalar};
-
-/// Records read at a time.
-const BATCH: usize = 1 << 14;
+use crate::number::{Number, with_scalar};
 
 /// Copies names and columns.
 pub(super) fn copy(
@@ -40,13 +41,14 @@ pub(super) fn copy(
                 .map_err(|e| frame.problem(index, &e))?;
         }
         None => {
-            let names = numbers(records, index, index_type).map_err(|e| read(&e))?;
-            frame.names(names)?;
+            if !shown::write(records, Some(index), index_type, index, copy, frame)? {
+                return Err(read(&"the names are neither texts nor numbers".into()));
+            }
         }
     }
     for (name, datatype) in columns {
         copy.go_on()?;
-        match copy_field(records, name, datatype, uns, frame.group()) {
+        match copy_field(records, name, datatype, uns, frame.group(), copy.folder) {
             Ok(Outcome::Copied) => frame.announce(name),
             Ok(Outcome::Skipped(reason)) => copy.skip(name, reason),
             Err(error) => {
@@ -58,7 +60,14 @@ pub(super) fn copy(
     Ok(())
 }
 
-fn copy_field(records: &Dataset, name: &str, datatype: &Datatype, uns: Option<&Group>, to: &Group) -> Result<Outcome> {
+fn copy_field(
+    records: &Dataset,
+    name: &str,
+    datatype: &Datatype,
+    uns: Option<&Group>,
+    to: &Group,
+    folder: &Path,
+) -> Result<Outcome> {
     if let Some(texts) = TextColumn::of(records, Some((name, datatype)))? {
         let mut writer = TextWriter::create(to, name, texts.len())?;
         writer.copy(&texts)?;
@@ -69,15 +78,16 @@ fn copy_field(records: &Dataset, name: &str, datatype: &Datatype, uns: Option<&G
     let Some(number) = NumberType::of(datatype)? else {
         return Ok(Outcome::Skipped("a column cannot have its type".into()));
     };
-    let categories = uns.and_then(|uns| uns.dataset(&format!("{name}_categories")).ok());
-    if let Some(categories) = categories.filter(|_| !matches!(number.scalar, Scalar::F32 | Scalar::F64)) {
+    let categories = uns.and_then(|uns| List::open(uns, &format!("{name}_categories")).ok()?.ok());
+    if let Some(categories) = categories.filter(|_| !list::is_float(&number)) {
         // If obs and var had columns of one name, the file keeps one list, perhaps the other one's.
         let (least, greatest) = range(records, name, &number)?;
-        if least >= -1 && greatest < categories.size() as i128 {
+        if least >= -1 && greatest < categories.len() as i128 && categories.wrong_categories(folder)?.is_none() {
             let group = to.create_group(name)?;
             copy_numbers(records, name, &number, &group, "codes")?;
             column::finish_categorical(&group, false)?;
-            return column::copy_list(&categories, "categories", &group);
+            categories.copy(&group, "categories")?;
+            return Ok(Outcome::Copied);
         }
     }
     copy_numbers(records, name, &number, to, name)?;
@@ -94,7 +104,7 @@ fn copy_numbers(records: &Dataset, field: &str, number: &NumberType, to: &Group,
         .shape(records.size())
         .create(name)?;
     attribute::set_encoding(&list, "array", "0.2.0")?;
-    for_batches(records, field, number, |first, bytes| {
+    number.visit(records, Some(field), |first, bytes| {
         let count = bytes.len() / number.scalar.size();
         raw::write(&list, &number.memory, &[first], &[count], bytes)
     })
@@ -103,7 +113,7 @@ fn copy_numbers(records: &Dataset, field: &str, number: &NumberType, to: &Group,
 /// The least and the greatest value of an integer field.
 fn range(records: &Dataset, field: &str, number: &NumberType) -> Result<(i128, i128)> {
     let (mut least, mut greatest) = (i128::MAX, i128::MIN);
-    for_batches(records, field, number, |_, bytes| {
+    number.visit(records, Some(field), |_, bytes| {
         with_scalar!(number.scalar, T => for value in bytes.chunks_exact(size_of::<T>()) {
             let value = bytemuck::pod_read_unaligned::<T>(value).whole();
             least = least.min(value);
@@ -112,35 +122,4 @@ fn range(records: &Dataset, field: &str, number: &NumberType) -> Result<(i128, i
         Ok(())
     })?;
     Ok((least, greatest))
-}
-
-/// Names stored as numbers, as anndata shows them.
-fn numbers(records: &Dataset, field: &str, datatype: &Datatype) -> Result<Vec<String>> {
-    let number = NumberType::of(datatype)?.ok_or("the names are neither texts nor numbers")?;
-    let mut names = Vec::with_capacity(records.size());
-    for_batches(records, field, &number, |_, bytes| {
-        with_scalar!(number.scalar, T => {
-            names.extend(bytes.chunks_exact(size_of::<T>()).map(|v| bytemuck::pod_read_unaligned::<T>(v).to_string()));
-        });
-        Ok(())
-    })?;
-    Ok(names)
-}
-
-/// Reads one field in batches and calls `each` with the first row and the bytes of each.
-fn for_batches(
-    records: &Dataset,
-    field: &str,
-    number: &NumberType,
-    mut each: impl FnMut(usize, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let memory = raw::record_of(field, &number.memory)?;
-    let mut bytes = Vec::new();
-    for first in (0..records.size()).step_by(BATCH) {
-        let count = BATCH.min(records.size() - first);
-        bytes.resize(count * memory.size(), 0_u8);
-        raw::read(records, &memory, &[first], &[count], &mut bytes)?;
-        each(first, &bytes)?;
-    }
-    Ok(())
 }

@@ -1,0 +1,42 @@
+//! Checks what a file claims about its data against the size of the file, before memory is taken.
+//!
+//! The rule: a number from a file decides no allocation alone. Sizes that a file of this length
+//! cannot have are bad data, and are found here. Sizes that it can have are counted against the
+//! budget, by the plan of the work that reads them. Lists are read in pieces of bounded size, so
+//! that their length costs nothing.
+
+use hdf5::Dataset;
+use hdf5::plist::dataset_create::Layout;
+
+use super::filter;
+
+/// The most bytes into which deflate unpacks a byte. The other filters of the library unpack less.
+const UNPACKED: u64 = 1032;
+
+/// Bytes that may be claimed of any file: headers and tiny chunks.
+const SMALL: u64 = 1 << 20;
+
+/// Why a file as long as that of `dataset` cannot hold it, if it cannot, as a predicate.
+pub(crate) fn wrong(dataset: &Dataset) -> Option<String> {
+    let file = std::fs::metadata(dataset.filename()).ok()?.len();
+    let element = dataset.dtype().map_or(1, |datatype| datatype.size());
+    let stored = dataset.storage_size();
+    let Some(chunk) = dataset.chunk() else {
+        return (lies_here(dataset) && stored > file)
+            .then(|| format!("has {stored} bytes, but the file has only {file}"));
+    };
+    let bytes = chunk.iter().product::<usize>().saturating_mul(element) as u64;
+    let most = match dataset.filters().is_empty() {
+        // Nothing is known of the filters of plugins, and a dataset without values has no chunk.
+        _ if stored == 0 || !filter::are_exact(dataset) => return None,
+        true => file,
+        false => file.saturating_mul(UNPACKED),
+    };
+    (bytes > most.max(SMALL)).then(|| format!("has chunks of {bytes} bytes, which a file of {file} bytes cannot hold"))
+}
+
+/// Whether the values of a dataset lie in its own file.
+fn lies_here(dataset: &Dataset) -> bool {
+    let created = dataset.create_plist();
+    created.is_ok_and(|created| created.layout() != Layout::Virtual && created.external().is_empty())
+}
