@@ -59,6 +59,16 @@ def test_plain_hals_follows_numpy(partwise, counts):
     assert said["relative_error"] == pytest.approx(relative_error(x, w, h), rel=1e-4)
 
 
+@pytest.mark.parametrize("solver", ["auto", "mu"])
+def test_a_component_of_zeros_in_a_start_starts_anew(partwise, counts, solver):
+    whole, _ = partwise.fit(counts, 5, "--solver", solver, "--init", "random")
+    part = anndata.read_h5ad(partwise.path("result.h5ad"))
+    part.varm["spectra"][:, 2] = 0
+    part.write_h5ad(partwise.path("part.h5ad"))
+    said, result = partwise.fit(counts, 5, "--solver", solver, "--init", "part.h5ad")
+    assert result.h[2].any() and said["relative_error"] < 1.002 * whole["relative_error"]
+
+
 def test_pivoting_gives_every_row_and_gene_its_exact_solution(partwise, counts):
     x = matrix_of(counts)
     _, h = start(partwise, x, 4)

@@ -50,6 +50,7 @@ pub enum InitSpec {
     /// Random H (and W if the rule needs one).
     Random,
     /// W and H of an earlier result (an AnnData file with `obsm["X_nmf"]` and `varm["spectra"]`).
+    /// A component that is zero in every gene starts anew, at random.
     Given(PathBuf),
 }
 

@@ -370,7 +370,8 @@ impl<'w> Wave<'w> {
     /// H of the earlier result at `path`; fills the usages of this process.
     #[cfg(feature = "hdf5")]
     fn given(&self, path: &Path, scale: &GeneScale, usages: &mut Usages) -> Result<Spectra, DriverError> {
-        init::given(path, self.data, scale, self.own(), usages)
+        // Only one fit starts from a file.
+        init::given(path, self.data, scale, self.models[0].seed, self.own(), usages)
     }
 
     /// Results are AnnData files, which this build cannot read.

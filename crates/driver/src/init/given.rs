@@ -1,9 +1,13 @@
 //! Start from W and H of an earlier result.
 
+use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
-use partwise_storage::anndata::read_factors;
+use partwise_storage::StorageError;
+use partwise_storage::anndata::{Factors, read_factors};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use crate::blocks::FitData;
@@ -14,10 +18,34 @@ use crate::usages::Usages;
 
 /// Values that are read at once, unless one row has more.
 const VALUES_AT_ONCE: usize = 1 << 16;
+/// The stream of the seed that components of zeros are started from.
+const STREAM: u64 = 1 << 34;
 
-/// Rows of `k` values that are read at once.
-fn rows_at_once(k: usize) -> usize {
-    (VALUES_AT_ONCE / k.max(1)).max(1)
+/// Pieces of a table of `rows` × `k` values: the rows of each.
+fn pieces(rows: usize, k: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (VALUES_AT_ONCE / k.max(1)).max(1);
+    (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
+}
+
+/// Shows the values of Hᵀ and then those of W, piece by piece.
+fn see_all(
+    file: &Factors,
+    mut spectra: impl FnMut(&[f32]),
+    mut usages: impl FnMut(&[f32]),
+) -> Result<(), StorageError> {
+    let k = file.components();
+    let mut values = Vec::new();
+    for rows in pieces(file.genes(), k) {
+        values.resize(rows.len() * k, 0.0);
+        file.read_spectra(rows, &mut values)?;
+        spectra(&values);
+    }
+    for rows in pieces(file.cells(), k) {
+        values.resize(rows.len() * k, 0.0);
+        file.read_usages(rows, &mut values)?;
+        usages(&values);
+    }
+    Ok(())
 }
 
 /// A hash of the bits of H and W in an earlier result that a fit starts from. The content of this file is
@@ -27,45 +55,20 @@ fn rows_at_once(k: usize) -> usize {
 ///
 /// When the file cannot be read, or has no W and H.
 pub fn digest(path: &Path) -> Result<String, DriverError> {
-    let file = read_factors(path)?;
-    let (cells, k) = (file.cells(), file.components());
-    let mut hash = Sha256::new();
-    let mut values = Vec::new();
-    let step = rows_at_once(k);
-    for first in (0..file.genes()).step_by(step) {
-        let rows = first..(first + step).min(file.genes());
-        values.resize(rows.len() * k, 0.0);
-        file.read_spectra(rows, &mut values)?;
-        hash.update(bytemuck::cast_slice::<f32, u8>(&values));
-    }
-    for first in (0..cells).step_by(step) {
-        let rows = first..(first + step).min(cells);
-        values.resize(rows.len() * k, 0.0);
-        file.read_usages(rows, &mut values)?;
-        hash.update(bytemuck::cast_slice::<f32, u8>(&values));
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let hash = RefCell::new(Sha256::new());
+    let add = |values: &[f32]| hash.borrow_mut().update(bytemuck::cast_slice::<f32, u8>(values));
+    see_all(&read_factors(path)?, add, add)?;
+    Ok(hash.into_inner().finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The error of a fit whose first pass overflows after a start from the earlier result at `path`.
 pub(crate) fn out_of_range(path: &Path) -> DriverError {
-    let ranges = || {
-        let file = read_factors(path)?;
-        let mut usages = RangeOfValues::default();
-        let mut values = Vec::new();
-        for first in (0..file.cells()).step_by(ROWS_AT_ONCE) {
-            let rows = first..(first + ROWS_AT_ONCE).min(file.cells());
-            values.resize(rows.len() * file.components(), 0.0);
-            file.read_usages(rows, &mut values)?;
-            usages.add(&values);
-        }
-        let mut spectra = RangeOfValues::default();
-        spectra.add(file.spectra());
-        Ok::<_, DriverError>((usages.range(), spectra.range()))
-    };
-    match ranges() {
-        Ok((usages, spectra)) => DriverError::StartRange { path: path.into(), usages, spectra },
-        Err(error) => error,
+    let (mut usages, mut spectra) = (RangeOfValues::default(), RangeOfValues::default());
+    let read = read_factors(path)
+        .and_then(|file| see_all(&file, |values| spectra.add(values), |values| usages.add(values)));
+    match read {
+        Ok(()) => DriverError::StartRange { path: path.into(), usages: usages.range(), spectra: spectra.range() },
+        Err(error) => error.into(),
     }
 }
 
@@ -90,10 +93,14 @@ impl RangeOfValues {
 
 /// Reads H (returned, in the scale that the fit works in) and fills the blocks `own` of `usages` with
 /// W.
+///
+/// A component that is zero in every gene could never leave zero. It starts anew: in each gene at the
+/// gene's mean times a random number, and at 1/k in each cell.
 pub(crate) fn given(
     path: &Path,
     data: &dyn FitData,
     scale: &GeneScale,
+    seed: u64,
     own: Range<usize>,
     usages: &mut Usages,
 ) -> Result<Spectra, DriverError> {
@@ -114,21 +121,32 @@ pub(crate) fn given(
     let mut spectra = Spectra::zeros(genes, k);
     let ks = spectra.ks();
     let mut values = Vec::new();
-    let step = rows_at_once(k);
-    for (part, rows) in spectra.ht_mut().chunks_mut(step * ks).enumerate() {
-        let first = part * step;
-        values.resize(rows.len() / ks * k, 0.0);
-        file.read_spectra(first..first + rows.len() / ks, &mut values)?;
-        for (gene, (row, given)) in rows.chunks_exact_mut(ks).zip(values.chunks_exact(k)).enumerate() {
+    for rows in pieces(genes, k) {
+        values.resize(rows.len() * k, 0.0);
+        file.read_spectra(rows.clone(), &mut values)?;
+        let into = &mut spectra.ht_mut()[rows.start * ks..rows.end * ks];
+        for ((gene, row), given) in rows.zip(into.chunks_exact_mut(ks)).zip(values.chunks_exact(k)) {
             for (value, given) in row.iter_mut().zip(given) {
-                *value = given * scale.factor(first + gene);
+                *value = given * scale.factor(gene);
             }
+        }
+    }
+    let dead: Vec<usize> = (0..k).filter(|&c| spectra.component(c).all(|value| value == 0.0)).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(STREAM);
+    for &c in &dead {
+        let means = data.gene_moments().iter().map(|moments| moments.sum / cells as f64);
+        for (gene, (value, mean)) in spectra.ht_mut().iter_mut().skip(c).step_by(ks).zip(means).enumerate() {
+            *value = mean as f32 * scale.factor(gene) * (1.0 - rng.random::<f32>());
         }
     }
     for block in own {
         let (first, count) = (usages.first_row_of(block), usages.rows_of(block));
         values.resize(count * k, 0.0);
         file.read_usages(first..first + count, &mut values)?;
+        for row in values.chunks_exact_mut(k) {
+            dead.iter().for_each(|&c| row[c] = 1.0 / k as f32);
+        }
         usages.store_packed(block, &values)?;
     }
     usages.accept();
