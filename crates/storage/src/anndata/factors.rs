@@ -25,6 +25,7 @@ pub struct Factors {
     genes: usize,
     components: usize,
     spectra: Vec<f32>,
+    _file: hdf::file::Reading,
 }
 
 /// Opens the factors of the result at `path`. Costs memory for H.
@@ -57,9 +58,10 @@ pub fn read_factors(path: &Path) -> Result<Factors, StorageError> {
         });
     }
     let memory = Datatype::from_type::<f32>().map_err(|e| problem::problem("read", path, SPECTRA, &e))?;
-    let mut factors = Factors { path: path.into(), usages, memory, cells, genes, components, spectra: Vec::new() };
+    let (path, spectra_of_file) = (path.into(), spectra);
+    let mut factors = Factors { path, usages, memory, cells, genes, components, spectra: Vec::new(), _file: file };
     let mut values = vec![0.0; genes * components];
-    factors.read(&spectra, SPECTRA, 0, &mut values)?;
+    factors.read(&spectra_of_file, SPECTRA, 0, &mut values)?;
     factors.spectra = values;
     Ok(factors)
 }
