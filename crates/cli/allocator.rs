@@ -1,10 +1,53 @@
-//! Settings of the allocator. The kernel counts freed memory as resident until the allocator
-//! returns it, so it counts against the budget.
+//! The allocator: its settings, and the end of a run whose memory the system refuses.
 //!
-//! By default, glibc raises the size from which it returns freed memory as soon as the program
-//! frees something large, and keeps an arena per thread. A fit of 50 million nonzeros in 64 MiB
-//! then had 73 MiB resident, of which it used 54 MiB. Fixed thresholds and few arenas cost no
-//! measurable time here, because buffers are large and live for whole passes.
+//! The kernel counts freed memory as resident until the allocator returns it, so it counts against
+//! the budget. By default, glibc raises the size from which it returns freed memory as soon as the
+//! program frees something large, and keeps an arena per thread. A fit of 50 million nonzeros in
+//! 64 MiB then had 73 MiB resident, of which it used 54 MiB. Fixed thresholds and few arenas cost
+//! no measurable time here, because buffers are large and live for whole passes.
+//!
+//! If the system refuses memory, the standard library would print a line of its own and abort,
+//! which leaves unfinished files. No code of this program goes on without memory, so the allocator
+//! ends the run instead.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+use crate::launch;
+
+#[global_allocator]
+static ALLOCATOR: OrEnd = OrEnd;
+
+/// The system's allocator. It ends the run rather than return a null pointer.
+struct OrEnd;
+
+#[expect(unsafe_code, reason = "a global allocator is unsafe to implement; this one passes every call on")]
+// SAFETY: every call is passed on unchanged, and every result is the system's.
+unsafe impl GlobalAlloc for OrEnd {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract is the same.
+        there(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract is the same.
+        there(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract is the same.
+        there(unsafe { System.realloc(memory, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is the same.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[inline]
+fn there(memory: *mut u8, size: usize) -> *mut u8 {
+    if memory.is_null() { launch::out_of_memory(size) } else { memory }
+}
 
 /// Makes the allocator return large blocks at once. To be called before any thread starts.
 pub(crate) fn settle() {

@@ -44,6 +44,7 @@ use verbs::CommandLine;
 
 fn main() -> ExitCode {
     allocator::settle();
+    launch::catch_crashes();
     launch::report_panics();
     let (typed, launcher) = (CommandLine::try_parse(), Launcher::found());
     if let Some(help) = typed.as_ref().err().filter(|error| !error.use_stderr()) {

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 pub(crate) fn map(store: &mut Store) -> Result<(), Failure> {
     // SAFETY: the files of a finished store are never modified or truncated by this program:
     // conversions write into a folder of another name and rename it, which leaves the mapped files
-    // alive. A user who truncates a block file during a fit ends the process by a signal; nothing
-    // is left behind, since the result is renamed into place last.
+    // alive. If a user truncates a block file during a fit, the handler of the signal names the
+    // file and ends the process (`launch/crash.rs`).
     unsafe { store.map() }.map_err(Failure::from)
 }

@@ -109,6 +109,7 @@ fn options(remedy: &Remedy) -> Option<String> {
             let mebibytes = smallest.div_ceil(1 << 20);
             format!("the smallest budget is {smallest} bytes{condition} (--memory {mebibytes}M)")
         }
+        Remedy::FewerThreads => "try fewer with --threads".into(),
         Remedy::ChooseBlockRows => "choose one with --block-rows".into(),
         Remedy::ChooseMatrix(others) => format!("choose one{}", others.phrase(LAYER, RAW)),
         Remedy::ChooseValues(others) => format!("NMF needs finite values of at least 0{}", others.phrase(LAYER, RAW)),

@@ -4,6 +4,7 @@
 mod bench;
 mod bits;
 mod command_line;
+mod crashes;
 mod examples;
 mod foresight;
 mod killed;

@@ -9,6 +9,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use super::WORLD;
+use super::crash;
 use super::processes::{Processes, exit_now};
 use crate::failure::{Code, Failure, say};
 
@@ -22,6 +23,8 @@ pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let what = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+        // A panic while unwinding aborts. So does one in a function that C calls.
+        crash::reported();
         // The other processes may panic at the same place.
         if has_turn() {
             say(&format!(
@@ -74,7 +77,7 @@ fn stuck(message: String) -> ! {
 
 /// Waits for this process's turn to print, and returns whether it still has to. A process that is
 /// alone never waits.
-fn has_turn() -> bool {
+pub(super) fn has_turn() -> bool {
     WORLD.get().is_none_or(|world| world.has_turn(Duration::ZERO))
 }
 
@@ -83,9 +86,14 @@ fn processes() -> Option<&'static Processes> {
     WORLD.get().and_then(|world| world.processes.as_ref())
 }
 
+/// The name of this node, if there are several processes.
+pub(super) fn node_name() -> Option<&'static str> {
+    processes().map(Processes::node)
+}
+
 /// The start of a line that names this node; empty if the process is alone.
 fn node() -> String {
-    processes().map_or_else(String::new, |processes| format!("node {}: ", processes.node()))
+    node_name().map_or_else(String::new, |name| format!("node {name}: "))
 }
 
 /// Ends all processes at once, if there are several. Any thread may call it.

@@ -6,14 +6,18 @@
 //! | `processes` | which functions of MPI are used, and what replaces them?        |
 //! | `handshake` | which things must be the same in all processes?                 |
 //! | `emergency` | how does a panic or a watchdog end all processes?               |
+//! | `crash`     | how does a fatal signal, or a lack of memory, end the run?      |
+//! | `line`      | how is a line put together without memory?                      |
 //! | `quota`     | what part of a node may one of its processes take?              |
 //!
 //! If all processes know of a failure, all end and one prints the line. If only one process knows
 //! of it, that process prints the line and ends the others, wherever they are.
 
+mod crash;
 mod emergency;
 mod handshake;
 mod launcher;
+mod line;
 mod processes;
 mod quota;
 
@@ -29,6 +33,7 @@ use crate::interrupt::Interrupt;
 use partwise::machine;
 use processes::{Processes, exit_now};
 
+pub(crate) use crash::{catch_crashes, out_of_memory};
 pub(crate) use emergency::{defect, idle, report_panics};
 pub(crate) use launcher::Launcher;
 pub(crate) use quota::Quota;

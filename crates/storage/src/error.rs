@@ -246,6 +246,13 @@ pub enum StorageError {
         condition: String,
     },
 
+    /// The system did not start a thread.
+    #[error("cannot start a thread: {source}; {}", Remedy::FewerThreads)]
+    Threads {
+        /// The error of the system.
+        source: io::Error,
+    },
+
     /// The monitor requested a stop.
     #[error("cancelled")]
     Cancelled,
@@ -288,7 +295,9 @@ impl StorageError {
             | Self::UnsupportedFormat { .. }
             | Self::Damaged { .. }
             | Self::DamagedTile { .. } => ErrorKind::BadData,
-            Self::Usage { .. } | Self::Selection { .. } | Self::BlockRows { .. } => ErrorKind::Usage,
+            Self::Usage { .. } | Self::Selection { .. } | Self::BlockRows { .. } | Self::Threads { .. } => {
+                ErrorKind::Usage
+            }
             Self::MemoryBudget { .. } => ErrorKind::Memory,
             Self::Cancelled => ErrorKind::Cancelled,
         }
@@ -303,6 +312,7 @@ impl StorageError {
             | Self::InvalidValue { remedy, .. }
             | Self::Selection { remedy, .. } => Some((**remedy).clone()),
             Self::BlockRows { .. } => Some(Remedy::ChooseBlockRows),
+            Self::Threads { .. } => Some(Remedy::FewerThreads),
             Self::MemoryBudget { smallest, condition, .. } => {
                 Some(Remedy::RaiseMemory { smallest: *smallest, condition: condition.clone() })
             }
@@ -333,6 +343,7 @@ fn io_remedy(source: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; check who may use it or choose another place"
         }
+        io::ErrorKind::OutOfMemory => "; give less memory to the work, or raise the limit of the process",
         _ => "",
     }
 }

@@ -22,6 +22,7 @@ compile_error!("partwise reads its stores in place, which needs a little-endian 
 #[cfg(feature = "hdf5")]
 pub mod anndata;
 pub mod convert;
+pub mod crash;
 mod detect;
 pub mod error;
 #[cfg(feature = "hdf5")]

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::StorageError;
+use crate::crash;
 
 /// The most bytes that file systems allow in a name.
 const LONGEST: usize = 255;
@@ -20,6 +21,7 @@ const LONGEST: usize = 255;
 pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
+    _entry: crash::Entry,
 }
 
 impl Lock {
@@ -43,7 +45,8 @@ impl Lock {
             }
             // The previous holder may have removed it between the opening and the locking.
             if is_in_place(&file, &path)? {
-                return Ok(Lock { path, _file: file });
+                let _entry = crash::Entry::unfinished_file(&path);
+                return Ok(Lock { path, _file: file, _entry });
             }
         }
     }

@@ -21,6 +21,8 @@ pub enum Remedy {
         /// A limit of this promise, such as ` for any values`; empty if there is none.
         condition: String,
     },
+    /// Use fewer threads.
+    FewerThreads,
     /// Choose a block height that is a multiple of the tile's height.
     ChooseBlockRows,
     /// Choose one of the matrices that the file has.
@@ -95,6 +97,7 @@ impl fmt::Display for Remedy {
             Self::RaiseMemory { smallest, condition } => {
                 write!(f, "the smallest budget is {smallest} bytes{condition}")
             }
+            Self::FewerThreads => f.write_str("try fewer threads"),
             Self::ChooseBlockRows => f.write_str("choose a multiple of it"),
             Self::ChooseMatrix(others) => write!(f, "choose one{}", phrase(others)),
             Self::ChooseValues(others) => write!(f, "NMF needs finite values of at least 0{}", phrase(others)),

@@ -64,8 +64,8 @@ pub fn digest(path: &Path) -> Result<String, DriverError> {
 /// The error of a fit whose first pass overflows after a start from the earlier result at `path`.
 pub(crate) fn out_of_range(path: &Path) -> DriverError {
     let (mut usages, mut spectra) = (RangeOfValues::default(), RangeOfValues::default());
-    let read = read_factors(path)
-        .and_then(|file| see_all(&file, |values| spectra.add(values), |values| usages.add(values)));
+    let read =
+        read_factors(path).and_then(|file| see_all(&file, |values| spectra.add(values), |values| usages.add(values)));
     match read {
         Ok(()) => DriverError::StartRange { path: path.into(), usages: usages.range(), spectra: spectra.range() },
         Err(error) => error.into(),

@@ -25,6 +25,7 @@ pub struct Factors {
     cells: usize,
     genes: usize,
     components: usize,
+    _file: hdf::file::Reading,
 }
 
 /// Opens the factors of the result at `path`. Reads no values: the sizes are what the file claims.
@@ -57,7 +58,7 @@ pub fn read_factors(path: &Path) -> Result<Factors, StorageError> {
         });
     }
     let memory = Datatype::from_type::<f32>().map_err(|e| problem::problem("read", path, SPECTRA, &e))?;
-    Ok(Factors { path: path.into(), usages, spectra, memory, cells, genes, components })
+    Ok(Factors { path: path.into(), usages, spectra, memory, cells, genes, components, _file: file })
 }
 
 impl Factors {

@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 use crate::StorageError;
+use crate::crash;
 use crate::lock::{Lock, beside, foreign, stat};
 
 /// A file that is being written. It is removed if it is dropped before it is placed.
 pub(super) struct Part {
     // Fields are dropped in this order: the next holder of the lock finds nothing.
     data: TempPath,
+    _entry: crash::Entry,
     _lock: Lock,
 }
 
@@ -41,7 +43,8 @@ impl Part {
             fs::remove_file(&data).map_err(|e| StorageError::io("remove", &data, e))?;
         }
         let data = TempPath::try_from_path(data).map_err(|e| StorageError::io("create", dest, e))?;
-        Ok(Part { data, _lock: lock })
+        let _entry = crash::Entry::unfinished_file(&data);
+        Ok(Part { data, _entry, _lock: lock })
     }
 
     /// The path of the temporary file.

@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::thread::{Builder, Scope};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -70,22 +71,29 @@ pub(super) fn run(
             read_to,
         };
         let failed = packed_to.clone();
-        scope.spawn(move || {
+        let read_rows = move || {
             let _alarm = Alarm(&failed);
             if let Err(error) = reader.run() {
                 // The writer does not receive it if it has failed itself.
                 let _ = failed.send(Err(error));
             }
-        });
+        };
+        start(scope, read_rows)?;
         for _ in 0..plan.threads {
             let (read, packed_to, place) = (read.clone(), packed_to.clone(), &place);
-            scope.spawn(move || encode_all(shape, &read, &packed_to, place));
+            start(scope, move || encode_all(shape, &read, &packed_to, place))?;
         }
         drop((read, packed_to));
         let (done, entries) = write_in_order(shape, writer, &packed, free_to, monitor)?;
         place.check_total(form, entries)?;
         Ok(done)
     })
+}
+
+/// Starts a thread of the pipeline. If it does not start, the others end with their channels.
+fn start<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> Result<(), StorageError> {
+    let started = Builder::new().spawn_scoped(scope, work);
+    started.map(drop).map_err(|source| StorageError::Threads { source })
 }
 
 /// Ends the work if its thread panics, so that the others do not wait for it. The scope then

@@ -1,5 +1,6 @@
 //! Opens and creates HDF5 files with bounded caches.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use hdf5::{File, OpenMode};
 use super::disk::Disk;
 use super::{driver, problem::problem, raw};
 use crate::StorageError;
+use crate::crash;
 use crate::detect::NOT_REGULAR;
 
 /// Bytes of metadata that the library caches for a file.
@@ -17,6 +19,23 @@ const METADATA: usize = 1 << 20;
 /// Why a path is refused that the library cannot open.
 const NOT_UTF8: &str = "its path is not valid UTF-8, which HDF5 files need; rename it (or its folder)";
 
+/// An HDF5 file that is open for reading.
+///
+/// To be kept as long as anything in the file is read: the [record](crate::crash) of files to blame
+/// for a crash of the library has it until it is dropped.
+pub(crate) struct Reading {
+    file: File,
+    _entry: crash::Entry,
+}
+
+impl Deref for Reading {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
 /// Opens an HDF5 file for reading.
 ///
 /// # Errors
@@ -24,7 +43,7 @@ const NOT_UTF8: &str = "its path is not valid UTF-8, which HDF5 files need; rena
 /// - nothing is at `path`, or not a regular file: opening a pipe would wait without end
 /// - the path is not valid UTF-8
 /// - the library cannot read the file: it is truncated, damaged or of a later format
-pub(crate) fn open(path: &Path) -> Result<File, StorageError> {
+pub(crate) fn open(path: &Path) -> Result<Reading, StorageError> {
     raw::keep_little_memory();
     let unknown = |reason: &str| StorageError::UnknownFormat { path: path.into(), reason: reason.into() };
     let meta = std::fs::metadata(path).map_err(|e| StorageError::io("open", path, e))?;
@@ -37,8 +56,10 @@ pub(crate) fn open(path: &Path) -> Result<File, StorageError> {
     if path.to_str().is_none() {
         return Err(unknown(NOT_UTF8));
     }
+    // The library may crash in the call itself.
+    let _entry = crash::Entry::read_by_hdf5(path);
     let opened = File::with_options().with_fapl(bounded).open_as(path, OpenMode::Read);
-    opened.map_err(|error| {
+    opened.map(|file| Reading { file, _entry }).map_err(|error| {
         let text = error.to_string();
         if text.contains("truncated") {
             let reason = "it is cut short (its end is missing); copy or download it again".to_owned();

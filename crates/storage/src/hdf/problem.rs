@@ -11,8 +11,13 @@ use crate::StorageError;
 /// If a system call of the library failed (a full disk, a failing disk), the result is the system's
 /// error.
 pub(crate) fn problem(action: &'static str, path: &Path, dataset: &str, error: &hdf5::Error) -> StorageError {
+    let io = |source| StorageError::Io { action, path: path.into(), source };
     if let Some(code) = system_code(error) {
-        return StorageError::Io { action, path: path.into(), source: io::Error::from_raw_os_error(code) };
+        return io(io::Error::from_raw_os_error(code));
+    }
+    // The sizes that are written are ours; those that are read are claims of the file.
+    if action != "read" && action != "open" && is_short_of_memory(error) {
+        return io(io::Error::new(io::ErrorKind::OutOfMemory, one_line(error)));
     }
     StorageError::Hdf5 {
         path: path.into(),
@@ -44,6 +49,12 @@ fn system_code(error: &hdf5::Error) -> Option<i32> {
         Some(stack) => stack.iter().find_map(|frame| code_in(frame.desc())),
         None => code_in(&error.to_string()),
     }
+}
+
+/// Whether the library could not allocate memory.
+fn is_short_of_memory(error: &hdf5::Error) -> bool {
+    let stack = error.stack();
+    stack.is_some_and(|stack| stack.iter().any(|frame| frame.desc().contains("memory allocation failed")))
 }
 
 /// The innermost message, which is the cause, in one line.

@@ -6,15 +6,15 @@
 //! The binding reads a box into a new array. Streaming needs the caller's buffer, a memory type
 //! chosen at run time (one field of a compound, an enum as its integers), strings visited one at a
 //! time, and a chunk cache per dataset. Every call takes the library's process-wide lock through
-//! [`sync`].
+//! [`sync`], which also counts it for the [watch](crate::crash::call_under_way).
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use super::cache::ChunkNeed;
 use super::driver;
+use crate::crash;
 use bytemuck::Pod;
-use hdf5::sync::sync;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location, Result, from_id, h5check};
 use hdf5_sys::h5a::{H5Acreate2, H5Aread, H5Awrite};
 use hdf5_sys::h5d::{H5D_layout_t, H5Dcreate2, H5Dget_create_plist, H5Dopen2, H5Dread, H5Dvlen_reclaim, H5Dwrite};
@@ -30,6 +30,12 @@ use hdf5_sys::h5t::{
     H5Tget_member_name, H5Tget_member_type, H5Tget_native_type, H5Tget_nmembers, H5Tget_sign, H5Tget_size, H5Tinsert,
     H5Tis_variable_str, H5Tset_strpad,
 };
+
+/// Calls the library under its lock.
+fn sync<T>(call: impl FnOnce() -> T) -> T {
+    crash::count_call();
+    hdf5::sync::sync(call)
+}
 
 /// The kinds of datatypes that readers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

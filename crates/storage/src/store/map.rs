@@ -1,7 +1,26 @@
 //! Memory maps of the block files.
 
+use std::ops::Deref;
+
 use super::Store;
+use crate::crash;
 use crate::error::StorageError;
+
+/// A map of a block file.
+#[derive(Debug)]
+pub(super) struct Map {
+    // Fields are dropped in this order: without the entry, nothing could name the file.
+    map: memmap2::Mmap,
+    _entry: crash::Entry,
+}
+
+impl Deref for Map {
+    type Target = memmap2::Mmap;
+
+    fn deref(&self) -> &memmap2::Mmap {
+        &self.map
+    }
+}
 
 impl Store {
     /// Maps the block files into memory. [`read`](Self::read) then borrows tiles in place instead
@@ -11,7 +30,8 @@ impl Store {
     ///
     /// No process may change or shorten the block files while this store is open. A map shows
     /// changes at once, after the checks, and reading beyond the end of a shortened file kills the
-    /// process. This crate never changes the files of a complete store; other programs might.
+    /// process, unless it [handles](crate::crash) the signal. This crate never changes the files of
+    /// a complete store; other programs might.
     ///
     /// # Errors
     ///
@@ -22,7 +42,10 @@ impl Store {
         for block_file in &self.block_files {
             // SAFETY: the caller vouches that the file does not change.
             let map = unsafe { memmap2::Mmap::map(&block_file.file) };
-            maps.push(map.map_err(|error| StorageError::io("map", &block_file.path, error))?);
+            let map = map.map_err(|error| StorageError::io("map", &block_file.path, error))?;
+            let start = map.as_ptr() as usize;
+            let _entry = crash::Entry::mapped(&block_file.path, start..start + map.len());
+            maps.push(Map { map, _entry });
         }
         for (number, map) in maps.iter().enumerate() {
             let last = self.table.blocks.iter().rfind(|block| block.file as usize == number);

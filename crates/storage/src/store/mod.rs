@@ -110,7 +110,7 @@ pub struct Store {
 struct BlockFile {
     file: File,
     path: PathBuf,
-    map: Option<memmap2::Mmap>,
+    map: Option<map::Map>,
 }
 
 impl Store {

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use super::files;
 use super::names;
 use super::stamp::Overwrite;
+use crate::crash;
 use crate::error::StorageError;
 use crate::lock::{Lock, stat};
 
@@ -78,6 +79,7 @@ pub(super) struct Partial {
     dest: PathBuf,
     overwrite: Overwrite,
     placed: bool,
+    _entry: crash::Entry,
     /// Last, so that the next holder finds nothing.
     _lock: Lock,
 }
@@ -96,7 +98,8 @@ impl Partial {
         check(dest, overwrite)?;
         remove(&folder)?;
         fs::create_dir(&folder).map_err(|error| StorageError::io("create", &folder, error))?;
-        Ok(Self { folder, dest: dest.into(), overwrite, placed: false, _lock: lock })
+        let _entry = crash::Entry::unfinished_folder(&folder);
+        Ok(Self { folder, dest: dest.into(), overwrite, placed: false, _entry, _lock: lock })
     }
 
     /// The folder to write to.

@@ -44,6 +44,23 @@ fn row_pointers_that_contradict_themselves_are_refused() {
 }
 
 #[test]
+fn row_pointers_that_the_file_cannot_hold_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims.h5ad");
+    let rows = 1_usize << 40;
+    let file = csr().write(&path);
+    let group = file.group("X").unwrap();
+    group.unlink("indptr").unwrap();
+    // Never written, so that it takes no room and reads as zeros, for hours.
+    group.new_dataset::<i64>().chunk(1 << 16).shape(rows + 1).create("indptr").unwrap();
+    group.attr("shape").unwrap().write_raw(&[rows as i64, 6]).unwrap();
+    drop((group, file));
+    let (kind, text) = refusal(&path, "X");
+    assert_eq!(kind, ErrorKind::BadData, "{text}");
+    assert!(text.contains("X/indptr") && text.contains("claims 1099511627777 entries"), "{text}");
+}
+
+#[test]
 fn columns_outside_the_matrix_are_refused() {
     for (column, word) in [(6, "column 6 in row 0"), (-1, "column -1 in row 0")] {
         let mut matrix = csr();

@@ -93,7 +93,7 @@ pub(super) fn open(path: &Path, selection: &Selection) -> Result<Box<dyn Source>
         Matrix::Dense => Rows::Dense(DenseReader::open(&file, place.clone())?),
     };
     annotations.check_lens(rows.shape(), &place)?;
-    Ok(Box::new(H5adSource { place, rows, annotations, stamp: stamp_of(path, selection)? }))
+    Ok(Box::new(H5adSource { place, rows, annotations, stamp: stamp_of(path, selection)?, _file: file }))
 }
 
 enum Rows {
@@ -116,6 +116,7 @@ struct H5adSource {
     rows: Rows,
     annotations: Annotations,
     stamp: SourceStamp,
+    _file: hdf::file::Reading,
 }
 
 impl Source for H5adSource {

@@ -16,6 +16,10 @@ use crate::number::{Number, Scalar, with_scalar};
 /// Pointers held at a time.
 const WINDOW: usize = 1 << 16;
 
+/// The most bytes of pointers that one byte of the file holds. The densest filter, zstd, packs 128
+/// KiB of zeros into 4 bytes; gzip packs about 1000 into one.
+const DENSEST: u64 = 1 << 15;
+
 /// Height of the row groups whose entries are counted.
 const TILE_ROWS: usize = crate::tile::TILE_ROWS;
 
@@ -37,6 +41,12 @@ impl RowPointers {
         let number = numbers_of(&plain, &place, "indptr")?;
         if matches!(number.scalar, Scalar::F32 | Scalar::F64) || plain.ndim() != 1 || plain.size() == 0 {
             let problem = format!("has shape {:?}, expected a list of integers", plain.shape());
+            return Err(place.invalid("indptr", problem, DAMAGED));
+        }
+        // Chunks that are not in the file read as zeros, so a length costs nothing to claim.
+        let (bytes, stored) = ((plain.size() as u64).saturating_mul(number.scalar.size() as u64), plain.storage_size());
+        if bytes > (stored + 1).saturating_mul(DENSEST) {
+            let problem = format!("claims {} entries, but has {stored} bytes in the file", plain.size());
             return Err(place.invalid("indptr", problem, DAMAGED));
         }
         let need = ChunkNeed::of(&plain);

@@ -1,0 +1,2 @@
+"""Damages files at random and checks how the program ends: `__main__` plays cases, `damage` draws
+damages, `subjects` has the files and the commands, `values` reads with h5py and numpy."""
