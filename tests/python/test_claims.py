@@ -83,6 +83,29 @@ def test_names_and_columns_stay_within_the_budget_and_the_plan(partwise, kind):
         assert copied[-1].decode() == (names.asstr()[-1] if names.dtype.kind in "OS" else str(names[-1]))
 
 
+def within_the_plan(partwise, *settings):
+    """A fit in plenty of memory takes no more than its plan says."""
+    fit = partwise.json("fit", "x.pw", "--memory", "1G", "--threads", 1, *settings, "--force")
+    assert fit["peak_rss_bytes"] <= fit["planned_peak_bytes"], (fit["peak_rss_bytes"], fit["planned_peak_bytes"])
+
+
+def test_one_pass_from_a_result_has_two_generations_of_usages(partwise):
+    file, _ = counts(partwise.path("x.h5ad"), 80_000, 50)
+    file.close()
+    partwise.json("convert", "x.h5ad", "-o", "x.pw")
+    partwise.json("fit", "x.pw", "-k", 40, "--init", "random", "--max-passes", 1, "-o", "r.h5ad")
+    within_the_plan(partwise, "-k", 40, "--init", "r.h5ad", "--max-passes", 1, "-o", "s.h5ad")
+
+
+def test_rows_of_zeros_do_not_change_the_plan_of_the_start(partwise):
+    # All nonzeros fit into the sample, but there are more rows than it may have.
+    rows = sp.random(2_000, 30_000, 0.005, "csr", np.float32, np.random.default_rng(0))
+    rows.data = np.ceil(5 * rows.data)
+    anndata.AnnData(sp.vstack([rows, sp.csr_matrix((60_000, 30_000), dtype="f4")]).tocsr()).write_h5ad(partwise.path("x.h5ad"))
+    partwise.json("convert", "x.h5ad", "-o", "x.pw")
+    within_the_plan(partwise, "-k", 20, "--max-passes", 3, "-o", "s.h5ad")
+
+
 def refusal(partwise, *arguments):
     """The code and the last line of a run that may address 1.5 GB."""
     line = "ulimit -v 1500000; exec " + " ".join(map(str, [partwise.binary, *arguments]))

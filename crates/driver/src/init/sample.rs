@@ -51,7 +51,7 @@ pub(crate) fn side_by_side(fits: usize, threads: usize) -> (usize, usize) {
 pub(super) struct Rung {
     pub(super) part: MemoryBlocks,
     pub(super) all: MemoryBlocks,
-    /// Whether the sample left out no row with a nonzero.
+    /// Whether the sample is all of the matrix.
     pub(super) whole: bool,
 }
 
@@ -61,13 +61,15 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
     let (samples, sizes) = read(starts, engine)?;
     engine.monitor().freed();
     let mut rungs: BTreeMap<(u64, usize), Rung> = BTreeMap::new();
+    let blocks = starts.data.blocks();
     for (fit, &rows) in starts.fits.iter().zip(&sizes) {
         if let Entry::Vacant(place) = rungs.entry((fit.seed, rows)) {
             let sample = &samples[&fit.seed];
             place.insert(Rung {
                 part: sample.first(quarter(sample, rows)).map_err(DriverError::Memory)?,
                 all: sample.first(rows).map_err(DriverError::Memory)?,
-                whole: sample.draw().threshold(rows) == f64::INFINITY,
+                whole: sample.draw().threshold(rows) == f64::INFINITY
+                    && fit.caps.hold(blocks.entries(), blocks.cells()),
             });
         }
     }

@@ -32,10 +32,10 @@ const STREAM: u64 = 1 << 32;
 /// Directions with less than this part of the largest squared norm are rounding.
 const RANK_TOL: f64 = 1e-12;
 
-/// How many directions are followed for k components of a matrix; at most `most` and as many as it
-/// has rows or genes.
+/// How many directions are followed for k components of a matrix: at most `most` and as many as it
+/// has rows or genes, but k at least.
 pub(super) fn directions(k: usize, most: usize, view: &MemoryBlocks) -> usize {
-    (k + SPARE).min(most).max(k).min(view.cells()).min(view.genes())
+    (k + SPARE).min(most).min(view.cells()).min(view.genes()).max(k)
 }
 
 /// Passes over the matrix that a start takes.
@@ -220,6 +220,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_sample_may_have_fewer_rows_than_components() {
+        let data = Matrix::from_dense(4, &[1.0, 2.0, 0.0, 3.0]).unwrap();
+        let scale = GeneScale::new(ScaleSpec::None, data.gene_moments(), 1);
+        let l = directions(2, 6, data.memory());
+        let found = nndsvd(data.memory(), &scale, (2, l), 4, &Engine::new(1 << 20, &Quiet), 1).unwrap();
+        assert_eq!(found.component(1).collect::<Vec<_>>(), [1.0, 2.0, 0.0, 3.0]);
     }
 
     #[test]

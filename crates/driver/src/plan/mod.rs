@@ -314,6 +314,8 @@ impl<'b> Budget<'b> {
     /// The sizes of fits side by side; `written` says whether results of earlier fits are written by then.
     fn sizes(&self, models: &[Model], written: bool) -> Sizes<'b> {
         let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
+        // A start from a file fills one generation of W before the first pass, which fills the other.
+        let filled = models.iter().any(|model| matches!(model.init, Init::Given(_)));
         Sizes {
             shape: self.shape,
             machine: self.machine,
@@ -321,7 +323,7 @@ impl<'b> Budget<'b> {
             seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
             scaled: self.config.scale == ScaleSpec::Std,
             sampled,
-            passes: self.config.max_passes - usize::from(sampled),
+            passes: (self.config.max_passes - usize::from(sampled)).saturating_add(usize::from(filled)),
             written,
         }
     }

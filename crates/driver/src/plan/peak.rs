@@ -218,7 +218,7 @@ impl Sizes<'_> {
             Layout::Sparse => (TILE_ROWS.min(rows) as u64 * of_row).min(entries) as usize,
             Layout::Dense => 0,
         };
-        let whole = caps.entries >= shape.entries() && caps.rows >= shape.cells;
+        let whole = caps.hold(shape.entries(), shape.cells);
         let wide = widest(k, shape.genes, whole);
         let cut = Cut { block_rows: BLOCK_ROWS.min(rows), tile_rows: TILE_ROWS, tile_nonzeros };
         let one = |threads: usize| {

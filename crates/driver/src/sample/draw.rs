@@ -16,6 +16,14 @@ pub(crate) struct Caps {
     pub(crate) rows: usize,
 }
 
+impl Caps {
+    /// Whether a matrix of these entries and rows is its own sample. Rows of zeros count, although
+    /// no sample has them: the plan knows the shape only.
+    pub(crate) fn hold(&self, entries: u64, rows: usize) -> bool {
+        entries <= self.entries && rows <= self.rows
+    }
+}
+
 /// One row of the sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Drawn {
