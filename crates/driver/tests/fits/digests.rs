@@ -32,11 +32,11 @@ fn every_solver_keeps_its_bits() {
         &counts(1500, 90, 4, 1),
         256,
         &[
-            (config(), 4, "6fe050bf367b5c1db4c572e57866e04bafa5a0106de17ecc97eada4550c8dd02"),
+            (config(), 4, "a1d82f6c6c54bccf9718d86773f34dfa5690d5ecc073e6c6ec29444173108c3e"),
             (
                 config().with_scale(ScaleSpec::Std),
                 5,
-                "31540a2209dd971c42dbf67ac07c3e2f28ef851ce39290141d2a2c87f52eb36c",
+                "fb8b7389de430b7931a6d3c4ea43e7e99b6569806b64cb47b3fe59f053d59daa",
             ),
             (
                 config().with_init(InitSpec::Random).with_seed(7),
@@ -56,7 +56,7 @@ fn every_solver_keeps_its_bits() {
             (
                 config().with_solver(SolverSpec::Bpp),
                 4,
-                "5e4f68ef1343bb16d0d236ed75ae31bb2b24a660ec3a640655c2710fb8ba1572",
+                "c807c96aee436beb7e35d108b5302097b3cc47b19a5c38654a5394e5b2ab9d1f",
             ),
         ],
     );
