@@ -236,8 +236,12 @@ pub(crate) fn overwrite(force: bool) -> Overwrite {
 /// Prints one line on stderr, `partwise: …`. Ignores a stderr that is closed.
 pub(crate) fn say(message: &str) {
     // One write, because the output of a launcher may come between two.
-    let line = format!("partwise: {}\n", message.replace('\n', " "));
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = std::io::stderr().write_all(format!("partwise: {}\n", in_one_line(message)).as_bytes());
+}
+
+/// The message without characters that break a line or steer a terminal: a damaged file may hold any.
+fn in_one_line(message: &str) -> String {
+    message.replace(|c: char| c.is_control() || ['\u{2028}', '\u{2029}'].contains(&c), " ")
 }
 
 /// The failure for a command line that clap rejects, in one line.
@@ -250,4 +254,14 @@ pub(crate) fn mistake(error: &clap::Error) -> Failure {
     let joined = parts.map(|part| part.trim().trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
     let line = joined.split_whitespace().collect::<Vec<_>>().join(" ");
     Failure::usage(format!("{line} (see partwise --help or partwise VERB --help)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_any_bytes_is_one_line() {
+        assert_eq!(in_one_line("a\nb\r\u{85}c\u{1b}[2Jd\u{2028}é"), "a b  c [2Jd é");
+    }
 }
