@@ -4,7 +4,7 @@
 //!
 //! | kind | H | good at |
 //! | --- | --- | --- |
-//! | SVD | parts of the singular vectors of the sample ([`svd`](super::svd)) | programs that all cells share in parts |
+//! | SVD | parts of the singular vectors of the sample ([`svd`](super::svd)) | optima of real counts that the others miss |
 //! | merged | twice too many means of random rows, fitted, then merged to k ([`merge`](super::merge)) | clear and rare programs |
 //! | random | uniform numbers | small data: many cheap tries |
 //!

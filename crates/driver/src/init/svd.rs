@@ -7,9 +7,9 @@
 //! and so has u_c, its left partner. The component is the part of v_c of one sign, of that one for
 //! which the part of u_c and that of v_c have the larger product of norms.
 //!
-//! This start finds programs that all cells share in parts, where means of random rows are too much
-//! alike. On clear groups of cells it is worse than they are. So a start of each kind is made, and
-//! the sample decides (see [`sample`](super::sample())).
+//! On some real counts this start finds optima that means of random rows miss; on a simulated
+//! continuum of cells it is the worse one. So a start of each kind is made, and the sample decides
+//! (see [`climb`](super::climb)).
 
 use partwise_kernels::eigen::symmetric_eigen;
 use rayon::prelude::*;
