@@ -68,9 +68,9 @@ fn stored(folder: &Path, name: &str, kind: SimulateKind, cells: usize, genes: us
     }
     let config = SimulateConfig::new(kind, cells, genes, 10);
     simulate(&config, &h5ad, Overwrite::Replace, &machine(2), &Quiet).expect("simulated data");
-    let mut source = source::open(&h5ad, &Selection::default()).expect("simulated data open");
+    let source = source::open(&h5ad, &Selection::default()).expect("simulated data open");
     let spec = ConvertSpec { block_rows: None, memory: MEMORY, threads: 2, overwrite: Overwrite::Refuse };
-    convert(source.as_mut(), &path, &spec, &Quiet).expect("simulated data convert")
+    convert(source, &path, &spec, &Quiet).expect("simulated data convert")
 }
 
 /// Nonzeros a second through whole passes, and GB/s of packed bytes in the name of the case.

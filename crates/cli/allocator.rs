@@ -8,7 +8,9 @@
 //!
 //! If the system refuses memory, the standard library would print a line of its own and abort,
 //! which leaves unfinished files. No code of this program goes on without memory, so the allocator
-//! ends the run instead.
+//! ends the run instead. Nor do the libraries in C: without memory, HDF5 1.10 finds datasets
+//! missing that are there, or crashes. So their functions for memory are defined here as well, and
+//! the system's loader gives them to all libraries.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
@@ -47,6 +49,55 @@ unsafe impl GlobalAlloc for OrEnd {
 #[inline]
 fn there(memory: *mut u8, size: usize) -> *mut u8 {
     if memory.is_null() { launch::out_of_memory(size) } else { memory }
+}
+
+/// The functions of C that give memory. They end the run as well, unless more is asked for than
+/// work needs: a library that a damaged file makes ask for that checks the answer and reports it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "they have the names and the contracts of functions of C")]
+mod c {
+    use std::ffi::c_void;
+
+    use crate::launch;
+
+    /// Bytes of the largest request that ends the run if it is refused.
+    const PLAUSIBLE: usize = 1 << 30;
+
+    // SAFETY: glibc exports its own functions under these names, for programs that define the
+    // others.
+    unsafe extern "C" {
+        fn __libc_malloc(size: usize) -> *mut c_void;
+        fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
+        fn __libc_realloc(memory: *mut c_void, size: usize) -> *mut c_void;
+    }
+
+    // SAFETY: has the signature and the contract of the function of C.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+        // SAFETY: passes the call on.
+        there(unsafe { __libc_malloc(size) }, size)
+    }
+
+    // SAFETY: has the signature and the contract of the function of C.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+        // SAFETY: passes the call on.
+        there(unsafe { __libc_calloc(count, size) }, count.saturating_mul(size))
+    }
+
+    // SAFETY: has the signature and the contract of the function of C.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn realloc(memory: *mut c_void, size: usize) -> *mut c_void {
+        // SAFETY: the caller's contract is the same.
+        let memory = unsafe { __libc_realloc(memory, size) };
+        // Memory for nothing is null because it was freed.
+        there(memory, size)
+    }
+
+    #[inline]
+    fn there(memory: *mut c_void, size: usize) -> *mut c_void {
+        if memory.is_null() && (1..=PLAUSIBLE).contains(&size) { launch::out_of_memory(size) } else { memory }
+    }
 }
 
 /// Makes the allocator return large blocks at once. To be called before any thread starts.

@@ -163,7 +163,14 @@ impl From<StorageError> for Failure {
             ErrorKind::Exists => Code::CannotCreate,
             ErrorKind::Io => Code::Io,
             ErrorKind::Usage | ErrorKind::Memory => Code::Usage,
-            ErrorKind::Cancelled => return Self::interrupted(),
+            ErrorKind::Cancelled => {
+                return match error {
+                    StorageError::Stopped { cells } => Self::interrupted_keeping(&format!(
+                        "{cells} cells are converted and kept, the same command goes on after them"
+                    )),
+                    _ => Self::interrupted(),
+                };
+            }
         };
         Self::new(code, remedy::line(&error))
     }
@@ -171,7 +178,8 @@ impl From<StorageError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let code = if matches!(error, ConfigError::Empty { .. }) { Code::BadData } else { Code::Usage };
+        let is_empty = matches!(error, ConfigError::Empty { .. } | ConfigError::NothingKept { .. });
+        let code = if is_empty { Code::BadData } else { Code::Usage };
         Self::new(code, remedy::of_config(&error))
     }
 }
@@ -192,7 +200,8 @@ impl From<DriverError> for Failure {
             DriverError::Start { .. }
             | DriverError::StartRange { .. }
             | DriverError::Range { .. }
-            | DriverError::Magnitude { .. } => Code::BadData,
+            | DriverError::Magnitude { .. }
+            | DriverError::Constant { .. } => Code::BadData,
             DriverError::Threads { .. } | DriverError::Settings { .. } => Code::Usage,
             DriverError::Comm(error) => return Self::lost(error),
             DriverError::Elsewhere(_) => {
@@ -210,7 +219,10 @@ impl From<JobError> for Failure {
             JobError::Storage(error) => return error.into(),
             JobError::Config(error) => return error.into(),
             JobError::Driver(error) => return error.into(),
-            JobError::Values { .. } => Code::BadData,
+            JobError::Values { .. }
+            | JobError::NoneListed { .. }
+            | JobError::RepeatedGenes { .. }
+            | JobError::NoSharedGene { .. } => Code::BadData,
             JobError::NoFolder { .. } => Code::Io,
             JobError::OtherStore { .. } | JobError::OtherResult { .. } => Code::CannotCreate,
             _ => Code::Usage,

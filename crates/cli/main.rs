@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod allocator;
+mod attendant;
 mod bench;
 mod convert;
 mod export;
@@ -17,7 +18,9 @@ mod interrupt;
 mod launch;
 mod list;
 mod mapping;
+mod notes;
 mod options;
+mod pca;
 mod plan;
 mod print;
 mod progress;
@@ -26,6 +29,7 @@ mod settings;
 mod simulate;
 mod size;
 mod store_report;
+mod transform;
 mod verbs;
 mod verify;
 mod watchdog;
@@ -76,7 +80,7 @@ fn run(typed: Result<CommandLine, clap::Error>, world: &World, interrupt: Interr
         false => world.require_alone().map(|()| line.verb),
     });
     let verb = world.agree(allowed)?;
-    let progress = Progress::new(verb.quiet(), world.leads(), interrupt);
+    let progress = Progress::new(verb.quiet(), world.leads(), interrupt, world.signs().clone());
     if world.leads() {
         verb.remark();
     }

@@ -3,7 +3,9 @@
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::job::{JobError, Role};
-use partwise::storage::{Remedy, StorageError};
+use partwise::storage::monitor::Elsewhere;
+use partwise::storage::remedy::listed;
+use partwise::storage::{Remedy, StorageError, Warning};
 
 /// The whole line for `error`. Where its remedy is a choice that the user has on the command line, the line names the option.
 pub(crate) fn line(error: &StorageError) -> String {
@@ -13,6 +15,18 @@ pub(crate) fn line(error: &StorageError) -> String {
         (Some(options), Some(before)) => format!("{before}{options}"),
         _ => message,
     }
+}
+
+/// A warning as the program prints it: with the option that helps.
+pub(crate) fn of_warning(warning: &Warning) -> String {
+    let line = warning.to_string();
+    let Warning::NotCounts { counts: Some(place), .. } = warning else { return line };
+    let option = match place {
+        Elsewhere::Layer(name) => format!("--layer {name}"),
+        Elsewhere::Raw => "--raw".into(),
+        Elsewhere::X => "X, without --layer and --raw".into(),
+    };
+    line.strip_suffix(&place.to_string()).map_or(line.clone(), |before| format!("{before}{option}"))
 }
 
 /// The line for settings that cannot be carried out.
@@ -62,12 +76,14 @@ pub(crate) fn of_driver(error: &DriverError) -> String {
 pub(crate) fn of_job(error: &JobError) -> String {
     match error {
         JobError::SelectionOfStore { path } => format!(
-            "{}: a store holds one matrix; use --layer, --raw and --transpose when you convert the file instead",
+            "{}: a store holds one matrix; choose it (--layer, --raw, …) when you convert the file instead",
             path.display()
         ),
         JobError::StoreOfStore { path } => {
             format!("{}: is a store already; --store says where a file is converted to", path.display())
         }
+        JobError::RepeatedGenes { .. } => format!("{error}: --gene-key COLUMN"),
+        JobError::NoSharedGene { .. } => format!("{error}: --gene-key COLUMN"),
         JobError::Overwrites { role, path, other_role, other } => format!(
             "{}: {role} would overwrite {other_role} {}; choose another {}",
             path.display(),
@@ -114,9 +130,23 @@ fn options(remedy: &Remedy) -> Option<String> {
         Remedy::ChooseMatrix(others) => format!("choose one{}", others.phrase(LAYER, RAW)),
         Remedy::ChooseValues(others) => format!("NMF needs finite values of at least 0{}", others.phrase(LAYER, RAW)),
         Remedy::LeaveRawAway(others) => format!("leave --raw away{}", others.phrase(LAYER, RAW)),
-        Remedy::LeaveLayerAndRawAway => "leave --layer and --raw away".into(),
-        Remedy::LeaveTransposeAway => {
-            "leave --transpose away, or save the transposed data from Python (adata.T.write)".into()
+        // The options have the names of the choices.
+        Remedy::LeaveAway(choices) => {
+            let options: Vec<String> = choices.iter().map(|choice| format!("--{}", choice.name())).collect();
+            format!("leave {} away", options.join(" and "))
+        }
+        Remedy::ChooseOne { choice, names } => {
+            let option = |text: &str| {
+                let (name, remark) = text.split_at(text.find(" (").unwrap_or(text.len()));
+                match name.contains(char::is_whitespace) {
+                    true => format!("--{} \"{name}\"{remark}", choice.name()),
+                    false => format!("--{} {name}{remark}", choice.name()),
+                }
+            };
+            format!("choose one: {}", listed(names, option))
+        }
+        Remedy::ChooseGeneKey { columns } if !columns.is_empty() => {
+            format!("choose a column with unique ids: {}", listed(columns, |name| format!("--gene-key {name}")))
         }
         Remedy::ChooseStart { reason } => format!("{reason}; start from one that is, or from --init sample"),
         _ => return None,
@@ -126,7 +156,7 @@ fn options(remedy: &Remedy) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use partwise::storage::Matrices;
+    use partwise::storage::{Choice, Matrices};
 
     #[test]
     fn lines_name_the_options_that_help() {
@@ -147,6 +177,10 @@ mod tests {
                 "x.h5ad: there is no \"X\"; choose one (the file also has --layer spliced, --layer counts, --raw)",
             ),
             (missing(Remedy::LeaveRawAway(Matrices::default())), "x.h5ad: there is no \"X\"; leave --raw away"),
+            (
+                missing(Remedy::ChooseOne { choice: Choice::Dataset, names: vec!["a (sparse)".into(), "b".into()] }),
+                "x.h5ad: there is no \"X\"; choose one: --dataset a (sparse), --dataset b",
+            ),
             (missing(Remedy::Text("its layers are a".into())), "x.h5ad: there is no \"X\"; its layers are a"),
             (
                 StorageError::MemoryBudget {
@@ -161,6 +195,13 @@ mod tests {
             (
                 StorageError::BlockRows { block_rows: 100, tile_rows: 256 },
                 "100 rows a block are not a multiple of 256; choose one with --block-rows",
+            ),
+            (
+                missing(Remedy::ChooseOne {
+                    choice: Choice::Features,
+                    names: vec!["Peaks".into(), "Gene Expression".into()],
+                }),
+                "x.h5ad: there is no \"X\"; choose one: --features Peaks, --features \"Gene Expression\"",
             ),
             (StorageError::Cancelled, "cancelled"),
         ];

@@ -33,6 +33,9 @@ pub(crate) struct Settings {
     /// all passes
     #[arg(long, value_name = "T", default_value_t = NmfConfig::new(1).tol, allow_negative_numbers = true)]
     pub(crate) tol: f64,
+    /// Leave out the scores of genes, which take one more read of the data at the end
+    #[arg(long)]
+    pub(crate) no_scores: bool,
 }
 
 /// The choices of `--solver`.
@@ -88,6 +91,7 @@ impl Settings {
         }
         Ok(NmfConfig::new(self.k.0.first().copied().unwrap_or(0))
             .with_solver(solver)
+            .with_scores(!self.no_scores)
             .with_scale(scale)
             .with_init(init)
             .with_max_passes(self.max_passes)

@@ -7,7 +7,7 @@ use crate::failure::{Failure, say};
 use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{bench, convert, export, fit, info, plan, simulate, verify};
+use crate::{bench, convert, export, fit, info, pca, plan, simulate, transform, verify};
 
 const EXAMPLES: &str = "Examples:
   partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad
@@ -53,11 +53,13 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Fit(fit::Options),
+    Pca(pca::Options),
     Convert(convert::Options),
     Info(info::Options),
     Verify(verify::Options),
     Export(export::Options),
     Plan(plan::Options),
+    Transform(transform::Options),
     Simulate(simulate::Options),
     Bench(bench::Options),
     #[command(hide = true)]
@@ -73,11 +75,13 @@ impl Verb {
     pub(crate) fn run(&self, world: &World, progress: &Progress) -> Result<(), Failure> {
         match self {
             Verb::Fit(options) => fit::run(options, world, progress),
+            Verb::Pca(options) => pca::run(options, world, progress),
             Verb::Convert(options) => convert::run(options, progress),
             Verb::Info(options) => info::run(options),
             Verb::Verify(options) => verify::run(options, progress),
             Verb::Export(options) => export::run(options, progress),
             Verb::Plan(options) => plan::run(options),
+            Verb::Transform(options) => transform::run(options, world, progress),
             Verb::Simulate(options) => simulate::run(options, progress),
             Verb::Bench(options) => bench::run(options, progress),
             Verb::BenchCase(options) => bench::case::run(options, progress),
@@ -86,18 +90,20 @@ impl Verb {
 
     /// Whether several processes can run it together.
     pub(crate) fn is_distributed(&self) -> bool {
-        matches!(self, Verb::Fit(_))
+        matches!(self, Verb::Fit(_) | Verb::Pca(_) | Verb::Transform(_))
     }
 
     /// The common options; `None` for `bench`, which has a list of threads.
     fn common(&self) -> Option<&Common> {
         match self {
             Verb::Fit(options) => Some(&options.common),
+            Verb::Pca(options) => Some(&options.common),
             Verb::Convert(options) => Some(&options.common),
             Verb::Info(options) => Some(&options.common),
             Verb::Verify(options) => Some(&options.common),
             Verb::Export(options) => Some(&options.common),
             Verb::Plan(options) => Some(&options.common),
+            Verb::Transform(options) => Some(&options.common),
             Verb::Simulate(options) => Some(&options.common),
             Verb::Bench(_) | Verb::BenchCase(_) => None,
         }

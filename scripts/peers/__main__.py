@@ -2,8 +2,8 @@
 
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
-DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large,
-DATE-large.csv and .txt. Run it on a machine that does nothing else.
+DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large or
+--only formats, DATE-large.csv or DATE-formats.csv and .txt. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -17,9 +17,9 @@ import traceback
 
 import records
 
-from . import clock, figures, plot
+from . import clock, data, figures, plot
 from .bench import Bench
-from .parts import cold, dense, large, memory, notebook, products, race, several, starts, threads
+from .parts import cold, dense, formats, large, memory, notebook, products, race, several, starts, threads, whole
 
 PARTS = {
     "products": products,
@@ -27,22 +27,15 @@ PARTS = {
     "cold": cold,
     "notebook": notebook,
     "race": race,
+    "whole": whole,
     "several": several,
     "dense": dense,
+    "formats": formats,
     "starts": starts,
     "large": large,
 }
-# A continuum of cells, where every method is slow; clear types, as many as components; and fewer
-# types than components.
-DATA = ("20:0", "20", "12")
 # Default sizes, and those with --quick.
-SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (100, 10)}
-
-
-def planted(text):
-    """Programs and dominance from P or P:D."""
-    programs, _, dominance = text.partition(":")
-    return int(programs), float(dominance or 0.75)
+SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (600, 10)}
 
 
 def options():
@@ -56,11 +49,11 @@ def options():
     add("-k", type=int)
     add(
         "--data",
-        type=lambda text: [planted(part) for part in text.split(",")],
-        metavar="P[:D],…",
-        default=None,
-        help="planted programs and their dominance in a cell (0: a continuum, 0.75: clear types); all parts use the first "
-        "data, only the race uses the others [default: 20:0,20,12]",
+        metavar="DATA,…",
+        help="P[:D]: P planted programs and their dominance in a cell (0: a continuum, 0.75: clear types); "
+        "lognormal[:P]: counts of another law with P programs; real[:WORD]: the files of counts in PARTWISE_DATA with "
+        "this word in their names. All parts use the first data, only race and whole use the others "
+        f"[default: {data.USUAL}]",
     )
     add(
         "--only",
@@ -69,7 +62,12 @@ def options():
         help=f"parts to run, of {', '.join(PARTS)} [default: all but large]",
     )
     add("--large", action="store_true", help="also run 2,400,000 cells: half an hour and 26 GB of disk")
-    add("--limit", type=float, metavar="SECONDS", help="longest time of a peer to the target error [default: 100]")
+    add(
+        "--limit",
+        type=float,
+        metavar="SECONDS",
+        help="longest time of a peer, if its own rule does not stop it before [default: 600]",
+    )
     add("--without-rcppml", action="store_true", help="leave out RcppML, which needs R")
     add(
         "--record",
@@ -86,7 +84,12 @@ def options():
     for name, (usual, quick) in SIZES.items():
         if getattr(given, name) is None:
             setattr(given, name, quick if given.quick else usual)
-    given.data = given.data or [planted(part) for part in ([str(given.k)] if given.quick else DATA)]
+    try:
+        given.data = data.chosen(given.data or (str(given.k) if given.quick else data.USUAL), given.cells, given.genes)
+    except ValueError:
+        parser.error(f"--data takes P[:D], lognormal[:P] and real[:WORD], not {given.data}")
+    if not given.data:
+        parser.error("there is no data to compare on")
     given.only = given.only or [name for name in PARTS if name != "large"] + ["large"] * given.large
     for name in given.only:
         if name not in PARTS:
@@ -131,18 +134,19 @@ def keep(bench, machine, about, failed):
         *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note states otherwise; scripts/peers describes the comparisons",
     ]
-    ending = "-large" if bench.options.only == ["large"] else "-peers"
-    name = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
+    alone = {"large": "-large", "formats": "-formats"}
+    ending = alone.get(bench.options.only[0], "-peers") if len(bench.options.only) == 1 else "-peers"
+    path = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
     if bench.traces:
         rows = (
-            (data, trace.who, step, f"{seconds:.4f}", f"{error:.8f}")
-            for data, traces in bench.traces.items()
+            (name, trace.who, step, f"{seconds:.4f}", f"{error:.8f}")
+            for name, traces in bench.traces.items()
             for trace in traces
             for seconds, error, step in trace.points
         )
-        records.table(f"{name}-traces.csv", ("data", "who", "step", "seconds", "relative_error"), rows)
-        plot.draw(bench.traces, bench.best, f"{name}.svg")
-    print(f"\nkept in {name}.csv and the files beside it")
+        records.table(f"{path}-traces.csv", ("data", "who", "step", "seconds", "relative_error"), rows)
+        plot.draw(bench.traces, bench.best, f"{path}.svg")
+    print(f"\nkept in {path}.csv and the files beside it")
 
 
 def versions():

@@ -17,10 +17,9 @@ class Bench:
         self.folder, self.options = folder, options
         self.program = Program(folder)
         self.figures = []
-        # Error against time by the name of the data, for the plot.
-        self.traces = {}
-        # The lowest relative error that any program reached, by the name of the data.
-        self.best = {}
+        # By the name of the data: error against time, and the lowest relative error that any
+        # program reached, for the plot; and the races that have been run.
+        self.traces, self.best, self.races = {}, {}, {}
         self.began = time.monotonic()
 
     def say(self, text):
@@ -31,79 +30,44 @@ class Bench:
         self.figures.append(figure)
         self.say(f"    {figure.line()}")
 
-    def counts(self, planted):
-        """Simulated counts, as (name, gzip h5ad, store): made once, and kept if the folder is
-        kept."""
-        (cells, genes), (programs, dominance) = (self.options.cells, self.options.genes), planted
-        kind = "a continuum of" if dominance == 0 else "cells of"
-        name = f"counts {cells}x{genes}, {kind} {programs} programs"
-        stem = f"counts-{cells}-{genes}-{programs}-{dominance}"
-        store, packed = self.folder / f"{stem}.pw", self.folder / f"{stem}.h5ad"
+    def ready(self, data):
+        """Data as (name, h5ad, store): made once, and kept if the folder is kept."""
+        packed, store = self.folder / f"{data.stem}.h5ad", self.folder / f"{data.stem}.pw"
         if not store.exists():
-            self.say(f"simulating {name} into a gzip h5ad file")
-            plain = self.folder / "plain.h5ad"
-            self.program.run(
-                "simulate",
-                "--kind",
-                "counts",
-                "--cells",
-                cells,
-                "--genes",
-                genes,
-                "--programs",
-                programs,
-                "--dominance",
-                dominance,
-                "-o",
-                plain,
-                "--force",
-            )
-            clock.python("repack", {"path": str(plain), "to": str(packed)})
-            plain.unlink()
+            self.say(f"making {data.name}")
+            data.write(self, packed)
             said, ran = self.program.run("convert", packed, "-o", store, "--force")
             self.say(f"{said['nonzeros']:,} nonzeros, {packed.stat().st_size:,} bytes; converted in {ran.wall:.1f} s")
-        return name, packed.name, store.name
+        return data.name, packed.name, store.name
 
-    def clusters(self, cells, genes):
-        """Simulated dense data, as (name, h5ad, store)."""
-        name, stem = f"dense {cells}x{genes}", f"clusters-{cells}-{genes}"
-        store, plain = self.folder / f"{stem}.pw", self.folder / f"{stem}.h5ad"
-        if not store.exists():
-            self.say(f"simulating {name}")
-            self.program.run(
-                "simulate",
-                "--kind",
-                "clusters",
-                "--cells",
-                cells,
-                "--genes",
-                genes,
-                "--programs",
-                5,
-                "-o",
-                plain,
-                "--force",
-            )
-            self.program.run("convert", plain, "-o", store, "--force")
-        return name, plain.name, store.name
-
-    def peer(self, who, module, threads="", **job):
+    def peer(self, who, module, label, threads=None, **job):
         """Error against time of a peer in its own process, printed as it comes."""
-        trace, shown = Trace(who, threads=threads), [time.monotonic()]
+        trace, shown = Trace(who, threads=label), [time.monotonic()]
 
         def hear(words):
             if "peak" in words:
-                trace.peak = words["peak"]
+                trace.peak, trace.end = words["peak"], words["end"]
                 return
-            trace.add(words["seconds"], words["error"], words["step"])
-            if time.monotonic() - shown[0] > INTERVAL or words["error"] <= job["stop_at"]:
+            seconds, error, step = words["seconds"], words["error"], words["step"]
+            trace.add(seconds, error, step)
+            if time.monotonic() - shown[0] > INTERVAL:
                 shown[0] = time.monotonic()
-                self.say(
-                    f"    {who:<34} step {words['step']:>4}  {words['seconds']:8.2f} s  error {words['error']:.6f}"
-                )
+                self.say(f"    {who:<34} step {step:>4}  {seconds:8.2f} s  error {error:.6f}")
 
-        job["path"] = str(self.folder / job["path"])
+        job.update(path=str(self.folder / job["path"]), limit=self.options.limit, threads=threads or 0)
         # The clock of a peer stops while errors are computed, so the whole takes longer than its
         # limit.
-        clock.python(module, job, hear, limit=60 + 4 * job["limit"])
+        clock.python(module, job, hear, limit=60 + 4 * job["limit"], threads=threads)
+        self.say(f"    {who}: {trace.ending()}")
         return trace
+
+    def check(self, packed, result, claimed):
+        """Checks the error that a result claims, by the function that judges all."""
+        error = self.judge(packed, result)
+        if abs(error - claimed) > 1e-5:
+            raise clock.Failed(f"partwise reports the error {claimed}, but its result has {error}")
+
+    def judge(self, packed, result):
+        """The error of a result file."""
+        job = {"path": str(self.folder / packed), "scale": "none", "result": str(self.folder / result)}
+        return clock.python("judge", job)["error"]

@@ -6,6 +6,7 @@ import math
 # marker, and a name at its end.
 STYLE = {
     "partwise": ("#0072B2", "o"),
+    "partwise, 1 thread": ("#56B4E9", "o"),
     "scikit-learn CD": ("#D55E00", "s"),
     "scikit-learn CD, its default start": ("#E69F00", "D"),
     "scikit-learn MiniBatchNMF": ("#CC79A7", "^"),
@@ -33,7 +34,7 @@ def draw(traces, best, path):
     figure.patch.set_facecolor("white")
     for panel, (name, lines) in zip(panels[:, 0], traces.items(), strict=True):
         for trace in sorted(lines, key=lambda trace: trace.who != "partwise"):
-            if not trace.points:
+            if not trace.points or trace.who not in STYLE:
                 continue
             color, marker = STYLE[trace.who]
             seconds = [point[0] for point in trace.points]
@@ -56,7 +57,7 @@ def draw(traces, best, path):
         low, high = panel.get_xlim()
         # Room on the right for the names.
         panel.set_xlim(low, high * (high / low) ** 0.42)
-        label(panel, [trace for trace in lines if trace.points], best[name])
+        label(panel, [trace for trace in lines if trace.points and trace.who in STYLE], best[name])
         panel.set_title(name, loc="left", fontsize=11, fontweight="bold")
         panel.set_ylabel("error above the lowest known")
         panel.set_xlabel("seconds")

@@ -32,7 +32,7 @@ class Fit:
         After the tenth pass only some passes print a line; the seconds of those between come from
         the table.
         """
-        trace = Trace(who, peak=self.ran.peak, threads=f"{self.said['threads']} threads")
+        trace = Trace(who, peak=self.ran.peak, threads=f"{self.said['threads']} thread(s)")
         at = {int(found[1]): seconds for seconds, line in self.ran.lines if (found := PASS.match(line))}
         now = None
         for row in self.rows:

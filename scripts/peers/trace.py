@@ -13,13 +13,26 @@ class Trace:
     points: list = field(default_factory=list)
     peak: int = 0
     threads: str = ""
+    # How a peer's run ended; empty if it was killed long after its limit.
+    end: str = ""
 
     def add(self, seconds, error, step):
         self.points.append((seconds, error, step))
 
     @property
+    def errors(self):
+        return [error for _, error, _ in self.points]
+
+    @property
     def best(self):
-        return min((error for _, error, _ in self.points), default=math.inf)
+        return min(self.errors, default=math.inf)
+
+    def ending(self):
+        """Where the run ended, in words."""
+        if not self.points:
+            return "no error within the time limit"
+        seconds, error, step = self.points[-1]
+        return f"{error:.6f} after {step} iterations, {seconds:.2f} s, {self.end or 'at the time limit'}"
 
     @property
     def last(self):

@@ -304,7 +304,8 @@ job_end() {
     75) job_again "it was asked to stop and left a checkpoint" ;;
     76) job_again "the watchdog saw no progress" ;;
     9 | 137) job_again "a rank was killed (by the kernel because memory ran out, or with its node)" ;;
-    134 | 135 | 139) job_again "a rank crashed" ;;
+    # 70: the program has caught its crash, which may be one of the MPI library.
+    70 | 134 | 135 | 139) job_again "a rank crashed, or met a defect of partwise (please report its line above)" ;;
     138 | 143) job_again "it had to end and had no time for a checkpoint" ;; # 138: USR1 before the program handled it
     205 | 255 | 7 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)

@@ -1,25 +1,27 @@
-"""Plays cases until the time is up: each damages one file and runs one command on it."""
+"""Plays cases until there were enough or the time is up: each damages one file and runs one command
+on it. An interruption (Ctrl-C) ends it with the summary so far."""
 
 import argparse
 import collections
 import hashlib
 import json
+import math
+import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
 from kills.program import Lost, Program
 
-from . import damage, subjects, values
+from . import damage, endings, subjects, values
 
 # 0, and the exit codes for a file that is damaged, missing, too large for the budget or unreadable.
 ALLOWED = (0, 2, 65, 66, 73, 74)
-# A call of the HDF5 library without end is noticed after a minute of computing.
-PATIENCE = 300
+# Cases between two lines of progress.
+PROGRESS = 100
 
 
 def hashes(path):
@@ -59,38 +61,21 @@ class Torture:
         what = self.prepare(subject)
         before, names = hashes(self.round / subject.name), {path.name for path in self.round.iterdir()}
         line = command.format(subject.name)
-        try:
-            ran = subprocess.run(
-                [self.program.binary, *line.split()], cwd=self.round, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
-            )
-        except subprocess.TimeoutExpired:
-            self.wrong(what, line, f"no end within {PATIENCE} s")
+        code, out, err = endings.run(self.program.binary, line, self.round)
+        if code is None:
+            self.wrong(what, line, err)
             return
-        code, err = ran.returncode, ran.stderr.decode("utf-8", "replace")
         self.counts[subject.source.name] += 1
         self.codes[code] += 1
         if "crashed the HDF5" in err:
             self.counts["(crashes of the HDF5 library that were caught)"] += 1
-        problem = self.ending(code, err) or self.left(names, code)
+        problem = endings.fault(code, err, ALLOWED) or self.left(names, code)
         if not problem and not subject.changes and hashes(self.round / subject.name) != before:
             problem = "the input has changed"
         if not problem and code == 0:
-            problem = self.compare(subject, line, ran.stdout)
+            problem = self.compare(subject, line, out)
         if problem:
             self.wrong(what, line, f"{problem}\n    code {code}: {err.strip()[:600]}")
-
-    def ending(self, code, err):
-        if code < 0:
-            return f"ended by signal {-code}"
-        if code not in ALLOWED:
-            return f"ended with {code}"
-        errors = [line for line in err.splitlines() if not line.startswith(("partwise: warning: ", "pass "))]
-        errors = [line for line in errors if line.startswith("partwise: ")]
-        if code and (not err.endswith("\n") or not err.splitlines()[-1].startswith("partwise: ")):
-            return "the last line is no error of the program"
-        if code and len([line for line in errors if not is_note(line)]) != 1:
-            return "not exactly one line of an error"
-        return ""
 
     def left(self, names, code):
         """What a run left that is neither whole nor an input."""
@@ -135,25 +120,26 @@ class Torture:
             shutil.copytree(self.round, self.keep / f"case{len(self.failures)}", dirs_exist_ok=True)
 
 
-def is_note(line):
-    """Whether a line of the program reports a fact and no failure."""
-    return any(words in line for words in ("resumes from", "checkpoint of pass", "starts at the beginning"))
-
-
 def main():
     parser = argparse.ArgumentParser(prog="scripts/torture", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--cases", type=int, default=10**9)
+    parser.add_argument("--seconds", type=float, help="60 by default; without end if --cases is given")
+    parser.add_argument("--cases", type=int)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="draws files, damages and commands")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for the damaged files of failures")
     options = parser.parse_args()
+    seconds = options.seconds or (60 if options.cases is None else math.inf)
+    most = math.inf if options.cases is None else options.cases
     folder = pathlib.Path(tempfile.mkdtemp(prefix="partwise-torture."))
-    print(f"seed {options.seed}, {options.seconds:.0f} s, in {folder}", flush=True)
+    print(f"seed {options.seed}, at most {most} cases or {seconds:.0f} s, in {folder}", flush=True)
     torture, began, cases = Torture(folder, options.seed, options.keep), time.monotonic(), 0
     try:
-        while cases < options.cases and time.monotonic() - began < options.seconds:
+        while cases < most and time.monotonic() - began < seconds:
             torture.play()
             cases += 1
+            if cases % PROGRESS == 0:
+                print(f"{cases} cases after {time.monotonic() - began:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted")
     except Lost as error:
         torture.failures.append(str(error))
         print(f"WRONG {error}")

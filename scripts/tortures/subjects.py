@@ -1,11 +1,14 @@
 """The files to damage, and the commands to run on them."""
 
+import gzip
 import os
 import pathlib
 import shutil
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.io
+import scipy.sparse as sp
 
 import records
 
@@ -40,12 +43,11 @@ FIT = "fit {} -k 3 --max-passes 3 --tol 0 -o out.h5ad --json"
 
 def all_subjects(inputs):
     np.save(inputs / "table.npy", np.random.default_rng(3).integers(0, 9, (500, 70)).astype(np.float32))
-    files = [inputs / "counts.h5ad", inputs / "table.h5ad", inputs / "table.npy"]
-    shared = pathlib.Path(os.environ.get("PARTWISE_DATA", records.ROOT.parent / "shared/data")) / "formats"
-    files += [path for path in sorted(shared.glob("*.h5ad")) if path.stat().st_size < LARGEST]
-    convert = "convert {} -o out.pw --quiet"
-    read = (convert, convert + " --threads 2", "info {}", FIT.replace("3", "2") + " --store out.pw")
-    subjects = [Subject("x" + path.suffix, path, read) for path in files]
+    files = [inputs / "counts.h5ad", inputs / "table.h5ad", inputs / "table.npy", *market(inputs)]
+    shared = pathlib.Path(os.environ.get("PARTWISE_DATA", records.ROOT.parent / "shared/data"))
+    files += [path for path in sorted(shared.glob("formats/*.h5ad")) if path.stat().st_size < LARGEST]
+    files += sorted(shared.glob("tenx/*.h5"))
+    subjects = [Subject("x" + ending(path), path, read(path)) for path in files]
     store = ("verify {}", "info {}", "export {} -o out.h5ad", FIT)
     subjects += [Subject("x.pw", inputs / name, store) for name in ("counts.pw", "table.pw")] * 2
     counts = inputs / "counts.pw"
@@ -54,6 +56,26 @@ def all_subjects(inputs):
         Subject("x.ck", inputs / "counts.ck", (FIT.format("counts.pw") + " --checkpoint {} --resume",), (counts,), True),
     ] * 2
     return subjects
+
+
+def ending(path):
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+
+
+def read(path):
+    """The commands that read a file. Damaged types of features must leave none out."""
+    options = " --features all" if path.suffix == ".h5" else ""
+    convert = "convert {} -o out.pw --quiet" + options
+    return convert, convert + " --threads 2", "info {}" + options, FIT.replace("3", "2") + " --store out.pw" + options
+
+
+def market(inputs):
+    """A Matrix Market file of genes × cells, plain and packed."""
+    plain, packed = inputs / "market.mtx", inputs / "market.mtx.gz"
+    x = sp.random(70, 500, 0.2, random_state=4, data_rvs=lambda count: np.arange(count) % 9 + 1)
+    scipy.io.mmwrite(plain, x.astype(np.int64), field="integer", symmetry="general")
+    packed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+    return [plain, packed]
 
 
 def copy(source, to):

@@ -9,6 +9,7 @@ import signal
 
 import h5py
 import numpy as np
+import scipy.io
 
 PATIENCE = 20
 
@@ -18,18 +19,28 @@ def of(path):
 
     A matrix of h5ad is dense f32; names are None where h5py cannot read them.
     """
+    return apart(lambda: {".npy": npy, ".mtx": market, ".gz": market, ".h5": tenx}.get(path.suffix, h5ad)(path))[0]
+
+
+def apart(read, patience=PATIENCE):
+    """What `read` returns in a process of its own, and an empty text; or None, and why it failed.
+    The process is ended if it sends nothing for `patience` seconds."""
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reads)
         try:
             with os.fdopen(writes, "wb") as pipe:
-                pickle.dump(npy(path) if path.suffix == ".npy" else h5ad(path), pipe)
+                try:
+                    answer = read(), ""
+                except Exception as error:
+                    answer = None, f"{type(error).__name__}: {error}"
+                pickle.dump(answer, pipe)
         finally:
             os._exit(0)
     os.close(writes)
     content = bytearray()
-    while select.select([reads], [], [], PATIENCE)[0] and (piece := os.read(reads, 1 << 20)):
+    while select.select([reads], [], [], patience)[0] and (piece := os.read(reads, 1 << 20)):
         content += piece
     os.close(reads)
     os.kill(child, signal.SIGKILL)
@@ -37,12 +48,36 @@ def of(path):
     try:
         return pickle.loads(content)
     except (EOFError, pickle.UnpicklingError):
-        return None
+        return None, "the reader crashed or found no end"
 
 
 def npy(path):
     # Python may use up the memory for a damaged shape.
     return np.asarray(np.load(path, mmap_mode="r"), np.float32), None, None
+
+
+def market(path):
+    x = scipy.io.mmread(path)
+    if x.shape[0] * x.shape[1] > 1 << 26:
+        raise ValueError("too large to compare")
+    return x.toarray().T.astype(np.float32), None, None
+
+
+def tenx(path):
+    """A file of Cell Ranger that holds one matrix."""
+    with h5py.File(path, "r") as file:
+        [group] = [file[name] for name in file if "indptr" in file[name]]
+        genes, cells = group["shape"][:]
+        rows = by_rows(group, (cells, genes))
+        features = [name for name in ("features/name", "gene_names") if name in group]
+        return rows, texts(group, "barcodes"), texts(group, *features)
+
+
+def texts(group, *names):
+    try:
+        return [name.decode("utf-8", "replace").split("\0")[0] for name in group[names[0]][:]]
+    except Exception:
+        return None
 
 
 def h5ad(path):
@@ -54,7 +89,12 @@ def matrix(x):
     if isinstance(x, h5py.Dataset):
         return np.asarray(x[:], np.float32)
     attributes = dict(x.attrs)
-    rows, columns = attributes.get("shape", attributes.get("h5sparse_shape"))
+    return by_rows(x, attributes.get("shape", attributes.get("h5sparse_shape")))
+
+
+def by_rows(x, shape):
+    """The matrix of compressed rows in the group `x`, dense."""
+    rows, columns = map(int, shape)
     if rows * columns > 1 << 26:
         raise ValueError("too large to compare")
     indptr, indices, data = x["indptr"][:], x["indices"][:], x["data"][:]

@@ -3,9 +3,13 @@
 import contextlib
 import json
 import os
+import pathlib
+import shutil
 import signal
+import subprocess
 import time
 
+import h5py
 import pytest
 from conftest import digest, simulate
 from lab import until
@@ -68,6 +72,90 @@ def ends_as_one(fit, short, names):
     said = json.loads(run.out.read_text())
     assert (said["ranks"], len(said["rows_per_rank"]), sum(said["rows_per_rank"])) == (4, 4, said["cells"])
     assert said["digest"] == digest(fit.result) == short.digest
+    run.leaves_nothing()
+
+
+@pytest.mark.quick
+def test_several_files_are_converted_once_and_fitted_by_all(mpi, hosts, tmp_path):
+    for seed in ["1", "2"]:
+        data = ["--kind", "counts", "--cells", "3000", "--genes", "300", "--programs", "5", "--seed", seed]
+        subprocess.run([mpi.binary, "simulate", *data, "-o", tmp_path / f"{seed}.h5ad"], check=True, capture_output=True)
+    listed = tmp_path / "list.txt"
+    listed.write_text("first\t1.h5ad\nsecond\t2.h5ad\n")
+    fit = ["fit", listed, "-k", "4", "--max-passes", "4", "--json", "--quiet", "-o"]
+    alone = subprocess.run([mpi.binary, *fit, tmp_path / "alone.h5ad"], check=True, capture_output=True, text=True)
+    shutil.rmtree(tmp_path / "list.pw")
+    names = hosts.names[:2]
+    run = hosts.start(names[0], mpi.command(hosts, (names, [*fit, tmp_path / "result.h5ad", "--threads", "1"])), tmp_path)
+    assert run.ends(60) == 0, run.out.read_text() + run.said
+    said = json.loads(run.out.read_text())
+    assert (said["ranks"], said["cells"]) == (2, 6000) and said["digest"] == json.loads(alone.stdout)["digest"]
+    run.leaves_nothing()
+
+
+@pytest.mark.parametrize("join", ["inner", "outer"])
+def test_real_files_are_fitted_together(mpi, hosts, tmp_path, join):
+    """Two files of blood cells, with other genes each."""
+    folder = pathlib.Path(os.environ.get("PARTWISE_DATA", pathlib.Path(__file__).resolve().parents[2].parent / "shared/data"))
+    files = [folder / "counts" / f"{name}.h5ad" for name in ("pbmc3k_raw_csr_f32_gzip", "pbmc_donorA_raw_csr_f32_zstd")]
+    if not all(file.exists() for file in files):
+        pytest.skip(f"no real files in {folder} (set PARTWISE_DATA)")
+    fit = ["fit", *files, "--join", join, "-k", "6", "--max-passes", "8", "--store", tmp_path / "x.pw", "--json", "--quiet", "-o"]
+    names = hosts.names[:3]
+    run = hosts.start(names[0], mpi.command(hosts, (names, [*fit, tmp_path / "result.h5ad", "--threads", "1"])), tmp_path)
+    assert run.ends(120) == 0, run.out.read_text() + run.said
+    said = json.loads(run.out.read_text())
+    alone = subprocess.run([mpi.binary, *fit, tmp_path / "alone.h5ad"], check=True, capture_output=True, text=True)
+    assert said["ranks"] == 3 and said["digest"] == json.loads(alone.stdout)["digest"]
+    run.leaves_nothing()
+
+
+@pytest.mark.quick
+def test_some_genes_and_cells_are_found_and_fitted_by_all(mpi, hosts, tmp_path):
+    data = ["--kind", "counts", "--cells", "6000", "--genes", "400", "--programs", "5", "--depth", "300"]
+    subprocess.run([mpi.binary, "simulate", *data, "-o", tmp_path / "x.h5ad"], check=True, capture_output=True)
+    subprocess.run([mpi.binary, "convert", tmp_path / "x.h5ad", "-o", tmp_path / "x.pw", "--block-rows", "512"], check=True)
+    only = ["--min-cells", "900", "--min-counts", "150"]
+    fit = ["fit", tmp_path / "x.pw", "-k", "4", *only, "--max-passes", "5", "--json", "--quiet", "-o"]
+    alone = subprocess.run([mpi.binary, *fit, tmp_path / "alone.h5ad"], check=True, capture_output=True, text=True)
+    names = hosts.names[:3]
+    run = hosts.start(names[0], mpi.command(hosts, (names, [*fit, tmp_path / "result.h5ad", "--threads", "1"])), tmp_path)
+    assert run.ends(60) == 0, run.out.read_text() + run.said
+    said, want = json.loads(run.out.read_text()), json.loads(alone.stdout)
+    assert 100 < said["cells"] < 6000 and 10 < said["genes"] < 400
+    assert (said["cells"], said["genes"], said["passes"]) == (want["cells"], want["genes"], want["passes"])
+    assert said["digest"] == want["digest"] and sum(said["rows_per_rank"]) == said["cells"]
+    # Files of equal fits are equal, scores of genes included.
+    assert (tmp_path / "alone.h5ad").read_bytes() == (tmp_path / "result.h5ad").read_bytes()
+    run.leaves_nothing()
+
+
+@pytest.mark.quick
+def test_new_cells_are_transformed_by_all(fit, mpi, hosts, short, tmp_path):
+    result = tmp_path / "known.h5ad"
+    subprocess.run([mpi.binary, "fit", short.store, "-k", "4", "--max-passes", "3", "-o", result], check=True)
+    verb = ["transform", result, short.store, "--json", "--quiet", "-o"]
+    alone = subprocess.run([mpi.binary, *verb, tmp_path / "alone.h5ad"], check=True, capture_output=True, text=True)
+    names = hosts.names[:3]
+    run = hosts.start(names[0], mpi.command(hosts, (names, [*verb, tmp_path / "all.h5ad", "--threads", "1"])), tmp_path)
+    assert run.ends(60) == 0, run.out.read_text() + run.said
+    said, want = json.loads(run.out.read_text()), json.loads(alone.stdout)
+    assert said["ranks"] == 3 and (said["digest"], said["relative_error"]) == (want["digest"], want["relative_error"])
+    with h5py.File(tmp_path / "alone.h5ad") as one, h5py.File(tmp_path / "all.h5ad") as several:
+        assert (one["obsm/X_nmf"][...] == several["obsm/X_nmf"][...]).all()
+    run.leaves_nothing()
+
+
+@pytest.mark.quick
+def test_principal_components_are_those_of_one_process(mpi, hosts, short, tmp_path):
+    verb = ["pca", short.store, "-c", "5", "--log1p", "--min-counts", "10", "--json", "--quiet", "-o"]
+    alone = subprocess.run([mpi.binary, *verb, tmp_path / "alone.h5ad"], check=True, capture_output=True, text=True)
+    names = hosts.names[:3]
+    run = hosts.start(names[0], mpi.command(hosts, (names, [*verb, tmp_path / "all.h5ad", "--threads", "1"])), tmp_path)
+    assert run.ends(60) == 0, run.out.read_text() + run.said
+    said, want = json.loads(run.out.read_text()), json.loads(alone.stdout)
+    assert said["ranks"] == 3 and said["digest"] == want["digest"]
+    assert (tmp_path / "alone.h5ad").read_bytes() == (tmp_path / "all.h5ad").read_bytes()
     run.leaves_nothing()
 
 

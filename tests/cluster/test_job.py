@@ -119,9 +119,9 @@ def ends(job, code, state="RUNNING", work=":", **variables):
 
 @pytest.mark.quick
 def test_a_job_is_queued_again_only_where_that_may_help(job):
-    for code in (75, 76, 137, 143, 205, 255, 7, 1, 9, 134, 138, 139):
+    for code in (70, 75, 76, 137, 143, 205, 255, 7, 1, 9, 134, 138, 139):
         assert ends(job, code)[:2] == (code, True)
-    for code in (2, 65, 66, 69, 70, 73, 74, 130):
+    for code in (2, 65, 66, 69, 73, 74, 130):
         assert ends(job, code)[:2] == (code, False)
     assert ends(job, 0)[:2] == (143, True), "without a result the job is not done, whatever the code of the launcher"
     assert ends(job, 0, work="sleep 1; touch atlas.h5ad")[:2] == (0, False)

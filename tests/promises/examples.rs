@@ -45,6 +45,6 @@ fn several_k_are_compared_and_a_fold_counts_genes() {
     assert!(explained[6] >= explained[0], "more components explain no less: {lines:?}");
     assert!(folder.path("results/k6.seed1.h5ad").exists());
 
-    let lines = run("own_computation", &folder, &["results.pw"]);
+    let lines = run("own_computation", &folder, &["x.pw"]);
     assert!(lines[0].starts_with("900 cells; the median cell expresses "), "{lines:?}");
 }

@@ -7,6 +7,7 @@ mod command_line;
 mod crashes;
 mod examples;
 mod foresight;
+mod frozen;
 mod killed;
 mod launched;
 mod leaves_nothing;

@@ -173,6 +173,29 @@ fn a_fit_uses_the_store_of_an_unchanged_input_again_and_no_other() {
 }
 
 #[test]
+fn all_results_of_an_input_share_its_store_and_no_store_is_taken_from_another() {
+    let folder = Folder::new();
+    let converts = |line: &str| folder.json(line)["convert_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0);
+    for (name, cells) in [("a/matrix", 200), ("b/matrix", 210)] {
+        std::fs::create_dir_all(folder.path(name).parent().expect("a folder")).expect("a folder");
+        folder.ok(&format!("simulate --kind clusters --cells {cells} --genes 40 -o {name}.h5ad"));
+    }
+    assert!(converts("fit a/matrix.h5ad -k 2 -o r1.h5ad"));
+    assert!(!converts("fit a/matrix.h5ad -k 2 -o r2.h5ad"), "another result of the same input");
+    assert!(!converts("fit a/matrix.h5ad -k 2,3 -o set"), "a set of results");
+    assert_eq!(folder.names(), ["a", "b", "matrix.pw", "r1.h5ad", "r2.h5ad", "set"]);
+    assert!(converts("fit b/matrix.h5ad -k 2 -o r3.h5ad"), "an input of the same name");
+    assert!(!converts("fit b/matrix.h5ad -k 2 -o r4.h5ad"));
+    assert_eq!(folder.json("info matrix.pw")["cells"], 200);
+    assert_eq!(folder.json("info matrix.2.pw")["cells"], 210);
+    folder.ok("convert b/matrix.h5ad -o b/matrix.pw");
+    std::fs::create_dir(folder.path("elsewhere")).expect("a folder");
+    assert!(!converts("fit b/matrix.h5ad -k 2 -o elsewhere/r.h5ad"), "a store beside the input");
+    assert!(converts("fit b/matrix.h5ad --transpose -k 2 -o elsewhere/t.h5ad"), "another selection");
+    assert!(folder.path("elsewhere/matrix.transposed.pw").exists());
+}
+
+#[test]
 fn nothing_is_written_into_a_store() {
     let folder = Folder::new();
     folder.ok("simulate --kind clusters --cells 300 --genes 40 -o x.h5ad");

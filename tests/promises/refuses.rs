@@ -85,7 +85,7 @@ fn files_that_are_something_else_are_65() {
     let folder = Folder::new();
     for (name, content) in [
         ("empty.h5ad", &b""[..]),
-        ("text.h5ad", b"cell,gene\n1,2\n"),
+        ("text.h5ad", b"cells and genes\nby hand\n"),
         ("pointer.h5ad", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
         ("header.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4',"),
     ] {

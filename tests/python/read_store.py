@@ -164,6 +164,17 @@ def read_gene_moments(path):
     return np.frombuffer(content, dtype, offset=64)
 
 
+def read_per_million(path):
+    """Sums and sums of squares of the values per million of all genes; None in stores of format 1.0."""
+    folder = Path(path)
+    stamp = read_manifest(folder).get("per_million")
+    if stamp is None:
+        return None
+    content = read_checked(folder / "million.bin", stamp)
+    assert content[:8] == b"PWMILLN1" and int.from_bytes(content[8:16], "little") == read_manifest(folder)["genes"]
+    return np.frombuffer(content, [("sum", "<f8"), ("sum_sq", "<f8")], offset=64)
+
+
 def read_cell_moments(path):
     """Sums, sums of squares and nonzeros of all cells."""
     folder = Path(path)
@@ -186,6 +197,9 @@ if __name__ == "__main__":
     genes, cells = read_gene_moments(sys.argv[1]), read_cell_moments(sys.argv[1])
     assert (np.diff(matrix.indptr) == cells["nonzeros"]).all()
     assert np.allclose(np.asarray(matrix.sum(axis=0, dtype=float)).ravel(), genes["sum"])
+    million = read_per_million(sys.argv[1])
+    if million is not None:
+        assert np.isclose(million["sum"].sum(), 1e6 * np.count_nonzero(cells["sum"]))
     print(json.dumps({
         "cells": matrix.shape[0],
         "genes": matrix.shape[1],

@@ -1,9 +1,12 @@
 """Files that anndata, h5py and numpy write go through a store and come back value for value, name
 for name."""
 
+import struct
+import zipfile
+
 import anndata
 import h5py
-import hdf5plugin  # noqa: F401 - registers filters with h5py
+import hdf5plugin
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +48,25 @@ def test_every_type_layout_and_usual_filter(partwise, layout, dtype, compression
     assert (dense(back.X) == x).all()
     pd.testing.assert_frame_equal(back.obs, source.obs, check_dtype=False)
     pd.testing.assert_frame_equal(back.var, source.var, check_dtype=False)
+
+
+BLOSC = ["blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"]
+PACKED = [hdf5plugin.Blosc(cname=cname, shuffle=at % 3) for at, cname in enumerate(BLOSC)]
+
+
+@pytest.mark.parametrize("packed", [*PACKED, hdf5plugin.Zstd()], ids=[*BLOSC, "alone"])
+def test_every_codec_of_blosc_and_zstd(partwise, packed):
+    x = matrix(np.dtype("i4"))
+    source = anndata.AnnData(sp.csr_matrix(x), obs=frame(300, "cell"), layers={"dense": 2 * x})
+    source.write_h5ad(partwise.path("x.h5ad"))
+    with h5py.File(partwise.path("x.h5ad"), "a") as file:
+        for name in ["X/data", "X/indices", "X/indptr", "layers/dense"]:
+            values, attributes = file[name][:], dict(file[name].attrs)
+            del file[name]
+            file.create_dataset(name, data=values, chunks=True, **packed).attrs.update(attributes)
+    back = partwise.export("x.h5ad")
+    assert (dense(back.X) == x).all()
+    assert (dense(partwise.export("x.h5ad", "--layer", "dense").X) == 2 * x).all()
 
 
 def test_layers_and_raw_with_genes_of_its_own(partwise):
@@ -95,3 +117,92 @@ def test_doubles_are_rounded_to_the_nearest_float_and_that_is_said(partwise):
     said = partwise.run("convert", "x.npy", "-o", "x.pw").stderr
     assert "rounded" in said
     assert (dense(partwise.export("x.npy").X) == x.astype("f4")).all()
+
+
+def test_values_that_are_no_counts_are_said_and_where_the_counts_are(partwise):
+    """A run with the option that the line names has no such line."""
+    counts = sp.random(300, 20, 0.3, "csr", "f4", 1, lambda n: np.random.default_rng(1).integers(1, 50, n))
+    logged = counts.log1p().tocsr()
+    places = {
+        "--layer counts": anndata.AnnData(logged, layers={"more": logged * 2, "counts": counts}),
+        "--raw": anndata.AnnData(counts),
+        "X, without --layer and --raw": anndata.AnnData(counts, layers={"logged": logged}),
+    }
+    places["--raw"].raw = places["--raw"].copy()
+    places["--raw"].X = logged
+    for at, (option, file) in enumerate(places.items()):
+        file.write_h5ad(partwise.path("x.h5ad"))
+        asked = ["--layer", "logged"] if at == 2 else []
+        said = partwise.run("convert", "x.h5ad", *asked, "-o", "x.pw", "--force").stderr
+        lines = [line for line in said.splitlines() if "are not counts" in line]
+        assert len(lines) == 1 and lines[0].endswith(option), said
+        followed = option.split() if at < 2 else []
+        assert "not counts" not in partwise.run("convert", "x.h5ad", *followed, "-o", "x.pw", "--force").stderr
+    anndata.AnnData(logged).write_h5ad(partwise.path("x.h5ad"))
+    said = partwise.run("convert", "x.h5ad", "-o", "x.pw", "--force").stderr
+    assert "are not counts" in said and "elsewhere" not in said
+
+
+def test_info_lists_matrices_their_values_and_their_stores(partwise):
+    counts = sp.random(300, 20, 0.3, "csr", "f4", 1, lambda n: np.random.default_rng(1).integers(1, 50, n))
+    scaled = counts.toarray() - 1
+    file = anndata.AnnData(counts.log1p().tocsr(), layers={"counts": sp.csc_matrix(counts), "scaled": scaled})
+    file.raw = anndata.AnnData(counts)
+    file.write_h5ad(partwise.path("x.h5ad"))
+    partwise.json("fit", "x.h5ad", "--layer", "counts", "-k", 2, "-o", "r.h5ad")
+    said = partwise.json("info", "x.h5ad")
+    assert (said["dataset"], said["integer"], said["store"]) == ("X", False, None)
+    others = {other["dataset"]: other for other in said["others"]}
+    assert set(others) == {"layers/counts", "layers/scaled", "raw/X"}
+    assert others["layers/counts"]["integer"] and others["layers/counts"]["largest"] == counts.max()
+    assert others["layers/counts"]["options"] == "--layer counts"
+    assert others["layers/counts"]["store"].endswith("x.counts.pw") and others["raw/X"]["store"] is None
+    assert "negative" in others["layers/scaled"]["problem"] and others["layers/scaled"]["integer"] is None
+    text = partwise.run("info", "x.h5ad").stdout
+    assert "with --raw: 300 cells" in text and "its store is ./x.counts.pw" in text, text
+
+
+def test_a_chunk_that_its_index_places_elsewhere_is_no_chunk_of_zeros(partwise):
+    """h5py refuses the file; libraries without that check read zeros."""
+    values = np.arange(40 * 20, dtype="f4").reshape(40, 20) + 1
+    for filters in [{}, {"compression": "gzip"}]:
+        with h5py.File(partwise.path("x.h5"), "w") as file:
+            chunks = file.create_dataset("X", data=values, chunks=(16, 10), **filters)
+            bytes_of = {info.chunk_offset: info.size for info in map(chunks.id.get_chunk_info, range(6))}
+        content = partwise.path("x.h5").read_bytes()
+        # A record of the index: bytes, filters left out, the first row and column, and the size of an element's.
+        record = struct.pack("<IIQQQ", bytes_of[16, 10], 0, 16, 10, 0)
+        assert content.count(record) >= 1
+        for damaged in [record[:8] + b"\xff" * 8 + record[16:], record[:4] + struct.pack("<I", 1 << 20) + record[8:]]:
+            partwise.path("x.h5").write_bytes(content.replace(record, damaged))
+            refused = partwise.run("convert", "x.h5", "-o", "x.pw")
+            assert refused.returncode == 65 and 'dataset "X" has' in refused.stderr, refused.stderr
+
+
+def test_a_lost_chunk_among_thousands_is_no_chunk_of_zeros(partwise):
+    values = np.arange(5000 * 20, dtype="f4").reshape(5000, 20) + 1
+    with h5py.File(partwise.path("x.h5"), "w") as file:
+        file.create_dataset("X", data=values, chunks=(1, 20))
+    assert partwise.run("convert", "x.h5", "-o", "whole.pw").returncode == 0
+    content = partwise.path("x.h5").read_bytes()
+    record = struct.pack("<IIQQQ", 80, 0, 3210, 0, 0)
+    assert content.count(record) >= 1
+    partwise.path("x.h5").write_bytes(content.replace(record, record[:8] + b"\xff" * 8 + record[16:]))
+    refused = partwise.run("convert", "x.h5", "-o", "x.pw")
+    assert refused.returncode == 65 and 'dataset "X" has 5000 chunks, but only' in refused.stderr, refused.stderr
+
+
+def test_an_archive_whose_directory_is_cut_has_no_chunks_of_zeros(partwise):
+    x = sp.random(300, 20, 0.3, "csr", "f4", 1)
+    anndata.AnnData(x).write_zarr(partwise.path("x.zarr"))
+    archive = partwise.path("x.zarr.zip")
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(partwise.path("x.zarr").rglob("*")):
+            packed.write(path, path.relative_to(partwise.path("x.zarr")))
+    assert partwise.run("convert", "x.zarr.zip", "-o", "x.pw").returncode == 0
+    content = bytearray(archive.read_bytes())
+    records = [at for at in range(len(content)) if content[at : at + 4] == b"PK\x01\x02"]
+    content[records[len(records) // 2]] = 0
+    archive.write_bytes(content)
+    refused = partwise.run("convert", "x.zarr.zip", "-o", "y.pw")
+    assert refused.returncode == 65 and f"a directory of {len(records)} files" in refused.stderr, refused.stderr

@@ -122,7 +122,7 @@ impl Options {
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
     let common = &options.common;
-    input::check(&options.store)?;
+    input::check(&options.store.as_path().into())?;
     if let Some(plot) = &options.plot {
         let overwrite = crate::failure::overwrite(common.force);
         let plot = Output { role: Role::Plot, path: plot.clone(), kind: plot::KIND, overwrite };

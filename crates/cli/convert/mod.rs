@@ -11,7 +11,7 @@ use partwise::storage::reblock;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::input::Select;
+use crate::input::{Files, Select};
 use crate::options::Common;
 use crate::print;
 use crate::progress::Progress;
@@ -23,18 +23,23 @@ use crate::wording::duration;
 /// A store is a folder NAME.pw. It is written once and serves any number of fits. Counts take about
 /// one byte per nonzero.
 ///
+/// Files of Cell Ranger (.h5, folders, also outs/) and Matrix Market files (.mtx, .mtx.gz) hold
+/// genes x cells.
+///
 /// With --block-rows, the input may be a store: its tiles are copied into blocks of that height.
 /// partwise bench measures which height is fast on this machine.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise convert pbmc3k.h5ad -o pbmc3k.pw\n  \
     partwise convert processed.h5ad --raw -o counts.pw         the values that scanpy keeps under raw\n  \
+    partwise convert outs/filtered_feature_bc_matrix -o sample.pw\n  \
+    partwise convert multiome.h5mu --modality rna -o rna.pw    one modality of several\n  \
     partwise convert matrix.npy -o matrix.pw --memory 500M     within 500 MiB of memory\n  \
+    partwise convert a.h5ad b.h5ad -o both.pw                  the cells of both, the genes that both have\n  \
     partwise convert old.pw -o new.pw --block-rows 2048        the same data in taller blocks")]
 pub(crate) struct Options {
-    /// The file to read, cells x genes (.h5ad, .npy); or a store, with --block-rows
-    #[arg(value_name = "INPUT")]
-    input: PathBuf,
+    #[command(flatten)]
+    files: Files,
     /// The store to write
     #[arg(short, long, value_name = "STORE.pw")]
     output: PathBuf,
@@ -59,11 +64,13 @@ struct Report<'a> {
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let common = &options.common;
-    input::check(&options.input)?;
+    let inputs = options.files.inputs()?;
+    input::check(&inputs)?;
     let overwrite = crate::failure::overwrite(common.force);
     let output = Output { role: Role::Output, path: options.output.clone(), kind: OutputKind::Store, overwrite };
-    Paths::default().reading(Role::Input, &options.input).writing(output).check()?;
-    let input = Input::open(&options.input, &options.select.selection())?;
+    let paths = inputs.paths().fold(Paths::default(), |paths, path| paths.reading(Role::Input, path));
+    paths.writing(output).check()?;
+    let input = Input::open(&inputs, &options.select.selection())?;
 
     let began = Instant::now();
     let store = match (input, options.block_rows) {
@@ -71,13 +78,13 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
         (Input::Store(_), None) => {
             return Err(Failure::usage(format!(
                 "{}: already a store; --block-rows N changes its block height, everything else needs the original file",
-                options.input.display()
+                inputs.named_after().display()
             )));
         }
-        (Input::Source(mut source), block_rows) => {
+        (Input::Source(source), block_rows) => {
             let machine = common.machine();
             let spec = ConvertSpec { block_rows, memory: machine.memory, threads: machine.threads, overwrite };
-            convert(source.as_mut(), &options.output, &spec, progress)?
+            convert(source, &options.output, &spec, progress)?
         }
     };
     let took = began.elapsed();

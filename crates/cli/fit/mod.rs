@@ -14,7 +14,7 @@ use partwise::job::{FitJob, Output, Role};
 use partwise::machine;
 
 use crate::failure::{self, Code, Failure, overwrite};
-use crate::input::Select;
+use crate::input::{Files, Only, Select};
 use crate::launch::{self, World};
 use crate::options::Common;
 use crate::progress::Progress;
@@ -40,19 +40,21 @@ const MOST_FITS: usize = 10_000;
     partwise fit pbmc3k.h5ad -k 10                         the result is pbmc3k.nmf.h5ad\n  \
     partwise fit pbmc3k.h5ad -k 5,8,10..14 --seed 0,1,2    the results are pbmc3k.nmf/k5.seed0.h5ad, ...\n  \
     partwise fit processed.h5ad --raw -k 20 --scale std    counts under raw, genes of equal weight\n  \
+    partwise fit \"samples/*.h5ad\" -k 20 --join outer       all cells of many files together\n  \
+    partwise fit pbmc3k.h5ad -k 10 --min-cells 10 --min-counts 500     without rare genes and poor cells\n  \
     partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv\n  \
     partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume     resumes where it was stopped")]
 pub(crate) struct Options {
-    /// A store (NAME.pw) or a file (.h5ad, .npy), cells x genes
-    #[arg(value_name = "INPUT")]
-    input: PathBuf,
+    #[command(flatten)]
+    files: Files,
     #[command(flatten)]
     settings: Settings,
     /// The result, or the folder for the results of several fits [default: INPUT with the ending
     /// .nmf.h5ad, or .nmf for a folder]
     #[arg(short, long, value_name = "RESULT.h5ad|FOLDER", help_heading = "Files")]
     output: Option<PathBuf>,
-    /// The store that a file is converted into [default: beside the result, with the ending .pw]
+    /// The store that a file is converted into [default: named after the input; found again beside the
+    /// result or the input, made beside the result]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
     /// Write every pass to this table as it ends; several fits share one table, with columns k and seed.
@@ -63,21 +65,22 @@ pub(crate) struct Options {
     #[command(flatten)]
     keep: Keep,
     /// End the run, with exit code 76, when nothing has moved for so long: a process is lost, or a disk
-    /// does not answer in a pass, a checkpoint or a conversion (not while files are opened or a result
-    /// is written); 0: never [default: 300 for several processes, 0 for one alone]
+    /// does not answer; 0: never [default: 300 for several processes, 0 for one alone]
     #[arg(long, value_name = "SECONDS", help_heading = "Stopping and resuming")]
     pub(crate) watchdog: Option<u64>,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
-    if let Some(patience) = watchdog::patience(options.watchdog, world.is_alone()) {
-        let watching = progress.signs().watch(patience, move || launch::idle(patience));
-        watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
-    }
+    let patience = watchdog::patience(options.watchdog, world.is_alone());
+    let watch = |patience| world.signs().watch(patience, move || launch::idle(patience));
+    let watching = patience.map(watch).transpose();
+    let _watching = watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
     world.remark().into_iter().for_each(|remark| progress.note(remark));
     factorize(options, world, progress).map_err(|failure| match failure.is_interruption() {
         true => options.keep.answer(failure, progress.interrupt()),
@@ -124,8 +127,9 @@ impl Options {
                 "more than {MOST_FITS} combinations of k and seed; give shorter lists"
             )));
         }
-        let mut job = FitJob::new(&self.input, set);
+        let mut job = FitJob::new(self.files.inputs()?, set);
         job.selection = self.select.selection();
+        job.filter = self.only.filter();
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.checkpoint = self.keep.checkpoint(overwrite);

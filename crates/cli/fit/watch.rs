@@ -14,16 +14,14 @@ use partwise::{FitId, FitMonitor, Plan, TraceRow};
 use super::trace::Trace;
 use crate::failure::Failure;
 use crate::launch::World;
-use crate::mapping;
 use crate::progress::Progress;
-use crate::watchdog::Watched;
 use crate::wording::relative_error;
+use crate::{mapping, notes};
 
 /// The host of a job.
 pub(super) struct Watch<'a> {
     progress: &'a Progress,
     world: &'a World,
-    comm: Watched<'a>,
     /// Where the trace goes, in the process that writes it.
     path: Option<&'a Path>,
     is_set: bool,
@@ -60,24 +58,9 @@ impl<'a> Watch<'a> {
         is_set: bool,
         (resume, has_checkpoints): (bool, bool),
     ) -> Self {
-        let comm = progress.signs().over(world.comm());
         let (trace, kept, shared, store) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
         let (begun, written) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Watch {
-            progress,
-            world,
-            comm,
-            path,
-            is_set,
-            resume,
-            has_checkpoints,
-            written,
-            trace,
-            kept,
-            shared,
-            store,
-            begun,
-        }
+        Watch { progress, world, path, is_set, resume, has_checkpoints, written, trace, kept, shared, store, begun }
     }
 
     /// The fits that have a checkpoint, and the reads of the data before it.
@@ -147,7 +130,7 @@ impl Host for Watch<'_> {
     type Error = Failure;
 
     fn comm(&self) -> &dyn Comm {
-        &self.comm
+        self.world.comm()
     }
 
     fn agree<T>(&self, mine: Result<T, Failure>) -> Result<T, Failure> {
@@ -155,30 +138,10 @@ impl Host for Watch<'_> {
     }
 
     fn note(&self, note: &Note<'_>) {
-        let told = match note {
-            Note::StoreUsedAgain { path } => {
-                format!("{}: made from this input earlier and used again", path.display())
-            }
-            Note::StoreOutdated { path } => {
-                format!("{}: the input has changed since; converting it again", path.display())
-            }
-            Note::FewerThreads { threads, useful } => {
-                format!("{threads} of {useful} threads fit into the memory; more --memory is faster")
-            }
-            Note::Waves { fits, waves } => format!(
-                "{fits} fits do not fit into the memory together: they run in {waves} waves, and each wave reads the \
-                 data anew; more --memory is faster"
-            ),
-            Note::Written { .. } => {
-                self.written.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            Note::Kept { path } => {
-                format!("{}: is finished, with the same data and settings; kept", path.display())
-            }
-            _ => return,
-        };
-        self.progress.note(&told);
+        if let Note::Written { .. } = note {
+            self.written.fetch_add(1, Ordering::Relaxed);
+        }
+        notes::told(note).into_iter().for_each(|told| self.progress.note(&told));
     }
 
     fn check_data(&self, store: &Store) -> Result<(), Failure> {

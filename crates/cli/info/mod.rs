@@ -19,7 +19,8 @@ use result::ResultReport;
 /// Show the contents of a store, a result or an input file
 ///
 /// For a store: shape, values, size and blocks. For a result: shape, error and settings. For
-/// another file: shape and number of entries, without reading the values.
+/// another file: its matrices, with shape, number of entries, what the first values are like, and the
+/// store of each if it has one.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise info pbmc3k.pw\n  \
@@ -40,13 +41,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if let Some(report) = ResultReport::read(&options.path)? {
         return if json { print::json(&report) } else { print::text(&report.to_string()) };
     }
-    match Input::open(&options.path, &options.select.selection())? {
+    match Input::open(&options.path.as_path().into(), &options.select.selection())? {
         Input::Store(store) => {
             let report = StoreReport::new(&store);
             if json { print::json(&report) } else { print::text(&report.to_string()) }
         }
-        Input::Source(source) => {
-            let report = FileReport::new(source.as_ref());
+        Input::Source(mut source) => {
+            let report = FileReport::new(source.as_mut());
             if json { print::json(&report) } else { print::text(&report.to_string()) }
         }
     }

@@ -3,17 +3,27 @@
 use std::fmt;
 use std::path::Path;
 
-use partwise::storage::anndata::{Value, read_factors, read_uns};
+use partwise::storage::anndata::{TopGenes, Value, read_factors, read_top_genes, read_uns};
 use serde_json::{Map, Value as Json, json};
 
 use crate::failure::Failure;
 use crate::wording::{cells_by_genes, relative_error};
 
-/// The keys of `info --json` for a result: its shape, and everything under `uns["nmf"]`.
+/// Genes that are shown of each program.
+const TOP: usize = 8;
+/// Genes that are looked through.
+const MOST_GENES: usize = 1 << 22;
+/// Characters of the longest bar.
+const BAR: f64 = 12.0;
+
+/// The keys of `info --json` for a result: its shape, the first genes of each program, and everything
+/// under `uns["nmf"]`.
 #[derive(serde::Serialize)]
 #[serde(transparent)]
 pub(super) struct ResultReport {
     members: Map<String, Json>,
+    #[serde(skip)]
+    top: Option<TopGenes>,
 }
 
 impl ResultReport {
@@ -28,11 +38,20 @@ impl ResultReport {
         members.insert("cells".into(), json!(factors.cells()));
         members.insert("genes".into(), json!(factors.genes()));
         members.insert("k".into(), json!(factors.components()));
-        Ok(Some(ResultReport { members }))
+        // A damaged table of genes does not hide the rest, and neither does a claim of endless ones.
+        let top = if factors.genes() <= MOST_GENES { read_top_genes(path, TOP).ok() } else { None };
+        members.insert("top_genes".into(), json!(top.as_ref().map(|top| &top.genes)));
+        Ok(Some(ResultReport { members, top }))
     }
 
     fn text(&self, name: &str) -> &str {
         self.members.get(name).and_then(Json::as_str).unwrap_or("?")
+    }
+
+    /// The part of each program in an average cell, if the result has it.
+    fn usage(&self) -> Vec<f64> {
+        let programs = self.members.get("programs").and_then(|programs| programs.get("usage"));
+        programs.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_f64).collect()
     }
 
     fn count(&self, name: &str) -> u64 {
@@ -50,11 +69,25 @@ impl fmt::Display for ResultReport {
         let (solver, scale, init, seed) =
             (self.text("solver"), self.text("scale"), self.text("init"), self.text("seed"));
         writeln!(f, "settings  solver {solver}, scale {scale}, start {init}, seed {seed}")?;
-        writeln!(f, "made from {}, by partwise {}", self.text("source"), self.text("version"))?;
+        writeln!(f, "written by partwise {}", self.text("version"))?;
         write!(
             f,
             "inside    obsm[\"X_nmf\"] = W, varm[\"spectra\"] = H transposed, uns[\"nmf\"] = all settings and the trace"
-        )
+        )?;
+        let Some(top) = &self.top else { return Ok(()) };
+        let (usage, largest) = (self.usage(), if top.by_score { "score" } else { "weight" });
+        let most = usage.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let shares = if usage.is_empty() { "" } else { "  of a cell          " };
+        write!(f, "\n\nprogram{shares}  genes of the largest {largest}")?;
+        for (program, genes) in top.genes.iter().enumerate() {
+            write!(f, "\n{program:>7}")?;
+            if let Some(share) = usage.get(program) {
+                let bar = "#".repeat((BAR * share / most).round() as usize);
+                write!(f, "  {:>5.1} %  {bar:<12}", 100.0 * share)?;
+            }
+            write!(f, "  {}", genes.join(" "))?;
+        }
+        Ok(())
     }
 }
 

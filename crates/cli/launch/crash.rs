@@ -228,8 +228,12 @@ fn put(text: &[u8]) {
     unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
 }
 
-/// Ends this process without exit handlers.
 fn exit(code: Code) -> ! {
+    exit_now(code as c_int)
+}
+
+/// Ends this process without exit handlers, so that none can hang.
+pub(super) fn exit_now(code: c_int) -> ! {
     // SAFETY: takes a number.
-    unsafe { libc::_exit(code as c_int) }
+    unsafe { libc::_exit(code) }
 }

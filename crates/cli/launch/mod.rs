@@ -26,10 +26,11 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
-use partwise::driver::comm::{Comm, Solo, all_gather};
+use partwise::driver::comm::{Comm, CommError, Solo, all_gather};
 
 use crate::failure::{Code, Failure, say};
 use crate::interrupt::Interrupt;
+use crate::watchdog::Signs;
 use partwise::machine;
 use processes::{Processes, exit_now};
 
@@ -54,6 +55,7 @@ pub(crate) struct World {
     /// `None` if this process is alone.
     processes: Option<Processes>,
     interrupt: Interrupt,
+    signs: Signs,
     quota: Quota,
     /// A note on the placement of the processes, if the placement is poor.
     remark: Option<String>,
@@ -65,6 +67,7 @@ impl World {
         WORLD.get_or_init(|| World {
             processes: None,
             interrupt: Interrupt::default(),
+            signs: Signs::default(),
             quota: Quota::WHOLE,
             remark: None,
         })
@@ -110,7 +113,8 @@ impl World {
         }
         interrupt.ignore_more_terms();
         let interrupt = interrupt.clone();
-        let mut world = World { processes: Some(processes), interrupt, quota: Quota::WHOLE, remark: None };
+        let (signs, quota) = (Signs::default(), Quota::WHOLE);
+        let mut world = World { processes: Some(processes), interrupt, signs, quota, remark: None };
         let divided = world.divide(launcher);
         let world = WORLD.get_or_init(|| world);
         let ready = divided.and_then(|()| world.check_program());
@@ -134,8 +138,17 @@ impl World {
         Ok(())
     }
 
-    /// The sums over all processes.
+    /// The sums over all processes. The watchdog knows that this process waits in them.
     pub(crate) fn comm(&self) -> &dyn Comm {
+        self
+    }
+
+    /// The progress of this process, for the watchdog.
+    pub(crate) fn signs(&self) -> &Signs {
+        &self.signs
+    }
+
+    fn unwatched(&self) -> &dyn Comm {
         match &self.processes {
             Some(processes) => processes,
             None => &Solo,
@@ -176,7 +189,7 @@ impl World {
     /// When this or another process has failed.
     pub(crate) fn agree<T>(&self, own: Result<T, Failure>) -> Result<T, Failure> {
         let Some(processes) = &self.processes else { return own };
-        let codes = all_gather(processes, own.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
+        let codes = all_gather(self.comm(), own.as_ref().map_or_else(|failure| failure.code() as i64, |_| 0));
         let codes = codes.map_err(Failure::lost)?;
         let Some(first) = codes.iter().position(|&code| code > 0) else { return own };
         match own {
@@ -227,5 +240,19 @@ impl World {
             failure.at(processes.node()).report();
         }
         processes.abort(code)
+    }
+}
+
+impl Comm for World {
+    fn rank(&self) -> usize {
+        self.unwatched().rank()
+    }
+
+    fn size(&self) -> usize {
+        self.unwatched().size()
+    }
+
+    fn all_reduce_sum(&self, parts: &mut [&mut [i64]]) -> Result<(), CommError> {
+        self.signs.wait(|| self.unwatched().all_reduce_sum(parts))
     }
 }

@@ -10,7 +10,6 @@ mod scaling;
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -27,7 +26,7 @@ use serde::Serialize;
 use scaling::{Asked, ClusterOptions, Scaling};
 
 use crate::failure::Failure;
-use crate::input::Select;
+use crate::input::{Files, Select};
 use crate::options::Common;
 use crate::print;
 use crate::settings::Settings;
@@ -46,10 +45,8 @@ use crate::wording::{cells_by_genes, duration, layout, thousands};
     partwise plan atlas.pw -k 10..30 --seed 0,1,2 --memory 8G                      many fits in the same passes\n  \
     partwise plan atlas.pw -k 50 --nodes 16 --network 100Gb --disk 2G    also on up to 16 nodes")]
 pub(crate) struct Options {
-    /// A store (NAME.pw) or a file (.h5ad, .npy); for a file, a few of its rows give an estimate of
-    /// its store
-    #[arg(value_name = "INPUT")]
-    input: PathBuf,
+    #[command(flatten)]
+    files: Files,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -110,7 +107,8 @@ struct Report {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    input::check(&options.input)?;
+    let inputs = options.files.inputs()?;
+    input::check(&inputs)?;
     let config = options.settings.config(0)?;
     let set =
         FitSet::new(config.clone()).with_ks(options.settings.k.0.clone()).with_seeds(options.common.seed.0.clone());
@@ -125,7 +123,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         };
         asked.as_ref().map(of).transpose()
     };
-    let report = match Input::open(&options.input, &options.select.selection())? {
+    let report = match Input::open(&inputs, &options.select.selection())? {
         Input::Store(store) => {
             let shape = DataShape::of_store(&store)?;
             let machine = machine.with_resident(machine::resident());

@@ -12,6 +12,7 @@ use partwise::storage::{Monitor, Unit, Warning};
 use crate::allocator;
 use crate::failure::say;
 use crate::interrupt::Interrupt;
+use crate::remedy;
 use crate::watchdog::Signs;
 use crate::wording::thousands;
 use bar::Bar;
@@ -35,24 +36,20 @@ enum View {
 impl Progress {
     /// Shows progress unless `quiet`. Prints nothing at all unless this process `leads` the others.
     /// The work stops when `interrupt` has a signal.
-    pub(crate) fn new(quiet: bool, leads: bool, interrupt: Interrupt) -> Self {
+    /// Progress also counts in `signs`.
+    pub(crate) fn new(quiet: bool, leads: bool, interrupt: Interrupt, signs: Signs) -> Self {
         let view = match quiet {
             _ if !leads => View::Mute,
             true => View::Silent,
             false if stderr().is_terminal() => View::Bar(Bar::default()),
             false => View::Lines(Lines::default()),
         };
-        Progress { view, interrupt, signs: Signs::default() }
+        Progress { view, interrupt, signs }
     }
 
     /// The signals that the run has received.
     pub(crate) fn interrupt(&self) -> &Interrupt {
         &self.interrupt
-    }
-
-    /// The signs of progress for the watchdog.
-    pub(crate) fn signs(&self) -> &Signs {
-        &self.signs
     }
 
     /// Prints a note about the work, unless progress is hidden.
@@ -83,7 +80,7 @@ impl Progress {
 
 impl Monitor for Progress {
     fn start(&self, stage: &str, total: u64, unit: Unit) {
-        self.signs.start();
+        self.signs.moved();
         match &self.view {
             View::Mute | View::Silent => (),
             View::Bar(bar) => bar.start(stage, total, unit),
@@ -101,7 +98,7 @@ impl Monitor for Progress {
     }
 
     fn finish(&self) {
-        self.signs.finish();
+        self.signs.moved();
         match &self.view {
             View::Mute | View::Silent => (),
             View::Bar(bar) => bar.finish(),
@@ -114,7 +111,7 @@ impl Monitor for Progress {
     }
 
     fn warn(&self, warning: &Warning) {
-        self.warning(&warning.to_string());
+        self.warning(&remedy::of_warning(warning));
     }
 
     fn cancelled(&self) -> bool {
@@ -126,6 +123,7 @@ impl Monitor for Progress {
 fn rate(done: u64, unit: Unit, time: Duration) -> String {
     let per_second = done as f64 / time.as_secs_f64().max(1e-9);
     match unit {
+        Unit::Entries => format!("{} entries/s", thousands(per_second as u64)),
         Unit::Rows => format!("{} cells/s", thousands(per_second as u64)),
         Unit::Bytes => format!("{:.0} MiB/s", per_second / f64::from(1 << 20)),
         Unit::Passes => format!("{per_second:.2} passes/s"),

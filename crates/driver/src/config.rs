@@ -102,6 +102,8 @@ pub struct NmfConfig {
     pub seed: u64,
     /// Folder for scratch files, used if the usages do not fit in memory; `None`: the system's.
     pub scratch: Option<PathBuf>,
+    /// Whether genes are scored at the end, which takes one more read of all of X.
+    pub scores: bool,
 }
 
 impl NmfConfig {
@@ -116,6 +118,7 @@ impl NmfConfig {
             tol: 1e-4,
             seed: 0,
             scratch: None,
+            scores: false,
         }
     }
 
@@ -152,6 +155,12 @@ impl NmfConfig {
     /// Sets the seed.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Sets whether genes are scored at the end.
+    pub fn with_scores(mut self, scores: bool) -> Self {
+        self.scores = scores;
         self
     }
 

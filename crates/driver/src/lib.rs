@@ -8,9 +8,12 @@
 //! | [`fit()`] → [`Fit`]       | the factorization: W, H, the trace, the reason of its end       |
 //! | [`fit_wave`], [`Run`]     | fits in the same passes, by several processes, with checkpoints |
 //! | [`Matrix`]                | data in memory, fitted as a store is                            |
+//! | [`Subset`]                | some genes and cells of the data, fitted without a copy         |
+//! | [`pca`]                   | principal components, streamed                                  |
 //! | [`comm::Comm`]            | the sums of integers that processes exchange                    |
 //! | [`engine::Fold`]          | a computation over row blocks, as the engine sees it            |
 //! | [`result::write`]         | a fit as an AnnData file                                        |
+//! | [`transform()`]           | usages of other cells under known spectra                       |
 //!
 //! The engine alone knows threads, processes, reading ahead, progress and interruption; a
 //! computation knows only its rows and the share that it adds to a sum. Sums are exact ([`exact`]),
@@ -22,6 +25,7 @@ pub mod checkpoint;
 pub mod comm;
 mod compute;
 pub mod config;
+mod digest;
 pub mod engine;
 pub mod error;
 pub mod exact;
@@ -30,6 +34,7 @@ mod init;
 pub mod model;
 pub mod monitor;
 pub mod nodes;
+pub mod pca;
 pub mod plan;
 pub mod probe;
 pub mod products;
@@ -37,13 +42,17 @@ pub mod products;
 pub mod result;
 mod sample;
 mod scale;
+pub mod scores;
 pub mod shape;
 pub mod shard;
 #[cfg(feature = "hdf5")]
 pub mod simulate;
 mod solve;
 pub mod spectra;
+pub mod subset;
 pub mod trace;
+#[cfg(feature = "hdf5")]
+pub mod transform;
 pub mod usages;
 
 pub use blocks::{Matrix, MatrixError};
@@ -55,8 +64,13 @@ pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};
 pub use init::start_digest;
 pub use model::{Init, Model, Rules};
 pub use monitor::{CheckpointEvent, FitId, FitMonitor};
+pub use pca::{PcaConfig, PcaPlan, TargetSum};
 pub use plan::{Execution, Plan};
 pub use probe::{PassTime, Probe};
+pub use scores::Scores;
 pub use shape::{DataShape, Machine};
 pub use spectra::Spectra;
+pub use subset::{Keep, Subset};
 pub use trace::{StopReason, TraceRow};
+#[cfg(feature = "hdf5")]
+pub use transform::{KnownSpectra, Transformed, transform};

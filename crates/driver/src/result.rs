@@ -1,5 +1,13 @@
-//! A fit as an AnnData file: `obsm["X_nmf"]` = W, `varm["spectra"]` = Hᵀ in the units of the input,
-//! `obs` and `var` of the input, and everything about the fit in `uns["nmf"]`.
+//! A fit as an AnnData file.
+//!
+//! | element | holds |
+//! |---------|-------|
+//! | `obs`, `var` | names and columns of what was fitted of the input |
+//! | `obsm["X_nmf"]` | W |
+//! | `varm["spectra"]` | Hᵀ in the units of the input |
+//! | `varm["gene_scores"]` | the scores of genes, if they were taken |
+//! | `var["scale"]`, `varm["spectra_scaled"]` | what every gene was divided by, and Hᵀ of the scaled matrix, if genes were scaled |
+//! | `uns["nmf"]` | everything about the fit |
 //!
 //! The file holds no time, host or path: equal fits give equal files, byte for byte.
 
@@ -12,6 +20,7 @@ use crate::comm::{Comm, Solo, agree};
 use crate::error::DriverError;
 use crate::fit::Fit;
 use crate::model::{Named, Setting};
+use crate::subset::Subset;
 use crate::trace::{COLUMNS, Cell, Nature, TraceRow};
 
 /// Writes `fit`, made from `store`, to `dest`: whole or not at all. `notes` go into `uns["nmf"]`
@@ -48,39 +57,79 @@ pub fn write_among(
     overwrite: Overwrite,
     comm: &dyn Comm,
 ) -> Result<(), DriverError> {
+    let subset = fit.subset();
+    let begin = |file: &mut AnnDataWriter| {
+        let (cells, genes) = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
+        Ok(file.copy_annotations_of(&store.annotations()?, cells, genes)?)
+    };
+    let rows = |file: &RowsInPlace| {
+        let write = || {
+            for rows in fit.usage_blocks() {
+                let rows = rows?;
+                file.write(rows.first, &rows.values)?;
+            }
+            Ok::<_, DriverError>(())
+        };
+        agree(comm, write())
+    };
+    let finish = |file: &mut AnnDataWriter, &(): &()| {
+        let mut spectra = file.array2("varm", "spectra", fit.genes(), fit.k())?;
+        spectra.write_rows(0, &fit.spectra().to_rows())?;
+        drop(spectra);
+        if let Some(scores) = &fit.scores {
+            file.array2("varm", "gene_scores", fit.genes(), fit.k())?.write_rows(0, &scores.genes.to_rows())?;
+        }
+        if let Some(deviations) = &fit.deviations {
+            file.gene_column("scale", deviations)?;
+            let mut scaled = fit.spectra().to_rows();
+            for (gene, deviation) in scaled.chunks_exact_mut(fit.k()).zip(deviations) {
+                gene.iter_mut().for_each(|value| *value = (f64::from(*value) / deviation) as f32);
+            }
+            file.array2("varm", "spectra_scaled", fit.genes(), fit.k())?.write_rows(0, &scaled)?;
+        }
+
+        let mut about = settings(fit);
+        about.extend(outcome(fit, store));
+        about.push(("trace".into(), trace(&fit.trace)));
+        about.extend(notes);
+        Ok(file.uns("nmf", &Value::Map(about))?)
+    };
+    write_rows(dest, overwrite, comm, begin, ("X_nmf", fit.cells(), fit.k()), rows, finish)
+}
+
+/// Writes an AnnData file whose table `obsm/NAME` several processes fill. Process 0 begins the file with
+/// `begin`, all of them write their rows with `rows`, and process 0 ends it with `finish`.
+///
+/// `rows` is called in all processes and fails in all of them, or ends the job. Returns what it has.
+pub(crate) fn write_rows<T>(
+    dest: &Path,
+    overwrite: Overwrite,
+    comm: &dyn Comm,
+    begin: impl FnOnce(&mut AnnDataWriter) -> Result<(), DriverError>,
+    (name, rows_of_table, columns): (&str, usize, usize),
+    rows: impl FnOnce(&RowsInPlace) -> Result<T, DriverError>,
+    finish: impl FnOnce(&mut AnnDataWriter, &T) -> Result<(), DriverError>,
+) -> Result<T, DriverError> {
     let begin = || {
         let mut file = AnnDataWriter::create(dest, overwrite)?;
-        file.copy_annotations(&store.annotations()?)?;
-        let place = file.array2("obsm", "X_nmf", fit.cells(), fit.k())?.place()?;
+        begin(&mut file)?;
+        let place = file.array2("obsm", name, rows_of_table, columns)?.place()?;
         Ok::<_, DriverError>((file, place))
     };
     let begun = if comm.rank() == 0 { Some(agree(comm, begin())?) } else { agree(comm, Ok::<_, DriverError>(None))? };
     let mut place = begun.as_ref().map_or([0; 1], |(_, place)| [*place as i64]);
     comm.all_reduce_sum(&mut [&mut place])?;
 
-    let rows = || {
-        let file = RowsInPlace::open(dest, place[0] as u64, fit.k())?;
-        for rows in fit.usage_blocks() {
-            let rows = rows?;
-            file.write(rows.first, &rows.values)?;
-        }
-        Ok::<_, DriverError>(file.sync()?)
+    let open = || Ok::<_, DriverError>(RowsInPlace::open(dest, place[0] as u64, columns)?);
+    let file = agree(comm, open())?;
+    let made = rows(&file)?;
+    agree(comm, file.sync().map_err(DriverError::from))?;
+    let end = |(mut file, _): (AnnDataWriter, u64)| {
+        finish(&mut file, &made)?;
+        Ok::<_, DriverError>(file.finish()?)
     };
-    agree(comm, rows())?;
-
-    let finish = |mut file: AnnDataWriter| {
-        let mut spectra = file.array2("varm", "spectra", fit.genes(), fit.k())?;
-        spectra.write_rows(0, &fit.spectra().to_rows())?;
-        drop(spectra);
-
-        let mut about = settings(fit);
-        about.extend(outcome(fit, store));
-        about.push(("trace".into(), trace(&fit.trace)));
-        about.extend(notes);
-        file.uns("nmf", &Value::Map(about))?;
-        Ok(file.finish()?)
-    };
-    agree(comm, begun.map_or(Ok(()), |(file, _)| finish(file)))
+    agree(comm, begun.map_or(Ok(()), end))?;
+    Ok(made)
 }
 
 /// Settings as a result records them; equal fits have equal ones.
@@ -106,7 +155,7 @@ fn settings(fit: &Fit) -> Vec<(String, Value)> {
 
 fn outcome(fit: &Fit, store: &Store) -> Vec<(String, Value)> {
     let selection = &store.source().selection;
-    vec![
+    let mut outcome: Vec<(String, Value)> = vec![
         ("stop".into(), fit.stop.to_string().into()),
         ("passes".into(), Value::Int(fit.passes as i64)),
         ("sample_passes".into(), fit.sample_passes.into()),
@@ -119,7 +168,16 @@ fn outcome(fit: &Fit, store: &Store) -> Vec<(String, Value)> {
         ("layer".into(), selection.layer.clone().unwrap_or_default().into()),
         ("raw".into(), selection.raw.into()),
         ("transpose".into(), selection.transpose.into()),
-    ]
+    ];
+    outcome.push(("score_passes".into(), Value::Int(i64::from(fit.scores.is_some()))));
+    outcome.extend(fit.scores.as_ref().map(|scores| {
+        let of = |name: &str, values: &[f64]| (name.to_owned(), Value::FloatArray(values.to_vec()));
+        let parts = [("variance", &scores.variance), ("counts", &scores.counts), ("usage", &scores.usage)];
+        ("programs".into(), Value::Map(parts.iter().map(|(name, values)| of(name, values)).collect()))
+    }));
+    outcome.extend(fit.scores.as_ref().map(|scores| ("scores_of_tpm".into(), scores.per_million.into())));
+    outcome.extend(fit.subset().map(|subset| ("subset".into(), subset.key().into())));
+    outcome
 }
 
 /// The columns that repeat.

@@ -1,5 +1,7 @@
-//! Scaling of genes: X̂ = X·D with D diagonal, folded into H and WᵀX, never into X.
+//! Scaling of genes: X̂ = X·D with D diagonal, folded into H and WᵀX, never into X. A gene with the
+//! factor zero is left out.
 
+use fixedbitset::FixedBitSet;
 use partwise_storage::store::GeneMoments;
 
 use crate::blocks::Blocks;
@@ -23,6 +25,15 @@ impl GeneScale {
             ScaleSpec::Std => Some(moments.iter().map(|gene| inverse_std(gene, cells as f64)).collect()),
         };
         GeneScale { factors }
+    }
+
+    /// The same with the factor zero for all genes but those `kept`; `None`: all are.
+    pub(crate) fn keeping(mut self, kept: Option<&FixedBitSet>) -> Self {
+        if let Some(kept) = kept {
+            let factors = self.factors.get_or_insert_with(|| vec![1.0; kept.len()]);
+            kept.zeroes().for_each(|gene| factors[gene] = 0.0);
+        }
+        self
     }
 
     /// d_j for every gene, or `None` where all are one.

@@ -97,6 +97,8 @@ pub struct DataShape {
     pub own_cells: usize,
     /// Packed bytes of these blocks.
     pub own_bytes: u64,
+    /// Whether genes are left out.
+    pub leaves_out_genes: bool,
 }
 
 impl DataShape {
@@ -128,6 +130,7 @@ impl DataShape {
             },
             own_cells: store.cells(),
             own_bytes: bytes,
+            leaves_out_genes: false,
         })
     }
 
@@ -160,6 +163,7 @@ impl DataShape {
             max_tile_nonzeros: if sparse { 2 * fullest() as usize } else { 0 },
             own_cells: blocks.cells(),
             own_bytes: bytes,
+            leaves_out_genes: data.kept_genes().is_some(),
         })
     }
 }
@@ -207,6 +211,7 @@ impl From<&Excerpt> for DataShape {
             },
             own_cells: excerpt.cells,
             own_bytes: excerpt.packed_bytes,
+            leaves_out_genes: false,
         }
     }
 }
@@ -220,6 +225,11 @@ impl DataShape {
             own_bytes: blocks().map(|block| block.bytes as u64).sum(),
             ..self
         }
+    }
+
+    /// The same for a fit of a part of the genes.
+    pub fn leaving_out_genes(self) -> Self {
+        DataShape { leaves_out_genes: true, ..self }
     }
 
     /// The same for the process that has the most, of `processes` that share blocks of equal work.

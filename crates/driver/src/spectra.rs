@@ -1,5 +1,6 @@
 //! H, the spectra, in the order of the kernels: gene-major, m × ks, padding lanes zero.
 
+use fixedbitset::FixedBitSet;
 use partwise_kernels::{FactorBuf, FactorMut, FactorRef, gram, stride};
 use rayon::prelude::*;
 
@@ -94,6 +95,25 @@ impl Spectra {
     /// Hᵀ without padding, m × k row-major.
     pub fn to_rows(&self) -> Vec<f32> {
         self.view().iter().flat_map(|gene| &gene[..self.k]).copied().collect()
+    }
+
+    /// Makes every column of H zero but those of the genes with a factor.
+    pub(crate) fn leave_out(&mut self, factors: &[f32]) {
+        let ks = self.ks;
+        for (gene, &factor) in self.ht.chunks_exact_mut(ks).zip(factors) {
+            if factor == 0.0 {
+                gene.fill(0.0);
+            }
+        }
+    }
+
+    /// The columns of the genes in `kept`.
+    pub(crate) fn of_genes(&self, kept: &FixedBitSet) -> Spectra {
+        let (ks, mut some) = (self.ks, Spectra::zeros(kept.count_ones(..), self.k));
+        for (to, gene) in some.ht_mut().chunks_exact_mut(ks).zip(kept.ones()) {
+            to.copy_from_slice(&self.ht[gene * ks..(gene + 1) * ks]);
+        }
+        some
     }
 
     /// H·Hᵀ (k × k, f64) in a fixed order of summation. Costs m·k² flops.

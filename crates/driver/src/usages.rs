@@ -12,6 +12,7 @@ use rand::distr::{Distribution, Uniform};
 use rand_chacha::ChaCha8Rng;
 
 use partwise_kernels::{FactorMut, FactorRef};
+use partwise_storage::traffic;
 
 use crate::error::DriverError;
 
@@ -241,7 +242,9 @@ impl Usages {
                 fill(&mut kept);
                 files[next]
                     .write_all_at(bytemuck::cast_slice(&kept), self.offset(block))
-                    .map_err(|source| DriverError::Scratch { folder: folder.clone(), source })
+                    .map_err(|source| DriverError::Scratch { folder: folder.clone(), source })?;
+                traffic::ended();
+                Ok(())
             }
         }
     }
@@ -280,6 +283,7 @@ impl Usages {
                 files[which]
                     .read_exact_at(bytemuck::cast_slice_mut(&mut kept), self.offset(block))
                     .map_err(|source| DriverError::Scratch { folder: folder.clone(), source })?;
+                traffic::ended();
                 then(&kept);
             }
         }

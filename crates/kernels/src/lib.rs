@@ -7,6 +7,7 @@
 //! | [`sparse`] | X·Hᵀ and WᵀX from the decoded runs of a sparse tile ([`Runs`])           |
 //! | [`dense`]  | X·Hᵀ (computed by faer) and WᵀX of a row-major tile                       |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
+//! | [`cross`]  | AᵀB, and rows times a small matrix, in f64                              |
 //! | [`eigen`]  | eigenvalues and eigenvectors of small symmetric matrices                |
 //! | [`update`] | the update rules, one per file, for rows of W or columns of H           |
 //! | [`fixed`]  | sums over blocks in fixed point, which do not depend on their order     |
@@ -55,6 +56,7 @@
 
 #[macro_use]
 mod lanes;
+pub mod cross;
 pub mod dense;
 pub mod eigen;
 mod factor;

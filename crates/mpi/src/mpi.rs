@@ -16,6 +16,9 @@ use crate::watch::watch;
 /// The time for the MPI thread to abort all processes, after which another thread tries; and the
 /// time for that one.
 const ABORTING: Duration = Duration::from_secs(1);
+/// The stack of the MPI thread. MPI libraries are made for the main threads of programs, which have
+/// this much; only what is touched takes memory.
+const STACK: usize = 8 << 20;
 /// The time that MPI may take to end after all processes have reached the end.
 const LEAVING: Duration = Duration::from_secs(2);
 
@@ -108,7 +111,8 @@ impl Mpi {
                 }
             }
         };
-        thread::Builder::new().name("mpi".into()).spawn(talk).map_err(|error| failed(error.to_string()))?;
+        let thread = thread::Builder::new().name("mpi".into()).stack_size(STACK);
+        thread.spawn(talk).map_err(|error| failed(error.to_string()))?;
         if let Some((patience, lost)) = setup.watchdog {
             watch(beats, Arc::clone(&over), patience, lost).map_err(|error| failed(error.to_string()))?;
         }

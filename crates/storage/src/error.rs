@@ -109,6 +109,30 @@ pub enum StorageError {
         remedy: Box<Remedy>,
     },
 
+    /// A file of a list cannot be used.
+    #[error("{}, line {line}: {error}", list.display())]
+    Listed {
+        /// The list.
+        list: PathBuf,
+        /// The line that names the file, counted from 1.
+        line: usize,
+        /// The error of the file.
+        error: Box<StorageError>,
+    },
+
+    /// A line of a text contradicts its format, or holds a value that cannot be used.
+    #[error("{}: line {line} {problem}; {remedy}", path.display())]
+    InvalidLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// The contradiction, as the predicate of a sentence: expected beside found.
+        problem: String,
+        /// The way to proceed.
+        remedy: Box<Remedy>,
+    },
+
     /// A value that no non-negative factorization can use.
     #[error(
         "{}: dataset \"{dataset}\" has {} {} at row {row}, column {column}; {remedy}",
@@ -217,6 +241,17 @@ pub enum StorageError {
         remedy: Box<Remedy>,
     },
 
+    /// The file holds several matrices and none was chosen, or one that it does not hold.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    NoneChosen {
+        /// The file.
+        path: PathBuf,
+        /// The reason, in half a sentence.
+        problem: String,
+        /// The choices that there are.
+        remedy: Box<Remedy>,
+    },
+
     /// A store of this matrix cannot have blocks of this height.
     #[error("{block_rows} rows a block are not a multiple of {tile_rows}; {}", Remedy::ChooseBlockRows)]
     BlockRows {
@@ -256,6 +291,13 @@ pub enum StorageError {
     /// The monitor requested a stop.
     #[error("cancelled")]
     Cancelled,
+
+    /// The monitor requested a stop of a conversion of several files, which keeps its blocks.
+    #[error("cancelled; {cells} cells are converted and kept")]
+    Stopped {
+        /// The cells of the blocks.
+        cells: u64,
+    },
 }
 
 /// The kind of an error: who must act.
@@ -281,13 +323,18 @@ impl StorageError {
     /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::Listed { error, .. } => error.kind(),
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Exists { .. } | Self::NotReplaceable { .. } | Self::Busy { .. } => ErrorKind::Exists,
+            // As for a thread that the system refuses, the limit of the process is to blame, not the file.
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => ErrorKind::Usage,
             Self::Io { .. } | Self::NotShared { .. } => ErrorKind::Io,
             Self::Hdf5 { .. }
             | Self::UnknownFormat { .. }
             | Self::MissingDataset { .. }
             | Self::InvalidDataset { .. }
+            | Self::InvalidLine { .. }
+            | Self::NoneChosen { .. }
             | Self::InvalidValue { .. }
             | Self::ColumnOutOfRange { .. }
             | Self::NotAStore { .. }
@@ -299,16 +346,19 @@ impl StorageError {
                 ErrorKind::Usage
             }
             Self::MemoryBudget { .. } => ErrorKind::Memory,
-            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Cancelled | Self::Stopped { .. } => ErrorKind::Cancelled,
         }
     }
 
     /// The remedy, if the error has one. The message ends with it.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
+            Self::Listed { error, .. } => error.remedy(),
             Self::Exists { .. } => Some(Remedy::AllowOverwrite),
             Self::MissingDataset { remedy, .. }
             | Self::InvalidDataset { remedy, .. }
+            | Self::InvalidLine { remedy, .. }
+            | Self::NoneChosen { remedy, .. }
             | Self::InvalidValue { remedy, .. }
             | Self::Selection { remedy, .. } => Some((**remedy).clone()),
             Self::BlockRows { .. } => Some(Remedy::ChooseBlockRows),
@@ -400,7 +450,7 @@ mod tests {
             StorageError::Selection {
                 path: path.clone(),
                 problem: "no".into(),
-                remedy: Remedy::LeaveTransposeAway.into(),
+                remedy: Remedy::LeaveAway(vec![crate::remedy::Choice::Transpose]).into(),
             },
             StorageError::BlockRows { block_rows: 100, tile_rows: 256 },
             StorageError::MemoryBudget { path, given: 1, smallest: 117_440_513, condition },

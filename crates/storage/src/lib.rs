@@ -12,21 +12,25 @@
 //! # Features
 //!
 //! - `hdf5` (default): AnnData files, read and written, through the HDF5 library: `.h5ad` inputs,
-//!   the names and columns of cells and genes, results, exports. Without it no C library is needed;
-//!   stores are read and written as with it, and NumPy arrays are converted to stores without
-//!   names.
+//!   the names and columns of cells and genes, results, exports, and the other formats based on HDF5.
+//!   Without it no C library has to be installed (the decoders of deflate and zstd are C code that is
+//!   compiled in); stores are read and written as with it, and other files are converted to stores
+//!   without names.
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("partwise reads its stores in place, which needs a little-endian machine");
 
 #[cfg(feature = "hdf5")]
 pub mod anndata;
+mod codec;
 pub mod convert;
 pub mod crash;
 mod detect;
 pub mod error;
 #[cfg(feature = "hdf5")]
 mod hdf;
+#[cfg(feature = "hdf5")]
+pub mod joined;
 mod lock;
 pub mod monitor;
 mod number;
@@ -37,17 +41,20 @@ pub mod sealed;
 pub mod source;
 pub mod store;
 pub mod tile;
+pub mod traffic;
 
 #[cfg(feature = "hdf5")]
-pub use anndata::{AnnDataWriter, Factors, Value, export, read_factors};
+pub use anndata::{AnnDataWriter, Factors, FrameWriter, Value, export, read_factors};
 pub use convert::{ConvertSpec, convert};
 pub use error::{ErrorKind, StorageError};
+#[cfg(feature = "hdf5")]
+pub use joined::Inputs;
 pub use monitor::{Axis, Monitor, Quiet, Unit, Warning};
-pub use remedy::{Matrices, Remedy};
+pub use remedy::{Choice, Matrices, Remedy};
 pub use source::{RowChunk, Source};
 pub use store::{
-    BlockInfo, EncodedTile, GeneMoments, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp, Store,
-    StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock,
+    BlockInfo, EncodedTile, GeneMoments, Join, Joining, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp,
+    Store, StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock,
 };
 pub use tile::{
     CellMoments, CsrRows, DenseTile, RunBatch, RunDecoder, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError,

@@ -55,6 +55,8 @@ impl Monitor for Quiet {}
 pub enum Unit {
     /// Rows of the matrix.
     Rows,
+    /// Entries of the matrix.
+    Entries,
     /// Bytes read or written.
     Bytes,
     /// Passes over the matrix.
@@ -122,12 +124,61 @@ pub enum Warning {
         /// The number of entries.
         count: u64,
     },
+    /// The values are not integers. They are accepted.
+    NotCounts {
+        /// The dataset of the values.
+        dataset: String,
+        /// Another matrix of the file, whose first values are integers.
+        counts: Option<Elsewhere>,
+    },
     /// Cells or genes have no value above zero.
     Empty {
         /// The axis.
         axis: Axis,
         /// The number of cells or genes.
         count: u64,
+    },
+    /// Features of other types than genes were left out.
+    OtherFeatures {
+        /// The type that was kept.
+        kept: String,
+        /// The number of features that were left out.
+        count: u64,
+        /// Their types.
+        types: Vec<String>,
+    },
+    /// A filtered matrix was read, although others are beside it.
+    OtherMatrices {
+        /// The folder that was read.
+        chosen: String,
+        /// The folders of the others.
+        others: Vec<String>,
+    },
+    /// A file of several does not have the genes of the matrix that they are together.
+    UnevenGenes {
+        /// The sample of the file.
+        sample: String,
+        /// Genes of the matrix that it does not have. Its cells have zeros there.
+        missing: u64,
+        /// Genes of the file that the matrix does not have.
+        left_out: u64,
+        /// Genes of the matrix.
+        of: u64,
+    },
+    /// Blocks that an earlier conversion of the same files has left are used.
+    WentOn {
+        /// Their cells.
+        cells: u64,
+    },
+    /// A conversion of several files ends early. Its blocks are kept.
+    Kept {
+        /// Their cells.
+        cells: u64,
+    },
+    /// Further files do not have its genes either.
+    MoreUnevenGenes {
+        /// The number of files.
+        files: u64,
     },
     /// A column of `obs` or `var`, or another annotation, was not copied.
     SkippedAnnotation {
@@ -136,6 +187,27 @@ pub enum Warning {
         /// The reason.
         reason: String,
     },
+}
+
+/// Another matrix of an AnnData file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The main one.
+    X,
+    /// The layer of this name.
+    Layer(String),
+    /// The one under `raw`.
+    Raw,
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::X => f.write_str("X"),
+            Self::Layer(name) => write!(f, "layer {name}"),
+            Self::Raw => f.write_str("raw"),
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -166,10 +238,42 @@ impl fmt::Display for Warning {
             Self::DroppedZeros { count } => {
                 write!(f, "{count} stored zeros were dropped; nothing else changed")
             }
+            Self::NotCounts { dataset, counts } => {
+                write!(
+                    f,
+                    "the values of \"{dataset}\" are not counts, and programs will describe them as they are, such as \
+                     log-expression"
+                )?;
+                counts.as_ref().map_or(Ok(()), |place| write!(f, "; the file has counts elsewhere: choose {place}"))
+            }
             Self::Empty { axis, count } => write!(
                 f,
                 "{count} {axis} have no value above zero; their factors will be zero, filter them out to save time"
             ),
+            Self::OtherFeatures { kept, count, types } => write!(
+                f,
+                "the features of type {kept} were read, and {count} others left out ({}); choose another type, or all \
+                 features, if you need them",
+                types.join(", ")
+            ),
+            Self::OtherMatrices { chosen, others } => write!(
+                f,
+                "the matrix in {chosen} was read; others are beside it ({}), name that folder if you need one of them",
+                others.join(", ")
+            ),
+            Self::UnevenGenes { sample, missing: 0, left_out, .. } => {
+                write!(f, "sample {sample}: {left_out} genes that not all files have were left out")
+            }
+            Self::UnevenGenes { sample, missing, of, .. } => {
+                write!(f, "sample {sample}: {missing} of {of} genes are not in its file and are zeros")
+            }
+            Self::WentOn { cells } => {
+                write!(f, "{cells} cells were converted by a run that did not finish; going on after them")
+            }
+            Self::Kept { cells } => {
+                write!(f, "{cells} cells are converted and kept; the same command goes on after them")
+            }
+            Self::MoreUnevenGenes { files } => write!(f, "{files} more samples have other genes, too"),
             Self::SkippedAnnotation { dataset, reason } => {
                 write!(f, "\"{dataset}\" was not copied: {reason}; copy it from the input if you need it in the result")
             }

@@ -19,6 +19,13 @@ impl Rounding {
         }
         self.count += other.count;
     }
+
+    /// The counts of both.
+    #[cfg(feature = "hdf5")]
+    pub(crate) fn and(mut self, other: Rounding) -> Rounding {
+        self.add(other);
+        self
+    }
 }
 
 /// The numeric types of files.
@@ -64,7 +71,6 @@ impl Scalar {
 }
 
 /// Bytes of `count` values.
-#[cfg(feature = "hdf5")]
 pub(crate) fn bytes_of<T>(count: usize) -> usize {
     count * size_of::<T>()
 }
@@ -131,7 +137,6 @@ pub(crate) trait Number: Pod {
     fn widen(self) -> f64;
 
     /// The value as an integer that includes all integer types. Floats lose their fraction.
-    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128;
 }
 
@@ -152,7 +157,6 @@ macro_rules! integers {
             fn widen(self) -> f64 {
                 self as f64
             }
-            #[cfg(feature = "hdf5")]
             #[inline]
             fn whole(self) -> i128 {
                 i128::from(self)
@@ -175,7 +179,6 @@ impl Number for f32 {
     fn widen(self) -> f64 {
         f64::from(self)
     }
-    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128 {
         self as i128
     }
@@ -194,7 +197,6 @@ impl Number for f64 {
     fn widen(self) -> f64 {
         self
     }
-    #[cfg(feature = "hdf5")]
     fn whole(self) -> i128 {
         self as i128
     }
@@ -222,6 +224,18 @@ pub(crate) fn to_f32<T: Number>(values: &[T], out: &mut [f32], rounding: &mut Ro
         rounding.add(Rounding { count: changed, example: first.map_or(0.0, |(value, _)| value.widen()) });
     }
     Ok(())
+}
+
+/// A 16-bit float as f32, which is exact.
+pub(crate) fn half_to_f32(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    sign * match exponent {
+        0 => fraction * 2_f32.powi(-24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1024.0 + fraction) * 2_f32.powi(exponent - 25),
+    }
 }
 
 #[cfg(test)]
@@ -257,5 +271,15 @@ mod tests {
         assert!(one(f32::NAN).is_err_and(|(_, v)| v.is_nan()));
         assert_eq!(one(f64::INFINITY), Err((0, f64::INFINITY)));
         assert_eq!(one(1e39_f64), Err((0, 1e39)));
+    }
+
+    #[test]
+    fn halves_are_what_ieee_says() {
+        for (bits, value) in
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (1, 2_f32.powi(-24)), (0x0400, 2_f32.powi(-14))]
+        {
+            assert_eq!(half_to_f32(bits), value);
+        }
+        assert!(half_to_f32(0x7e00).is_nan() && half_to_f32(0x7c00).is_infinite());
     }
 }

@@ -31,15 +31,60 @@ pub enum Remedy {
     ChooseValues(Matrices),
     /// Do not select the matrix under `raw`. The file has these other matrices.
     LeaveRawAway(Matrices),
-    /// Select neither a layer nor the matrix under `raw`.
-    LeaveLayerAndRawAway,
-    /// Do not transpose the matrix.
-    LeaveTransposeAway,
+    /// Name one of several.
+    ChooseOne {
+        /// The choice to make.
+        choice: Choice,
+        /// The names to choose from, some with a remark in parentheses.
+        names: Vec<String>,
+    },
+    /// Name a column of `var` with a unique text for each gene, the same in all files.
+    ChooseGeneKey {
+        /// The columns of one of the files.
+        columns: Vec<String>,
+    },
+    /// Leave away choices that the format of the file does not have.
+    LeaveAway(Vec<Choice>),
     /// Start from a result of a fit, or without one.
     ChooseStart {
         /// Why this file is not one, in half a sentence.
         reason: String,
     },
+}
+
+/// A choice of a matrix in a file: a field of the selection of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Choice {
+    /// A layer.
+    Layer,
+    /// The matrix under `raw`.
+    Raw,
+    /// Exchange cells and genes.
+    Transpose,
+    /// The modality of a MuData file.
+    Modality,
+    /// The feature type of a 10x file.
+    Features,
+    /// The genome of a 10x file.
+    Genome,
+    /// The path of a matrix.
+    Dataset,
+}
+
+impl Choice {
+    /// The choice in neutral words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Layer => "layer",
+            Self::Raw => "raw",
+            Self::Transpose => "transpose",
+            Self::Modality => "modality",
+            Self::Features => "features",
+            Self::Genome => "genome",
+            Self::Dataset => "dataset",
+        }
+    }
 }
 
 /// The other matrices of an AnnData file.
@@ -76,6 +121,16 @@ impl Matrices {
     }
 }
 
+/// Choices that a message lists at most.
+const CHOICES: usize = 16;
+
+/// A list of choices as the end of a message, each in the words of `shown`.
+pub fn listed(names: &[String], shown: impl Fn(&str) -> String) -> String {
+    let mut list: Vec<String> = names.iter().take(CHOICES).map(|name| shown(name)).collect();
+    list.extend((names.len() > CHOICES).then(|| format!("{} others", names.len() - CHOICES)));
+    list.join(", ")
+}
+
 impl From<&str> for Box<Remedy> {
     fn from(text: &str) -> Self {
         Box::new(Remedy::Text(text.into()))
@@ -102,9 +157,18 @@ impl fmt::Display for Remedy {
             Self::ChooseMatrix(others) => write!(f, "choose one{}", phrase(others)),
             Self::ChooseValues(others) => write!(f, "NMF needs finite values of at least 0{}", phrase(others)),
             Self::LeaveRawAway(others) => write!(f, "do not ask for it{}", phrase(others)),
-            Self::LeaveLayerAndRawAway => f.write_str("ask neither for a layer nor for raw"),
-            Self::LeaveTransposeAway => {
-                f.write_str("read it as it is, or save the transposed data from Python (adata.T.write)")
+            Self::LeaveAway(choices) => {
+                let names: Vec<&str> = choices.iter().map(|choice| choice.name()).collect();
+                write!(f, "do not choose {}", names.join(" and "))
+            }
+            Self::ChooseOne { choice, names } => {
+                write!(f, "choose one: {}", listed(names, |name| format!("{} {name}", choice.name())))
+            }
+            Self::ChooseGeneKey { columns } if columns.is_empty() => {
+                f.write_str("make the names of genes unique in each file")
+            }
+            Self::ChooseGeneKey { columns } => {
+                write!(f, "choose a column with unique ids as key of the genes: {}", listed(columns, str::to_owned))
             }
             Self::ChooseStart { reason } => write!(f, "{reason}; start from one that is, or from a sample"),
         }

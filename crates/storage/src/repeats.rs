@@ -9,7 +9,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::StorageError;
+use crate::{StorageError, traffic};
 
 /// Hashes sorted in memory: 4 MiB.
 const RUN: usize = 1 << 19;
@@ -89,6 +89,7 @@ impl<'a> Sorter<'a> {
             file.seek(SeekFrom::Start(at)).map_err(io)?;
             let mut out = BufWriter::new(file);
             out.write_all(bytemuck::cast_slice(&self.held)).and_then(|()| out.flush()).map_err(io)?;
+            traffic::ended();
         }
         self.runs += 1;
         self.held.clear();
@@ -133,6 +134,7 @@ impl Read for Part<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.file.read_at(&mut buffer[..left], self.at)?;
+        traffic::ended();
         self.at += count as u64;
         Ok(count)
     }

@@ -17,3 +17,5 @@ mod inputs;
 mod reblock;
 #[path = "conversion/store.rs"]
 mod store;
+#[path = "conversion/transpose.rs"]
+mod transpose;

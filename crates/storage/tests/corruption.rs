@@ -85,7 +85,7 @@ fn assert_damage_is_noticed(planted: &Planted, hurt: impl Fn(&Path, &[u8], &dyn 
     assert!(whole.values == planted.values);
     Store::open(&path).unwrap().verify(&Quiet).unwrap();
     let files = files(&path);
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 7);
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let content = fs::read(&file).unwrap();

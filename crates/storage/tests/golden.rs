@@ -1,6 +1,8 @@
 //! Stores of every released format stay readable: `golden/format-N` was written when format N was
 //! new.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod planted;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +15,18 @@ fn golden(format: &str) -> PathBuf {
 
 #[test]
 fn format_1_is_read() {
+    is_read("format-1", false);
+}
+
+#[test]
+fn format_1_1_is_read() {
+    is_read("format-1.1", true);
+}
+
+fn is_read(format: &str, has_per_million: bool) {
     for planted in [planted::sparse(), planted::dense()] {
-        let store = Store::open(&golden("format-1").join(planted.name)).unwrap();
+        let store = Store::open(&golden(format).join(planted.name)).unwrap();
+        assert_eq!(store.gene_per_million().unwrap().is_some(), has_per_million);
         assert!(planted::values(&store).unwrap() == planted.values);
         assert_eq!(store.source(), &planted.header.source);
         assert_eq!(store.summary().nonzeros, planted.values.iter().filter(|&&value| value > 0.0).count() as u64);
@@ -29,7 +41,7 @@ fn format_1_is_read() {
 #[test]
 #[ignore = "only when a format is new"]
 fn write_golden_stores() {
-    let folder = golden("format-1");
+    let folder = golden("format-1.1");
     std::fs::create_dir_all(&folder).unwrap();
     for planted in [planted::sparse(), planted::dense()] {
         planted.store(&folder);

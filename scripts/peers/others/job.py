@@ -5,6 +5,10 @@ import sys
 import time
 
 
+# How a run ends: by the program's own rule, or because its clock reached the limit of the job.
+RULE, LIMIT = "by its own rule", "at the time limit"
+
+
 def job():
     return json.loads(sys.argv[1])
 
@@ -30,7 +34,11 @@ class Watch:
         self.since = time.perf_counter()
 
     def hold(self):
-        self.wall += time.perf_counter() - self.since
+        self.wall = self.now()
+
+    def now(self):
+        """Seconds so far, while it goes."""
+        return self.wall + time.perf_counter() - self.since
 
 
 def worth_a_look(step):

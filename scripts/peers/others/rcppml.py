@@ -1,7 +1,9 @@
-"""Runs RcppML::nmf: fits of 1, 2, 4, … iterations from one seed, each timed in R and judged here.
+"""Runs RcppML::nmf: fits of at most 1, 2, 4, … iterations from one seed, each timed in R and judged
+here. The last is the one that the package's own rule ends.
 
-The job: `path`, `k`, `seed`, `stop_at`, `limit` (of one fit), `folder` for the matrix as raw bytes.
-The times leave out the transfer of the matrix.
+The job: `path`, `k`, `seed`, `tol`, `limit` (seconds; a fit that would take longer is not begun),
+`threads` (0: all), `folder` for the matrix as raw bytes. The times leave out the transfer of the
+matrix.
 """
 
 import pathlib
@@ -9,7 +11,7 @@ import subprocess
 
 import numpy as np
 
-from .job import job, say
+from .job import LIMIT, RULE, job, say
 from .matrix import RelativeError, load
 
 SCRIPT = pathlib.Path(__file__).with_name("rcppml.R")
@@ -23,7 +25,7 @@ def main():
     error = RelativeError(x)
     for name, array, kind in (("p", x.indptr, np.int32), ("i", x.indices, np.int32), ("x", x.data, np.float32)):
         array.astype(kind, copy=False).tofile(folder / name)
-    arguments = (folder, *x.shape, k, work["seed"])
+    arguments = (folder, *x.shape, k, work["seed"], work["threads"], work["tol"])
     r = subprocess.Popen(
         ["Rscript", SCRIPT, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -32,17 +34,18 @@ def main():
     while True:
         r.stdin.write(f"{iterations}\n")
         r.stdin.flush()
-        seconds, kilobytes = map(float, r.stdout.readline().split())
+        seconds, kilobytes, done = map(float, r.stdout.readline().split())
         w = np.fromfile(folder / "usages").reshape(x.shape[0], k)
         h = np.fromfile(folder / "spectra").reshape(k, x.shape[1])
-        reached, peak = error(w, h), int(kilobytes) << 10
-        say(step=iterations, seconds=seconds, error=reached)
-        if reached <= work["stop_at"] or 2 * seconds > work["limit"]:
+        peak = int(kilobytes) << 10
+        say(step=int(done), seconds=seconds, error=error(w, h))
+        by_rule = done < iterations
+        if by_rule or 2 * seconds > work["limit"]:
             break
         iterations *= 2
     r.stdin.close()
     r.wait()
-    say(peak=peak)
+    say(peak=peak, end=RULE if by_rule else LIMIT)
 
 
 if __name__ == "__main__":

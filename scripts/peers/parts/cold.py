@@ -8,13 +8,16 @@ them only from this system's cache: under a virtual machine the host may still h
 import os
 import time
 
+from ..data.clusters import Clusters
+
 ROUNDS = 3
 PIECE = 4 << 20
 
 
 def run(bench):
     quick = bench.options.quick
-    for name, _, store in (bench.counts(bench.options.data[0]), bench.clusters(4000 if quick else 20_000, 2000)):
+    for data in (bench.options.data[0], Clusters(4000 if quick else 20_000, 2000)):
+        name, _, store = bench.ready(data)
         files = sorted(file for file in (bench.folder / store).iterdir() if file.is_file())
         blocks = [file for file in files if file.suffix == ".bin"]
         bare, warm, cold = ([] for _ in range(3))

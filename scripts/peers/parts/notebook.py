@@ -9,6 +9,7 @@ a notebook computes every time. The faster of f64 and f32 counts.
 import math
 
 from .. import clock
+from ..data.clusters import Clusters
 
 K = 4
 PASSES = 100
@@ -16,7 +17,7 @@ ROUNDS = 3
 
 
 def run(bench):
-    name, plain, store = bench.clusters(1000 if bench.options.quick else 5000, 1000)
+    name, plain, store = bench.ready(Clusters(1000 if bench.options.quick else 5000, 1000))
     job = {"path": str(bench.folder / plain), "k": K, "passes": PASSES}
     ours, total, theirs = math.inf, math.inf, {}
     for _ in range(ROUNDS):
@@ -44,7 +45,7 @@ def run(bench):
 def against_scikit(bench, name, plain, store):
     fits = [bench.program.fit(store, K, "--scale", "std", *more) for more in ((), ("--tol", "1e-7"))]
     ours, long = (fit.trace("partwise") for fit in fits)
-    common = dict(path=plain, scale="std", k=K, seed=0, stop_at=long.best * 1.0002, limit=bench.options.limit / 4)
+    common = dict(path=plain, scale="std", k=K, seed=0)
     found = [
         bench.peer("scikit-learn CD", "scikit", "BLAS, all", **common, solver="cd", init="random"),
         bench.peer("scikit-learn CD, its default start", "scikit", "BLAS, all", **common, solver="cd", init=None),

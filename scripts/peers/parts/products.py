@@ -14,7 +14,7 @@ PASSES = 5
 
 
 def run(bench):
-    name, packed, store = bench.counts(bench.options.data[0])
+    name, packed, store = bench.ready(bench.options.data[0])
     ours, theirs = {}, {}
     for _ in range(1 if bench.options.quick else ROUNDS):
         for k in COMPONENTS:

@@ -11,14 +11,14 @@ ROUNDS = 3
 
 
 def run(bench):
-    for planted in bench.options.data[:2]:
-        compare(bench, planted)
+    for data in bench.options.data[:2]:
+        compare(bench, data)
 
 
-def compare(bench, planted):
-    name, _, store = bench.counts(planted)
+def compare(bench, data):
+    name, _, store = bench.ready(data)
     ratios, seconds, reads = [], [], []
-    for _ in range(ROUNDS):
+    for _ in range(1 if bench.options.quick else ROUNDS):
         said, ran = bench.program.run("fit", store, "-k", f"{FROM}..{TO}", "-o", "several", "--force")
         apart = [bench.program.fit(store, k, planned=False) for k in range(FROM, TO + 1)]
         alone = sum(fit.ran.wall for fit in apart)

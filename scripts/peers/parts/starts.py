@@ -1,20 +1,12 @@
 """Compares the error of default fits, seed by seed, with three starts of scikit-learn (nndsvda and
 two random ones; cd, tol 1e-5, at most 400 iterations) on real files.
 
-The files are those of the folder PARTWISE_DATA; a file that is not there is left out. What the
-program does not read yet is written anew as AnnData, by row.
+The files are those of the folder PARTWISE_DATA; a file that is not there is left out. All are
+written anew, by row or dense with gzip, since partwise does not read all of them yet.
 """
 
-import os
-import pathlib
-import warnings
-
-import anndata
-import hdf5plugin  # noqa: F401 – registers the filters of the files
-import numpy as np
-import records
-import scipy.sparse as sp
-from sklearn.decomposition import NMF
+from .. import clock
+from ..data.real import folder
 
 FILES = (
     "counts/pbmc1k_v2_raw_csr_u16_i64idx_gzip.h5ad",
@@ -35,47 +27,25 @@ MOST = 1.003
 
 
 def run(bench):
-    folder = pathlib.Path(os.environ.get("PARTWISE_DATA", records.ROOT.parent / "shared/data"))
     for name in FILES:
-        if (folder / name).exists():
-            compare(bench, folder / name)
+        if (folder() / name).exists():
+            compare(bench, folder() / name)
         else:
-            bench.say(f"skipped, there is no {folder / name} (set PARTWISE_DATA)")
+            bench.say(f"skipped, there is no {folder() / name} (set PARTWISE_DATA)")
 
 
 def compare(bench, path):
-    x, written = matrix(path), bench.folder / f"starts{'.npy' if path.suffix == '.npy' else '.h5ad'}"
-    if path.suffix == ".npy":
-        np.save(written, x)
-    else:
-        anndata.AnnData(x).write_h5ad(written)
+    written = bench.folder / "starts.h5ad"
+    clock.python("rebox", {"path": str(path), "to": str(written)})
     for k in KS:
-        theirs = [scikit(x, k, *start) for start in STARTS]
+        job = {"path": str(written), "k": k, "starts": STARTS, "tol": 1e-5, "iterations": 400}
+        theirs = clock.python("starts", job)["errors"]
         seeds = ",".join(map(str, SEEDS))
         said, _ = bench.program.run("fit", written.name, "-k", k, "--seed", seeds, "-o", "starts", "--force")
         ours = [fit["relative_error"] for fit in said["fits"]]
         note = f"ours {errors(ours)}; scikit-learn {errors(theirs)}"
         what = f"k = {k}: the worst of six seeds, of scikit-learn's best of three"
         bench.figure("starts", path.name, what, max(ours) / min(theirs), most=MOST, note=note)
-
-
-def matrix(path):
-    """The values as f32: dense, or compressed rows."""
-    if path.suffix == ".npy":
-        return np.load(path).astype("f4")
-    x = sp.csr_matrix(anndata.read_h5ad(path).X).astype("f4")
-    x.sort_indices()
-    return x
-
-
-def scikit(x, k, init, seed):
-    model = NMF(k, init=init, solver="cd", tol=1e-5, max_iter=400, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        w, h = model.fit_transform(x).astype("f8"), model.components_.astype("f8")
-    square = float(x.multiply(x).sum() if sp.issparse(x) else (x.astype("f8") ** 2).sum())
-    cross, gram = float(((x.T @ w).T * h).sum()), float(((w.T @ w) * (h @ h.T)).sum())
-    return (max(square - 2 * cross + gram, 0) / square) ** 0.5
 
 
 def errors(values):

@@ -8,7 +8,7 @@ OPTIONS = ("--solver", "hals", "--init", "random", "--tol", 0, "--max-passes", 1
 
 
 def run(bench):
-    name, _, store = bench.counts(bench.options.data[0])
+    name, _, store = bench.ready(bench.options.data[0])
     k, ratios, seconds = bench.options.k, [], []
 
     def fit(threads, place):

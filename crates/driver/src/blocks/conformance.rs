@@ -2,7 +2,7 @@
 
 use partwise_storage::store::{Layout, SegmentBuf};
 
-use super::Blocks;
+use super::{Blocks, RowWeights};
 use crate::products::Decoder;
 
 /// Tiles start at multiples of it. The bytes of a tile may count the gap behind it, also behind the last tile of a block.
@@ -49,7 +49,7 @@ fn shape_adds_up(blocks: &dyn Blocks) {
         let bytes: usize = (0..info.tiles).map(|tile| blocks.tile_bytes(block, tile)).sum();
         let whole = info.bytes..info.bytes + TILE_ALIGN;
         assert!(whole.contains(&bytes), "tiles of block {block} have {bytes} bytes, the block has {}", info.bytes);
-        if let Some(weights) = blocks.row_weights(block) {
+        if let RowWeights::Each(weights) = blocks.row_weights(block) {
             assert_eq!(weights.len(), info.rows, "a weight for every row of block {block}");
             assert!(weights.iter().all(|weight| weight.is_finite() && *weight > 0.0), "weights of block {block}");
         }
@@ -92,7 +92,7 @@ fn sums_are_those_of_the_entries(blocks: &dyn Blocks, entries: &[Vec<Entry>]) {
         let (first, weights) = (blocks.block(block).first_row, blocks.row_weights(block));
         let mut of_block = 0;
         for &(row, gene, bits) in entries {
-            let weight = weights.map_or(1.0, |weights| f64::from(weights[row - first]));
+            let weight = f64::from(weights.of(row - first));
             squares[gene] += (weight * f64::from(f32::from_bits(bits))).powi(2);
             of_block += u64::from(f32::from_bits(bits) > 0.0);
         }

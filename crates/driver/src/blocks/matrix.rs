@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use partwise_storage::StorageError;
-use partwise_storage::store::{GeneAccumulator, GeneMoments, Layout, Totals, default_block_rows};
+use partwise_storage::store::{
+    GeneAccumulator, GeneMoments, GeneTables, Layout, PerMillion, Totals, default_block_rows,
+};
 use partwise_storage::tile::{CellMoments, CsrRows, TileEncoder, TileMoments, encode_dense};
 
 use super::memory::{Cut, MemoryBlocks, PackedTile};
@@ -83,6 +85,7 @@ pub enum MatrixError {
 pub struct Matrix {
     blocks: MemoryBlocks,
     genes: Vec<GeneMoments>,
+    per_million: Vec<PerMillion>,
     cells: Vec<CellMoments>,
     totals: Totals,
     nonzeros: u64,
@@ -196,6 +199,12 @@ impl FitData for Matrix {
     fn gene_moments(&self) -> &[GeneMoments] {
         &self.genes
     }
+    fn holds_counts(&self) -> bool {
+        self.totals.integer
+    }
+    fn per_million(&self) -> Result<Option<Vec<PerMillion>>, StorageError> {
+        Ok(Some(self.per_million.clone()))
+    }
     fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError> {
         Ok(self.cells[cells].to_vec())
     }
@@ -301,11 +310,11 @@ impl Packer {
         let tile_rows = layout.tile_rows(genes);
         // As a store is cut, so that both give the same bits.
         let tiles_per_block = default_block_rows(cells, genes, entries) / tile_rows;
-        let (moments, totals) = sums.finish();
+        let GeneTables { moments, per_million, totals } = sums.finish();
         let norms = moments.iter().map(|gene| gene.sum_sq).collect();
         let cut = Cut { layout, genes, tile_rows, tiles_per_block };
         let blocks = MemoryBlocks::with_norms(cut, tiles, None, norms);
-        Matrix { blocks, genes: moments, cells: cell_moments, totals, nonzeros }
+        Matrix { blocks, genes: moments, per_million, cells: cell_moments, totals, nonzeros }
     }
 }
 

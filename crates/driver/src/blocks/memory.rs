@@ -8,7 +8,7 @@ use partwise_storage::store::{BlockInfo, Layout, SegmentBuf};
 use partwise_storage::tile::{DenseTile, SparseTile, Tile, TileError};
 use sha2::{Digest, Sha256};
 
-use super::Blocks;
+use super::{Blocks, RowWeights};
 use crate::error::DriverError;
 use crate::products::Decoder;
 
@@ -179,9 +179,11 @@ impl Blocks for MemoryBlocks {
     fn gene_sq_norms(&self) -> &[f64] {
         &self.gene_sq_norms
     }
-    fn row_weights(&self, block: usize) -> Option<&[f32]> {
+    fn row_weights(&self, block: usize) -> RowWeights<'_> {
         let BlockInfo { first_row, rows, .. } = self.block(block);
-        self.weights.as_ref().map(|weights| &weights[first_row..first_row + rows])
+        self.weights
+            .as_ref()
+            .map_or(RowWeights::Ones, |weights| RowWeights::Each(&weights[first_row..first_row + rows]))
     }
     fn resident(&self) -> bool {
         true

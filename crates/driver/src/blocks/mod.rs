@@ -5,17 +5,20 @@
 //! | `store`       | the blocks of a store on disk                        |
 //! | `memory`      | packed blocks in memory                              |
 //! | `matrix`      | a user's arrays, checked and packed into memory      |
+//! | `weights`     | the factors of the rows of a block                   |
 //! | `conformance` | the promises of [`Blocks`], for every implementation |
 
 pub mod conformance;
 mod matrix;
 mod memory;
 mod store;
+mod weights;
 
 use std::ops::Range;
 
+use fixedbitset::FixedBitSet;
 use partwise_storage::StorageError;
-use partwise_storage::store::{BlockInfo, GeneMoments, Layout, SegmentBuf};
+use partwise_storage::store::{BlockInfo, GeneMoments, Layout, PerMillion, SegmentBuf};
 use partwise_storage::tile::{CellMoments, Tile, TileError};
 
 use crate::error::DriverError;
@@ -23,6 +26,7 @@ use crate::error::DriverError;
 pub use matrix::{Matrix, MatrixError};
 pub(crate) use memory::{Cut, MemoryBlocks, PackedTile};
 pub use store::StoreBlocks;
+pub use weights::RowWeights;
 
 /// A matrix in row blocks that can be read any number of times, by many threads.
 ///
@@ -50,8 +54,15 @@ pub trait Blocks: Sync {
     fn tile_bytes(&self, block: usize, tile: usize) -> usize;
     /// Σ over rows of x_ij² (weights included), one a gene.
     fn gene_sq_norms(&self) -> &[f64];
-    /// The factor r_i of every row of one block; `None`: all are 1.
-    fn row_weights(&self, block: usize) -> Option<&[f32]>;
+    /// The factor r_i of every row of one block.
+    fn row_weights(&self, _block: usize) -> RowWeights<'_> {
+        RowWeights::Ones
+    }
+    /// How many rows and columns are not left out; all, unless the matrix is a
+    /// subset of another.
+    fn kept(&self) -> (usize, usize) {
+        (self.cells(), self.genes())
+    }
     /// Whether `fetch` has nothing to do because the bytes are in memory or mapped.
     fn resident(&self) -> bool;
     /// Brings consecutive tiles of a block into `buf`.
@@ -80,13 +91,26 @@ pub trait Blocks: Sync {
 pub trait FitData: Sync {
     /// The row blocks.
     fn blocks(&self) -> &dyn Blocks;
-    /// Nonzeros of the whole matrix.
+    /// Nonzeros in rows and columns that are not left out.
     fn nonzeros(&self) -> u64;
-    /// ‖X‖².
+    /// ‖X‖², of rows that are not left out and of all columns.
     fn sq_norm(&self) -> f64;
-    /// Nonzeros, Σ x and Σ x² of every gene.
+    /// Nonzeros, Σ x and Σ x² of every gene, over rows that are not left out.
     fn gene_moments(&self) -> &[GeneMoments];
-    /// Nonzeros, Σ x and Σ x² of some cells.
+    /// Whether all values are counts: integers up to 2²⁴.
+    fn holds_counts(&self) -> bool;
+    /// Σ t and Σ t² of every gene's values per million, over rows that are not left out; `None` if they are
+    /// not known.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn per_million(&self) -> Result<Option<Vec<PerMillion>>, StorageError>;
+    /// The genes that are not left out; `None`: all.
+    fn kept_genes(&self) -> Option<&FixedBitSet> {
+        None
+    }
+    /// Nonzeros, Σ x and Σ x² of some cells; zero if they are left out.
     ///
     /// # Errors
     ///

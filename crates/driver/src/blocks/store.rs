@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use partwise_storage::StorageError;
-use partwise_storage::store::{BlockInfo, GeneMoments, Layout, SegmentBuf, Store};
+use partwise_storage::store::{BlockInfo, GeneMoments, Layout, PerMillion, SegmentBuf, Store};
 use partwise_storage::tile::{CellMoments, Tile, TileError};
 
 use super::{Blocks, FitData};
@@ -125,9 +125,6 @@ impl Blocks for StoreBlocks<'_> {
     fn gene_sq_norms(&self) -> &[f64] {
         &self.gene_sq_norms
     }
-    fn row_weights(&self, _block: usize) -> Option<&[f32]> {
-        None
-    }
     fn resident(&self) -> bool {
         self.store.is_mapped() && self.populated.load(Ordering::Relaxed) >= self.tiles
     }
@@ -177,6 +174,12 @@ impl FitData for StoreBlocks<'_> {
     }
     fn gene_moments(&self) -> &[GeneMoments] {
         self.store.gene_moments()
+    }
+    fn holds_counts(&self) -> bool {
+        self.store.summary().integer
+    }
+    fn per_million(&self) -> Result<Option<Vec<PerMillion>>, StorageError> {
+        self.store.gene_per_million()
     }
     fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError> {
         self.store.cell_moments(cells)

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use partwise_storage::StorageError;
+use partwise_storage::{StorageError, traffic};
 use serde::{Deserialize, Serialize};
 
 /// Bytes in the buffer; larger pieces go straight to the file.
@@ -53,10 +53,12 @@ impl Draft {
     /// Adds bytes whose checksum stands elsewhere in the file.
     pub(super) fn put_vouched_for(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.file.write_all(bytes).map_err(|error| StorageError::io("write", &self.path, error))?;
+        traffic::ended();
         self.seal.bytes += bytes.len() as u64;
         if self.seal.bytes - self.flushed >= FLUSH {
             self.file.flush().map_err(|error| StorageError::io("write", &self.path, error))?;
             self.file.get_ref().sync_data().map_err(|error| StorageError::io("sync", &self.path, error))?;
+            traffic::ended();
             forget(self.file.get_ref());
             self.flushed = self.seal.bytes;
         }
@@ -68,6 +70,7 @@ impl Draft {
         let path = &self.path;
         let file = self.file.into_inner().map_err(|error| StorageError::io("write", path, error.into_error()))?;
         file.sync_all().map_err(|error| StorageError::io("sync", path, error))?;
+        traffic::ended();
         forget(&file);
         Ok(self.seal)
     }
@@ -103,6 +106,7 @@ impl Sealed {
             ErrorKind::UnexpectedEof => StorageError::damaged(&self.path, "its end", "later", "here"),
             _ => StorageError::io("read", &self.path, error),
         })?;
+        traffic::ended();
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         Ok(())
     }

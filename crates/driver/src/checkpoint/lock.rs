@@ -22,7 +22,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, sleep};
 use std::time::Duration;
 
-use partwise_storage::StorageError;
+use partwise_storage::{StorageError, traffic};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CheckpointError, DriverError};
@@ -232,6 +232,7 @@ fn read(folder: &Path, path: &Path) -> Result<Option<Seen>, DriverError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StorageError::io("read", path, error).into()),
     }
+    traffic::ended();
     if text.is_empty() {
         return Ok(Some(Seen { beat: text, owner: None }));
     }

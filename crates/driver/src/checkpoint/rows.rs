@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use partwise_storage::{Monitor, StorageError};
+use partwise_storage::{Monitor, StorageError, traffic};
 use serde::{Deserialize, Serialize};
 
 use super::file::{Draft, Seal, check_crc, check_size};
@@ -155,7 +155,9 @@ impl Open {
         self.file.read_exact_at(bytes, offset).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => StorageError::damaged(&self.path, "its end", "later", "here"),
             _ => StorageError::io("read", &self.path, error),
-        })
+        })?;
+        traffic::ended();
+        Ok(())
     }
 }
 

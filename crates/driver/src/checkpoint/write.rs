@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use partwise_storage::Unit;
+use partwise_storage::{Unit, traffic};
 
 use super::file::{Seal, check_size};
 use super::folder::{self, Unfinished};
@@ -117,6 +117,7 @@ fn wait_for(path: &Path, bytes: u64) -> Result<(), CheckpointError> {
         if began.elapsed() > PATIENCE {
             return Err(CheckpointError::Unseen { path: path.into() });
         }
+        traffic::ended();
         sleep(Duration::from_millis(50));
     }
     Ok(())

@@ -15,7 +15,8 @@
 //!
 //! Scaled genes (X̂ = X·D) and weighted rows (X̃ = R·X, a sample) never touch X: X̂·Hᵀ = X·(D·Hᵀ)
 //! with D·Hᵀ made once before the pass, WᵀX̂ = (WᵀX)·D applied once after it; X̃·Hᵀ = R·(X·Hᵀ) and
-//! WᵀX̃ = (R·W)ᵀX on the tile.
+//! WᵀX̃ = (R·W)ᵀX on the tile. Genes and rows with the factor zero are left out (`subset`): an update
+//! from a row of zeros in X·Hᵀ makes the row of W zero, whatever it was.
 //!
 //! The bounds that the exact sums need hold for every rule in use, because each updates every
 //! component of a row at least once against the same H: `w_ic ≤ ‖x_i‖ / ‖h_c‖`, hence
@@ -297,7 +298,7 @@ impl Fold for Factorize<'_> {
 
     fn tile(&self, local: &mut Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         let rows = place.rows.clone();
-        let weights = self.data.row_weights(place.block).map(|weights| &weights[rows.clone()]);
+        let weights = self.data.row_weights(place.block);
         let Local { panels: locals, within } = local;
 
         locals.iter_mut().for_each(|local| local.xht[..rows.len() * local.ld].fill(0.0));
@@ -307,20 +308,19 @@ impl Fold for Factorize<'_> {
             }
         })?;
         for (panel, local) in self.panels.iter().zip(&mut *locals) {
-            if let Some(weights) = weights {
-                scale_rows(&mut local.xht, weights, local.ld);
-            }
+            let ld = local.ld;
+            weights.multiply(&mut local.xht[..rows.len() * ld], rows.clone(), ld);
             panel.update(local, rows.clone());
-            if let Some(weights) = weights {
-                let ld = local.ld;
+            // Rows that are left out have become zero: R·W is W.
+            if !weights.only_leave_out() {
                 local.xht[..rows.len() * ld].copy_from_slice(&local.w[rows.start * ld..rows.end * ld]);
-                scale_rows(&mut local.xht, weights, ld);
+                weights.multiply(&mut local.xht[..rows.len() * ld], rows.clone(), ld);
             }
         }
         tile.parts(|part| {
             for local in &mut *locals {
                 let PanelLocal { ld, k, wtx, w, xht, .. } = local;
-                let left = if weights.is_none() { &w[rows.start * *ld..rows.end * *ld] } else { &xht[..] };
+                let left = if weights.only_leave_out() { &w[rows.start * *ld..rows.end * *ld] } else { &xht[..] };
                 let share = FactorMut::new(wtx, self.data.genes(), *k, *ld);
                 part.wtx(share, FactorRef::new(left, rows.len(), *k, *ld));
             }
@@ -401,13 +401,6 @@ fn bounds_hold(w: FactorRef<'_>, before: FactorRef<'_>, xht: FactorRef<'_>, sq_n
             !beyond.is_finite() || beyond <= 0.0
         })
     })
-}
-
-/// Multiplies row i (of length ld) by `weights[i]`.
-pub(super) fn scale_rows(rows: &mut [f32], weights: &[f32], ld: usize) {
-    for (row, &weight) in rows.chunks_exact_mut(ld).zip(weights) {
-        row.iter_mut().for_each(|value| *value *= weight);
-    }
 }
 
 #[cfg(test)]

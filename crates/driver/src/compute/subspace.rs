@@ -17,7 +17,6 @@ use partwise_kernels::{FactorBuf, FactorMut, FactorRef, stride};
 use partwise_storage::store::BlockInfo;
 use partwise_storage::tile::TileError;
 
-use super::factorize::scale_rows;
 use crate::blocks::Blocks;
 use crate::comm::{Comm, CommError};
 use crate::engine::{Fold, TilePlace};
@@ -86,13 +85,11 @@ impl Fold for Subspace<'_> {
     fn tile(&self, local: &mut Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
         let (rows, l) = (place.rows.len(), self.directions.k());
         let ld = stride(l);
-        let weights = self.data.row_weights(place.block).map(|weights| &weights[place.rows.clone()]);
+        let weights = self.data.row_weights(place.block);
         let y = &mut local.y[..rows * ld];
         y.fill(0.0);
         tile.xht(FactorMut::new(y, rows, l, ld), self.directions)?;
-        if let Some(weights) = weights {
-            scale_rows(y, weights, ld);
-        }
+        weights.multiply(y, place.rows.clone(), ld);
         let (positive, negative) = local.signed.split_at_mut(l);
         for row in y.chunks_exact(ld) {
             for ((value, positive), negative) in row.iter().zip(&mut *positive).zip(&mut *negative) {
@@ -100,9 +97,7 @@ impl Fold for Subspace<'_> {
                 *(if *value > 0.0 { positive } else { negative }) += square;
             }
         }
-        if let Some(weights) = weights {
-            scale_rows(y, weights, ld);
-        }
+        weights.multiply(y, place.rows.clone(), ld);
         let share = FactorMut::new(&mut local.xty, self.data.genes(), l, ld);
         tile.wtx(share, FactorRef::new(y, rows, l, ld))
     }

@@ -46,6 +46,14 @@ pub enum ConfigError {
         /// Genes of the data.
         genes: usize,
     },
+    /// The genes and cells that are kept have no nonzero entry.
+    #[error("no nonzero entry is left in {cells} cells x {genes} genes; keep more of them")]
+    NothingKept {
+        /// Cells that are kept.
+        cells: usize,
+        /// Genes that are kept.
+        genes: usize,
+    },
     /// The memory budget is too small for one block in flight.
     #[error("a memory budget of {budget} bytes is too small for this fit; the smallest is {needed} bytes")]
     Memory {
@@ -149,6 +157,14 @@ pub enum DriverError {
         first_row: usize,
         /// Last row of the block.
         last_row: usize,
+    },
+    /// All cells are alike.
+    #[error("the {cells} cells x {genes} genes do not vary: there are no principal components")]
+    Constant {
+        /// Cells.
+        cells: usize,
+        /// Genes.
+        genes: usize,
     },
     /// The system did not start a thread.
     #[error("cannot start a thread: {message}; try fewer threads")]

@@ -6,6 +6,7 @@ mod outcome;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use partwise_kernels::UpdateRule;
 use partwise_storage::store::Store;
@@ -13,6 +14,7 @@ use partwise_storage::store::Store;
 use crate::blocks::{FitData, Matrix, StoreBlocks};
 use crate::checkpoint::{Checkpoints, Claim, Course, Expected, Identity, Moment};
 use crate::comm::{Comm, Solo, agree, all_gather, broadcast};
+use crate::config::ScaleSpec;
 use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::init::{self, StartOf, Starts};
@@ -21,9 +23,11 @@ use crate::monitor::FitMonitor;
 use crate::plan::{Execution, Plan};
 use crate::sample::Caps;
 use crate::scale::{GeneScale, scaled_sq_norm};
+use crate::scores::{self, Factors};
 use crate::shard::shards;
 use crate::solve::{self, Solver, Standing, State, Until};
 use crate::spectra::Spectra;
+use crate::subset::{Subset, SubsetData};
 use crate::trace::StopReason;
 use crate::usages::{Usages, UsagesStart};
 
@@ -62,12 +66,14 @@ pub struct Run<'r> {
     pub comm: &'r dyn Comm,
     /// Where its state is kept, if anywhere; the same in all processes.
     pub checkpoint: Option<&'r Claim>,
+    /// The genes and cells of the data that are fitted; `None`: all.
+    pub subset: Option<&'r Arc<Subset>>,
 }
 
 impl Default for Run<'_> {
-    /// One process, no checkpoints.
+    /// One process, no checkpoints, all genes and cells.
     fn default() -> Self {
-        Run { comm: &Solo, checkpoint: None }
+        Run { comm: &Solo, checkpoint: None, subset: None }
     }
 }
 
@@ -157,6 +163,16 @@ pub fn fit_wave<'d>(
         .build()
         .map_err(|error| DriverError::Threads { message: error.to_string() })?;
     let models = &plan.models[execution.waves[wave].clone()];
+    let wave_of = |(data, sampled): (&dyn FitData, &dyn FitData), models, shards| {
+        let (is_set, subset) = (plan.is_set, run.subset);
+        match subset {
+            None => Wave { data, sampled, models, is_set, execution, run, monitor, shards }.run(),
+            Some(subset) => {
+                let (data, sampled) = (&SubsetData::new(data, subset), &SubsetData::new(sampled, subset));
+                Wave { data, sampled, models, is_set, execution, run, monitor, shards }.run()
+            }
+        }
+    };
     pool.install(|| match input {
         Input::Store(store) => {
             let shards = shards(&StoreBlocks::new(store), run.comm.size());
@@ -164,14 +180,9 @@ pub fn fit_wave<'d>(
             let data = StoreBlocks::new(store).keeping(own, execution.pinned_bytes, execution.cached_bytes);
             // Blocks stay in memory from the first full pass on: the start needs memory of its own.
             let unpinned = StoreBlocks::new(store);
-            let sampled = &unpinned;
-            Wave { data: &data, sampled, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
+            wave_of((&data, &unpinned), models, shards)
         }
-        Input::Matrix(matrix) => {
-            let shards = shards(matrix.blocks(), run.comm.size());
-            let sampled = matrix;
-            Wave { data: matrix, sampled, models, is_set: plan.is_set, execution, run, monitor, shards }.run()
-        }
+        Input::Matrix(matrix) => wave_of((matrix, matrix), models, shards(matrix.blocks(), run.comm.size())),
     })
 }
 
@@ -198,7 +209,8 @@ struct Begun<'w> {
 impl<'w> Wave<'w> {
     fn run(&self) -> Result<Vec<Fit>, DriverError> {
         let (data, blocks, monitor) = (self.data, self.data.blocks(), self.monitor);
-        let scale = GeneScale::new(self.models[0].scale, data.gene_moments(), blocks.cells());
+        let (spec, cells) = (self.models[0].scale, blocks.kept().0);
+        let scale = GeneScale::new(spec, data.gene_moments(), cells).keeping(data.kept_genes());
         let engine = Engine::new(self.execution.segment_bytes as usize, monitor).among(self.run.comm);
         let size = (scaled_sq_norm(blocks, &scale) / data.nonzeros() as f64).sqrt();
         if !MAGNITUDES.contains(&size) {
@@ -240,7 +252,7 @@ impl<'w> Wave<'w> {
             Err(error) if solvers[0].trace().is_empty() => return Err(self.cause_of(error)),
             ended => ended?,
         }
-        self.finish(solvers, kept, &scale, given)
+        self.finish(solvers, kept, &scale, given, &engine)
     }
 
     /// The fits were cancelled: their last states go into checkpoints. Fails unless each has made a
@@ -277,12 +289,20 @@ impl<'w> Wave<'w> {
         kept: Vec<(Option<Checkpoints<'w>>, usize, f64)>,
         scale: &GeneScale,
         given: Option<String>,
+        engine: &Engine<'_>,
     ) -> Result<Vec<Fit>, DriverError> {
         let comm = self.run.comm;
         let read = self.data.bytes_read() + self.sampled.bytes_read();
         let bytes_read = all_gather(comm, read as i64)?.into_iter().sum::<i64>() as u64;
         let blocks = self.data.blocks();
-        let rows = |shard: &Range<usize>| shard.clone().map(|block| blocks.block(block).rows).sum();
+        let kept_cells = self.run.subset.and_then(|subset| subset.cells());
+        let rows = |shard: &Range<usize>| {
+            let rows = shard.clone().map(|block| blocks.block(block)).map(|info| match kept_cells {
+                None => info.rows,
+                Some(kept) => kept.count_ones(info.first_row..info.first_row + info.rows),
+            });
+            rows.sum()
+        };
         let rows_per_rank: Vec<usize> = self.shards.iter().map(rows).collect();
         let mut fits = Vec::with_capacity(solvers.len());
         for ((model, solver), (_, resumed_from_pass, sample_passes)) in self.models.iter().zip(solvers).zip(kept) {
@@ -290,13 +310,23 @@ impl<'w> Wave<'w> {
             let (mut usages, mut spectra, trace) = solver.into_parts();
             usages.settle();
             to_input_units(&mut spectra, scale);
+            if let Some(genes) = self.data.kept_genes() {
+                spectra = spectra.of_genes(genes);
+            }
+            let subset = self.run.subset.cloned();
+            let is_scaled = model.scale == ScaleSpec::Std;
+            let is_kept = |gene: usize| self.data.kept_genes().is_none_or(|kept| kept.contains(gene));
+            let deviations = scale.factors().filter(|_| is_scaled).map(|factors| {
+                let kept = factors.iter().enumerate().filter(|&(gene, _)| is_kept(gene));
+                kept.map(|(_, &factor)| 1.0 / f64::from(factor)).collect()
+            });
             let accepted = trace.iter().rfind(|row| row.accepted);
             let relative_error = accepted.map(|row| row.relative_error).expect("the first pass is always accepted");
             fits.push(Fit {
                 model: model.clone(),
                 trace,
                 stop,
-                passes,
+                passes: passes + subset.as_ref().map_or(0, |subset| subset.reads()),
                 sample_passes,
                 resumed_from_pass,
                 bytes_read,
@@ -306,10 +336,20 @@ impl<'w> Wave<'w> {
                 start: given.clone(),
                 usages,
                 spectra,
+                deviations,
+                scores: None,
+                subset,
                 own: self.own(),
             });
         }
         self.monitor.freed();
+        if self.execution.scores && fits.iter().all(|fit| fit.stop != StopReason::Cancelled) {
+            let factors: Vec<Factors<'_>> =
+                fits.iter().map(|fit| Factors { usages: &fit.usages, spectra: &fit.spectra }).collect();
+            let scores = scores::score(self.data, &factors, engine, self.execution.threads)?;
+            fits.iter_mut().zip(scores).for_each(|(fit, scores)| fit.scores = Some(scores));
+            self.monitor.freed();
+        }
         for fit in &mut fits {
             fit.digest = fit.compute_digest(comm)?;
         }
@@ -337,7 +377,8 @@ impl<'w> Wave<'w> {
             all.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
         };
         let start = given.map(|digest| format!("start = {digest}"));
-        let mine = self.models.iter().map(settings).chain(start).collect::<Vec<_>>().join("; ");
+        let subset = self.run.subset.map(|subset| format!("subset = {}", subset.key()));
+        let mine = self.models.iter().map(settings).chain(start).chain(subset).collect::<Vec<_>>().join("; ");
         let first = broadcast(comm, mine.as_bytes())?;
         let same = match first == mine.as_bytes() {
             true => Ok(()),
@@ -463,8 +504,8 @@ impl<'w> Wave<'w> {
     fn mean(&self, scale: &GeneScale) -> f64 {
         let moments = self.data.gene_moments().iter().enumerate();
         let sum: f64 = moments.map(|(j, gene)| gene.sum * f64::from(scale.factor(j))).sum();
-        let blocks = self.data.blocks();
-        sum / (blocks.cells() as f64 * blocks.genes() as f64)
+        let (cells, genes) = self.data.blocks().kept();
+        sum / (cells as f64 * genes as f64)
     }
 }
 
@@ -482,11 +523,12 @@ fn course(model: &Model, (spectra, usages): (Spectra, Usages), before: usize, sa
     Course { sample_passes, state: State { standing, usages, before, trace: Vec::new() } }
 }
 
-/// X̂ = X·D ≈ W·Ĥ, so X ≈ W·(Ĥ·D⁻¹).
+/// X̂ = X·D ≈ W·Ĥ, so X ≈ W·(Ĥ·D⁻¹) in genes that are not left out.
 fn to_input_units(spectra: &mut Spectra, scale: &GeneScale) {
     let ks = spectra.ks();
     if let Some(factors) = scale.factors() {
-        for (gene, &factor) in spectra.ht_mut().chunks_exact_mut(ks).zip(factors) {
+        for (gene, &factor) in spectra.ht_mut().chunks_exact_mut(ks).zip(factors).filter(|(_, factor)| **factor != 0.0)
+        {
             gene.iter_mut().for_each(|value| *value /= factor);
         }
     }

@@ -1,18 +1,17 @@
 //! A finished fit, with its W and H.
 
 use std::ops::Range;
-
-use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 use crate::comm::Comm;
+use crate::digest::RowHashes;
 use crate::error::DriverError;
 use crate::model::Model;
+use crate::scores::Scores;
 use crate::spectra::Spectra;
+use crate::subset::Subset;
 use crate::trace::{StopReason, TraceRow};
 use crate::usages::Usages;
-
-/// 64-bit words of a SHA-256.
-const DIGEST_WORDS: usize = 4;
 
 /// A factorization X ≈ W·H, in the units of the input.
 ///
@@ -26,7 +25,7 @@ pub struct Fit {
     pub trace: Vec<TraceRow>,
     /// Why it ended.
     pub stop: StopReason,
-    /// Reads of all of X that the fit took part in, that of the sample included.
+    /// Reads of all of X that the fit took part in, those for the subset and the sample included.
     pub passes: usize,
     /// Work on the sample, in passes over X.
     pub sample_passes: f64,
@@ -44,10 +43,16 @@ pub struct Fit {
     pub digest: String,
     /// Rows of X that each process has worked on.
     pub rows_per_rank: Vec<usize>,
+    /// What every gene was divided by, if genes were scaled.
+    pub deviations: Option<Vec<f64>>,
     /// The digest of the earlier result that the fit started from, if it did.
     pub start: Option<String>,
+    /// The scores of genes, if they were taken.
+    pub scores: Option<Scores>,
     pub(super) usages: Usages,
+    /// Of the genes that were fitted.
     pub(super) spectra: Spectra,
+    pub(super) subset: Option<Arc<Subset>>,
     /// The row blocks of W that this process has.
     pub(super) own: Range<usize>,
 }
@@ -55,7 +60,7 @@ pub struct Fit {
 /// Consecutive rows of W.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsageRows {
-    /// The first of them, as a row of X.
+    /// The first of them, among the cells that were fitted.
     pub first: usize,
     /// Components k.
     pub k: usize,
@@ -71,12 +76,17 @@ impl UsageRows {
 }
 
 impl Fit {
-    /// Cells n.
+    /// Cells n that were fitted.
     pub fn cells(&self) -> usize {
-        self.usages.cells()
+        self.subset.as_ref().map_or(self.usages.cells(), |subset| subset.cell_count())
     }
 
-    /// Genes m.
+    /// The genes and cells that were fitted; `None`: all.
+    pub fn subset(&self) -> Option<&Subset> {
+        self.subset.as_deref()
+    }
+
+    /// Genes m that were fitted.
     pub fn genes(&self) -> usize {
         self.spectra.genes()
     }
@@ -102,11 +112,24 @@ impl Fit {
     ///
     /// An item is an error when the scratch file of W cannot be read.
     pub fn usage_blocks(&self) -> impl Iterator<Item = Result<UsageRows, DriverError>> + '_ {
-        self.own.clone().map(|block| {
+        let kept = self.subset.as_ref().and_then(|subset| subset.cells());
+        let start = self.usages.first_row_of(self.own.start);
+        let mut next = kept.map_or(start, |kept| kept.count_ones(..start));
+        self.own.clone().map(move |block| {
             let k = self.k();
             let mut values = vec![0.0; self.usages.rows_of(block) * k];
             self.usages.load(block, &mut values)?;
-            Ok(UsageRows { first: self.usages.first_row_of(block), k, values })
+            if let Some(kept) = kept {
+                let (first_row, mut rows) = (self.usages.first_row_of(block), 0);
+                for row in (0..self.usages.rows_of(block)).filter(|row| kept.contains(first_row + row)) {
+                    values.copy_within(row * k..(row + 1) * k, rows * k);
+                    rows += 1;
+                }
+                values.truncate(rows * k);
+            }
+            let rows = UsageRows { first: next, k, values };
+            next += rows.rows();
+            Ok(rows)
         })
     }
 
@@ -125,21 +148,10 @@ impl Fit {
 
     /// Every process hashes its own blocks, and the hashes go to all.
     pub(super) fn compute_digest(&self, comm: &dyn Comm) -> Result<String, DriverError> {
-        let mut hashes = vec![[0i64; DIGEST_WORDS]; self.usages.blocks()];
-        for (hash, rows) in hashes[self.own.clone()].iter_mut().zip(self.usage_blocks()) {
-            let digest = Sha256::digest(bytemuck::cast_slice(&rows?.values));
-            bytemuck::cast_slice_mut::<i64, u8>(hash).copy_from_slice(&digest);
+        let hashes = RowHashes::new(self.usages.blocks());
+        for (block, rows) in self.own.clone().zip(self.usage_blocks()) {
+            hashes.add(block, &rows?.values);
         }
-        comm.all_reduce_sum(&mut [hashes.as_flattened_mut()])?;
-
-        let mut spectra = Sha256::new();
-        for c in 0..self.k() {
-            let row: Vec<f32> = self.spectra.component(c).collect();
-            spectra.update(bytemuck::cast_slice::<f32, u8>(&row));
-        }
-        let mut hash = Sha256::new();
-        hash.update(bytemuck::cast_slice::<i64, u8>(hashes.as_flattened()));
-        hash.update(spectra.finalize());
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hashes.finish(comm, &self.spectra)?)
     }
 }

@@ -56,6 +56,7 @@ use crate::blocks::{Blocks, MemoryBlocks};
 use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::model::Rules;
+use crate::scale::scaled_sq_norm;
 use crate::solve::{Solver, Standing, State, Until, run};
 use crate::spectra::Spectra;
 use crate::usages::{Usages, UsagesPlace, UsagesStart};
@@ -119,6 +120,10 @@ impl Climb<'_> {
         let total = starts.data.blocks().entries() as f64;
         let passes = WORK_PASSES * total;
         let mut work = Work { left: if *whole { SMALL_WORK.max(passes) } else { passes }, spent: 0.0 };
+        if scaled_sq_norm(all, starts.scale) == 0.0 {
+            // No row of the sample has a gene that is kept.
+            return Ok((random(all.genes(), fit.k, 1.0, fit.seed, RANDOM_STREAM), 0.0));
+        }
         let course = if *whole { all } else { part };
         let mut best: Option<(f64, Spectra)> = None;
         for kind in kinds(*whole) {

@@ -105,7 +105,8 @@ pub(crate) fn given(
     usages: &mut Usages,
 ) -> Result<Spectra, DriverError> {
     let file = read_factors(path)?;
-    let (cells, genes, k) = (usages.cells(), data.blocks().genes(), usages.k());
+    let (blocks, k) = (data.blocks(), usages.k());
+    let (cells, genes) = blocks.kept();
     if (file.cells(), file.genes(), file.components()) != (cells, genes, k) {
         return Err(DriverError::Start {
             path: path.to_path_buf(),
@@ -118,15 +119,15 @@ pub(crate) fn given(
             ),
         });
     }
-    let mut spectra = Spectra::zeros(genes, k);
+    let mut spectra = Spectra::zeros(blocks.genes(), k);
     let ks = spectra.ks();
     let mut values = Vec::new();
+    let mut kept = (0..blocks.genes()).filter(|&gene| data.kept_genes().is_none_or(|kept| kept.contains(gene)));
     for rows in pieces(genes, k) {
         values.resize(rows.len() * k, 0.0);
         file.read_spectra(rows.clone(), &mut values)?;
-        let into = &mut spectra.ht_mut()[rows.start * ks..rows.end * ks];
-        for ((gene, row), given) in rows.zip(into.chunks_exact_mut(ks)).zip(values.chunks_exact(k)) {
-            for (value, given) in row.iter_mut().zip(given) {
+        for (given, gene) in values.chunks_exact(k).zip(kept.by_ref()) {
+            for (value, given) in spectra.ht_mut()[gene * ks..(gene + 1) * ks].iter_mut().zip(given) {
                 *value = given * scale.factor(gene);
             }
         }
@@ -140,14 +141,26 @@ pub(crate) fn given(
             *value = mean as f32 * scale.factor(gene) * (1.0 - rng.random::<f32>());
         }
     }
+    // The rows of the file are those of the cells that are kept.
+    let kept_rows = |block: usize| {
+        let weights = blocks.row_weights(block);
+        (0..usages.rows_of(block)).filter(move |&row| weights.of(row) != 0.0)
+    };
+    let mut next: usize = (0..own.start).map(|block| kept_rows(block).count()).sum();
     for block in own {
-        let (first, count) = (usages.first_row_of(block), usages.rows_of(block));
+        let places: Vec<usize> = kept_rows(block).collect();
+        let count = places.len();
         values.resize(count * k, 0.0);
-        file.read_usages(first..first + count, &mut values)?;
+        file.read_usages(next..next + count, &mut values)?;
+        next += count;
         for row in values.chunks_exact_mut(k) {
             dead.iter().for_each(|&c| row[c] = 1.0 / k as f32);
         }
-        usages.store_packed(block, &values)?;
+        let mut rows = vec![0.0; usages.rows_of(block) * k];
+        for (row, &place) in values.chunks_exact(k).zip(&places) {
+            rows[place * k..(place + 1) * k].copy_from_slice(row);
+        }
+        usages.store_packed(block, &rows)?;
     }
     usages.accept();
     Ok(spectra)

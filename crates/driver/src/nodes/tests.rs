@@ -22,6 +22,7 @@ fn shape() -> DataShape {
         max_tile_nonzeros: 300_000,
         own_cells: 4_096_000,
         own_bytes: 4_096_000_000,
+        leaves_out_genes: false,
     }
 }
 

@@ -5,9 +5,12 @@
 //! |--------|---------------------------------------|
 //! | `caps` | how large may the sample of a start be? |
 //! | `peak` | how much memory do fits take?         |
+//! | `rows` | how is a pass planned that writes rows? |
 
 mod caps;
-mod peak;
+pub(crate) mod peak;
+#[cfg(feature = "hdf5")]
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -23,10 +26,12 @@ use crate::spectra::GENE_CHUNK;
 use crate::usages::UsagesPlace;
 use caps::sample_caps;
 use peak::{Held, Sizes};
+#[cfg(feature = "hdf5")]
+pub use rows::RowsPlan;
 
 /// Bytes of a segment if the budget is ample. Smaller reads cost more system calls, larger ones
 /// leave the cache.
-const SEGMENT_BYTES: u64 = 2 << 20;
+pub(crate) const SEGMENT_BYTES: u64 = 2 << 20;
 
 /// Most fits of a wave: each may have two scratch files, and a process may open about a thousand files.
 const MOST_FITS_OF_A_WAVE: usize = 200;
@@ -55,6 +60,8 @@ pub struct Execution {
     pub cached_bytes: u64,
     /// Where W lies.
     pub usages: UsagesPlace,
+    /// Whether genes are scored after the passes.
+    pub scores: bool,
     /// Fits that share their passes, as ranges of [`Plan::models`]; several waves if not all of
     /// them fit into the memory together.
     pub waves: Vec<Range<usize>>,
@@ -321,8 +328,9 @@ impl<'b> Budget<'b> {
             machine: self.machine,
             ks: models.iter().map(|model| model.k).collect(),
             seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
-            scaled: self.config.scale == ScaleSpec::Std,
+            scaled: self.config.scale == ScaleSpec::Std || self.shape.leaves_out_genes,
             sampled,
+            scored: self.config.scores,
             passes: (self.config.max_passes - usize::from(sampled)).saturating_add(usize::from(filled)),
             written,
         }
@@ -373,6 +381,7 @@ impl<'b> Budget<'b> {
             pinned_bytes: pinned,
             cached_bytes: machine.cache,
             usages: if in_memory { UsagesPlace::Memory } else { UsagesPlace::Disk(scratch) },
+            scores: self.config.scores,
             waves,
             pass_bytes: shape.own_bytes,
             peak_bytes: peak(held),

@@ -30,25 +30,28 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
 /// does not give back.
-const LATER_BYTES: u64 = 4 << 20;
+pub(crate) const LATER_BYTES: u64 = 4 << 20;
 /// The same for several fits: more code, and lists of fits.
 const SET_BYTES: u64 = 1 << 20;
+/// Pieces of the heap that waves before this one leave, which no later buffer fits into.
+const LEFT_BYTES: u64 = 1 << 20;
 /// Stack pages, channel and allocator slack of one worker (two threads).
-const WORKER_BYTES: u64 = 192 << 10;
+pub(crate) const WORKER_BYTES: u64 = 192 << 10;
 /// Packed operands of the dense products, for each thread.
-const DENSE_WORKER_BYTES: u64 = 512 << 10;
-/// One part in this many is added to the sum: pages of code differ from run to run, and pieces of
-/// the heap stay in use.
-const MARGIN: u64 = 50;
+pub(crate) const DENSE_WORKER_BYTES: u64 = 512 << 10;
+/// One part in this many is added to the sum, at least [`LEAST_MARGIN`]: pages of code differ from run
+/// to run, and pieces of the heap stay in use.
+pub(crate) const MARGIN: u64 = 50;
+pub(crate) const LEAST_MARGIN: u64 = 1 << 20;
 /// A tile's entries in the block table.
-const TABLE_BYTES_PER_TILE: u64 = 32;
-/// Moments and squared norms of one gene.
-const BYTES_PER_GENE: u64 = 56;
-/// Memory to write a small result.
-const RESULT_BYTES: u64 = 5 << 19;
+pub(crate) const TABLE_BYTES_PER_TILE: u64 = 32;
+/// Squared norms and factors of one gene. Its moments are in memory when the plan is made.
+pub(crate) const BYTES_PER_GENE: u64 = 32;
+/// Memory to score genes and to write a small result, whose names may be as long as any that are read.
+pub(crate) const RESULT_BYTES: u64 = 15 << 18;
 /// Chunk caches and buffers of a result grow with the columns copied, up to this.
-const COLUMNS_BYTES: u64 = 6 << 20;
-const COLUMNS_BYTES_PER_CELL: u64 = 128;
+pub(crate) const COLUMNS_BYTES: u64 = 4 << 20;
+pub(crate) const COLUMNS_BYTES_PER_CELL: u64 = 128;
 /// Bytes an entry that packing a tile of the sample takes: as rows, sorted, packed.
 const PACKING_BYTES: u64 = 22;
 
@@ -61,10 +64,12 @@ pub(super) struct Sizes<'p> {
     pub(super) ks: Vec<usize>,
     /// How many different seeds the fits have: each draws a sample of its own.
     pub(super) seeds: usize,
-    /// Whether genes are scaled, which takes one more copy of H.
+    /// Whether genes are scaled or left out, which takes one more copy of H.
     pub(super) scaled: bool,
     /// Whether fits start from a sample.
     pub(super) sampled: bool,
+    /// Whether genes are scored.
+    pub(super) scored: bool,
     /// Whether the process has written results of an earlier wave, and so has the code of the HDF5
     /// library in memory.
     pub(super) written: bool,
@@ -121,7 +126,7 @@ impl Sizes<'_> {
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;
         // A process that has read or written with the HDF5 library has its code already.
         let with_hdf5 = self.machine.resident.max(RESIDENT + HDF5_BYTES);
-        let resident = if self.written { with_hdf5 } else { self.machine.resident };
+        let resident = if self.written { with_hdf5 + LEFT_BYTES } else { self.machine.resident };
         // A segment does not reach beyond its block.
         let segment = held.segment.min(shape.max_block_bytes);
         let worker = match shape.layout {
@@ -147,10 +152,10 @@ impl Sizes<'_> {
             buffers + self.factorizations(&self.ks, held.threads, cut) + generations * generation + held.pinned;
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
         let fit = resident + mapped + workers + passes.max(start);
-        let result = with_hdf5 + generation + self.result();
+        let result = resident.max(with_hdf5) + generation + self.result();
         let later = if self.ks.len() > 1 { LATER_BYTES + SET_BYTES } else { LATER_BYTES };
         let peak = later + tables + fit.max(result);
-        peak + peak / MARGIN
+        peak + (peak / MARGIN).max(LEAST_MARGIN)
     }
 
     /// Bytes of blocks that can stay in memory beside the parts `held`: the rest of the budget
@@ -240,8 +245,10 @@ impl Sizes<'_> {
     fn result(&self) -> u64 {
         let (genes, k) = (self.shape.genes, self.largest_k());
         let columns = (COLUMNS_BYTES_PER_CELL * self.shape.cells as u64).min(COLUMNS_BYTES);
+        // H and the scores.
+        let tables = if self.scored { 2 } else { 1 };
         let spectra: u64 =
-            self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
+            tables * self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
         let block = 4 * (self.shape.block_rows * k) as u64;
         RESULT_BYTES + columns + spectra + block
     }

@@ -20,6 +20,7 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         max_tile_nonzeros: 300 * per_cell as usize,
         own_cells: cells,
         own_bytes: nonzeros,
+        leaves_out_genes: false,
     }
 }
 

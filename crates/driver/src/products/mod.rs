@@ -7,6 +7,7 @@
 mod rows;
 
 use partwise_kernels::{FactorMut, FactorRef, Runs, dense, sparse};
+use partwise_storage::store::Layout;
 use partwise_storage::tile::{DenseTile, RunBatch, SHEET_NONZEROS, Tile, TileError};
 
 pub(crate) use rows::{ChosenRow, Rows};
@@ -19,6 +20,10 @@ pub struct Decoder {
     /// Runs in gene order, for folds that look at entries.
     batch: RunBatch,
     row_scratch: rows::Scratch,
+    /// Factors of the rows of a tile whose values are taken as logarithms.
+    factors: Vec<f32>,
+    /// The logarithms of a dense tile.
+    dense: Vec<f32>,
 }
 
 impl Decoder {
@@ -32,13 +37,19 @@ impl Decoder {
         RunBatch::sheet_bytes(genes, tile_nonzeros) as u64
     }
 
+    /// Bytes that they hold besides if values are taken as logarithms.
+    pub(crate) fn logarithm_bytes(tile_rows: usize, genes: usize, layout: Layout) -> u64 {
+        let values = if layout == Layout::Dense { tile_rows * genes } else { 0 };
+        4 * (tile_rows + values) as u64
+    }
+
     /// The products of `tile`, which has `genes` columns.
     pub fn products<'d>(&'d mut self, tile: Tile<'d>, genes: usize) -> TileProducts<'d> {
         let rows = match &tile {
             Tile::Sparse(tile) => tile.rows(),
             Tile::Dense(tile) => tile.rows,
         };
-        TileProducts { tile, rows, genes, decoder: self, decoded: false }
+        TileProducts { tile, rows, genes, decoder: self, decoded: false, logarithms: false }
     }
 }
 
@@ -50,6 +61,8 @@ pub struct TileProducts<'d> {
     decoder: &'d mut Decoder,
     /// Whether the sheet holds the whole tile.
     decoded: bool,
+    /// Whether values are taken as logarithms.
+    logarithms: bool,
 }
 
 impl std::fmt::Debug for TileProducts<'_> {
@@ -112,6 +125,26 @@ impl TileProducts<'_> {
         self.genes
     }
 
+    /// From here on, every value x of row i is ln(1 + x·factors\[i\]) for all computations of the pass.
+    /// The logarithm is a function of this program and not the system's, so that it has the same bits
+    /// everywhere.
+    pub(crate) fn take_logarithms(&mut self, factors: &[f32]) {
+        assert!(!self.decoded, "the values have not been looked at");
+        assert_eq!(factors.len(), self.rows, "a factor for each row");
+        if std::mem::replace(&mut self.logarithms, true) {
+            return;
+        }
+        let Decoder { factors: kept, dense, .. } = &mut *self.decoder;
+        kept.clear();
+        kept.extend_from_slice(factors);
+        if let Tile::Dense(DenseTile { values, genes, .. }) = self.tile {
+            dense.clear();
+            for (row, &factor) in values.chunks_exact(genes).zip(factors) {
+                dense.extend(row.iter().map(|&value| logarithm(value, factor)));
+            }
+        }
+    }
+
     /// Shows the tile part by part: once if one sheet holds it, which is then decoded only the
     /// first time.
     ///
@@ -121,16 +154,19 @@ impl TileProducts<'_> {
     pub fn parts(&mut self, mut see: impl FnMut(TilePart<'_>)) -> Result<(), TileError> {
         let tile = match self.tile {
             Tile::Dense(DenseTile { values, .. }) => {
-                see(TilePart(Part::Dense(values)));
+                see(TilePart(Part::Dense(if self.logarithms { &self.decoder.dense } else { values })));
                 return Ok(());
             }
             Tile::Sparse(tile) => tile,
         };
-        let sheet = &mut self.decoder.sheet;
+        let Decoder { sheet, factors, .. } = &mut *self.decoder;
         if !self.decoded {
             let one_sheet = tile.nonzeros() <= SHEET_NONZEROS;
             let mut runs = tile.runs();
             while runs.next_sheet(sheet)? {
+                if self.logarithms {
+                    take_logarithms(sheet, factors);
+                }
                 if one_sheet {
                     break;
                 }
@@ -175,7 +211,8 @@ impl TileProducts<'_> {
                 rows.iter().zip(values).for_each(|(&row, &value)| see(usize::from(row), gene, value));
             }),
             Tile::Dense(tile) => {
-                for (i, row) in tile.values.chunks_exact(tile.genes).enumerate() {
+                let values = if self.logarithms { &self.decoder.dense } else { tile.values };
+                for (i, row) in values.chunks_exact(tile.genes).enumerate() {
                     row.iter().enumerate().for_each(|(gene, &value)| see(i, gene, value));
                 }
                 Ok(())
@@ -185,9 +222,12 @@ impl TileProducts<'_> {
 
     fn runs(&mut self, mut see: impl FnMut(Run<'_>)) -> Result<(), TileError> {
         let Tile::Sparse(tile) = self.tile else { return Ok(()) };
-        let batch = &mut self.decoder.batch;
+        let Decoder { batch, factors, .. } = &mut *self.decoder;
         let mut runs = tile.runs();
         while runs.next_batch(batch)? {
+            if self.logarithms {
+                take_logarithms(batch, factors);
+            }
             let mut start = 0;
             for (&gene, &end) in batch.genes.iter().zip(&batch.ends) {
                 let run = std::mem::replace(&mut start, end as usize)..end as usize;
@@ -199,7 +239,7 @@ impl TileProducts<'_> {
     }
 
     /// Copies some rows of the tile to the end of `into`, in order; the genes of a sparse row
-    /// ascend.
+    /// ascend. Values are those of the store.
     ///
     /// # Errors
     ///
@@ -223,6 +263,16 @@ struct Run<'r> {
     gene: usize,
     rows: &'r [u8],
     values: &'r [f32],
+}
+
+fn logarithm(value: f32, factor: f32) -> f32 {
+    libm::log1pf(value * factor)
+}
+
+fn take_logarithms(runs: &mut RunBatch, factors: &[f32]) {
+    for (value, &row) in runs.values.iter_mut().zip(&runs.rows) {
+        *value = logarithm(*value, factors[usize::from(row)]);
+    }
 }
 
 fn runs_of(sheet: &RunBatch, rows: usize, genes: usize) -> Runs<'_> {

@@ -137,6 +137,8 @@ pub(crate) struct Solver<'d> {
     before: usize,
     /// ‖X̂‖² after scaling and weighting.
     sq_norm: f64,
+    /// Rows and columns that are not left out.
+    kept: (usize, usize),
     standing: Standing,
     /// H of the pass under way.
     trial: Spectra,
@@ -168,9 +170,14 @@ struct PassFacts {
 impl<'d> Solver<'d> {
     /// Continues from `state` with a matrix whose genes are scaled by `scale`.
     pub(crate) fn new(data: &dyn Blocks, scale: &'d GeneScale, rules: Rules, until: Until, state: State) -> Self {
-        let State { standing, usages, before, trace } = state;
+        let State { mut standing, usages, before, trace } = state;
+        if let Some(factors) = scale.factors() {
+            // Starts have values for all genes. Those left out would count in H·Hᵀ.
+            standing.spectra.leave_out(factors);
+            standing.previous.leave_out(factors);
+        }
         let (sq_norm, trial) = (scaled_sq_norm(data, scale), standing.spectra.clone());
-        Solver { scale, rules, until, before, sq_norm, standing, trial, usages, trace }
+        Solver { scale, rules, until, before, sq_norm, kept: data.kept(), standing, trial, usages, trace }
     }
 
     /// Where it stands, between passes.
@@ -258,9 +265,9 @@ impl<'d> Solver<'d> {
         let step = spectra_step::update(&mut self.trial, &self.standing.spectra, &source, self.scale, rule, residual);
         let terms = LossTerms { x_sq_norm: self.sq_norm, cross: step.cross, model: step.model };
         let loss = terms.loss();
-        let (cells, genes) = (self.usages.cells(), self.trial.genes());
+        let (cells, genes) = self.kept;
         if !loss.is_finite() {
-            return Err(DriverError::Range { first_row: 0, last_row: cells - 1 });
+            return Err(DriverError::Range { first_row: 0, last_row: self.usages.cells() - 1 });
         }
         let accepted = self.judge(loss, prepared.extrapolation);
         let standing = &mut self.standing;

@@ -71,3 +71,30 @@ fn the_loss_of_weighted_rows_is_that_of_the_rows_multiplied() {
     }
     assert!((loss - explicit).abs() < 1e-6 * sq_norm, "{loss} against {explicit}");
 }
+
+/// They would count in H·Hᵀ of the first pass.
+#[test]
+fn genes_that_are_left_out_are_zero_from_the_start_on() {
+    let (cells, genes, k) = (3, 4, 2);
+    let mut bytes = Vec::new();
+    encode_dense(&[1.0; 12], genes, &mut bytes);
+    let tile = Arc::new(PackedTile::copy(&bytes, cells, 12));
+    let cut = Cut { layout: Layout::Dense, genes, tile_rows: 64, tiles_per_block: 1 };
+    let data = MemoryBlocks::new(cut, vec![tile], None).unwrap();
+    let mut spectra = Spectra::zeros(genes, k);
+    let ks = spectra.ks();
+    spectra.ht_mut().chunks_exact_mut(ks).for_each(|row| row[..k].fill(1.0));
+    let usages = Usages::new(cells, k, data.block_rows(), &UsagesPlace::Memory, UsagesStart::Zero).unwrap();
+    let state = State { standing: Standing::start(spectra, true), usages, before: 0, trace: Vec::new() };
+    let mut kept = fixedbitset::FixedBitSet::with_capacity(genes);
+    kept.insert(1);
+    kept.insert(3);
+    let scale = GeneScale::new(ScaleSpec::None, &[], cells).keeping(Some(&kept));
+    let until = Until { passes: 1, tol: 0.0, residual: false };
+    let mut solver = Solver::new(&data, &scale, Rules::SAMPLED, until, state);
+    solver.prepare();
+    for spectra in [&solver.standing.spectra, &solver.standing.previous, &solver.trial] {
+        let sums: Vec<bool> = (0..genes).map(|gene| spectra.get(0, gene) + spectra.get(1, gene) > 0.0).collect();
+        assert_eq!(sums, [false, true, false, true]);
+    }
+}

@@ -97,7 +97,7 @@ fn run_among(
     monitor: &dyn FitMonitor,
 ) -> Result<Fit, DriverError> {
     let claim = spec.claim(&[plan.model().id()], false, comm, &Quiet)?;
-    uncancelled(fit_with(store, plan, &Run { comm, checkpoint: Some(&claim) }, monitor))
+    uncancelled(fit_with(store, plan, &Run { comm, checkpoint: Some(&claim), subset: None }, monitor))
 }
 
 /// Stops a fit after so many full passes, which leaves a checkpoint.

@@ -62,7 +62,7 @@ fn job(comm: &dyn Comm, store: &Store, plan: &Plan, folder: &Path) -> Result<(St
     let checkpoint = CheckpointSpec::new(folder.join("saved"), CPU).with_every(1).with_resume(true);
     let seen = Counter::default();
     let claim = checkpoint.claim(&[plan.model().id()], false, comm, &seen)?;
-    let fit = fit_with(store, plan, &Run { comm, checkpoint: Some(&claim) }, &seen)?;
+    let fit = fit_with(store, plan, &Run { comm, checkpoint: Some(&claim), subset: None }, &seen)?;
     let dest = folder.join("r.h5ad");
     result::write_among(&fit, store, Vec::new(), &dest, Overwrite::Replace, comm)?;
     Ok((fit.digest, fit.resumed_from_pass, seen.0.into_inner()))

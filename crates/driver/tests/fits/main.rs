@@ -12,6 +12,7 @@ mod endings;
 mod in_memory;
 mod loss;
 mod losses;
+mod pca;
 mod pinned;
 mod planted;
 mod processes;

@@ -27,7 +27,7 @@ fn run(
 ) -> Result<Option<Vec<Fit>>, DriverError> {
     let ids: Vec<FitId> = plan.models.iter().map(|model| model.id()).collect();
     let claim = spec.claim(&ids, plan.is_set, comm, &Quiet)?;
-    let run = Run { comm, checkpoint: Some(&claim) };
+    let run = Run { comm, checkpoint: Some(&claim), subset: None };
     let fits = match fit_wave(store, plan, 0, &run, monitor) {
         Err(DriverError::Cancelled) => return Ok(None),
         fits => fits?,

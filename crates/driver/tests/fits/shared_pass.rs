@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use partwise_driver::DriverError;
-use partwise_driver::blocks::{Blocks, StoreBlocks};
+use partwise_driver::blocks::{Blocks, RowWeights, StoreBlocks};
 use partwise_driver::comm::{Comm, CommError, Solo, all_gather};
 use partwise_driver::engine::{Direction, Engine, Fold, TilePlace, Worker};
 use partwise_driver::exact::ExactSum;
@@ -217,7 +217,7 @@ impl Blocks for Counting<'_> {
     fn gene_sq_norms(&self) -> &[f64] {
         self.blocks.gene_sq_norms()
     }
-    fn row_weights(&self, block: usize) -> Option<&[f32]> {
+    fn row_weights(&self, block: usize) -> RowWeights<'_> {
         self.blocks.row_weights(block)
     }
     fn resident(&self) -> bool {

@@ -310,12 +310,46 @@ mod tests {
     }
 
     #[test]
-    fn of_identical_components_the_first_takes_all() {
-        let gram = [2.0, 2.0, 2.0, 2.0];
-        let mut row = [0.0, 3.0, 0.0, 0.0];
+    fn a_dead_component_that_is_kept_moves_no_other() {
+        let mut row = [5.0, 0.0, 0.0, 0.0];
         let rows = FactorMut::new(&mut row, 1, 2, 4);
-        let cross = FactorRef::new(&[4.0, 4.0, 0.0, 0.0], 1, 2, 4);
-        Pivoting::new(&gram, 2, Dead::Zero).apply(rows, cross, &mut Scratch::default());
-        assert!(row[0] == 2.0 && row[1] < 1e-8, "{row:?}");
+        let cross = FactorRef::new(&[0.0, 4.0, 0.0, 0.0], 1, 2, 4);
+        Pivoting::new(&[0.0, 0.0, 0.0, 2.0], 2, Dead::Keep).apply(rows, cross, &mut Scratch::default());
+        assert_eq!(row, [5.0, 2.0, 0.0, 0.0]);
+    }
+
+    /// From this start, full exchanges alone go in circles.
+    #[test]
+    fn single_exchanges_end_what_full_ones_repeat() {
+        let gram = [30.0, 15.0, 38.0, 40.0, 15.0, 22.0, 19.0, 34.0, 38.0, 19.0, 53.0, 49.0, 40.0, 34.0, 49.0, 68.0];
+        let mut row = [1.0, 1.0, 0.0, 1.0];
+        let rows = FactorMut::new(&mut row, 1, 4, 4);
+        let cross = FactorRef::new(&[28.0, 33.0, 37.0, 56.0], 1, 4, 4);
+        Pivoting::new(&gram, 4, Dead::Zero).apply(rows, cross, &mut Scratch::default());
+        let minimum = [0.0, 4761.0 / 3958.0, 365.0 / 1979.0, 353.0 / 3958.0];
+        assert!(row.iter().zip(&minimum).all(|(r, minimum)| (r - minimum).abs() < 1e-5), "{row:?}");
+    }
+
+    /// Rounding to f32 can leave it with one.
+    #[test]
+    fn a_gram_matrix_with_an_eigenvalue_below_zero_is_solved() {
+        let above = 1.0 + f32::EPSILON;
+        let mut row = [1.0, 1.0, 0.0, 0.0];
+        let rows = FactorMut::new(&mut row, 1, 2, 4);
+        let cross = FactorRef::new(&[2.0, 3.0, 0.0, 0.0], 1, 2, 4);
+        Pivoting::new(&[1.0, above, above, 1.0], 2, Dead::Zero).apply(rows, cross, &mut Scratch::default());
+        assert!(row[0] == 0.0 && (row[1] - 3.0).abs() < 1e-5, "{row:?}");
+    }
+
+    #[test]
+    fn of_identical_components_the_first_takes_all() {
+        let gram = [2.0; 9];
+        for start in [[0.0, 3.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]] {
+            let mut row = start;
+            let rows = FactorMut::new(&mut row, 1, 3, 4);
+            let cross = FactorRef::new(&[4.0, 4.0, 4.0, 0.0], 1, 3, 4);
+            Pivoting::new(&gram, 3, Dead::Zero).apply(rows, cross, &mut Scratch::default());
+            assert!(row[0] == 2.0 && row[1] < 1e-8 && row[2] < 1e-8, "{start:?} to {row:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The loss from sums equals the loss, and the KKT residual vanishes at the minimum.
 
 use partwise_kernels::kkt::kkt_residual;
-use partwise_kernels::loss::loss_from_sums;
+use partwise_kernels::loss::{LossTerms, loss_from_sums};
 use partwise_kernels::{Dead, FactorMut, FactorRef, RuleScratch, UpdateRule, gram, naive, stride};
 use proptest::prelude::*;
 
@@ -59,6 +59,15 @@ fn the_residual_vanishes_at_the_minimum() {
     rule.apply(FactorMut::new(&mut ht, m, k, ks), FactorRef::new(&wtx, m, k, ks), &mut RuleScratch::new());
     let after = kkt_residual(&ht, &sums, &wtw, k, ks);
     assert!(before == 1.0 && after < 1e-5, "{before} to {after}");
+}
+
+#[test]
+fn the_relative_error_is_the_residual_beside_the_norm_of_the_data() {
+    let error = |x_sq_norm, cross, model| LossTerms { x_sq_norm, cross, model }.relative_error();
+    assert_eq!(error(16.0, 8.0, 4.0), 0.5);
+    assert_eq!(error(4.0, 0.0, 0.0), 1.0);
+    assert_eq!(error(0.0, 0.0, 0.0), 0.0);
+    assert_eq!(error(4.0, 4.0, 4.0 - 4.0 * f64::EPSILON), 0.0, "a residual that rounding has made negative is zero");
 }
 
 #[test]

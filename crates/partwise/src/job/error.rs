@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use partwise_driver::comm::{CommError, Elsewhere};
 use partwise_driver::{ConfigError, DriverError};
-use partwise_storage::StorageError;
+use partwise_storage::{Axis, StorageError};
 
 use super::paths::Role;
 
@@ -104,6 +104,44 @@ pub enum JobError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Genes that two files share repeat in one of them.
+    #[error(
+        "{}: genes repeat, such as {}; match them by a column with unique ids",
+        path.display(), names.join(", ")
+    )]
+    RepeatedGenes {
+        /// The file.
+        path: PathBuf,
+        /// Some of them.
+        names: Vec<String>,
+    },
+    /// A result and new cells have no gene in common.
+    #[error(
+        "{}: has no gene in common with the new cells: it has such as \"{result}\", they have such as \"{new}\"; \
+         match them by a column that both have",
+        path.display()
+    )]
+    NoSharedGene {
+        /// The result.
+        path: PathBuf,
+        /// A gene of the result.
+        result: String,
+        /// A gene of the new cells.
+        new: String,
+    },
+    /// No name of a list is in the data.
+    #[error(
+        "{}: none of its names is that of a {axis} of the data, such as \"{example}\"; write one name a line",
+        path.display(), axis = one(*axis)
+    )]
+    NoneListed {
+        /// The list.
+        path: PathBuf,
+        /// Whether it lists genes or cells.
+        axis: Axis,
+        /// The first name that the data have.
+        example: String,
+    },
     /// The place of the store holds the store of another matrix.
     #[error(
         "{}: is the store of another matrix (made from {}); choose another place for the store, or allow it to be \
@@ -115,6 +153,13 @@ pub enum JobError {
         /// The input of the store that is there.
         made_from: PathBuf,
     },
+}
+
+fn one(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Cells => "cell",
+        Axis::Genes => "gene",
+    }
 }
 
 impl From<DriverError> for JobError {

@@ -17,6 +17,11 @@ pub(super) fn shape(source: &dyn Source) -> DataShape {
         Form::Sparse { entries, most_per_tile } => {
             (Layout::Sparse, entries, BYTES_PER_ENTRY * entries, BYTES_PER_ENTRY * most_per_tile as u64, most_per_tile)
         }
+        // The fullest tile is not known.
+        Form::Entries { at_most } => {
+            let a_tile = at_most * Layout::Sparse.tile_rows(genes) as u64 / cells.max(1) as u64;
+            (Layout::Sparse, at_most, BYTES_PER_ENTRY * at_most, BYTES_PER_ENTRY * a_tile, a_tile as usize)
+        }
         Form::Dense => {
             let tile = 4 * (Layout::Dense.tile_rows(genes) * genes) as u64;
             (Layout::Dense, values, 4 * values, tile, 0)
@@ -37,6 +42,7 @@ pub(super) fn shape(source: &dyn Source) -> DataShape {
         max_block_bytes: tiles * max_tile_bytes,
         own_cells: cells,
         own_bytes: packed_bytes,
+        leaves_out_genes: false,
         sample_row_entries: 2 * nonzeros / cells.max(1) as u64,
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use partwise_driver::comm::{Comm, Solo, agree};
 use partwise_driver::{CheckpointEvent, FitId, FitMonitor, Plan, TraceRow};
-use partwise_storage::{Monitor, Store, Unit, Warning};
+use partwise_storage::{Axis, Monitor, Store, Unit, Warning};
 
-use super::JobError;
+use super::{JobError, Matched};
 
 /// Something about a job that a user may want to know, although the work goes on.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +36,38 @@ pub enum Note<'n> {
         /// How many waves.
         waves: usize,
     },
+    /// A list of genes or cells to keep has names that the data do not have.
+    NotInData {
+        /// The list.
+        list: &'n Path,
+        /// Whether they are genes or cells.
+        axis: Axis,
+        /// How many names the data do not have.
+        missing: usize,
+        /// How many names the list has.
+        of: usize,
+        /// Some of those.
+        examples: &'n [String],
+    },
+    /// A part of the genes and cells is fitted.
+    Kept {
+        /// Genes fitted, and genes of the input.
+        genes: (usize, usize),
+        /// Cells fitted, and cells of the input.
+        cells: (usize, usize),
+    },
+    /// The genes of new cells were matched with those of a result.
+    Matched {
+        /// How many.
+        matched: Matched,
+    },
     /// The result of a fit is written.
     Written {
         /// The result.
         path: &'n Path,
     },
     /// A result is there already, of the same data and settings: it is kept.
-    Kept {
+    KeptResult {
         /// The result.
         path: &'n Path,
     },

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use partwise_storage::source::{self, Source};
-use partwise_storage::{Selection, StorageError, Store};
+use partwise_storage::source::Source;
+use partwise_storage::{Inputs, Selection, Store};
 
 use super::JobError;
 
@@ -25,16 +25,16 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// Opens the store or the file at `path`.
+    /// Opens the store or the files of `inputs`.
     ///
     /// # Errors
     ///
-    /// - the file or the store cannot be read
-    /// - `selection` chooses a matrix of a file, and `path` is a store
-    pub fn open(path: &Path, selection: &Selection) -> Result<Self, JobError> {
-        if !is_store(path) {
-            return Ok(Input::Source(source::open(path, selection)?));
-        }
+    /// - a file or the store cannot be read
+    /// - `selection` chooses a matrix of a file, and the input is a store
+    pub fn open(inputs: &Inputs, selection: &Selection) -> Result<Self, JobError> {
+        let Some(path) = inputs.single().filter(|path| is_store_at(path)) else {
+            return Ok(Input::Source(inputs.open(selection)?));
+        };
         if *selection != Selection::default() {
             return Err(JobError::SelectionOfStore { path: path.into() });
         }
@@ -46,14 +46,19 @@ impl Input {
 ///
 /// # Errors
 ///
-/// When there is nothing at `path`.
-pub fn check(path: &Path) -> Result<(), JobError> {
-    if path.exists() { Ok(()) } else { Err(StorageError::NotFound { path: path.into() }.into()) }
+/// When there is nothing at one of its paths.
+pub fn check(inputs: &Inputs) -> Result<(), JobError> {
+    Ok(inputs.check_exist()?)
+}
+
+/// Whether the input is one store.
+pub fn is_store(inputs: &Inputs) -> bool {
+    inputs.single().is_some_and(is_store_at)
 }
 
 /// Whether `path` is a store, or a folder with the name of a store, which [`Store::open`] then
 /// reports as incomplete.
-pub fn is_store(path: &Path) -> bool {
+pub fn is_store_at(path: &Path) -> bool {
     path.is_dir()
         && (path.extension().is_some_and(|extension| extension == "pw") || path.join("manifest.json").exists())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use partwise_driver::{DriverError, Init, Model, StopReason, result, start_digest};
+use partwise_driver::{DriverError, Init, Keep, Model, StopReason, result, start_digest};
 use partwise_storage::anndata::{Value, read_uns};
 use partwise_storage::{StorageError, Store};
 
@@ -11,11 +11,16 @@ use super::places::Places;
 use super::{FitDone, JobError};
 
 /// The fits among `models` whose results exist, made of `store` with the same settings.
-pub(super) fn results(models: &[Model], store: &Store, places: &Places) -> Result<Vec<FitDone>, DriverError> {
+pub(super) fn results(
+    models: &[Model],
+    store: &Store,
+    keep: &Keep,
+    places: &Places,
+) -> Result<Vec<FitDone>, DriverError> {
     let mut kept = Vec::new();
     for model in models {
         let path = places.result(model.id());
-        if path.exists() && differences(model, store, &read(&path)?)?.is_empty() {
+        if path.exists() && differences(model, store, keep, &read(&path)?)?.is_empty() {
             kept.push(done(model, &path)?);
         }
     }
@@ -23,12 +28,12 @@ pub(super) fn results(models: &[Model], store: &Store, places: &Places) -> Resul
 }
 
 /// The error of a result in the way of `model`, which is of other data or settings.
-pub(super) fn in_the_way(model: &Model, store: &Store, path: &Path) -> Result<JobError, DriverError> {
+pub(super) fn in_the_way(model: &Model, store: &Store, keep: &Keep, path: &Path) -> Result<JobError, DriverError> {
     let told = read(path)?;
     if !told.contains_key("digest") {
         return Ok(StorageError::Exists { path: path.into() }.into());
     }
-    Ok(JobError::OtherResult { path: path.into(), differences: differences(model, store, &told)? })
+    Ok(JobError::OtherResult { path: path.into(), differences: differences(model, store, keep, &told)? })
 }
 
 /// `uns["nmf"]` of a file; empty where it has none.
@@ -41,7 +46,12 @@ fn read(path: &Path) -> Result<BTreeMap<String, Value>, StorageError> {
 }
 
 /// The differences of `told` to the fit `model` of `store`: the value of the result and that of the fit.
-fn differences(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> Result<Vec<String>, DriverError> {
+fn differences(
+    model: &Model,
+    store: &Store,
+    keep: &Keep,
+    told: &BTreeMap<String, Value>,
+) -> Result<Vec<String>, DriverError> {
     let (settings, limits) = (model.settings(), model.limits());
     let mut wanted: Vec<(String, Value)> = result::recorded(&settings).chain(result::recorded(&limits)).collect();
     wanted.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
@@ -50,7 +60,7 @@ fn differences(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> 
         wanted.push(("start".into(), start_digest(start)?.into()));
     }
     // Of dense data the kind of CPU as well.
-    wanted.extend(super::notes(store));
+    wanted.extend(super::fit::notes(store));
     let mut differences: Vec<String> = (wanted.iter())
         .filter(|(name, value)| told.get(name) != Some(value))
         .map(|(name, value)| match name.as_str() {
@@ -62,6 +72,10 @@ fn differences(model: &Model, store: &Store, told: &BTreeMap<String, Value>) -> 
             ),
         })
         .collect();
+    let subset = (!keep.is_all()).then(|| Value::from(keep.key().as_str()));
+    if told.get("subset") != subset.as_ref() {
+        differences.push("of other genes and cells".into());
+    }
     if told.get("stop").is_none_or(|stop| *stop == StopReason::Cancelled.to_string().into()) {
         differences.push("not finished".into());
     }
@@ -98,6 +112,7 @@ fn done(model: &Model, path: &Path) -> Result<FitDone, StorageError> {
             _ => 0,
         },
         sample_passes: real("sample_passes"),
+        score_passes: usize::from(told.get("score_passes") == Some(&Value::Int(1))),
         relative_error: real("relative_error"),
         explained: real("explained"),
         stop: text("stop"),

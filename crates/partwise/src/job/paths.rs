@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use partwise_storage::anndata::check_destination;
-use partwise_storage::{Overwrite, StorageError};
+use partwise_storage::{Overwrite, StorageError, traffic};
 
 use super::{JobError, output};
 
@@ -28,6 +28,10 @@ pub enum Role {
     Input,
     /// The earlier result that a fit starts from.
     Start,
+    /// The result whose spectra are used.
+    Spectra,
+    /// A list of names of genes or cells.
+    Names,
     /// The store that the input is converted into.
     Store,
     /// The result of a fit.
@@ -49,6 +53,8 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Role::Input => "the input",
             Role::Start => "the result to start from",
+            Role::Spectra => "the result with the spectra",
+            Role::Names => "the list of names",
             Role::Store => "the store",
             Role::Result => "the result",
             Role::Results => "the folder of the results",
@@ -142,6 +148,7 @@ impl Paths {
                 return Err(JobError::InsideStore { path: output.path.clone(), store: store.path.clone() });
             }
             output.check_occupant()?;
+            traffic::ended();
             // A folder of results that is missing will be made.
             let will_be_made = || of_kind(OutputKind::Folder).any(|(_, place)| above.first() == Some(place));
             if folder.exists() || !will_be_made() {
@@ -217,7 +224,9 @@ pub(super) fn same(a: &Path, b: &Path) -> bool {
 }
 
 fn place(path: &Path) -> Place {
-    if let Ok(meta) = fs::metadata(path) {
+    let found = fs::metadata(path);
+    traffic::ended();
+    if let Ok(meta) = found {
         return Place::Taken(meta.dev(), meta.ino());
     }
     let end = end_of_links(path);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use partwise_driver::{CheckpointSpec, FitId, InitSpec};
-use partwise_storage::Overwrite;
+use partwise_storage::{Inputs, Overwrite, Selection};
 
 use super::input::is_store;
 use super::paths::{self, Output, OutputKind, Paths, Role};
-use super::{FitJob, JobError, output};
+use super::{FitJob, JobError, output, store_place};
 
 /// The files of a job.
 #[derive(Debug)]
@@ -21,12 +21,12 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// The output is beside the input unless it was named, the store beside the output.
+    /// The output is beside the input unless it was named. The store is found by its name and stamp.
     pub(super) fn resolve(job: &FitJob) -> Result<Self, JobError> {
-        let input = &job.input;
+        let named = job.input.named_after();
         let is_set = job.is_set();
         let ending = if is_set { "nmf" } else { "nmf.h5ad" };
-        let output = job.output.clone().unwrap_or_else(|| input.with_extension(ending));
+        let output = job.output.clone().unwrap_or_else(|| named.with_extension(ending));
         // Without a slash at the end, so that the folder of a set has a name.
         let output: PathBuf = if is_set { output.components().collect() } else { output };
         // `.` and `..` have no name, but the folders that they mean have one.
@@ -34,13 +34,7 @@ impl Places {
             true => output.canonicalize().unwrap_or(output),
             false => output,
         };
-        if is_store(input) {
-            return match job.store {
-                Some(_) => Err(JobError::StoreOfStore { path: input.clone() }),
-                None => Ok(Places { output, store: input.clone(), is_set }),
-            };
-        }
-        let store = job.store.clone().unwrap_or_else(|| beside(&output, is_set));
+        let store = store_of(&job.input, &job.selection, job.store.as_deref(), &output)?;
         Ok(Places { output, store, is_set })
     }
 
@@ -58,11 +52,12 @@ impl Places {
     pub(super) fn check(&self, job: &FitJob, fits: &[FitId]) -> Result<(), JobError> {
         let output =
             |role: Role, path: &Path, kind: OutputKind, overwrite| Output { role, path: path.into(), kind, overwrite };
-        let mut paths = Paths::default().reading(Role::Input, &job.input);
+        let mut paths = job.input.paths().fold(Paths::default(), |paths, path| paths.reading(Role::Input, path));
         if let InitSpec::Given(start) = &job.set.config.init {
             paths = paths.reading(Role::Start, start);
         }
-        if self.store != job.input {
+        paths = job.filter.lists().fold(paths, |paths, list| paths.reading(Role::Names, list));
+        if !is_store(&job.input) {
             // A store that is there may be used again: that is decided when it is opened.
             paths = paths.writing(output(Role::Store, &self.store, OutputKind::Store, Overwrite::Replace));
         }
@@ -90,21 +85,24 @@ impl Places {
     fn checkpoints_meet_others(&self, job: &FitJob, checkpoint: &CheckpointSpec) -> bool {
         let is_it = |path: &Path| paths::same(path, &checkpoint.folder);
         let others = job.other_outputs.iter().map(|other| other.path.as_path());
-        let mut named = [self.output.as_path(), &self.store, &job.input].into_iter().chain(others);
+        let mut named = [self.output.as_path(), &self.store].into_iter().chain(job.input.paths()).chain(others);
         named.any(|path| is_it(path) || is_it(output::folder(path)))
     }
 }
 
-/// `r.h5ad` and `r.nmf.h5ad` have their store in `r.pw`, and so has the folder `r.nmf` of a set.
-fn beside(output: &Path, is_set: bool) -> PathBuf {
-    let stem = if is_set { output.to_path_buf() } else { output.with_extension("") };
-    if stem.extension().is_some_and(|extension| extension == "nmf") {
-        stem.with_extension("pw")
-    } else {
-        // Not `with_extension`: a dot in the stem belongs to the name.
-        let mut store = stem.into_os_string();
-        store.push(".pw");
-        store.into()
+/// The store of a job with this output: the input itself, the one that was named, or the one that is found
+/// by its name and stamp.
+pub(super) fn store_of(
+    input: &Inputs,
+    selection: &Selection,
+    named: Option<&Path>,
+    output: &Path,
+) -> Result<PathBuf, JobError> {
+    match (is_store(input), named) {
+        (true, Some(_)) => Err(JobError::StoreOfStore { path: input.named_after() }),
+        (true, None) => Ok(input.named_after()),
+        (false, Some(store)) => Ok(store.into()),
+        (false, None) => Ok(store_place::of(input, selection, output::folder(output))),
     }
 }
 
@@ -125,9 +123,9 @@ mod tests {
             [result, places.store].map(|path| path.to_string_lossy().into_owned())
         };
         assert_eq!(resolve(&[5], None, None), ["d/pbmc.v2.nmf.h5ad", "d/pbmc.v2.pw"]);
-        assert_eq!(resolve(&[5], Some("e/r.v1.h5ad"), None), ["e/r.v1.h5ad", "e/r.v1.pw"]);
+        assert_eq!(resolve(&[5], Some("e/r.v1.h5ad"), None), ["e/r.v1.h5ad", "e/pbmc.v2.pw"]);
         assert_eq!(resolve(&[5], Some("r.h5ad"), Some("s.pw")), ["r.h5ad", "s.pw"]);
         assert_eq!(resolve(&[5, 8], None, None), ["d/pbmc.v2.nmf/k5.seed3.h5ad", "d/pbmc.v2.pw"]);
-        assert_eq!(resolve(&[5, 8], Some("e/runs.v1/"), None), ["e/runs.v1/k5.seed3.h5ad", "e/runs.v1.pw"]);
+        assert_eq!(resolve(&[5, 8], Some("e/runs.v1/"), None), ["e/runs.v1/k5.seed3.h5ad", "e/pbmc.v2.pw"]);
     }
 }

@@ -7,10 +7,11 @@ use partwise_driver::Machine;
 use partwise_storage::convert::{ConvertSpec, convert};
 use partwise_storage::source::Source;
 use partwise_storage::store::remove_leftovers;
-use partwise_storage::{ErrorKind, Overwrite, StorageError, Store};
+use partwise_storage::{ErrorKind, Inputs, Overwrite, Selection, StorageError, Store};
 
 use super::host::{Host, Note};
-use super::{Input, JobError};
+use super::input::Input;
+use super::{JobError, input, store_place};
 
 /// A store to read, and how long making it took.
 pub(super) struct Stored {
@@ -18,12 +19,35 @@ pub(super) struct Stored {
     pub(super) converting: Duration,
 }
 
+/// The input of a job, opened.
+pub(super) enum Opened {
+    /// It is a store.
+    Given(Box<Store>),
+    /// A store of it, as it is now, was found.
+    Found(Box<Store>),
+    /// It has to be converted.
+    Source(Box<dyn Source>),
+}
+
+impl Opened {
+    /// Opens `input`, or the store of it at `place` if that is current.
+    pub(super) fn of(inputs: &Inputs, selection: &Selection, place: &Path) -> Result<Self, JobError> {
+        if !input::is_store(inputs)
+            && let Some(store) = store_place::current(place, &inputs.stamp(selection)?)
+        {
+            return Ok(Opened::Found(Box::new(store)));
+        }
+        Ok(match Input::open(inputs, selection)? {
+            Input::Store(store) => Opened::Given(store),
+            Input::Source(source) => Opened::Source(source),
+        })
+    }
+}
+
 /// What lies in the place of the store.
 enum Found {
     /// Nothing, or what a conversion that did not finish has left.
     Free,
-    /// A store of this input as it is now.
-    Current(Box<Store>),
     /// A store of this input as it was.
     Outdated,
 }
@@ -31,7 +55,7 @@ enum Found {
 impl Stored {
     /// The store of `input`. If it has to be made, process 0 makes it at `path` while the others wait.
     pub(super) fn of<H: Host>(
-        input: Input,
+        input: Opened,
         path: &Path,
         machine: &Machine,
         overwrite: Overwrite,
@@ -39,34 +63,34 @@ impl Stored {
     ) -> Result<Self, H::Error> {
         let ready = |store| Stored { store, converting: Duration::ZERO };
         match input {
-            Input::Store(store) => Ok(ready(*store)),
-            Input::Source(mut source) if host.comm().rank() == 0 => {
-                host.agree(Self::make(source.as_mut(), path, machine, overwrite, host).map_err(H::Error::from))
+            Opened::Given(store) => Ok(ready(*store)),
+            Opened::Found(store) if host.comm().rank() == 0 => {
+                host.note(&Note::StoreUsedAgain { path });
+                // If they cannot be removed they do no harm.
+                let _ = remove_leftovers(path);
+                host.agree(Ok(ready(*store)))
             }
-            Input::Source(source) => {
-                drop(source);
+            Opened::Source(source) if host.comm().rank() == 0 => {
+                host.agree(Self::make(source, path, machine, overwrite, host).map_err(H::Error::from))
+            }
+            other => {
+                // Process 0 decides which store is read.
+                drop(other);
                 host.agree(Ok(()))?;
                 Ok(ready(Store::open(path).map_err(JobError::from)?))
             }
         }
     }
 
-    /// Uses the store at `path` if it was made from `source` as it is now, and converts into it
-    /// otherwise.
+    /// Converts `source` into the store at `path`, which is not there or not of this source as it is now.
     fn make<H: Host>(
-        source: &mut dyn Source,
+        source: Box<dyn Source>,
         path: &Path,
         machine: &Machine,
         overwrite: Overwrite,
         host: &H,
     ) -> Result<Self, JobError> {
-        match look(source, path, overwrite)? {
-            Found::Current(store) => {
-                host.note(&Note::StoreUsedAgain { path });
-                // If they cannot be removed they do no harm.
-                let _ = remove_leftovers(path);
-                return Ok(Stored { store: *store, converting: Duration::ZERO });
-            }
+        match look(source.as_ref(), path, overwrite)? {
             Found::Outdated => host.note(&Note::StoreOutdated { path }),
             Found::Free => (),
         }
@@ -97,9 +121,7 @@ fn look(source: &dyn Source, path: &Path, overwrite: Overwrite) -> Result<Found,
         Err(error) => return Err(error.into()),
     };
     let (had, now) = (store.source(), source.stamp());
-    if *had == now {
-        Ok(Found::Current(Box::new(store)))
-    } else if may_replace || (&had.path, &had.selection) == (&now.path, &now.selection) {
+    if may_replace || had.is_same_input(&now) {
         Ok(Found::Outdated)
     } else {
         Err(JobError::OtherStore { path: path.into(), made_from: had.path.clone() })

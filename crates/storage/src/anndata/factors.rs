@@ -11,7 +11,7 @@ use crate::hdf::{self, claim, problem, raw};
 use crate::{Remedy, StorageError};
 
 const USAGES: &str = "obsm/X_nmf";
-const SPECTRA: &str = "varm/spectra";
+pub(super) const SPECTRA: &str = "varm/spectra";
 
 /// The reason why another file is refused.
 const NO_RESULT: &str = "is not a result of fit (an AnnData file with obsm[\"X_nmf\"] and varm[\"spectra\"])";
@@ -133,7 +133,7 @@ impl Factors {
 }
 
 /// Opens a table of numbers that is not empty.
-fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), StorageError> {
+pub(super) fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), StorageError> {
     let dataset = file.dataset(name).map_err(|_| StorageError::MissingDataset {
         path: path.into(),
         dataset: name.into(),

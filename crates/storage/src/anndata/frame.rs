@@ -82,6 +82,60 @@ impl FrameWriter {
         self.numbers(name, values)
     }
 
+    /// Writes a column of truth values.
+    ///
+    /// # Errors
+    ///
+    /// - the disk is full or failing
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer values than rows.
+    #[track_caller]
+    pub fn booleans(&mut self, name: &str, values: impl IntoIterator<Item = bool>) -> Result<(), StorageError> {
+        let write = || {
+            let dataset = self.group.new_dataset::<bool>().no_chunk().obj_track_times(false);
+            let dataset = dataset.shape(self.rows).create(name)?;
+            attribute::set_encoding(&dataset, "array", "0.2.0")?;
+            let values = values.into_iter().map(u8::from);
+            write_values(&dataset, &Datatype::from_type::<bool>()?, self.rows, values)
+        };
+        write().map_err(|e: hdf5::Error| self.problem(name, &e))?;
+        self.columns.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Writes a column of strings.
+    ///
+    /// # Errors
+    ///
+    /// - the disk is full or failing
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer values than rows.
+    #[track_caller]
+    pub fn texts<S: AsRef<str>>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = S>,
+    ) -> Result<(), StorageError> {
+        let write = || {
+            let mut writer = TextWriter::create(&self.group, name, self.rows)?;
+            let mut count = 0;
+            for value in values.into_iter().take(self.rows) {
+                writer.push(value.as_ref().as_bytes())?;
+                count += 1;
+            }
+            assert_eq!(count, self.rows, "one value per row");
+            let column = writer.finish()?;
+            attribute::set_encoding(&column, "string-array", "0.2.0")
+        };
+        write().map_err(|e| self.problem(name, &e))?;
+        self.columns.push(name.to_owned());
+        Ok(())
+    }
+
     /// Writes a categorical column: `codes` are positions in `categories`.
     ///
     /// # Errors
@@ -98,6 +152,25 @@ impl FrameWriter {
         categories: &[S],
         codes: impl IntoIterator<Item = usize>,
     ) -> Result<(), StorageError> {
+        self.categorical_or_missing(name, categories, codes.into_iter().map(Some))
+    }
+
+    /// As [`categorical`](Self::categorical), with rows that have no category.
+    ///
+    /// # Errors
+    ///
+    /// - the disk is full or failing
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer codes than rows, or a code is not below the number of categories.
+    #[track_caller]
+    pub fn categorical_or_missing<S: AsRef<str>>(
+        &mut self,
+        name: &str,
+        categories: &[S],
+        codes: impl IntoIterator<Item = Option<usize>>,
+    ) -> Result<(), StorageError> {
         let group = self.group.create_group(name).map_err(|e| self.problem(name, &e))?;
         let labels = || {
             attribute::set_encoding(&group, "categorical", "0.2.0")?;
@@ -106,8 +179,11 @@ impl FrameWriter {
         };
         labels().map_err(|e| self.problem(name, &e))?;
         let count = categories.len();
-        let codes =
-            codes.into_iter().inspect(|&code| assert!(code < count, "code {code} is one of {count} categories"));
+        let codes = codes.into_iter().map(|code| {
+            let code = code.map_or(-1, |code| code as i64);
+            assert!(code < count as i64, "code {code} is one of {count} categories");
+            code
+        });
         match count {
             0..=128 => write_numbers(&group, "codes", self.rows, codes.map(|c| c as i8)),
             129..=32_768 => write_numbers(&group, "codes", self.rows, codes.map(|c| c as i16)),
@@ -135,9 +211,31 @@ impl FrameWriter {
             .map_err(|e| self.problem(name, &e))
     }
 
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The folder of the file, for temporary files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// The path of a temporary file beside the file, which has `name` in its name.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        let mut whole = self.path.file_name().unwrap_or_default().to_owned();
+        whole.push(format!(".{name}"));
+        self.path.with_file_name(whole)
+    }
+
     /// The group, for columns that are copied. Announce each with [`FrameWriter::announce`].
     pub(crate) fn group(&self) -> &Group {
         &self.group
+    }
+
+    /// The columns so far, in their order.
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// Adds a column of [`group`](Self::group) to the order of columns.
@@ -174,7 +272,18 @@ pub(crate) fn write_numbers<T: H5Type + Pod>(
 ) -> hdf5::Result<Dataset> {
     let dataset = parent.new_dataset::<T>().no_chunk().obj_track_times(false).shape(len).create(name)?;
     attribute::set_encoding(&dataset, "array", "0.2.0")?;
-    let memory = Datatype::from_type::<T>()?;
+    write_values(&dataset, &Datatype::from_type::<T>()?, len, values)?;
+    Ok(dataset)
+}
+
+/// Writes `len` values, which are in memory as `memory` says.
+#[track_caller]
+fn write_values<T: Pod>(
+    dataset: &Dataset,
+    memory: &Datatype,
+    len: usize,
+    values: impl IntoIterator<Item = T>,
+) -> hdf5::Result<()> {
     let mut batch = Vec::with_capacity(BATCH.min(len));
     let mut values = values.into_iter();
     let mut done = 0;
@@ -182,10 +291,10 @@ pub(crate) fn write_numbers<T: H5Type + Pod>(
         batch.clear();
         batch.extend(values.by_ref().take(BATCH.min(len - done)));
         assert!(!batch.is_empty(), "one value per row");
-        raw::write(&dataset, &memory, &[done], &[batch.len()], &batch)?;
+        raw::write(dataset, memory, &[done], &[batch.len()], &batch)?;
         done += batch.len();
     }
-    Ok(dataset)
+    Ok(())
 }
 
 /// Writes a list of strings.

@@ -12,18 +12,24 @@
 //! | `array`   | how is a dense matrix written by rows?         |
 //! | `rows`    | how do several processes write one?            |
 //! | `frame`   | how are names and columns written?             |
+//! | `column`  | how are columns read?                          |
+//! | `names`   | how are the names of an axis read?             |
 //! | `value`   | how does a nested dictionary go into `uns`?    |
 //! | `uns`     | how is such a dictionary read?                 |
 //! | `factors` | how are W and H of an earlier result read?     |
+//! | `top_genes` | which genes mark each program of a result?   |
 //! | `export`  | how does a store become an AnnData file again? |
 
 mod array;
+pub(crate) mod column;
 mod export;
 mod factors;
 mod frame;
+mod names;
 mod part;
 mod rows;
 mod sparse;
+mod top_genes;
 mod uns;
 mod value;
 mod writer;
@@ -32,8 +38,10 @@ pub use array::ArrayWriter;
 pub use export::export;
 pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
+pub use names::{read_gene_numbers, visit_names, visit_texts};
 pub use rows::RowsInPlace;
 pub use sparse::CsrWriter;
+pub use top_genes::{TopGenes, read_top_genes};
 pub use uns::read_uns;
 pub use value::Value;
 pub(crate) use writer::frame_name;

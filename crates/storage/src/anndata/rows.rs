@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::part;
-use crate::StorageError;
+use crate::{StorageError, traffic};
 
 /// A table of f32 in a file that an [`AnnDataWriter`](super::AnnDataWriter) of this or another
 /// process is writing.
@@ -51,7 +51,9 @@ impl RowsInPlace {
         let at = self.place + 4 * (first_row * self.columns) as u64;
         self.file
             .write_all_at(bytemuck::cast_slice(values), at)
-            .map_err(|error| StorageError::io("write", &self.dest, error))
+            .map_err(|error| StorageError::io("write", &self.dest, error))?;
+        traffic::ended();
+        Ok(())
     }
 
     /// Flushes the rows to the disk. On a network file system, other nodes then see them.

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fixedbitset::FixedBitSet;
 use hdf5::File;
 
+use super::frame;
 use super::part::Part;
 use super::{ArrayWriter, CsrWriter, FrameWriter, Value, value};
 use crate::hdf::disk::Disk;
@@ -62,12 +64,51 @@ impl AnnDataWriter {
     ///
     /// - one of them is missing, cannot be read or written
     pub fn copy_annotations(&mut self, annotations: &Path) -> Result<(), StorageError> {
+        self.copy_annotations_of(annotations, None, None)
+    }
+
+    /// Copies the rows of `obs` and `var` that are kept; `None`: all.
+    ///
+    /// # Errors
+    ///
+    /// - one of them is missing, cannot be read or written, or has another number of rows
+    pub fn copy_annotations_of(
+        &mut self,
+        annotations: &Path,
+        cells: Option<&FixedBitSet>,
+        genes: Option<&FixedBitSet>,
+    ) -> Result<(), StorageError> {
         let source = hdf::file::open(annotations)?;
-        for name in ["obs", "var"] {
+        for (axis, kept) in [(Axis::Cells, cells), (Axis::Genes, genes)] {
+            let name = frame_name(axis);
             let group = source.group(name).map_err(|e| hdf::problem::problem("read", annotations, name, &e))?;
-            hdf::copy::group(&group, &self.file, name).map_err(|e| self.problem(name, &e))?;
+            let copied = match kept {
+                None => hdf::copy::group(&group, &self.file, name).map(drop),
+                Some(kept) => hdf::copy::rows_of_table(&group, &self.file, name, kept),
+            };
+            copied.map_err(|e| self.problem(name, &e))?;
         }
         Ok(())
+    }
+
+    /// Adds a column of numbers to `var`, one for each gene, in the place of any column of that name.
+    ///
+    /// # Errors
+    ///
+    /// - `var` has not been written, or the column cannot be
+    pub fn gene_column(&mut self, name: &str, values: &[f64]) -> Result<(), StorageError> {
+        let add = || {
+            let table = self.file.group("var")?;
+            if table.link_exists(name) {
+                table.unlink(name)?;
+            }
+            frame::write_numbers(&table, name, values.len(), values.iter().copied())?;
+            let mut order = attribute::texts(&table, "column-order").unwrap_or_default();
+            order.retain(|column| column != name);
+            order.push(name.to_owned());
+            attribute::set_texts(&table, "column-order", &order)
+        };
+        add().map_err(|e: hdf5::Error| self.problem(&format!("var/{name}"), &e))
     }
 
     /// Begins `X` as compressed sparse rows of `cells` × `genes`.

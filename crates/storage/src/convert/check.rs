@@ -13,11 +13,11 @@ use crate::remedy::{Matrices, Remedy};
 use crate::source::{Form, RowChunk, Source};
 
 /// The remedy for a reader that breaks its promises.
-const DEFECT: &str = "the reader of this format has a defect, report it to its author";
+pub(super) const DEFECT: &str = "the reader of this format has a defect, report it to its author";
 
 /// The place of a matrix, for messages from threads that do not have the source.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(crate) struct Place {
     path: PathBuf,
     dataset: String,
     genes: usize,
@@ -36,7 +36,7 @@ pub(super) enum Fault {
 
 impl Place {
     /// The place of `source`, which has `genes` columns.
-    pub(super) fn of(source: &dyn Source, genes: usize) -> Place {
+    pub(crate) fn of(source: &dyn Source, genes: usize) -> Place {
         Place { path: source.path().into(), dataset: source.dataset().into(), genes }
     }
 
@@ -48,6 +48,12 @@ impl Place {
             problem,
             remedy: remedy.into(),
         }
+    }
+
+    /// The error of a column that the matrix does not have.
+    #[cfg(feature = "hdf5")]
+    pub(crate) fn column(&self, row: usize, column: u32) -> StorageError {
+        self.fault(row, Fault::Column { row: 0, column })
     }
 
     /// The error of a fault in a chunk that begins at `first_row`.
@@ -78,7 +84,7 @@ impl Place {
 
     /// Checks that `chunk` has the form of the source and that its arrays have the lengths for
     /// `rows`.
-    pub(super) fn check_lengths(&self, chunk: &RowChunk, form: Form, rows: &Range<usize>) -> Result<(), StorageError> {
+    pub(crate) fn check_lengths(&self, chunk: &RowChunk, form: Form, rows: &Range<usize>) -> Result<(), StorageError> {
         let found = match (chunk, form) {
             (RowChunk::Dense { values }, Form::Dense) => {
                 if rows.len().checked_mul(self.genes) == Some(values.len()) {
@@ -100,10 +106,21 @@ impl Place {
                     return Ok(());
                 }
             }
+            (_, Form::Entries { .. }) => unreachable!("entries are transposed first"),
             (RowChunk::Dense { .. }, Form::Sparse { .. }) => "a table, although the matrix is sparse".into(),
             (RowChunk::Sparse { .. }, Form::Dense) => "sparse rows, although the matrix is dense".into(),
         };
         Err(self.invalid(format!("was read at rows {} to {} as {found}", rows.start, rows.end), DEFECT))
+    }
+
+    /// Checks that a matrix of `cells` rows has rows and columns, and no more than are counted.
+    pub(super) fn check_shape(&self, cells: usize) -> Result<(), StorageError> {
+        let genes = self.genes;
+        if cells > 0 && genes > 0 && genes <= u32::MAX as usize {
+            return Ok(());
+        }
+        let problem = format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes");
+        Err(self.invalid(problem, "choose a matrix with values"))
     }
 
     /// Checks that a sparse form does not contradict itself.

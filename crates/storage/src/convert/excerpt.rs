@@ -6,11 +6,12 @@ use aligned_vec::{AVec, ConstAlign};
 use super::check::{self, Place};
 use super::shape::StoreShape;
 use super::tidy::Tidier;
-use super::{ConvertSpec, plan, reader};
-use crate::StorageError;
+use super::transpose::Transposed;
+use super::{ConvertSpec, plan, read_ahead, reader};
 use crate::source::{Form, RowChunk, Source};
 use crate::store::Layout;
 use crate::tile::{CellMoments, CsrRows, TileEncoder, encode_dense};
+use crate::{Quiet, StorageError};
 
 /// The most tiles of an excerpt, spread over the rows.
 const TILES: usize = 8;
@@ -61,12 +62,21 @@ pub struct Excerpt {
 /// Packs a few tiles of `source`: all of a small one, otherwise up to eight tiles or about two
 /// million entries.
 ///
-/// Costs reading, decompressing and packing these tiles. Writes nothing.
+/// Costs reading, decompressing and packing these tiles. A source of entries is read whole, into a
+/// temporary file without a name in the folder for such files.
 ///
 /// # Errors
 ///
 /// - as for [`convert`](super::convert()), for the rows that are read
 pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, StorageError> {
+    if let Form::Entries { .. } = source.form() {
+        let mut transposed = Transposed::of(source, &std::env::temp_dir(), spec, &Quiet)?;
+        return excerpt_of_rows(&mut transposed, spec);
+    }
+    excerpt_of_rows(source, spec)
+}
+
+fn excerpt_of_rows(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, StorageError> {
     let shape = StoreShape::of(source, spec)?;
     let form = source.form();
     let mut packer = Packer::default();
@@ -88,9 +98,11 @@ pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, S
         }
     }
 
-    if rows == shape.cells {
+    if rows == shape.cells && !source.is_joined() {
         Place::of(source, shape.genes).check_total(form, stored)?;
     }
+    // As the conversion will, which is foreseen below.
+    read_ahead(source, spec);
     let scale = shape.cells as f64 / rows.max(1) as f64;
     let scaled = |sum: u64| (sum as f64 * scale) as u64;
     let nonzeros = tiles.iter().map(|tile| tile.nonzeros).sum();
@@ -99,7 +111,7 @@ pub fn excerpt(source: &mut dyn Source, spec: &ConvertSpec) -> Result<Excerpt, S
     let (nonzeros, max_tile_nonzeros) = match form {
         // The row pointers give both, but the entries that they count may be zeros.
         Form::Sparse { entries, most_per_tile } => (scaled(nonzeros).min(entries), most.max(most_per_tile as u64)),
-        Form::Dense => (scaled(nonzeros), most),
+        Form::Dense | Form::Entries { .. } => (scaled(nonzeros), most),
     };
     let max_tile_bytes = (largest as f64 * (max_tile_nonzeros as f64 / most as f64)) as u64;
     let weighted: f64 = cells.iter().map(|cell| f64::from(cell.nonzeros) * cell.sum_sq).sum();

@@ -49,7 +49,7 @@ pub(super) fn run(
     writer: &mut StoreWriter,
     monitor: &dyn Monitor,
 ) -> Result<Done, StorageError> {
-    let form = source.form();
+    let (form, is_joined) = (source.form(), source.is_joined());
     let expected = plan::expected_entries(shape, form);
     let plan = plan::plan(source, shape, expected, spec)?;
     let (free_to, free) = bounded(plan.tiles);
@@ -66,6 +66,7 @@ pub(super) fn run(
             plan,
             expected,
             monitor,
+            first: writer.tiles_done(),
             spare: vec![RowChunk::default(); plan.tiles],
             free,
             read_to,
@@ -85,7 +86,9 @@ pub(super) fn run(
         }
         drop((read, packed_to));
         let (done, entries) = write_in_order(shape, writer, &packed, free_to, monitor)?;
-        place.check_total(form, entries)?;
+        if !is_joined {
+            place.check_total(form, entries)?;
+        }
         Ok(done)
     })
 }
@@ -160,7 +163,7 @@ fn write_in_order(
 ) -> Result<(Done, u64), StorageError> {
     let mut waiting = BTreeMap::new();
     let (mut done, mut entries) = (Done::default(), 0);
-    let mut next = 0;
+    let mut next = writer.tiles_done();
     while next < shape.tiles() {
         // The senders are gone only if threads have panicked, which the scope propagates.
         let Ok(message) = packed.recv() else { break };

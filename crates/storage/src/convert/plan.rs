@@ -8,8 +8,8 @@ use crate::StorageError;
 use crate::source::{Form, Source};
 use crate::store::Layout;
 
-/// A process with HDF5 (14 MiB), and writing and checking names and columns (up to 16 MiB).
-const PROCESS: u64 = 32 << 20;
+/// A process with HDF5 (14 MiB), and twice the memory for names and columns.
+pub(super) const PROCESS: u64 = 32 << 20;
 
 /// Bytes that a reader may keep in memory while the leading rows are read, with any budget: names
 /// and columns are not written yet, and their share of [`PROCESS`] is free.
@@ -20,10 +20,10 @@ const ENCODING: u64 = 1 << 20;
 
 /// The fixed cost of writing names, measured: code of the HDF5 library that opening a file does not
 /// touch, and its buffers.
-const WRITING: u64 = 4 << 20;
+const WRITING: u64 = 6 << 20;
 
 /// The most memory for writing and checking names and columns, measured.
-const NAMES: u64 = 12 << 20;
+const NAMES: u64 = 4 << 20;
 const NAMES_PER_CELL: u64 = 240;
 
 /// Stack and allocator of an encoding thread, measured.
@@ -59,6 +59,7 @@ pub(super) fn expected_entries(shape: &StoreShape, form: Form) -> usize {
     match form {
         Form::Sparse { most_per_tile, .. } => most_per_tile,
         Form::Dense => shape.sampled_entries_per_tile,
+        Form::Entries { .. } => unreachable!("entries are transposed first"),
     }
 }
 
@@ -99,7 +100,7 @@ pub(super) fn foresee(
     let Plan { threads, tiles } = plan(source, shape, entries, spec)?;
     let entries = match source.form() {
         Form::Sparse { most_per_tile, .. } => most_per_tile,
-        Form::Dense => most as usize,
+        Form::Dense | Form::Entries { .. } => most as usize,
     };
     let (threads, tiles) = (threads as u64, tiles.min(shape.tiles()) as u64);
     let threads = threads.min(tiles);
@@ -133,7 +134,7 @@ pub(super) fn check_sampling(
     spec: &ConvertSpec,
 ) -> Result<(), StorageError> {
     let row = match source.form() {
-        Form::Sparse { .. } => 0,
+        Form::Sparse { .. } | Form::Entries { .. } => 0,
         Form::Dense => (genes as u64).saturating_mul(size_of::<f32>() as u64),
     };
     let resident = source.resident_bytes();
@@ -145,8 +146,10 @@ pub(super) fn check_sampling(
         let tile_rows = layout.tile_rows(genes);
         let entries = tile_rows.saturating_mul(genes);
         let entries = match (source.form(), layout) {
-            (Form::Sparse { .. }, Layout::Dense) => return 0,
-            (Form::Sparse { entries: all, .. }, Layout::Sparse) => entries.min(all as usize),
+            (Form::Sparse { .. } | Form::Entries { .. }, Layout::Dense) => return 0,
+            (Form::Sparse { entries: all, .. } | Form::Entries { at_most: all }, Layout::Sparse) => {
+                entries.min(all as usize)
+            }
             (Form::Dense, _) => entries,
         };
         let shape =
@@ -167,7 +170,7 @@ fn needs(shape: &StoreShape, entries: usize, source_resident: u64, annotations: 
     let (genes, rows, entries) = (shape.genes as u64, shape.tile_rows as u64, entries as u64);
     let tiles = shape.cells.div_ceil(shape.tile_rows) as u64;
     // Sums of genes, the table of tiles.
-    let fixed = source_resident.saturating_add(PROCESS + 160 * genes).saturating_add(tiles.saturating_mul(48));
+    let fixed = source_resident.saturating_add(PROCESS + 208 * genes).saturating_add(tiles.saturating_mul(48));
     // The process has its share for names of usual files.
     let naming = fixed.saturating_add(annotations);
     let entries_of = |bytes: u64| entries.saturating_mul(bytes);

@@ -34,6 +34,8 @@ pub(super) struct Reader<'a> {
     pub(super) plan: Plan,
     pub(super) expected: usize,
     pub(super) monitor: &'a dyn Monitor,
+    /// The first tile.
+    pub(super) first: usize,
     /// Slots that were not used yet.
     pub(super) spare: Vec<RowChunk>,
     /// Slots of tiles that have been written. Only the writer holds the other end, so that the
@@ -46,7 +48,7 @@ impl Reader<'_> {
     /// Reads until the last tile, an error, or the end of the other threads.
     pub(super) fn run(mut self) -> Result<(), StorageError> {
         let mut dense = RowChunk::default();
-        for tile in 0..self.shape.tiles() {
+        for tile in self.first..self.shape.tiles() {
             if self.monitor.cancelled() {
                 return Err(StorageError::Cancelled);
             }
@@ -100,18 +102,19 @@ pub(super) fn read_tile(
     let rows = shape.rows_of(tile);
     let place = Place::of(source, shape.genes);
     if shape.layout == Layout::Sparse && form == Form::Dense {
-        return read_sparsely(source, &place, shape.genes, rows, dense, chunk);
+        return sparse_rows(source, &place, shape.genes, rows, dense, chunk);
     }
     source.read_rows(rows.clone(), chunk)?;
     place.check_lengths(chunk, form, &rows)?;
     match chunk {
+        RowChunk::Sparse { values, .. } if source.is_joined() => Ok(values.len()),
         RowChunk::Sparse { values, .. } => place.check_tile(form, values.len(), &rows).map(|()| values.len()),
         RowChunk::Dense { .. } => Ok(0),
     }
 }
 
 /// Reads rows of a dense source as sparse rows. Returns the number of their entries.
-fn read_sparsely(
+pub(crate) fn sparse_rows(
     source: &mut dyn Source,
     place: &Place,
     genes: usize,

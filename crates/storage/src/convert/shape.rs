@@ -44,10 +44,7 @@ impl StoreShape {
     pub(super) fn of(source: &mut dyn Source, spec: &ConvertSpec) -> Result<StoreShape, StorageError> {
         let (cells, genes) = (source.cells(), source.genes());
         let place = Place::of(source, genes);
-        if cells == 0 || genes == 0 || genes > u32::MAX as usize {
-            let problem = format!("is {cells} cells × {genes} genes, expected at least one and at most 2^32 - 1 genes");
-            return Err(place.invalid(problem, "choose a matrix with values"));
-        }
+        place.check_shape(cells)?;
         plan::check_sampling(source, (cells, genes), spec)?;
         source.prepare()?;
         match source.form() {
@@ -59,6 +56,7 @@ impl StoreShape {
                 let Sampled { layout, entries, most_per_tile } = sample(source, &place, (cells, genes))?;
                 StoreShape::cut((cells, genes), layout, entries, most_per_tile, spec)
             }
+            Form::Entries { .. } => unreachable!("entries are transposed first"),
         }
     }
 
@@ -75,6 +73,11 @@ impl StoreShape {
             return Err(StorageError::BlockRows { block_rows, tile_rows });
         }
         Ok(StoreShape { cells, genes, layout, tile_rows, block_rows, sampled_entries_per_tile })
+    }
+
+    /// The rows of the first `tiles` tiles.
+    pub(super) fn rows_before(&self, tiles: usize) -> usize {
+        (tiles * self.tile_rows).min(self.cells)
     }
 
     /// The number of tiles.

@@ -22,6 +22,11 @@ impl Tidied {
         self.zeros += other.zeros;
     }
 
+    /// Does not count the rows whose columns were sorted: the order was no file's.
+    pub(super) fn forget_order(&mut self) {
+        self.sorted = 0;
+    }
+
     /// Warns of the changes, if there were any.
     pub(super) fn report(self, monitor: &dyn Monitor) {
         let warnings = [

@@ -29,6 +29,13 @@ impl ChunkNeed {
         Self::of_chunks(&dataset.shape(), &chunk, element, packed)
     }
 
+    /// The cache for reading a table of `shape` in boxes of whole chunks.
+    pub(crate) fn of_one(self, shape: (usize, usize), chunk: (usize, usize)) -> ChunkNeed {
+        let across = shape.1.div_ceil(chunk.1).max(1);
+        let one = self.cache / across;
+        ChunkNeed { cache: one, chunks: 1, resident: self.resident - (self.cache - one) as u64 }
+    }
+
     /// A single filter needs the packed bytes beside the chunk, which are at most `packed`. Several
     /// need a second chunk.
     fn of_chunks(shape: &[usize], chunk: &[usize], element: usize, packed: u64) -> ChunkNeed {

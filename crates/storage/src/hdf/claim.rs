@@ -8,7 +8,7 @@
 use hdf5::Dataset;
 use hdf5::plist::dataset_create::Layout;
 
-use super::filter;
+use super::{filter, raw};
 
 /// The most bytes into which deflate unpacks a byte. The other filters of the library unpack less.
 const UNPACKED: u64 = 1032;
@@ -32,7 +32,47 @@ pub(crate) fn wrong(dataset: &Dataset) -> Option<String> {
         true => file,
         false => file.saturating_mul(UNPACKED),
     };
-    (bytes > most.max(SMALL)).then(|| format!("has chunks of {bytes} bytes, which a file of {file} bytes cannot hold"))
+    if bytes > most.max(SMALL) {
+        return Some(format!("has chunks of {bytes} bytes, which a file of {file} bytes cannot hold"));
+    }
+    misplaced(dataset, &chunk)
+}
+
+/// The most chunks whose records are checked: each check walks over all of them.
+const MOST_CHUNKS: usize = 1 << 13;
+
+/// Why chunks of `dataset` would be misread, if they would. A chunk whose place in the index is damaged is
+/// not found, and the library reads it as zeros; so it does if the list of its filters is.
+fn misplaced(dataset: &Dataset, chunk: &[usize]) -> Option<String> {
+    let shape = dataset.shape();
+    if chunk.len() != shape.len() {
+        return Some(format!("has chunks of {} dimensions, but {} itself", chunk.len(), shape.len()));
+    }
+    let grid: Vec<usize> = shape.iter().zip(chunk).map(|(&side, &chunk)| side.div_ceil(chunk.max(1))).collect();
+    let places = grid.iter().try_fold(1_usize, |all, &side| all.checked_mul(side))?;
+    let stored = dataset.num_chunks()?;
+    if places > MOST_CHUNKS || stored == 0 {
+        return None;
+    }
+    let filters = dataset.filters().len() as u32;
+    let (mut found, mut first) = (0, vec![0; chunk.len()]);
+    for place in 0..places {
+        let mut rest = place;
+        for axis in (0..grid.len()).rev() {
+            first[axis] = rest % grid[axis] * chunk[axis];
+            rest /= grid[axis];
+        }
+        if let Some(left_out) = raw::left_out(dataset, &first).ok()? {
+            if left_out.checked_shr(filters).is_some_and(|beyond| beyond != 0) {
+                return Some(format!("has a chunk that leaves out filters that it does not have, at {first:?}"));
+            }
+            found += 1;
+        }
+        if found == stored {
+            return None;
+        }
+    }
+    Some(format!("has {stored} chunks, but only {found} of them are where its index says"))
 }
 
 /// Whether the values of a dataset lie in its own file.

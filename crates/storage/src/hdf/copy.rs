@@ -4,11 +4,12 @@
 //! that two copies of one file differ. It also copies a link to values in another file instead of
 //! the values. Here a copy is a new dataset without times, and its values pass through memory.
 
+use fixedbitset::FixedBitSet;
 use hdf5::{Dataset, Group, Result};
 
 use super::raw::{self, Class};
 use super::text::{TextColumn, TextWriter};
-use super::{elsewhere, filter};
+use super::{attribute, elsewhere, filter};
 
 /// Bytes copied at a time, unless one row or one small chunk has more.
 const PIECE: usize = 1 << 20;
@@ -37,10 +38,81 @@ pub(crate) fn dataset(from: &Dataset, to: &Group, name: &str) -> Result<Option<D
         raw::copy_attributes(from, &copy)?;
         return Ok(Some(copy));
     }
-    let Some(copy) = raw::create_like(from, to, name, keeps_chunks(from)?)? else { return Ok(None) };
+    let Some(copy) = raw::create_like(from, to, name, &from.shape(), keeps_chunks(from)?)? else { return Ok(None) };
     raw::copy_attributes(from, &copy)?;
     copy_values(from, &copy)?;
     Ok(Some(copy))
+}
+
+/// Copies the rows `kept` of a list in a table, as [`dataset`] copies all of them.
+///
+/// # Errors
+///
+/// - it cannot be read or written; part of the copy may exist
+/// - it is no list of as many values as `kept` has places
+fn rows_of_list(from: &Dataset, to: &Group, name: &str, kept: &FixedBitSet) -> Result<()> {
+    if from.shape() != [kept.len()] {
+        return Err(format!("{name} is no list of {} values", kept.len()).into());
+    }
+    let count = kept.count_ones(..);
+    if let Some(texts) = TextColumn::of(from, None)? {
+        let mut writer = TextWriter::create(to, name, count)?;
+        let (mut row, mut written) = (0, Ok(()));
+        texts.visit_all(|text| {
+            if written.is_ok() && kept.contains(row) {
+                written = writer.push(text);
+            }
+            row += 1;
+        })?;
+        written?;
+        let copy = writer.finish()?;
+        return raw::copy_attributes(from, &copy);
+    }
+    let Some(copy) = raw::create_like(from, to, name, &[count], false)? else {
+        return Err(format!("{name} holds references").into());
+    };
+    raw::copy_attributes(from, &copy)?;
+    let memory = raw::native(&from.dtype()?)?;
+    let width = memory.size();
+    let step = (PIECE / width.max(1)).max(1);
+    let (mut values, mut written) = (Vec::new(), 0);
+    for first in (0..kept.len()).step_by(step) {
+        let rows = step.min(kept.len() - first);
+        values.clear();
+        values.resize(rows * width, 0_u8);
+        raw::read(from, &memory, &[first], &[rows], &mut values)?;
+        let mut taken = 0;
+        for row in (0..rows).filter(|row| kept.contains(first + row)) {
+            values.copy_within(row * width..(row + 1) * width, taken * width);
+            taken += 1;
+        }
+        raw::write(&copy, &memory, &[written], &[taken], &values[..taken * width])?;
+        written += taken;
+    }
+    Ok(())
+}
+
+/// Copies the rows `kept` of the table `from`, a group with a list or a group of lists for each column,
+/// to `name` in `to`. Categories are copied whole.
+///
+/// # Errors
+///
+/// - something cannot be read or written; part of the copy may exist
+/// - a column is no list of as many values as `kept` has places
+pub(crate) fn rows_of_table(from: &Group, to: &Group, name: &str, kept: &FixedBitSet) -> Result<()> {
+    let copy = to.create_group(name)?;
+    raw::copy_attributes(from, &copy)?;
+    let is_categorical = attribute::text(from, "encoding-type").is_some_and(|encoding| encoding == "categorical");
+    for member in from.member_names()? {
+        if let Ok(inner) = from.group(&member) {
+            rows_of_table(&inner, &copy, &member, kept)?;
+        } else if is_categorical && member == "categories" {
+            dataset(&from.dataset(&member)?, &copy, &member)?;
+        } else {
+            rows_of_list(&from.dataset(&member)?, &copy, &member, kept)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the group `from` with all its members to `name` in `to`. Broken links and references are

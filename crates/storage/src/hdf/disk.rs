@@ -13,6 +13,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::traffic;
+
 /// Bytes that are kept together after a failure.
 const PAGE: usize = 4096;
 
@@ -82,7 +84,7 @@ impl Disk {
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self.failure() {
             Some(failure) => Err(failure),
-            None => self.file.sync_all(),
+            None => self.file.sync_all().inspect(|()| traffic::ended()),
         }
     }
 
@@ -138,7 +140,9 @@ impl Disk {
         if WRITES_LEFT.replace(WRITES_LEFT.get().saturating_sub(1)) == 0 {
             return Err(io::Error::from(rustix::io::Errno::NOSPC));
         }
-        self.file.write_all_at(bytes, at)
+        self.file.write_all_at(bytes, at)?;
+        traffic::ended();
+        Ok(())
     }
 
     /// Fills `out` from the file.
@@ -147,6 +151,7 @@ impl Disk {
             match self.file.read_at(out, at) {
                 Ok(0) => break,
                 Ok(count) => {
+                    traffic::ended();
                     at += count as u64;
                     out = &mut out[count..];
                 }

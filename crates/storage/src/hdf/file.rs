@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hdf5::file::{CacheDecreaseMode, CacheIncreaseMode, FileAccessBuilder, FlashIncreaseMode, MetadataCacheConfig};
-use hdf5::{File, OpenMode};
+use hdf5::{File, Group, OpenMode};
 
 use super::disk::Disk;
 use super::{driver, problem::problem, raw};
@@ -13,8 +13,9 @@ use crate::StorageError;
 use crate::crash;
 use crate::detect::NOT_REGULAR;
 
-/// Bytes of metadata that the library caches for a file.
-const METADATA: usize = 1 << 20;
+/// Bytes of metadata that the library caches for a file. It holds up to four times as much: beside
+/// a heap of strings it keeps the bytes that it read or wrote, and a list of the strings.
+const METADATA: usize = 256 << 10;
 
 /// Why a path is refused that the library cannot open.
 const NOT_UTF8: &str = "its path is not valid UTF-8, which HDF5 files need; rename it (or its folder)";
@@ -104,4 +105,24 @@ fn bounded(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
         ..MetadataCacheConfig::default()
     };
     access.chunk_cache(521, 1 << 20, 0.75).sieve_buf_size(64 << 10).mdc_config(&metadata)
+}
+
+/// The names of the members of a group; empty if there is no such group.
+pub(crate) fn members(parent: &Group, group: &str) -> Vec<String> {
+    if !exists(parent, group) {
+        return Vec::new();
+    }
+    parent.group(group).and_then(|g| g.member_names()).unwrap_or_default()
+}
+
+/// Whether every part of a path exists.
+pub(crate) fn exists(parent: &Group, name: &str) -> bool {
+    let mut prefix = String::new();
+    name.split('/').all(|part| {
+        if !prefix.is_empty() {
+            prefix.push('/');
+        }
+        prefix.push_str(part);
+        parent.link_exists(&prefix)
+    }) && parent.loc_type_by_name(name).is_ok()
 }

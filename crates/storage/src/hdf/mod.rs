@@ -11,6 +11,8 @@
 //! | `claim`     | can a file of this size hold what it claims?                       |
 //! | `problem`   | how are errors of the library converted?                           |
 //! | `filter`    | which filters does a dataset need, and can the library apply them? |
+//! | `chunks`    | how are chunks unpacked on several threads?                        |
+//! | `decoders`  | how does the library unpack what it has no filter for? (`unsafe`)  |
 //! | `cache`     | how large must a chunk cache be to decompress each chunk once?     |
 //! | `number`    | how are numbers of any type read?                                  |
 //! | `text`      | how are strings of any type read and written?                      |
@@ -19,8 +21,10 @@
 
 pub(crate) mod attribute;
 pub(crate) mod cache;
+pub(crate) mod chunks;
 pub(crate) mod claim;
 pub(crate) mod copy;
+mod decoders;
 pub(crate) mod disk;
 mod driver;
 pub(crate) mod elsewhere;

@@ -12,17 +12,21 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use super::cache::ChunkNeed;
-use super::driver;
-use crate::crash;
+use super::{decoders, driver};
+use crate::{crash, traffic};
 use bytemuck::Pod;
 use hdf5::{Attribute, Dataset, Dataspace, Datatype, Group, Location, Result, from_id, h5check};
+use hdf5_sys::h5::{HADDR_UNDEF, herr_t, hsize_t};
 use hdf5_sys::h5a::{H5Acreate2, H5Aread, H5Awrite};
-use hdf5_sys::h5d::{H5D_layout_t, H5Dcreate2, H5Dget_create_plist, H5Dopen2, H5Dread, H5Dvlen_reclaim, H5Dwrite};
+use hdf5_sys::h5d::H5Dget_chunk_info_by_coord;
+use hdf5_sys::h5d::{
+    H5D_layout_t, H5Dcreate2, H5Dget_create_plist, H5Dopen2, H5Dread, H5Dread_chunk1, H5Dvlen_reclaim, H5Dwrite,
+};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::h5p::{
     H5P_CLS_DATASET_ACCESS, H5P_CLS_DATASET_CREATE, H5P_CLS_DATASET_XFER, H5P_DEFAULT, H5Pclose, H5Pcreate,
-    H5Pget_layout, H5Pget_virtual_count, H5Pget_virtual_dsetname, H5Pget_virtual_filename, H5Pset_chunk_cache,
-    H5Pset_obj_track_times, H5Pset_vlen_mem_manager,
+    H5Pget_layout, H5Pget_virtual_count, H5Pget_virtual_dsetname, H5Pget_virtual_filename, H5Pset_buffer,
+    H5Pset_chunk_cache, H5Pset_obj_track_times, H5Pset_vlen_mem_manager,
 };
 use hdf5_sys::h5s::{H5S_SELECT_SET, H5Sselect_hyperslab, H5Sselect_none};
 use hdf5_sys::h5t::{
@@ -34,7 +38,9 @@ use hdf5_sys::h5t::{
 /// Calls the library under its lock.
 fn sync<T>(call: impl FnOnce() -> T) -> T {
     crash::count_call();
-    hdf5::sync::sync(call)
+    let done = hdf5::sync::sync(call);
+    traffic::ended();
+    done
 }
 
 /// The kinds of datatypes that readers distinguish.
@@ -159,12 +165,63 @@ pub(crate) fn read<T: Pod>(
         return Ok(());
     }
     let (in_file, in_memory) = spaces(dataset, first, counts)?;
-    // SAFETY: `out` is plain old data with exactly the bytes of the box in the memory type
-    // (asserted). That type holds no pointers (variable-length strings have their own function).
-    sync(|| unsafe {
-        h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), H5P_DEFAULT, out.as_mut_ptr().cast()))
+    decoders::reading(dataset, || {
+        // SAFETY: `out` is plain old data with exactly the bytes of the box in the memory type
+        // (asserted). That type holds no pointers (variable-length strings have their own function).
+        sync(|| unsafe {
+            let out = out.as_mut_ptr().cast();
+            h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), H5P_DEFAULT, out))
+        })
     })?;
     Ok(())
+}
+
+/// Reads the packed bytes of the chunk that begins with the element `first` of a list. Returns which
+/// filters were left out for it, a bit for each.
+///
+/// # Errors
+///
+/// - there is no such chunk, it has more than `most` bytes, or it cannot be read
+pub(crate) fn read_chunk(dataset: &Dataset, first: usize, most: usize, out: &mut Vec<u8>) -> Result<u32> {
+    let at = first as hsize_t;
+    let (mut bytes, mut mask) = (0, 0);
+    // SAFETY: the id is live while `dataset` is borrowed, and `at` and `bytes` outlive the call. The
+    // dataset has one dimension, so that one number is a place in it.
+    sync(|| unsafe { h5check(H5Dget_chunk_storage_size(dataset.id(), &raw const at, &raw mut bytes)) })?;
+    let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes > 0 && bytes <= most);
+    let Some(bytes) = bytes else { return Err("a chunk has no usable size".into()) };
+    out.resize(bytes, 0);
+    // SAFETY: as above. The library writes the packed bytes of the chunk, whose number it has just
+    // given, into `out`.
+    sync(|| unsafe {
+        let out = out.as_mut_ptr().cast();
+        h5check(H5Dread_chunk1(dataset.id(), H5P_DEFAULT, &raw const at, &raw mut mask, out))
+    })?;
+    Ok(mask)
+}
+
+/// Which filters were left out for the chunk that begins at the element `first`, a bit for each; `None` if no
+/// chunk is stored there. Costs a walk over the index of chunks.
+///
+/// # Errors
+///
+/// - the index cannot be read
+pub(crate) fn left_out(dataset: &Dataset, first: &[usize]) -> Result<Option<u32>> {
+    assert_eq!(first.len(), dataset.ndim(), "a place in the dataset");
+    let at: Vec<hsize_t> = first.iter().map(|&at| at as hsize_t).collect();
+    let (mut mask, mut place, mut bytes) = (0, HADDR_UNDEF, 0);
+    // SAFETY: the id is live while `dataset` is borrowed; `at` has a number for each dimension (asserted),
+    // and all of them outlive the call.
+    sync(|| unsafe {
+        let (mask, place, bytes) = (&raw mut mask, &raw mut place, &raw mut bytes);
+        h5check(H5Dget_chunk_info_by_coord(dataset.id(), at.as_ptr(), mask, place, bytes))
+    })?;
+    Ok((place != HADDR_UNDEF && bytes > 0).then_some(mask))
+}
+
+unsafe extern "C" {
+    /// Since HDF5 1.10.2; the binding lacks it.
+    fn H5Dget_chunk_storage_size(dataset: hid_t, offset: *const hsize_t, bytes: *mut hsize_t) -> herr_t;
 }
 
 /// Writes `data` into the box `first .. first + counts`.
@@ -215,11 +272,6 @@ impl Arena {
     pub(crate) fn new(size: usize) -> Arena {
         Arena { bytes: vec![0; size], used: 0, full: false }
     }
-
-    /// The bytes that fit.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 /// Gives the library memory of an [`Arena`].
@@ -242,6 +294,10 @@ unsafe extern "C" fn take(size: usize, arena: *mut c_void) -> *mut c_void {
 
 /// Takes memory back from the library: an arena is freed as a whole.
 unsafe extern "C" fn give_back(_memory: *mut c_void, _arena: *mut c_void) {}
+
+/// Bytes of the buffer in which the library converts strings, instead of a MiB or two that it clears for
+/// each call.
+const CONVERTED: usize = 64 << 10;
 
 /// Reads the variable-length strings of a box and calls `each` with the bytes of each in order.
 /// Returns false, without a call, if they do not fit into `arena`.
@@ -274,15 +330,18 @@ pub(crate) fn visit_strings(
     // `take` gave it from `arena`. The arena is borrowed for the whole call, is not touched here
     // meanwhile, and the strings are not used after.
     unsafe {
-        let read = sync(|| {
-            let list = h5check(H5Pcreate(*H5P_CLS_DATASET_XFER))?;
-            let read =
-                h5check(H5Pset_vlen_mem_manager(list, Some(take), place, Some(give_back), place)).and_then(|_| {
-                    let out = strings.as_mut_ptr().cast();
-                    h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), list, out))
-                });
-            H5Pclose(list);
-            read
+        let read = decoders::reading(dataset, || {
+            sync(|| {
+                let list = h5check(H5Pcreate(*H5P_CLS_DATASET_XFER))?;
+                let read = h5check(H5Pset_vlen_mem_manager(list, Some(take), place, Some(give_back), place))
+                    .and_then(|_| h5check(H5Pset_buffer(list, CONVERTED, ptr::null_mut(), ptr::null_mut())))
+                    .and_then(|_| {
+                        let out = strings.as_mut_ptr().cast();
+                        h5check(H5Dread(dataset.id(), memory.id(), in_memory.id(), in_file.id(), list, out))
+                    });
+                H5Pclose(list);
+                read
+            })
         });
         if arena.full {
             return Ok(false);
@@ -304,29 +363,34 @@ pub(crate) fn write_strings(dataset: &Dataset, memory: &Datatype, first: usize, 
     }
     let (in_file, in_memory) = spaces(dataset, &[first], &[strings.len()])?;
     let pointers: Vec<*const c_char> = strings.iter().map(|s| s.as_ptr()).collect();
-    // SAFETY: each pointer is a zero-terminated string that outlives the call, and there are as
-    // many as the box has elements.
+    // SAFETY: the list of properties is created here and closed after the only call that uses it. Each
+    // pointer is a zero-terminated string that outlives the call, and there are as many as the box has
+    // elements.
     sync(|| unsafe {
-        h5check(H5Dwrite(
-            dataset.id(),
-            memory.id(),
-            in_memory.id(),
-            in_file.id(),
-            H5P_DEFAULT,
-            pointers.as_ptr().cast(),
-        ))
-    })?;
-    Ok(())
+        let list = h5check(H5Pcreate(*H5P_CLS_DATASET_XFER))?;
+        let written = h5check(H5Pset_buffer(list, CONVERTED, ptr::null_mut(), ptr::null_mut())).and_then(|_| {
+            let values = pointers.as_ptr().cast();
+            h5check(H5Dwrite(dataset.id(), memory.id(), in_memory.id(), in_file.id(), list, values))
+        });
+        H5Pclose(list);
+        written.map(drop)
+    })
 }
 
-/// Creates the dataset `name` in `to` with the type and shape of `source`, without its values and
+/// Creates the dataset `name` in `to` with the type of `source` and this shape, without its values and
 /// attributes. With `chunks` it has the chunks and filters of `source`, otherwise none.
 ///
 /// The new dataset has no modification times, and its values lie in its own file. `None` if values
 /// are references.
-pub(crate) fn create_like(source: &Dataset, to: &Group, name: &str, chunks: bool) -> Result<Option<Dataset>> {
+pub(crate) fn create_like(
+    source: &Dataset,
+    to: &Group,
+    name: &str,
+    shape: &[usize],
+    chunks: bool,
+) -> Result<Option<Dataset>> {
     let c_name = CString::new(name).map_err(|_| "a name holds a zero byte")?;
-    let (datatype, space) = (source.dtype()?, Dataspace::try_new(source.shape())?);
+    let (datatype, space) = (source.dtype()?, Dataspace::try_new(shape)?);
     if holds_references(&datatype) {
         return Ok(None);
     }
@@ -391,15 +455,17 @@ pub(crate) fn copy_box(
     scratch.clear();
     scratch.resize((counts.iter().product::<usize>() * memory.size()).div_ceil(8), 0);
     let values = scratch.as_mut_ptr().cast();
-    // SAFETY: `scratch` has the bytes of the box in the memory type and its alignment. Pointers in
-    // it are the library's own: it allocates them in the read, follows them in the write and frees
-    // them afterwards, and they are not used after.
-    sync(|| unsafe {
-        let (kind, memory) = (memory.id(), in_memory.id());
-        h5check(H5Dread(from.id(), kind, memory, in_file.id(), H5P_DEFAULT, values))?;
-        let written = h5check(H5Dwrite(to.id(), kind, memory, in_copy.id(), H5P_DEFAULT, values));
-        h5check(H5Dvlen_reclaim(kind, memory, H5P_DEFAULT, values))?;
-        written.map(drop)
+    decoders::reading(from, || {
+        // SAFETY: `scratch` has the bytes of the box in the memory type and its alignment. Pointers in
+        // it are the library's own: it allocates them in the read, follows them in the write and frees
+        // them afterwards, and they are not used after.
+        sync(|| unsafe {
+            let (kind, memory) = (memory.id(), in_memory.id());
+            h5check(H5Dread(from.id(), kind, memory, in_file.id(), H5P_DEFAULT, values))?;
+            let written = h5check(H5Dwrite(to.id(), kind, memory, in_copy.id(), H5P_DEFAULT, values));
+            h5check(H5Dvlen_reclaim(kind, memory, H5P_DEFAULT, values))?;
+            written.map(drop)
+        })
     })
 }
 

@@ -11,11 +11,10 @@ use super::raw::{self, Arena, Class};
 /// The most strings read or written at a time.
 pub(crate) const BATCH: usize = 4096;
 
-/// Bytes of strings read or written at a time, unless one string has more.
-const PIECE: usize = 512 << 10;
-
-/// Bytes of the longest string that is read.
-pub(crate) const LONGEST: usize = 16 << 20;
+/// Bytes of strings read or written at a time, and of the longest string that is read. The library
+/// holds a string up to nine times while it is copied from a file to another, and plans count on
+/// this size.
+const PIECE: usize = 256 << 10;
 
 /// A one-dimensional column of strings in a file.
 pub(crate) struct TextColumn {
@@ -55,15 +54,15 @@ impl TextColumn {
 
     /// Calls `each` with the bytes of each string in order, without padding.
     ///
-    /// Costs memory for half a MiB of text, or for the longest string.
+    /// Costs memory for a quarter of a MiB of text.
     ///
     /// # Errors
     ///
     /// - the library cannot read them
-    /// - a string is longer than [`LONGEST`]
+    /// - a string is longer than that
     pub(crate) fn visit_all(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
         match self.width {
-            Some(width) if width > LONGEST => Err(too_long(width)),
+            Some(width) if width > PIECE => Err(too_long()),
             Some(width) => self.visit_fixed(width, &mut each),
             None => self.visit_variable(&mut each),
         }
@@ -95,10 +94,8 @@ impl TextColumn {
                 step = (2 * step).min(BATCH);
             } else if step > 1 {
                 step /= 2;
-            } else if arena.size() < LONGEST {
-                arena = Arena::new(4 * arena.size());
             } else {
-                return Err(too_long(arena.size()));
+                return Err(too_long());
             }
         }
         Ok(())
@@ -110,8 +107,8 @@ impl TextColumn {
     }
 }
 
-fn too_long(bytes: usize) -> hdf5::Error {
-    format!("a string has {bytes} bytes or more, and the longest that is read has {LONGEST}").into()
+fn too_long() -> hdf5::Error {
+    format!("a string has more bytes than the longest that is read ({PIECE}); shorten it").into()
 }
 
 /// A string without the zero bytes that pad it.

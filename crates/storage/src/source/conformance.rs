@@ -9,7 +9,7 @@
 //! use std::path::Path;
 //!
 //! use partwise_storage::source::{Form, Rounding, RowChunk, Source, conformance};
-//! use partwise_storage::{Monitor, SourceStamp, StorageError};
+//! use partwise_storage::{Axis, FrameWriter, Monitor, SourceStamp, StorageError};
 //!
 //! /// The matrix of one cell and one gene.
 //! struct One;
@@ -27,7 +27,7 @@
 //!         Ok(())
 //!     }
 //!     fn rounding(&self) -> Rounding { Rounding::default() }
-//!     fn write_annotations(&self, _: &Path, _: &dyn Monitor) -> Result<(), StorageError> { Ok(()) }
+//!     fn write_table(&self, _: Axis, _: &mut FrameWriter, _: &dyn Monitor) -> Result<(), StorageError> { Ok(()) }
 //!     fn stamp(&self) -> SourceStamp { SourceStamp::default() }
 //! }
 //!
@@ -37,7 +37,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Form, RowChunk, Source};
+use super::{Entries, Form, RowChunk, Source};
 use crate::StorageError;
 use crate::number::Number;
 use crate::tile::TILE_ROWS;
@@ -52,6 +52,12 @@ pub type Open<'a> = &'a dyn Fn() -> Box<dyn Source>;
 /// When one is broken; the message says which.
 #[track_caller]
 pub fn check(open: Open<'_>) {
+    if let Form::Entries { .. } = open().form() {
+        entries_are_sound(open);
+        entries_begin_again(open);
+        entries_keep_the_identity(open);
+        return;
+    }
     rows_are_sound(open);
     the_form_is_true(open);
     ranges_do_not_matter(open);
@@ -60,6 +66,79 @@ pub fn check(open: Open<'_>) {
     rounding_is_counted(open);
     identity_is_stable(open);
     rows_outside_are_a_defect_of_the_caller(open);
+}
+
+/// Entries are inside the matrix, values at least zero and finite, and no more than the form
+/// announces. They are the same, in the same order, however many are read at a time.
+///
+/// # Panics
+///
+/// When that is not so.
+#[track_caller]
+pub fn entries_are_sound(open: Open<'_>) {
+    let (mut source, expected) = (open(), every_entry(&mut *open(), usize::MAX));
+    let (cells, genes) = (source.cells(), source.genes());
+    let Form::Entries { at_most } = source.form() else { panic!("a source of entries has their form") };
+    if let Ok(entries) = &expected {
+        assert!(entries.len() as u64 <= at_most, "{} entries, although at most {at_most} are announced", entries.len());
+        for &(cell, gene, value) in entries {
+            assert!((cell as usize) < cells && (gene as usize) < genes, "entry {cell}, {gene} is inside the matrix");
+            assert!(f32::from_bits(value).accept().is_some(), "values are at least zero and finite");
+        }
+    }
+    for most in [1, 7, 1000] {
+        assert_eq!(every_entry(&mut *source, most), expected, "entries, {most} at a time");
+    }
+}
+
+/// After the last entry, and after an error, reading begins again.
+///
+/// # Panics
+///
+/// When that is not so.
+#[track_caller]
+pub fn entries_begin_again(open: Open<'_>) {
+    let mut source = open();
+    let first = every_entry(&mut *source, 5);
+    assert_eq!(every_entry(&mut *source, 5), first, "entries, read a second time");
+}
+
+/// What a source of entries says of itself does not change while they are read, and rounding is
+/// counted alike in every way of reading.
+///
+/// # Panics
+///
+/// When that is not so.
+#[track_caller]
+pub fn entries_keep_the_identity(open: Open<'_>) {
+    let mut source = open();
+    let before = (source.cells(), source.genes(), source.form(), source.resident_bytes(), source.stamp());
+    assert_eq!(source.rounding().count, 0, "nothing is rounded before entries are read");
+    let whole = every_entry(&mut *source, usize::MAX);
+    let after = (source.cells(), source.genes(), source.form(), source.resident_bytes(), source.stamp());
+    assert_eq!(after, before, "reading does not change what the source says of itself");
+    if whole.is_ok() {
+        let mut again = open();
+        let _ = every_entry(&mut *again, 3);
+        assert_eq!(again.rounding().count, source.rounding().count, "values rounded in all entries");
+    }
+}
+
+/// All entries, read `most` at a time: cell, gene, bits of the value. The message if one cannot be
+/// read.
+#[track_caller]
+fn every_entry(source: &mut dyn Source, most: usize) -> Result<Vec<(u32, u32, u32)>, String> {
+    let (mut all, mut entries) = (Vec::new(), Entries::default());
+    loop {
+        source.read_entries(most, &mut entries).map_err(|error| error.to_string())?;
+        let Entries { cells, genes, values } = &entries;
+        assert!(cells.len() == values.len() && genes.len() == values.len(), "an entry has a cell, a gene and a value");
+        assert!(values.len() <= most, "{} entries are read, although {most} were asked for", values.len());
+        if values.is_empty() {
+            return Ok(all);
+        }
+        all.extend(cells.iter().zip(genes).zip(values).map(|((&cell, &gene), value)| (cell, gene, value.to_bits())));
+    }
 }
 
 /// Chunks are of the source's form and their arrays agree; columns are inside the matrix, values at
@@ -77,7 +156,8 @@ pub fn rows_are_sound(open: Open<'_>) {
     }
 }
 
-/// A sparse form counts the entries that are read, in all and in the fullest tile.
+/// Once the source is prepared, a sparse form counts the entries that are read, in all and in the
+/// fullest tile. That of a matrix of several files bounds all entries.
 ///
 /// # Panics
 ///
@@ -85,12 +165,20 @@ pub fn rows_are_sound(open: Open<'_>) {
 #[track_caller]
 pub fn the_form_is_true(open: Open<'_>) {
     let mut source = open();
+    if source.prepare().is_err() {
+        return;
+    }
     let form = source.form();
     let tiles: Result<Vec<Rows>, _> =
         ranges(source.cells(), TILE_ROWS).map(|rows| Rows::read(&mut *source, rows)).collect();
     let (Form::Sparse { entries, most_per_tile }, Ok(tiles)) = (form, tiles) else { return };
     let counts = tiles.iter().map(|tile| tile.0.iter().map(Vec::len).sum::<usize>());
-    assert_eq!(entries, counts.clone().sum::<usize>() as u64, "the form counts all entries");
+    let all = counts.clone().sum::<usize>() as u64;
+    if source.is_joined() {
+        assert!(all <= entries, "the form bounds all entries: {all} are at most {entries}");
+        return;
+    }
+    assert_eq!(entries, all, "the form counts all entries");
     assert_eq!(most_per_tile, counts.max().unwrap_or(0), "the form counts the entries of the fullest tile");
     assert_eq!(source.form(), form, "reading does not change the form");
 }

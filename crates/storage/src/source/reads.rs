@@ -1,4 +1,4 @@
-//! The form of a source and its chunks of rows.
+//! The form of a source, and what is read of it: chunks of rows, or entries in the order of the file.
 
 /// The form in which a source stores its matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,11 @@ pub enum Form {
     },
     /// All values.
     Dense,
+    /// Values with their places, in an order that is not that of rows: by gene, or none.
+    Entries {
+        /// The most entries, zeros and duplicates included.
+        at_most: u64,
+    },
 }
 
 /// Consecutive rows of a matrix as a source stores them. Reads reuse its buffers.
@@ -32,6 +37,43 @@ pub enum RowChunk {
         /// rows × genes.
         values: Vec<f32>,
     },
+}
+
+/// Entries in the order of the file. Reads reuse its buffers, which have the same length.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Entries {
+    /// Rows, each below the number of cells.
+    pub cells: Vec<u32>,
+    /// Columns, each below the number of genes.
+    pub genes: Vec<u32>,
+    /// Values.
+    pub values: Vec<f32>,
+}
+
+impl Entries {
+    /// Removes all entries and keeps the buffers.
+    pub fn clear(&mut self) {
+        self.cells.clear();
+        self.genes.clear();
+        self.values.clear();
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Adds an entry.
+    pub fn push(&mut self, cell: u32, gene: u32, value: f32) {
+        self.cells.push(cell);
+        self.genes.push(gene);
+        self.values.push(value);
+    }
 }
 
 impl Default for RowChunk {

@@ -15,7 +15,7 @@ pub(super) const BLOCK_ALIGN: u64 = 4096;
 pub(super) const TILE_ALIGN: u64 = 64;
 
 /// Bytes of the header of a block.
-const HEADER: usize = 64;
+pub(super) const HEADER: usize = 64;
 
 const MAGIC: &[u8; 8] = b"PWBLOCK1";
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::StorageError;
+use crate::traffic;
 
 /// Bytes that one read asks for.
 const PIECE: usize = 4 << 20;
@@ -50,6 +51,7 @@ pub(super) fn read_at(file: &File, path: &Path, offset: u64, bytes: &mut [u8]) -
             ),
             _ => StorageError::io("read", path, error),
         })?;
+        traffic::ended();
         at += piece.len() as u64;
     }
     Ok(())
@@ -77,7 +79,9 @@ pub(super) fn populate(map: &memmap2::Mmap, offset: usize, length: usize) {
 
 /// Writes all of `bytes` to `offset` of `file`.
 pub(super) fn write_at(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-    file.write_all_at(bytes, offset).map_err(|error| StorageError::io("write", path, error))
+    file.write_all_at(bytes, offset).map_err(|error| StorageError::io("write", path, error))?;
+    traffic::ended();
+    Ok(())
 }
 
 /// The whole content of a file of a store with `bytes` bytes and checksum `crc`. Checks the size
@@ -104,6 +108,7 @@ pub(super) fn checksum(path: &Path) -> Result<(u64, u32), StorageError> {
         match file.read(&mut piece) {
             Ok(0) => return Ok((bytes, crc)),
             Ok(count) => {
+                traffic::ended();
                 bytes += count as u64;
                 crc = crc32c::crc32c_append(crc, &piece[..count]);
             }
@@ -122,7 +127,9 @@ pub(super) fn create(path: &Path, content: &[u8]) -> Result<(), StorageError> {
 
 /// Syncs a file, or the entries of a folder.
 pub(super) fn sync(file: &File, path: &Path) -> Result<(), StorageError> {
-    file.sync_all().map_err(|error| StorageError::io("sync", path, error))
+    file.sync_all().map_err(|error| StorageError::io("sync", path, error))?;
+    traffic::ended();
+    Ok(())
 }
 
 /// Syncs the entries of the folder `path`.

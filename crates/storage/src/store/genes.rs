@@ -1,7 +1,8 @@
-//! The sums of a store by gene, and their file.
+//! The sums of a store by gene, and their files.
 //!
-//! `genes.bin` has 64 bytes of header with the sums over all genes, and 32 bytes for each gene. Its
-//! checksum is in the manifest.
+//! `genes.bin` has 64 bytes of header with the sums over all genes, and 32 bytes for each gene.
+//! `million.bin` has 64 bytes of header, and 16 bytes for each gene; stores of format 1.0 have none. The
+//! checksums are in the manifest.
 
 use std::path::Path;
 
@@ -12,6 +13,13 @@ use crate::tile::{GeneShare, GeneSums};
 const MAGIC: &[u8; 8] = b"PWGENES1";
 const HEADER: usize = 64;
 const GENE_BYTES: usize = 32;
+
+const MILLION_MAGIC: &[u8; 8] = b"PWMILLN1";
+const MILLION_BYTES: usize = 16;
+
+/// Sums of values per million are added up in multiples of 1 / `FRACTION`, so that the order of tiles does
+/// not matter: a value is at most 10⁶, and 128 bits hold the squares of 2⁴⁶ cells.
+const FRACTION: f64 = (1u64 << 40) as f64;
 
 /// The sums of one gene (column).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,6 +32,15 @@ pub struct GeneMoments {
     pub sum_sq: f64,
     /// The largest value.
     pub max: f32,
+}
+
+/// The sums of one gene's values per million: t = 10⁶ · x / (sum of the cell).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PerMillion {
+    /// Σ t.
+    pub sum: f64,
+    /// Σ t².
+    pub sum_sq: f64,
 }
 
 /// The sums of all genes together.
@@ -46,6 +63,19 @@ struct GeneSum {
     max: f32,
     exact: (u128, u128),
     float: (f64, f64),
+    /// In multiples of 1 / [`FRACTION`].
+    per_million: (u128, u128),
+}
+
+/// What a [`GeneAccumulator`] has added up.
+#[derive(Clone, Debug, Default)]
+pub struct GeneTables {
+    /// Of each gene.
+    pub moments: Vec<GeneMoments>,
+    /// Of each gene's values per million.
+    pub per_million: Vec<PerMillion>,
+    /// Of all genes together.
+    pub totals: Totals,
 }
 
 /// Adds up the genes' shares of tile after tile. Integers are added exactly, other values in the
@@ -72,6 +102,8 @@ impl GeneAccumulator {
             let gene = &mut self.genes[share.gene as usize];
             gene.nonzeros += u64::from(share.nonzeros);
             gene.max = gene.max.max(share.max);
+            gene.per_million.0 += (share.per_million.0 * FRACTION).round() as u128;
+            gene.per_million.1 += (share.per_million.1 * FRACTION).round() as u128;
             match share.sums {
                 GeneSums::Exact { sum, sum_sq } => {
                     gene.exact.0 += u128::from(sum);
@@ -86,11 +118,19 @@ impl GeneAccumulator {
         }
     }
 
-    /// Moments of each gene and of all.
-    pub fn finish(self) -> (Vec<GeneMoments>, Totals) {
+    /// Whether all values so far are integers up to 2²⁴.
+    pub fn is_integer(&self) -> bool {
+        self.integer
+    }
+
+    /// The sums of each gene and of all.
+    pub fn finish(self) -> GeneTables {
         let mut all = GeneSum::default();
         let mut moments = Vec::with_capacity(self.genes.len());
+        let mut per_million = Vec::with_capacity(self.genes.len());
         for gene in &self.genes {
+            let (sum, sum_sq) = gene.per_million;
+            per_million.push(PerMillion { sum: sum as f64 / FRACTION, sum_sq: sum_sq as f64 / FRACTION });
             moments.push(GeneMoments {
                 nonzeros: gene.nonzeros,
                 sum: gene.exact.0 as f64 + gene.float.0,
@@ -107,7 +147,7 @@ impl GeneAccumulator {
             max: all.max,
             integer: self.integer,
         };
-        (moments, totals)
+        GeneTables { moments, per_million, totals }
     }
 }
 
@@ -134,6 +174,39 @@ pub(super) fn to_bytes(genes: &[GeneMoments], totals: &Totals) -> Vec<u8> {
         out.extend_from_slice(&[0; 4]);
     }
     out
+}
+
+/// Bytes of `million.bin`.
+pub(super) fn million_file_bytes(genes: usize) -> u64 {
+    (HEADER + genes * MILLION_BYTES) as u64
+}
+
+/// `million.bin`.
+pub(super) fn million_to_bytes(genes: &[PerMillion]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + genes.len() * MILLION_BYTES);
+    out.extend_from_slice(MILLION_MAGIC);
+    out.extend_from_slice(&(genes.len() as u64).to_le_bytes());
+    out.resize(HEADER, 0);
+    for gene in genes {
+        out.extend_from_slice(&gene.sum.to_le_bytes());
+        out.extend_from_slice(&gene.sum_sq.to_le_bytes());
+    }
+    out
+}
+
+/// Parses `million.bin`, whose checksum has been verified.
+pub(super) fn parse_million(content: &[u8], path: &Path, genes: usize) -> Result<Vec<PerMillion>, StorageError> {
+    if content.len() as u64 != million_file_bytes(genes) {
+        return Err(StorageError::damaged(path, "the number of bytes", million_file_bytes(genes), content.len()));
+    }
+    let (header, records) = content.split_at(HEADER);
+    if &header[..8] != MILLION_MAGIC || header.u64_at(8) != genes as u64 {
+        let expected = format!("{} with {genes} genes", MILLION_MAGIC.escape_ascii());
+        let found = format!("{} with {} genes", header[..8].escape_ascii(), header.u64_at(8));
+        return Err(StorageError::damaged(path, "the header", expected, found));
+    }
+    let sums = |record: &[u8]| PerMillion { sum: record.f64_at(0), sum_sq: record.f64_at(8) };
+    Ok(records.chunks_exact(MILLION_BYTES).map(sums).collect())
 }
 
 /// Parses `genes.bin`, whose checksum has been verified.
@@ -170,9 +243,11 @@ mod tests {
     fn integers_are_exact_beyond_what_doubles_hold() {
         let mut sums = GeneAccumulator::new(1);
         let (sum, sum_sq) = (3, (1u64 << 53) + 1);
-        let share = GeneShare { gene: 0, nonzeros: 1, max: 3.0, sums: GeneSums::Exact { sum, sum_sq } };
+        let sums_of = GeneSums::Exact { sum, sum_sq };
+        let share = GeneShare { gene: 0, nonzeros: 1, max: 3.0, sums: sums_of, per_million: (1e6, 1e12) };
         sums.add(&[share, share]);
-        let (moments, totals) = sums.finish();
+        let GeneTables { moments, per_million, totals } = sums.finish();
+        assert_eq!(per_million, [PerMillion { sum: 2e6, sum_sq: 2e12 }]);
         assert_eq!(moments[0], GeneMoments { nonzeros: 2, sum: 6.0, sum_sq: ((1u64 << 54) + 2) as f64, max: 3.0 });
         assert!(totals.integer && totals.sum_sq == moments[0].sum_sq);
     }

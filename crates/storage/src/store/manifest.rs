@@ -19,7 +19,7 @@ use crate::sealed;
 
 /// The major version that is written, and the newest that is supported.
 pub(super) const MAJOR: u32 = 1;
-const MINOR: u32 = 0;
+const MINOR: u32 = 1;
 
 const FORMAT: &str = "partwise store";
 
@@ -53,6 +53,9 @@ pub(super) struct Manifest {
     pub(super) block_files: Vec<u64>,
     pub(super) table: FileStamp,
     pub(super) gene_moments: FileStamp,
+    /// Since 1.1.
+    #[serde(default)]
+    pub(super) per_million: Option<FileStamp>,
     pub(super) annotations: Option<FileStamp>,
     pub(super) source: SourceStamp,
 }
@@ -65,6 +68,7 @@ impl Manifest {
         source: SourceStamp,
         block_files: Vec<u64>,
         [table, gene_moments]: [FileStamp; 2],
+        per_million: Option<FileStamp>,
         annotations: Option<FileStamp>,
     ) -> Self {
         Self {
@@ -82,6 +86,7 @@ impl Manifest {
             block_files,
             table,
             gene_moments,
+            per_million,
             annotations,
             source,
         }
@@ -166,7 +171,7 @@ mod tests {
     fn manifest() -> Manifest {
         let cut = Cut { cells: 10, genes: 3, layout: Layout::Sparse, block_rows: 256, tile_rows: 256 };
         let stamp = FileStamp { bytes: 5, crc32c: u32::MAX };
-        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], None)
+        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], Some(stamp), None)
     }
 
     #[test]
@@ -184,15 +189,15 @@ mod tests {
             change(&mut manifest);
             Manifest::parse(&manifest.to_bytes(), Path::new("m")).unwrap_err().to_string()
         };
-        assert!(later(|m| m.major = 2).contains("has store format 2.0, but this version reads 1.0"));
-        assert!(later(|m| m.must_understand = vec!["tall tiles".into()]).contains("1.0 with \"tall tiles\""));
+        assert!(later(|m| m.major = 2).contains("has store format 2.1, but this version reads 1.1"));
+        assert!(later(|m| m.must_understand = vec!["tall tiles".into()]).contains("1.1 with \"tall tiles\""));
         assert!(later(|m| m.format = "other".into()).contains("is not a partwise store"));
     }
 
     #[test]
     fn later_minor_versions_may_add_fields() {
         let text = String::from_utf8(manifest().to_bytes()).unwrap();
-        let text = text.replace("\"minor\": 0,", "\"minor\": 7, \"hint\": [1, 2],");
+        let text = text.replace("\"minor\": 1,", "\"minor\": 7, \"hint\": [1, 2],");
         let before = &text[..text.rfind("\"crc32c\"").unwrap()];
         let text = format!("{before}{}", sealed::last_line(crc32c::crc32c(before.as_bytes())));
         assert_eq!(Manifest::parse(text.as_bytes(), Path::new("m")).unwrap().cells, 10);

@@ -5,6 +5,7 @@
 //! | `blocks-00000.bin` | blocks, one after another; a new file (`00001`, …) once one has reached 4 GiB |
 //! | `table.bin`        | the place of each block; length, nonzeros and checksum of each tile           |
 //! | `genes.bin`        | nonzeros, sum, sum of squares and maximum of each gene, and of all            |
+//! | `million.bin`      | sum and sum of squares of each gene's values per million                      |
 //! | `cells.bin`        | nonzeros, sum and sum of squares of each cell                                 |
 //! | `annotations.h5ad` | names and columns of cells and genes: an AnnData file without `X`             |
 //! | `manifest.json`    | shape, cut, source; sizes and checksums of the other files; written last      |
@@ -20,6 +21,7 @@ mod cut;
 mod files;
 mod fingerprint;
 mod genes;
+mod left;
 mod manifest;
 mod map;
 mod names;
@@ -41,11 +43,13 @@ use std::path::{Path, PathBuf};
 
 use block::TileRecord;
 pub use cut::{Layout, default_block_rows};
-pub use genes::{GeneAccumulator, GeneMoments, Totals};
+pub use genes::{GeneAccumulator, GeneMoments, GeneTables, PerMillion, Totals};
+pub use left::GoOn;
 pub use reblock::reblock;
+pub(crate) use replace::check as check_destination;
 pub use replace::remove_leftovers;
 pub use segment::{Segment, SegmentBuf};
-pub use stamp::{Overwrite, Selection, SourceStamp};
+pub use stamp::{Join, JoinedStamp, Joining, Overwrite, SampleStamp, Selection, SourceStamp};
 pub use summary::{BlockInfo, Summary};
 pub use verify::VerifyReport;
 pub use writer::{EncodedTile, StoreHeader, StoreWriter};
@@ -97,6 +101,8 @@ pub struct Store {
     table: table::Table,
     block_files: Vec<BlockFile>,
     genes: Vec<GeneMoments>,
+    /// Of `million.bin`, if there is one.
+    per_million: Option<manifest::FileStamp>,
     totals: genes::Totals,
     /// Bytes of the block files and the table; bytes of all files.
     packed_bytes: u64,
@@ -178,6 +184,21 @@ impl Store {
     /// The sums of each gene.
     pub fn gene_moments(&self) -> &[GeneMoments] {
         &self.genes
+    }
+
+    /// The sums of each gene's values per million (10⁶ · x / sum of the cell; TPM of cNMF). `None` in stores
+    /// of format 1.0. Reads them from the disk.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub fn gene_per_million(&self) -> Result<Option<Vec<PerMillion>>, StorageError> {
+        let path = self.path.join(names::MILLION);
+        let read = |stamp: manifest::FileStamp| {
+            let content = files::read_checked(&path, stamp.bytes, stamp.crc32c)?;
+            genes::parse_million(&content, &path, self.cut.genes)
+        };
+        self.per_million.map(read).transpose()
     }
 
     /// ‖X‖², the sum of all squares.

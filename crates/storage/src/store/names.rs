@@ -4,11 +4,15 @@
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const TABLE: &str = "table.bin";
 pub(super) const GENES: &str = "genes.bin";
+pub(super) const MILLION: &str = "million.bin";
 pub(super) const CELLS: &str = "cells.bin";
 pub(super) const ANNOTATIONS: &str = "annotations.h5ad";
 
 /// The manifest while it is written. Renaming makes it [`MANIFEST`].
 pub(super) const MANIFEST_DRAFT: &str = "manifest.json.draft";
+
+/// The description of an unfinished store, which a later run may go on with.
+pub(super) const UNFINISHED: &str = "unfinished.json";
 
 /// The block file number `number`.
 pub(super) fn block_file(number: usize) -> String {
@@ -18,7 +22,7 @@ pub(super) fn block_file(number: usize) -> String {
 /// Whether a complete or unfinished store may have a file of this name. (While annotations are
 /// written, their name begins with a dot and is longer.)
 pub(super) fn is_ours(name: &str) -> bool {
-    let fixed = [MANIFEST, TABLE, GENES, CELLS, ANNOTATIONS, MANIFEST_DRAFT];
+    let fixed = [MANIFEST, TABLE, GENES, MILLION, CELLS, ANNOTATIONS, MANIFEST_DRAFT, UNFINISHED];
     let number = name.strip_prefix("blocks-").and_then(|rest| rest.strip_suffix(".bin"));
     fixed.contains(&name)
         || number.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()))

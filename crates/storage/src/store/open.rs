@@ -54,6 +54,16 @@ impl Store {
         let content = files::read_checked(&genes_path, genes_stamp.bytes, genes_stamp.crc32c)?;
         let (gene_moments, totals) = genes::parse(&content, &genes_path, cut.genes)?;
 
+        let million_path = path.join(names::MILLION);
+        let million_bytes = manifest.per_million.map_or(0, |stamp| stamp.bytes);
+        if let Some(stamp) = manifest.per_million {
+            let bytes = genes::million_file_bytes(cut.genes);
+            expect_size(&manifest_path, "the size of the sums per million", stamp, bytes)?;
+            // Only checked: they are read when they are needed.
+            let content = files::read_checked(&million_path, stamp.bytes, stamp.crc32c)?;
+            drop(genes::parse_million(&content, &million_path, cut.genes)?);
+        }
+
         let cells_path = path.join(names::CELLS);
         let cells_bytes = cells::file_bytes(cut.cells);
         files::check_size(&cells_path, cells_bytes)?;
@@ -64,13 +74,14 @@ impl Store {
         }
 
         let block_bytes = manifest.block_files.iter().sum::<u64>();
-        let small = manifest_bytes + genes_stamp.bytes + cells_bytes + annotations_bytes;
+        let small = manifest_bytes + genes_stamp.bytes + million_bytes + cells_bytes + annotations_bytes;
         Ok(Self {
             path: path.into(),
             cut,
             table,
             block_files,
             genes: gene_moments,
+            per_million: manifest.per_million,
             totals,
             packed_bytes: block_bytes + manifest.table.bytes,
             bytes: block_bytes + manifest.table.bytes + small,

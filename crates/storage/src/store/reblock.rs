@@ -75,7 +75,7 @@ pub fn reblock(
     if monitor.cancelled() {
         return Err(StorageError::Cancelled);
     }
-    writer.finish_with(&store.genes, &store.totals)
+    writer.finish_with(&store.genes, store.gene_per_million()?.as_deref(), &store.totals)
 }
 
 /// Reads the packed bytes of a tile and checks them against their checksum.

@@ -64,7 +64,7 @@ fn occupant(path: &Path) -> Result<Occupant, StorageError> {
 }
 
 /// Checks that a new store may replace what is at `dest`.
-pub(super) fn check(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
+pub(crate) fn check(dest: &Path, overwrite: Overwrite) -> Result<(), StorageError> {
     match (occupant(dest)?, overwrite) {
         (Occupant::Nothing | Occupant::Unfinished, _) | (Occupant::Store, Overwrite::Replace) => Ok(()),
         (Occupant::Store, Overwrite::Refuse) => Err(StorageError::Exists { path: dest.into() }),
@@ -79,14 +79,17 @@ pub(super) struct Partial {
     dest: PathBuf,
     overwrite: Overwrite,
     placed: bool,
-    _entry: crash::Entry,
+    /// Whether the folder stays if it holds blocks.
+    keep: bool,
+    _entry: Option<crash::Entry>,
     /// Last, so that the next holder finds nothing.
     _lock: Lock,
 }
 
 impl Partial {
-    /// Creates, or takes over, the partial folder of `dest`.
-    pub(super) fn create(dest: &Path, overwrite: Overwrite) -> Result<Self, StorageError> {
+    /// Creates, or takes over, the partial folder of `dest`, and empties it unless it is to `keep` what is
+    /// in it. If so, it also stays when this is dropped, and when the process crashes.
+    pub(super) fn create(dest: &Path, overwrite: Overwrite, keep: bool) -> Result<Self, StorageError> {
         let folder = beside(dest, ".partial")?;
         if stat(parent(dest))?.is_none() {
             // The parent folder is missing, not the store.
@@ -96,10 +99,12 @@ impl Partial {
         let lock = Lock::take(dest)?;
         put_back(dest)?;
         check(dest, overwrite)?;
-        remove(&folder)?;
-        fs::create_dir(&folder).map_err(|error| StorageError::io("create", &folder, error))?;
-        let _entry = crash::Entry::unfinished_folder(&folder);
-        Ok(Self { folder, dest: dest.into(), overwrite, placed: false, _entry, _lock: lock })
+        if !keep || occupant(&folder)? != Occupant::Unfinished {
+            remove(&folder)?;
+            fs::create_dir(&folder).map_err(|error| StorageError::io("create", &folder, error))?;
+        }
+        let _entry = (!keep).then(|| crash::Entry::unfinished_folder(&folder));
+        Ok(Self { folder, dest: dest.into(), overwrite, placed: false, keep, _entry, _lock: lock })
     }
 
     /// The folder to write to.
@@ -205,7 +210,9 @@ fn exchange(_new: &Path, _dest: &Path) -> Result<bool, StorageError> {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.placed {
+        let holds_blocks = || files::size(&self.folder.join(names::block_file(0))).is_ok_and(|bytes| bytes > 0);
+        let stays = self.placed || self.keep && holds_blocks();
+        if !stays {
             // An error has no receiver here. The next conversion takes over a folder that stays.
             let _ = fs::remove_dir_all(&self.folder);
         }
@@ -269,9 +276,9 @@ mod tests {
         let left = root.path().join("a.pw.partial");
         fs::create_dir(&left).unwrap();
         fs::write(left.join(names::TABLE), "old").unwrap();
-        let partial = Partial::create(&dest, Overwrite::Refuse).unwrap();
+        let partial = Partial::create(&dest, Overwrite::Refuse, false).unwrap();
         assert!(!left.join(names::TABLE).exists());
-        assert!(matches!(Partial::create(&dest, Overwrite::Refuse), Err(StorageError::Busy { .. })));
+        assert!(matches!(Partial::create(&dest, Overwrite::Refuse, false), Err(StorageError::Busy { .. })));
         remove_leftovers(&dest).unwrap();
         assert!(left.exists());
         drop(partial);
@@ -282,7 +289,7 @@ mod tests {
     fn what_is_replaced_is_gone_afterwards_and_what_a_kill_left_is_swept() {
         let root = tempfile::tempdir().unwrap();
         let dest = folder_with(root.path(), &[names::MANIFEST, names::TABLE]);
-        let partial = Partial::create(&dest, Overwrite::Replace).unwrap();
+        let partial = Partial::create(&dest, Overwrite::Replace, false).unwrap();
         fs::write(partial.folder().join(names::MANIFEST), "new").unwrap();
         partial.place().unwrap();
         assert_eq!(fs::read(dest.join(names::MANIFEST)).unwrap(), b"new");
@@ -303,13 +310,13 @@ mod tests {
         let dest = folder_with(root.path(), &[names::MANIFEST]);
         let old = root.path().join("a.pw.replaced");
         fs::rename(&dest, &old).unwrap();
-        assert!(matches!(Partial::create(&dest, Overwrite::Refuse), Err(StorageError::Exists { .. })));
+        assert!(matches!(Partial::create(&dest, Overwrite::Refuse, false), Err(StorageError::Exists { .. })));
         assert!(dest.join(names::MANIFEST).exists() && !old.exists());
 
         // If the new store is in place, the old one is removed.
         fs::create_dir(&old).unwrap();
         fs::write(old.join(names::MANIFEST), "old").unwrap();
-        drop(Partial::create(&dest, Overwrite::Replace).unwrap());
+        drop(Partial::create(&dest, Overwrite::Replace, false).unwrap());
         assert!(dest.exists() && !old.exists());
     }
 
@@ -319,7 +326,7 @@ mod tests {
         let left = root.path().join("a.pw.partial");
         fs::create_dir(&left).unwrap();
         fs::write(left.join("thesis.tex"), "years").unwrap();
-        let error = Partial::create(&root.path().join("a.pw"), Overwrite::Replace).unwrap_err();
+        let error = Partial::create(&root.path().join("a.pw"), Overwrite::Replace, false).unwrap_err();
         assert!(error.to_string().contains("holds thesis.tex"), "{error}");
         assert!(left.join("thesis.tex").exists());
     }
@@ -327,7 +334,7 @@ mod tests {
     #[test]
     fn a_missing_parent_folder_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let error = Partial::create(&root.path().join("none/a.pw"), Overwrite::Refuse).unwrap_err();
+        let error = Partial::create(&root.path().join("none/a.pw"), Overwrite::Refuse, false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().ends_with("none: no such file or folder"), "{error}");
     }

@@ -8,7 +8,8 @@ use super::block::{self, TILE_ALIGN, TileRecord};
 use super::cells::CellWriter;
 use super::cut::{Cut, Layout};
 use super::files;
-use super::genes::{self, GeneAccumulator, GeneMoments, Totals};
+use super::genes::{self, GeneAccumulator, GeneMoments, PerMillion, Totals};
+use super::left::{self, GoOn, Left, Unfinished};
 use super::manifest::{FileStamp, Manifest};
 use super::names;
 use super::replace::Partial;
@@ -93,12 +94,77 @@ impl StoreWriter {
     /// - the numbers of `header` contradict each other;
     /// - the folder is not writable.
     pub fn create(dest: &Path, header: StoreHeader, overwrite: Overwrite) -> Result<Self, StorageError> {
+        Self::begin(dest, header, overwrite, false)
+    }
+
+    /// As [`create`](Self::create), but goes on after the blocks that an unfinished conversion to `dest` has
+    /// left: [`tiles_done`](Self::tiles_done) counts their tiles. Costs a read of them, and packing them once
+    /// more.
+    ///
+    /// If this writer is dropped before [`finish`](Self::finish), its blocks stay for the next one.
+    ///
+    /// # Errors
+    ///
+    /// - as for [`create`](Self::create)
+    pub fn go_on(
+        dest: &Path,
+        header: StoreHeader,
+        overwrite: Overwrite,
+        go_on: &GoOn<'_>,
+    ) -> Result<Self, StorageError> {
+        let mut writer = Self::begin(dest, header, overwrite, true)?;
+        let (folder, cut) = (writer.partial.folder().to_path_buf(), writer.cut);
+        let rows = Unfinished::common_rows(&folder, &cut, go_on);
+        let mut left = Left::new(&folder, &cut, rows);
+        let mut end = (0, 0);
+        while let Some(found) = left.block(writer.table.blocks.len(), end) {
+            if found.file > end.0 {
+                writer.block_files.push(end.1);
+            }
+            left.tiles(&found, |tile| {
+                writer.genes.add(&tile.moments.genes);
+                writer.cells.add(&tile.moments.cells)
+            })?;
+            let nonzeros = found.tiles.iter().map(|tile| tile.nonzeros).sum();
+            writer.table.tiles.extend(&found.tiles);
+            let (file, offset, bytes) = (found.file as u32, found.offset, found.bytes);
+            writer.table.blocks.push(BlockRecord { file, offset, bytes, nonzeros });
+            writer.block_tiles = writer.table.tiles.len();
+            end = (found.file, offset + bytes);
+        }
+        if writer.block_tiles > 0 {
+            let file = left::continue_file(&folder, end.0, end.1)?;
+            let path = folder.join(names::block_file(end.0));
+            writer.current = Some(BlockFileWriter { file, path, block: end.1, end: end.1 });
+        } else {
+            left::remove_blocks(&folder)?;
+        }
+        Unfinished::new(&cut, &writer.source, go_on).write(&folder)?;
+        Ok(writer)
+    }
+
+    /// The tiles that are written already.
+    pub fn tiles_done(&self) -> usize {
+        self.table.tiles.len()
+    }
+
+    /// Whether all values so far are integers up to 2²⁴.
+    pub fn is_integer(&self) -> bool {
+        self.genes.is_integer()
+    }
+
+    /// The rows of whole blocks, which a later writer may go on after.
+    pub fn rows_kept(&self) -> usize {
+        (self.table.blocks.len() * self.cut.block_rows).min(self.cut.cells)
+    }
+
+    fn begin(dest: &Path, header: StoreHeader, overwrite: Overwrite, keep: bool) -> Result<Self, StorageError> {
         let StoreHeader { cells, genes, layout, block_rows, tile_rows, source } = header;
         let cut = Cut { cells, genes, layout, block_rows, tile_rows };
         if let Some(problem) = cut.problem() {
             return Err(StorageError::Usage { message: format!("{}: a store cannot have {problem}", dest.display()) });
         }
-        let partial = Partial::create(dest, overwrite)?;
+        let partial = Partial::create(dest, overwrite, keep)?;
         Ok(Self {
             cut,
             source,
@@ -227,13 +293,18 @@ impl StoreWriter {
     /// When tiles are missing.
     #[track_caller]
     pub fn finish(mut self) -> Result<Store, StorageError> {
-        let (moments, totals) = std::mem::replace(&mut self.genes, GeneAccumulator::new(0)).finish();
-        self.finish_with(&moments, &totals)
+        let tables = std::mem::replace(&mut self.genes, GeneAccumulator::new(0)).finish();
+        self.finish_with(&tables.moments, Some(&tables.per_million), &tables.totals)
     }
 
     /// As [`finish`](Self::finish), with known sums of the genes.
     #[track_caller]
-    pub(super) fn finish_with(mut self, moments: &[GeneMoments], totals: &Totals) -> Result<Store, StorageError> {
+    pub(super) fn finish_with(
+        mut self,
+        moments: &[GeneMoments],
+        per_million: Option<&[PerMillion]>,
+        totals: &Totals,
+    ) -> Result<Store, StorageError> {
         assert_eq!(self.table.tiles.len(), self.cut.tiles(), "all tiles of the store");
         self.end_file()?;
         self.cells.finish()?;
@@ -245,8 +316,15 @@ impl StoreWriter {
         let nonzeros = self.table.nonzeros();
         let table = write(names::TABLE, &self.table.to_bytes())?;
         let genes = write(names::GENES, &genes::to_bytes(moments, totals))?;
+        let per_million = per_million.map(|sums| write(names::MILLION, &genes::million_to_bytes(sums))).transpose()?;
         let annotations = annotations_stamp(&folder.join(names::ANNOTATIONS))?;
-        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, [table, genes], annotations).write(folder)?;
+        let unfinished = folder.join(names::UNFINISHED);
+        if unfinished.exists() {
+            std::fs::remove_file(&unfinished).map_err(|error| StorageError::io("remove", &unfinished, error))?;
+        }
+        let sums = [table, genes];
+        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, sums, per_million, annotations)
+            .write(folder)?;
         Store::open(&self.partial.place()?)
     }
 }

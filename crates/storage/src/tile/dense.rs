@@ -2,7 +2,7 @@
 
 use super::error::TileError;
 use super::header::mismatch;
-use super::moments::{CellMoments, GeneShare, TileMoments};
+use super::moments::{CellMoments, GeneShare, TileMoments, million_factors};
 
 /// A dense tile in place.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +46,14 @@ pub fn encode_dense(values: &[f32], genes: usize, out: &mut Vec<u8>) -> TileMome
     out.clear();
     out.extend_from_slice(bytemuck::cast_slice(values));
     let above_zero = |&value: &f32| value > 0.0;
-    let cells = values.chunks_exact(genes).map(|row| CellMoments::of(row.iter().copied().filter(above_zero))).collect();
-    let shares = (0..genes)
-        .map(|gene| GeneShare::of(gene as u32, values[gene..].iter().step_by(genes).copied().filter(above_zero)));
+    let cells: Vec<_> =
+        values.chunks_exact(genes).map(|row| CellMoments::of(row.iter().copied().filter(above_zero))).collect();
+    let factors = million_factors(&cells);
+    let shares = (0..genes).map(|gene| {
+        let column = values[gene..].iter().step_by(genes).copied();
+        let of_values = column.clone().zip(&factors).filter(|(value, _)| above_zero(value)).map(|(_, factor)| *factor);
+        GeneShare::of(gene as u32, column.filter(above_zero), of_values)
+    });
     TileMoments { genes: shares.filter(|share| share.nonzeros > 0).collect(), cells }
 }
 

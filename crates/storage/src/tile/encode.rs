@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::dictionary;
 use super::header::{HEADER, Header, Mode};
-use super::moments::{CellMoments, GeneShare, TileMoments};
+use super::moments::{CellMoments, GeneShare, TileMoments, million_factors};
 use super::pack::PackedRuns;
 use super::{LISTED_ROWS, TILE_PADDING, TILE_ROWS, is_count};
 
@@ -158,20 +158,27 @@ impl TileEncoder {
 
     fn count_moments(&self, rows: CsrRows<'_>) -> TileMoments {
         let shares = self.genes.iter().zip(runs(&self.ends));
+        let cells: Vec<_> = (0..rows.len()).map(|row| CellMoments::of_counts(&self.bits[rows.entries(row)])).collect();
+        let factors = million_factors(&cells);
+        let of_rows = |run: &Range<usize>| self.rows[run.clone()].iter().map(|&row| factors[usize::from(row)]);
         TileMoments {
-            genes: shares.map(|(&gene, run)| GeneShare::of_counts(gene, &self.values[run])).collect(),
-            cells: (0..rows.len()).map(|row| CellMoments::of_counts(&self.bits[rows.entries(row)])).collect(),
+            genes: shares
+                .map(|(&gene, run)| GeneShare::of_counts(gene, &self.values[run.clone()], of_rows(&run)))
+                .collect(),
+            cells,
         }
     }
 
     fn moments(&self, rows: CsrRows<'_>) -> TileMoments {
         let shares = self.genes.iter().zip(runs(&self.ends));
-        TileMoments {
-            genes: shares
-                .map(|(&gene, run)| GeneShare::of(gene, self.values[run].iter().copied().map(f32::from_bits)))
-                .collect(),
-            cells: (0..rows.len()).map(|row| CellMoments::of(rows.values[rows.entries(row)].iter().copied())).collect(),
-        }
+        let cells: Vec<_> =
+            (0..rows.len()).map(|row| CellMoments::of(rows.values[rows.entries(row)].iter().copied())).collect();
+        let factors = million_factors(&cells);
+        let of_run = |gene, run: Range<usize>| {
+            let values = self.values[run.clone()].iter().copied().map(f32::from_bits);
+            GeneShare::of(gene, values, self.rows[run].iter().map(|&row| factors[usize::from(row)]))
+        };
+        TileMoments { genes: shares.map(|(&gene, run)| of_run(gene, run)).collect(), cells }
     }
 
     /// Fills `packed` in the mode that takes the fewest bytes.

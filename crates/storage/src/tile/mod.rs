@@ -38,6 +38,7 @@ mod header;
 mod moments;
 mod pack;
 mod patch;
+mod rows;
 mod sheet;
 mod simd;
 mod sparse;
@@ -51,6 +52,7 @@ pub use dense::{DenseTile, encode_dense};
 pub use encode::{CsrRows, TileEncoder};
 pub use error::TileError;
 pub use moments::{CellMoments, GeneShare, GeneSums, TileMoments};
+pub(crate) use rows::Rows;
 pub use sheet::SHEET_NONZEROS;
 pub use sparse::SparseTile;
 

@@ -3,6 +3,9 @@
 //! If all values are integers (up to 2²⁴), the sums are integers and exact, so that they do not
 //! depend on the order of the tiles. Other values are summed in `f64`, in row order within a gene
 //! and in gene order within a cell.
+//!
+//! Besides, each gene has sums of its values per million: 10⁶ · x / (sum of the cell), in `f64`, in
+//! row order. Cells without a value above zero add nothing.
 
 /// The sums of one cell (row).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,6 +29,8 @@ pub struct GeneShare {
     pub max: f32,
     /// Σ x and Σ x².
     pub sums: GeneSums,
+    /// Σ t and Σ t² of its values per million, t.
+    pub per_million: (f64, f64),
 }
 
 /// Σ x and Σ x² of a gene in one tile.
@@ -57,9 +62,23 @@ pub struct TileMoments {
     pub cells: Vec<CellMoments>,
 }
 
+/// 10⁶ / (sum of the cell) for each cell; of no use where the sum is zero.
+pub(super) fn million_factors(cells: &[CellMoments]) -> Vec<f64> {
+    cells.iter().map(|cell| 1e6 / cell.sum).collect()
+}
+
+/// Σ t and Σ t² of values per million, given as values with the factors of their cells, in row order.
+fn per_million(values: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    values.fold((0.0, 0.0), |(sum, sum_sq), (value, factor)| {
+        let scaled = value * factor;
+        (sum + scaled, sum_sq + scaled * scaled)
+    })
+}
+
 impl GeneShare {
-    /// The share of a gene with the given values above zero, in row order.
-    pub(super) fn of(gene: u32, values: impl Iterator<Item = f32> + Clone) -> Self {
+    /// The share of a gene with the given values above zero, in row order, and the factors of their cells
+    /// ([`million_factors`]).
+    pub(super) fn of(gene: u32, values: impl Iterator<Item = f32> + Clone, factors: impl Iterator<Item = f64>) -> Self {
         let (mut nonzeros, mut max, mut integers) = (0, 0f32, true);
         let (mut sum, mut sum_sq) = (0u64, 0u64);
         for value in values.clone() {
@@ -74,20 +93,22 @@ impl GeneShare {
         let sums = if integers {
             GeneSums::Exact { sum, sum_sq }
         } else {
-            let (sum, sum_sq) = float_sums(values);
+            let (sum, sum_sq) = float_sums(values.clone());
             GeneSums::Float { sum, sum_sq }
         };
-        Self { gene, nonzeros, max, sums }
+        let per_million = per_million(values.map(f64::from).zip(factors));
+        Self { gene, nonzeros, max, sums, per_million }
     }
 }
 
 impl GeneShare {
-    /// The share of a gene whose values are `codes`, each plus one.
-    pub(super) fn of_counts(gene: u32, codes: &[u32]) -> Self {
+    /// The share of a gene whose values are `codes`, each plus one, with the factors of their cells.
+    pub(super) fn of_counts(gene: u32, codes: &[u32], factors: impl Iterator<Item = f64>) -> Self {
         let max = codes.iter().copied().max().map_or(0, |code| code + 1);
         // A tile has at most 256 rows: neither sum overflows.
         let (sum, sum_sq) = count_sums(codes);
-        Self { gene, nonzeros: codes.len() as u32, max: max as f32, sums: GeneSums::Exact { sum, sum_sq } }
+        let per_million = per_million(codes.iter().map(|&code| f64::from(code) + 1.0).zip(factors));
+        Self { gene, nonzeros: codes.len() as u32, max: max as f32, sums: GeneSums::Exact { sum, sum_sq }, per_million }
     }
 }
 
@@ -140,7 +161,10 @@ mod tests {
     #[test]
     fn integers_are_summed_exactly() {
         let values = [16_777_216.0f32, 3.0, 16_777_215.0];
-        let GeneSums::Exact { sum, sum_sq } = GeneShare::of(7, values.iter().copied()).sums else { panic!("integers") };
+        let GeneSums::Exact { sum, sum_sq } = GeneShare::of(7, values.iter().copied(), [1.0; 3].into_iter()).sums
+        else {
+            panic!("integers")
+        };
         assert_eq!(sum, 33_554_434);
         assert_eq!(sum_sq, (1u64 << 48) + 9 + 16_777_215 * 16_777_215);
     }
@@ -151,12 +175,14 @@ mod tests {
         let codes: Vec<u32> = values.iter().map(|&value| value as u32 - 1).collect();
         assert_eq!(CellMoments::of_counts(&codes), CellMoments::of(values.iter().copied()));
         let (values, codes) = (&values[..256], &codes[..256]);
-        assert_eq!(GeneShare::of_counts(3, codes), GeneShare::of(3, values.iter().copied()));
+        let factors = (0..256).map(|row| 1e6 / f64::from(row + 1));
+        assert_eq!(GeneShare::of_counts(3, codes, factors.clone()), GeneShare::of(3, values.iter().copied(), factors));
     }
 
     #[test]
     fn one_fraction_makes_the_sums_floats() {
-        let share = GeneShare::of(7, [2.0f32, 0.5].into_iter());
+        let share = GeneShare::of(7, [2.0f32, 0.5].into_iter(), [0.5, 4.0].into_iter());
+        assert_eq!(share.per_million, (3.0, 5.0));
         assert_eq!((share.nonzeros, share.max), (2, 2.0));
         assert_eq!(share.sums, GeneSums::Float { sum: 2.5, sum_sq: 4.25 });
         assert_eq!(CellMoments::of([2.0f32, 0.5].into_iter()), CellMoments { nonzeros: 2, sum: 2.5, sum_sq: 4.25 });

@@ -60,7 +60,7 @@ fn the_same_content_gives_the_same_bytes_at_any_time() {
         write(&path(&format!("{time}.h5ad")), Overwrite::Refuse, &[0.5, 1.5]).unwrap();
         for (number, table) in tables.iter().enumerate() {
             let store = path(&format!("{time}-{number}.pw"));
-            let store = convert(&mut table.clone(), &store, &spec(1 << 30, 2), &Quiet).unwrap();
+            let store = convert(Box::new(table.clone()), &store, &spec(1 << 30, 2), &Quiet).unwrap();
             export(&store, &path(&format!("{time}-{number}.h5ad")), Overwrite::Refuse, &Quiet).unwrap();
         }
     };

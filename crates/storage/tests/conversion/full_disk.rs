@@ -49,13 +49,14 @@ fn a_full_disk_is_said_and_leaves_nothing() {
     for table in
         [Table::counts(20_000, 300, 3, true), Table::counts(40_000, 30, 30, true), Table::counts(3_000, 300, 1, false)]
     {
-        assert_full(convert(&mut table.clone(), &store, &spec(1 << 30, 2), &Quiet).map(drop), &disk);
+        assert_full(convert(Box::new(table.clone()), &store, &spec(1 << 30, 2), &Quiet).map(drop), &disk);
         let elsewhere = tempfile::tempdir().unwrap();
-        let whole = convert(&mut table.clone(), &elsewhere.path().join("a.pw"), &spec(1 << 30, 2), &Quiet).unwrap();
+        let whole =
+            convert(Box::new(table.clone()), &elsewhere.path().join("a.pw"), &spec(1 << 30, 2), &Quiet).unwrap();
         assert_full(export(&whole, &result, Overwrite::Refuse, &Quiet), &disk);
     }
     // The same process can then write a smaller store.
-    convert(&mut Table::counts(500, 30, 3, true), &store, &spec(1 << 30, 2), &Quiet).unwrap();
+    convert(Box::new(Table::counts(500, 30, 3, true)), &store, &spec(1 << 30, 2), &Quiet).unwrap();
 }
 
 /// A file of many cells whose `obs` has a column in one large compressed chunk.
@@ -83,8 +84,8 @@ fn a_disk_that_fills_up_in_a_large_column_is_said() {
     std::fs::create_dir(&disk).unwrap();
     let input = folder.path().join("x.h5ad");
     with_a_large_chunk(&input);
-    let mut input = source::open(&input, &Default::default()).unwrap();
-    let store = convert(&mut *input, &folder.path().join("x.pw"), &spec(1 << 30, 2), &Quiet).unwrap();
+    let input = source::open(&input, &Default::default()).unwrap();
+    let store = convert(input, &folder.path().join("x.pw"), &spec(1 << 30, 2), &Quiet).unwrap();
     let mut full = 0;
     for megabytes in (1..64).step_by(5) {
         let Some(disk) = SmallDisk::mount(&disk, megabytes << 10) else { return };

@@ -6,7 +6,7 @@ use std::path::Path;
 use partwise_storage::convert::excerpt;
 use partwise_storage::source::{Form, Rounding, RowChunk, Source};
 use partwise_storage::store::SourceStamp;
-use partwise_storage::{ErrorKind, Monitor, Quiet, StorageError, convert};
+use partwise_storage::{Axis, ErrorKind, FrameWriter, Monitor, Quiet, StorageError, convert};
 
 use super::inputs::{Table, contents, spec};
 
@@ -76,8 +76,8 @@ impl Source for Liar {
         Rounding::default()
     }
 
-    fn write_annotations(&self, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
-        self.table.write_annotations(dest, monitor)
+    fn write_table(&self, axis: Axis, table: &mut FrameWriter, monitor: &dyn Monitor) -> Result<(), StorageError> {
+        self.table.write_table(axis, table, monitor)
     }
 
     fn stamp(&self) -> SourceStamp {
@@ -89,7 +89,7 @@ impl Source for Liar {
 fn refused(mut liar: Liar, words: &[&str]) -> StorageError {
     let folder = tempfile::tempdir().unwrap();
     let looked_at = excerpt(&mut liar, &spec(1 << 30, 2)).unwrap_err();
-    let error = convert(&mut liar, &folder.path().join("x.pw"), &spec(1 << 30, 2), &Quiet).unwrap_err();
+    let error = convert(Box::new(liar), &folder.path().join("x.pw"), &spec(1 << 30, 2), &Quiet).unwrap_err();
     for error in [&looked_at, &error] {
         let line = error.to_string();
         for word in words.iter().chain(&["liar"]) {
@@ -226,8 +226,8 @@ fn claims_beyond_any_memory_are_refused_as_too_large() {
 #[test]
 fn a_negative_zero_is_a_zero() {
     let folder = tempfile::tempdir().unwrap();
-    let store = |name: &str, mut liar: Liar| {
-        convert(&mut liar, &folder.path().join(name), &spec(1 << 30, 2), &Quiet).unwrap();
+    let store = |name: &str, liar: Liar| {
+        convert(Box::new(liar), &folder.path().join(name), &spec(1 << 30, 2), &Quiet).unwrap();
         contents(&folder.path().join(name))
     };
     let bend = |zero: f32| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use partwise_storage::anndata::AnnDataWriter;
+use partwise_storage::anndata::FrameWriter;
 use partwise_storage::source::{Form, Rounding, RowChunk, Source};
 use partwise_storage::store::SourceStamp;
 use partwise_storage::{Axis, ConvertSpec, Monitor, Overwrite, StorageError, Warning};
@@ -116,14 +116,9 @@ impl Source for Table {
         Rounding::default()
     }
 
-    fn write_annotations(&self, dest: &Path, _: &dyn Monitor) -> Result<(), StorageError> {
-        let mut writer = AnnDataWriter::create(dest, Overwrite::Refuse)?;
-        for (axis, rows) in [(Axis::Cells, self.cells()), (Axis::Genes, self.genes)] {
-            let mut frame = writer.dataframe(axis, rows)?;
-            frame.names((0..rows).map(|i| format!("{axis}{}", i % 1000)))?;
-            frame.finish()?;
-        }
-        writer.finish()
+    fn write_table(&self, axis: Axis, table: &mut FrameWriter, _: &dyn Monitor) -> Result<(), StorageError> {
+        let rows = if axis == Axis::Cells { self.cells() } else { self.genes };
+        table.names((0..rows).map(|i| format!("{axis}{}", i % 1000)))
     }
 
     fn stamp(&self) -> SourceStamp {

@@ -29,7 +29,7 @@ proptest! {
         }
         let converted = |name: &str, tiles: usize| {
             let spec = ConvertSpec { block_rows: Some(256 * tiles), ..spec(PLENTY, 2) };
-            convert(&mut table.clone(), &folder.path().join(name), &spec, &Quiet).unwrap()
+            convert(Box::new(table.clone()), &folder.path().join(name), &spec, &Quiet).unwrap()
         };
         let (first, want) = (converted("first.pw", from), converted("want.pw", to));
         let cut = |store: &Store, name: &str, rows| {
@@ -47,7 +47,7 @@ proptest! {
 
 fn counts(folder: &tempfile::TempDir) -> Store {
     let table = Table::counts(1_500, 40, 4, true);
-    convert(&mut table.clone(), &folder.path().join("a.pw"), &spec(PLENTY, 2), &Quiet).unwrap()
+    convert(Box::new(table.clone()), &folder.path().join("a.pw"), &spec(PLENTY, 2), &Quiet).unwrap()
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn threads_and_budget_do_not_change_a_byte() {
         let mut seen: Option<Vec<(String, Vec<u8>)>> = None;
         for (threads, memory) in [(1, 36 << 20), (1, PLENTY), (2, 40 << 20), (7, PLENTY)] {
             let dest = folder.path().join(format!("{threads}-{memory}.pw"));
-            let store = convert(&mut table.clone(), &dest, &spec(memory, threads), &Quiet).unwrap();
+            let store = convert(Box::new(table.clone()), &dest, &spec(memory, threads), &Quiet).unwrap();
             assert_eq!(store.layout(), layout);
             let found = contents(&dest);
             match &seen {
@@ -60,7 +60,7 @@ fn an_excerpt_tells_what_the_store_will_be() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let excerpt = excerpt(&mut table.clone(), &spec(PLENTY, 2)).unwrap();
-        let store = convert(&mut table.clone(), &folder.path().join("x.pw"), &spec(PLENTY, 2), &Quiet).unwrap();
+        let store = convert(Box::new(table.clone()), &folder.path().join("x.pw"), &spec(PLENTY, 2), &Quiet).unwrap();
         let found = (excerpt.cells, excerpt.genes, excerpt.layout, excerpt.block_rows, excerpt.tile_rows);
         assert_eq!(found, (store.cells(), store.genes(), layout, store.block_rows(), store.tile_rows()));
         let packed: u64 = (0..store.blocks())
@@ -98,7 +98,7 @@ fn a_store_goes_back_to_the_same_values_and_names() {
     {
         let dest = folder.path().join(format!("{i}.pw"));
         let watcher = Watcher::new();
-        let store = convert(&mut table.clone(), &dest, &spec(PLENTY, 2), &watcher).unwrap();
+        let store = convert(Box::new(table.clone()), &dest, &spec(PLENTY, 2), &watcher).unwrap();
         assert_eq!(watcher.rows(), table.cells() as u64);
         assert_eq!(store.nonzeros(), table.values.iter().filter(|&&v| v > 0.0).count() as u64);
         let back = folder.path().join(format!("{i}.h5ad"));
@@ -114,10 +114,10 @@ fn untidy_rows_are_put_in_order_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let mut table = Table::counts(600, 50, 3, true);
     table.values.iter_mut().for_each(|v| *v *= 2.0);
-    let tidy = convert(&mut table.clone(), &folder.path().join("a.pw"), &spec(PLENTY, 2), &Quiet).unwrap();
-    let mut untidy = Table { untidy: true, ..table };
+    let tidy = convert(Box::new(table.clone()), &folder.path().join("a.pw"), &spec(PLENTY, 2), &Quiet).unwrap();
+    let untidy = Table { untidy: true, ..table };
     let watcher = Watcher::new();
-    let store = convert(&mut untidy, &folder.path().join("b.pw"), &spec(PLENTY, 2), &watcher).unwrap();
+    let store = convert(Box::new(untidy), &folder.path().join("b.pw"), &spec(PLENTY, 2), &watcher).unwrap();
     assert_eq!(store.fingerprint(), tidy.fingerprint());
     assert_eq!(
         watcher.heard(),
@@ -134,7 +134,8 @@ fn duplicate_names_are_kept_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let watcher = Watcher::new();
     // The table's names repeat after a thousand.
-    convert(&mut Table::counts(1_234, 20, 2, true), &folder.path().join("a.pw"), &spec(PLENTY, 1), &watcher).unwrap();
+    convert(Box::new(Table::counts(1_234, 20, 2, true)), &folder.path().join("a.pw"), &spec(PLENTY, 1), &watcher)
+        .unwrap();
     let heard = watcher.heard();
     assert_eq!(heard.len(), 1, "{heard:?}");
     let Warning::DuplicateNames { axis: Axis::Cells, count: 234, example } = &heard[0] else { panic!("{heard:?}") };
@@ -149,7 +150,7 @@ fn empty_cells_and_genes_are_said() {
         table.values[..5 * 20].fill(0.0);
         table.values.iter_mut().skip(7).step_by(20).for_each(|v| *v = 0.0);
         let watcher = Watcher::new();
-        convert(&mut table, &folder.path().join(format!("{sparse}.pw")), &spec(PLENTY, 2), &watcher).unwrap();
+        convert(Box::new(table), &folder.path().join(format!("{sparse}.pw")), &spec(PLENTY, 2), &watcher).unwrap();
         let want = [Warning::Empty { axis: Axis::Cells, count: 5 }, Warning::Empty { axis: Axis::Genes, count: 1 }];
         assert_eq!(watcher.heard(), want);
     }
@@ -161,7 +162,8 @@ fn nothing_is_left_when_cancelled_anywhere() {
     let table = Table::counts(2_000, 30, 3, true);
     for rows in [0, 1, 256, 1_000, 2_000] {
         let watcher = Watcher::cancelling_after(rows);
-        let error = convert(&mut table.clone(), &folder.path().join("a.pw"), &spec(PLENTY, 3), &watcher).unwrap_err();
+        let error =
+            convert(Box::new(table.clone()), &folder.path().join("a.pw"), &spec(PLENTY, 3), &watcher).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         assert_eq!(contents(folder.path()), [], "after {rows} rows");
     }
@@ -172,20 +174,20 @@ fn nothing_is_left_when_a_row_is_bad_and_an_older_store_stays() {
     let folder = tempfile::tempdir().unwrap();
     let dest = folder.path().join("a.pw");
     for row in [0, 700, 1_999] {
-        let mut source = Table { fails_at: Some(row), ..Table::counts(2_000, 30, 3, true) };
-        let error = convert(&mut source, &dest, &spec(PLENTY, 3), &Quiet).unwrap_err();
+        let source = Table { fails_at: Some(row), ..Table::counts(2_000, 30, 3, true) };
+        let error = convert(Box::new(source), &dest, &spec(PLENTY, 3), &Quiet).unwrap_err();
         assert_eq!(error.to_string(), format!("row {row}"));
         assert_eq!(contents(folder.path()), []);
     }
-    let old = convert(&mut Table::counts(300, 30, 3, true), &dest, &spec(PLENTY, 1), &Quiet).unwrap();
-    let exists = convert(&mut Table::counts(400, 30, 3, true), &dest, &spec(PLENTY, 1), &Quiet).unwrap_err();
+    let old = convert(Box::new(Table::counts(300, 30, 3, true)), &dest, &spec(PLENTY, 1), &Quiet).unwrap();
+    let exists = convert(Box::new(Table::counts(400, 30, 3, true)), &dest, &spec(PLENTY, 1), &Quiet).unwrap_err();
     assert_eq!(exists.kind(), ErrorKind::Exists);
     let mut replace = spec(PLENTY, 1);
     replace.overwrite = Overwrite::Replace;
-    let mut failing = Table { fails_at: Some(399), ..Table::counts(400, 30, 3, true) };
-    convert(&mut failing, &dest, &replace, &Quiet).unwrap_err();
+    let failing = Table { fails_at: Some(399), ..Table::counts(400, 30, 3, true) };
+    convert(Box::new(failing), &dest, &replace, &Quiet).unwrap_err();
     assert_eq!(Store::open(&dest).unwrap().fingerprint(), old.fingerprint());
-    convert(&mut Table::counts(400, 30, 3, true), &dest, &replace, &Quiet).unwrap();
+    convert(Box::new(Table::counts(400, 30, 3, true)), &dest, &replace, &Quiet).unwrap();
     assert_eq!(Store::open(&dest).unwrap().cells(), 400);
 }
 
@@ -201,10 +203,10 @@ fn a_budget_that_is_named_will_do_whatever_the_one_given() {
         let mut named = Vec::new();
         for given in [1_u64, 40 << 20, 48 << 20, (96 << 20) - 1, 96 << 20] {
             let dest = folder.path().join(format!("{resident}-{given}.pw"));
-            let Err(error) = convert(&mut table.clone(), &dest, &spec(given, 2), &Quiet) else { continue };
+            let Err(error) = convert(Box::new(table.clone()), &dest, &spec(given, 2), &Quiet) else { continue };
             let StorageError::MemoryBudget { smallest, .. } = error else { panic!("{error}") };
             assert!(smallest > given);
-            convert(&mut table.clone(), &dest, &spec(smallest, 2), &Quiet).unwrap();
+            convert(Box::new(table.clone()), &dest, &spec(smallest, 2), &Quiet).unwrap();
             std::fs::remove_dir_all(&dest).unwrap();
             named.push(smallest);
         }
@@ -219,11 +221,11 @@ fn a_budget_that_is_named_will_do_whatever_the_one_given() {
 fn a_budget_that_is_too_small_names_the_smallest_that_will_do() {
     let folder = tempfile::tempdir().unwrap();
     let table = Table::counts(2_000, 3_000, 2, true);
-    let error = convert(&mut table.clone(), &folder.path().join("a.pw"), &spec(1 << 20, 4), &Quiet).unwrap_err();
+    let error = convert(Box::new(table.clone()), &folder.path().join("a.pw"), &spec(1 << 20, 4), &Quiet).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Memory);
     let StorageError::MemoryBudget { smallest, .. } = error else { panic!("{error}") };
-    convert(&mut table.clone(), &folder.path().join("a.pw"), &spec(smallest, 4), &Quiet).unwrap();
-    let less = convert(&mut table.clone(), &folder.path().join("b.pw"), &spec(smallest - 1, 4), &Quiet);
+    convert(Box::new(table.clone()), &folder.path().join("a.pw"), &spec(smallest, 4), &Quiet).unwrap();
+    let less = convert(Box::new(table.clone()), &folder.path().join("b.pw"), &spec(smallest - 1, 4), &Quiet);
     assert_eq!(less.unwrap_err().kind(), ErrorKind::Memory);
 }
 
@@ -235,14 +237,14 @@ fn rows_that_are_fuller_than_the_sample_are_converted_too() {
     for row in [600, 601, 1_300] {
         table.values[row * 2_000..][..200 * 2_000].fill(3.0);
     }
-    let store = convert(&mut table.clone(), &folder.path().join("a.pw"), &spec(PLENTY, 3), &Quiet).unwrap();
+    let store = convert(Box::new(table.clone()), &folder.path().join("a.pw"), &spec(PLENTY, 3), &Quiet).unwrap();
     assert_eq!(store.layout(), Layout::Sparse);
     let back = folder.path().join("a.h5ad");
     export(&store, &back, Overwrite::Refuse, &Quiet).unwrap();
     assert!(read_back(&back) == table.values);
     // Alone in flight, the tile needs more memory than the sample suggests, and the error states
     // how much.
-    let error = convert(&mut table.clone(), &folder.path().join("b.pw"), &spec(38 << 20, 3), &Quiet).unwrap_err();
+    let error = convert(Box::new(table.clone()), &folder.path().join("b.pw"), &spec(38 << 20, 3), &Quiet).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Memory, "{error}");
 }
 
@@ -252,18 +254,18 @@ fn block_heights_are_multiples_of_a_tile() {
     let table = Table::counts(1_000, 30, 3, true);
     let with = |rows| partwise_storage::ConvertSpec { block_rows: Some(rows), ..spec(PLENTY, 1) };
     for rows in [0, 100, 300] {
-        let error = convert(&mut table.clone(), &folder.path().join("a.pw"), &with(rows), &Quiet).unwrap_err();
+        let error = convert(Box::new(table.clone()), &folder.path().join("a.pw"), &with(rows), &Quiet).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
     }
-    let store = convert(&mut table.clone(), &folder.path().join("a.pw"), &with(512), &Quiet).unwrap();
+    let store = convert(Box::new(table.clone()), &folder.path().join("a.pw"), &with(512), &Quiet).unwrap();
     assert_eq!((store.block_rows(), store.blocks()), (512, 2));
 }
 
 #[test]
 fn a_matrix_without_rows_or_columns_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut table = Table { values: Vec::new(), genes: 5, sparse: true, ..Table::default() };
-    let error = convert(&mut table, &folder.path().join("a.pw"), &spec(PLENTY, 1), &Quiet).unwrap_err();
+    let table = Table { values: Vec::new(), genes: 5, sparse: true, ..Table::default() };
+    let error = convert(Box::new(table), &folder.path().join("a.pw"), &spec(PLENTY, 1), &Quiet).unwrap_err();
     assert!(error.kind() == ErrorKind::BadData && error.to_string().contains("0 cells × 5 genes"), "{error}");
 }
 
@@ -271,9 +273,9 @@ fn a_matrix_without_rows_or_columns_is_refused() {
 fn a_panic_in_a_thread_is_passed_on_instead_of_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let dest = folder.path().join("a.pw");
-    let mut table = Table { panics_at: Some(700), ..Table::counts(2_000, 30, 3, true) };
+    let table = Table { panics_at: Some(700), ..Table::counts(2_000, 30, 3, true) };
     let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        convert(&mut table, &dest, &spec(PLENTY, 2), &Quiet).map(drop)
+        convert(Box::new(table), &dest, &spec(PLENTY, 2), &Quiet).map(drop)
     }));
     assert!(broken.is_err());
     assert_eq!(contents(folder.path()), []);

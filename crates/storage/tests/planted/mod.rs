@@ -23,12 +23,13 @@ pub(crate) struct Planted {
 }
 
 fn source(name: &str) -> SourceStamp {
-    let selection = Selection { layer: Some("counts".into()), raw: false, transpose: false };
+    let selection = Selection { layer: Some("counts".into()), ..Selection::default() };
     SourceStamp {
         path: Path::new("/planted").join(name),
         bytes: 12_345,
         modified_ns: 1_700_000_000_123_456_789,
         selection,
+        joined: None,
     }
 }
 

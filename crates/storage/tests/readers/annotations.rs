@@ -335,8 +335,8 @@ fn long_names_and_wide_strings_are_copied() {
     let file = csr().write(&path);
     let obs = file.group("obs").unwrap();
     obs.unlink("_index").unwrap();
-    // Each fits the memory for strings alone, but no two together; the last one needs more.
-    let long = [400_000, 3, 500_000, 3_000_000].map(|len| "µx".repeat(len / 3));
+    // Each fits the memory for strings alone, but no two of the long ones together.
+    let long = [150_000, 3, 200_000, 255_000].map(|len| "µx".repeat(len / 3));
     strings(&obs, "_index", &long);
     drop(obs);
     file.close().unwrap();

@@ -5,14 +5,23 @@ use std::path::Path;
 use hdf5::File;
 use partwise_storage::source::conformance::{annotations_are_readable, check};
 use partwise_storage::source::{self, Source};
+use partwise_storage::store::Selection;
 
-use super::files::{Csr, anndata, csr, selection};
+use super::files::{Csr, anndata, csr, read_all, selection};
+use super::matrix_market::BANNER;
 use super::npy::save;
 
-/// Checks the promises on the matrix `what` of the file at `path`.
-fn hold(path: &Path, what: &str) {
-    let open = || source::open(path, &selection(what)).unwrap() as Box<dyn Source>;
+/// Checks the promises on the matrix that `chosen` names in the file at `path`.
+pub(crate) fn hold(path: &Path, chosen: &Selection) {
+    let open = || source::open(path, chosen).unwrap() as Box<dyn Source>;
     check(&open);
+    for (threads, memory) in [(1, 1 << 12), (3, 1 << 20)] {
+        check(&|| {
+            let mut source = open();
+            source.read_ahead(threads, memory);
+            source
+        });
+    }
     let folder = tempfile::tempdir().unwrap();
     annotations_are_readable(&open, folder.path());
 }
@@ -35,9 +44,9 @@ fn sparse_matrices_of_anndata_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.h5ad");
     drop(csr().write(&path));
-    hold(&path, "X");
+    hold(&path, &selection("X"));
     drop(large().write(&path));
-    hold(&path, "X");
+    hold(&path, &selection("X"));
     let file = anndata(&path, 600, 11);
     let matrix = large();
     let layer = matrix.write_as(&file.create_group("layers").unwrap(), "counts", "csr_matrix");
@@ -49,7 +58,68 @@ fn sparse_matrices_of_anndata_files() {
     layer.new_dataset_builder().with_data(&matrix.indices).chunk(5).deflate(4).create("indices").unwrap();
     drop(layer);
     file.close().unwrap();
-    hold(&path, "layers/counts");
+    hold(&path, &selection("layers/counts"));
+}
+
+#[test]
+fn matrices_stored_by_gene() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.h5ad");
+    let file = anndata(&path, 600, 11);
+    large().by_column().write_as(&file, "X", "csc_matrix");
+    let layers = file.create_group("layers").unwrap();
+    let mut negative = large().by_column();
+    negative.data[300] = -1;
+    negative.write_as(&layers, "negative", "csc_matrix");
+    let mut outside = large().by_column();
+    outside.indices[7] = 600;
+    outside.write_as(&layers, "outside", "csc_matrix");
+    drop(layers);
+    file.close().unwrap();
+    for what in ["X", "layers/negative", "layers/outside"] {
+        hold(&path, &selection(what));
+    }
+    let read = |what: &str| read_all(&mut *source::open(&path, &selection(what)).unwrap(), 100);
+    let by_cell = folder.path().join("by_cell.h5ad");
+    drop(large().write(&by_cell));
+    let expected = read_all(&mut *source::open(&by_cell, &selection("X")).unwrap(), 100).unwrap();
+    assert_eq!(read("X").unwrap(), expected);
+    let value = large().by_column();
+    let (cell, gene) = (value.indices[300], value.indptr.partition_point(|&p| p <= 300) - 1);
+    let said = read("layers/negative").unwrap_err().to_string();
+    assert!(said.contains(&format!("-1 at row {cell}, column {gene}")), "{said}");
+    let said = read("layers/outside").unwrap_err().to_string();
+    assert!(said.contains("cell 600") && said.contains("only 600 cells"), "{said}");
+}
+
+#[test]
+fn transposed_matrices_of_anndata_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.h5ad");
+    let file = anndata(&path, 11, 600);
+    let flipped = Csr { shape: vec![11, 600], ..large().by_column() };
+    flipped.write_as(&file, "X", "csr_matrix");
+    file.close().unwrap();
+    hold(&path, &selection("transpose"));
+    let source = source::open(&path, &selection("transpose")).unwrap();
+    assert_eq!((source.cells(), source.genes()), (600, 11));
+    drop(source);
+
+    let values: Vec<f64> = (0..600 * 11).map(|i| f64::from(i * 7 % 23) / 10.0).collect();
+    for chunk in [None, Some([4, 50]), Some([11, 600])] {
+        let file = anndata(&path, 11, 600);
+        let x = file.new_dataset::<f64>().shape([11, 600]);
+        let x =
+            chunk.map_or_else(|| x.clone().no_chunk(), |chunk| x.clone().chunk(chunk).deflate(1)).create("X").unwrap();
+        x.write_raw(&values).unwrap();
+        drop(x);
+        file.close().unwrap();
+        hold(&path, &selection("transpose"));
+        let read = read_all(&mut *source::open(&path, &selection("transpose")).unwrap(), 100).unwrap();
+        for (at, value) in read.iter().enumerate() {
+            assert_eq!(*value, values[at % 11 * 600 + at / 11] as f32, "{chunk:?}");
+        }
+    }
 }
 
 #[test]
@@ -65,8 +135,8 @@ fn dense_matrices_of_anndata_files() {
     raw.new_dataset::<u8>().shape((600, 11)).create("X").unwrap().write_raw(&whole).unwrap();
     drop((x, raw));
     file.close().unwrap();
-    hold(&path, "X");
-    hold(&path, "raw/X");
+    hold(&path, &selection("X"));
+    hold(&path, &selection("raw/X"));
 }
 
 #[test]
@@ -76,8 +146,8 @@ fn numpy_arrays() {
     let data: Vec<u8> = (0..600 * 11).flat_map(|i| (f64::from(i * 7 % 23) / 10.0).to_le_bytes()).collect();
     for fortran in [false, true] {
         save(&path, 1, "<f8", fortran, "(600, 11)", &data);
-        hold(&path, "");
-        hold(&path, "transpose");
+        hold(&path, &selection(""));
+        hold(&path, &selection("transpose"));
     }
 }
 
@@ -89,21 +159,41 @@ fn files_with_values_that_are_refused() {
         let mut matrix = large();
         matrix.data[at] = value;
         drop(matrix.write(&path));
-        hold(&path, "X");
+        hold(&path, &selection("X"));
         let mut matrix = large();
         matrix.indices[at] = 11;
         drop(matrix.write(&path));
-        hold(&path, "X");
+        hold(&path, &selection("X"));
     }
     let file = File::create(&path).unwrap();
     let values: Vec<f32> = (0..600 * 11).map(|i| if i % 777 == 500 { f32::NAN } else { 1.0 }).collect();
     file.new_dataset::<f32>().shape((600, 11)).create("X").unwrap().write_raw(&values).unwrap();
     file.close().unwrap();
-    hold(&path, "X");
+    hold(&path, &selection("X"));
     let path = folder.path().join("x.npy");
     let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     for fortran in [false, true] {
         save(&path, 1, "<f4", fortran, "(600, 11)", &data);
-        hold(&path, "");
+        hold(&path, &selection(""));
+    }
+}
+
+#[test]
+fn matrix_market_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |bent: &str| {
+        let entries = (0..2000).map(|at| match at {
+            1234 => bent.to_owned(),
+            _ => format!("{} {} {}\n", at * 7 % 11 + 1, at * 31 % 600 + 1, if at % 90 == 1 { "0.1" } else { "3" }),
+        });
+        format!("{BANNER}11 600 2000\n{}", entries.collect::<String>())
+    };
+    for name in ["x.mtx", "x.mtx.gz"] {
+        for bent in ["5 5 5\n", "5 5 -5\n", "12 5 5\n", "5 5\n", ""] {
+            let path = folder.path().join(name);
+            super::matrix_market::save(&path, &lines(bent));
+            hold(&path, &selection(""));
+            hold(&path, &selection("transpose"));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group, H5Type};
-use partwise_storage::source::{RowChunk, Source};
+use partwise_storage::source::{Entries, Form, RowChunk, Source};
 use partwise_storage::store::Selection;
 use partwise_storage::{ErrorKind, Monitor, StorageError, Warning, source};
 
@@ -53,14 +53,19 @@ pub(crate) fn anndata(path: &Path, cells: usize, genes: usize) -> File {
     let file = File::create(path).unwrap();
     text(&file, "encoding-type", "anndata");
     text(&file, "encoding-version", "0.1.0");
+    frames(&file, cells, genes);
+    file
+}
+
+/// The tables `obs` and `var` with names c0… and g0….
+pub(crate) fn frames(at: &Group, cells: usize, genes: usize) {
     for (name, letter, len) in [("obs", 'c', cells), ("var", 'g', genes)] {
-        let group = file.create_group(name).unwrap();
+        let group = at.create_group(name).unwrap();
         text(&group, "encoding-type", "dataframe");
         text(&group, "encoding-version", "0.2.0");
         text(&group, "_index", "_index");
         strings(&group, "_index", &(0..len).map(|i| format!("{letter}{i}")).collect::<Vec<_>>());
     }
-    file
 }
 
 pub(crate) fn text(at: &hdf5::Location, name: &str, value: &str) {
@@ -80,6 +85,7 @@ pub(crate) fn selection(what: &str) -> Selection {
         layer: what.strip_prefix("layers/").map(str::to_owned),
         raw: what == "raw/X",
         transpose: what == "transpose",
+        ..Selection::default()
     }
 }
 
@@ -88,6 +94,18 @@ pub(crate) fn selection(what: &str) -> Selection {
 pub(crate) fn read_all(source: &mut dyn Source, step: usize) -> Result<Vec<f32>, StorageError> {
     let genes = source.genes();
     let mut all = vec![0.0; source.cells() * genes];
+    if let Form::Entries { .. } = source.form() {
+        let mut entries = Entries::default();
+        loop {
+            source.read_entries(step, &mut entries)?;
+            if entries.is_empty() {
+                return Ok(all);
+            }
+            for at in 0..entries.len() {
+                all[entries.cells[at] as usize * genes + entries.genes[at] as usize] += entries.values[at];
+            }
+        }
+    }
     let mut chunk = RowChunk::default();
     for first in (0..source.cells()).step_by(step) {
         let rows = first..(first + step).min(source.cells());
@@ -105,6 +123,27 @@ pub(crate) fn read_all(source: &mut dyn Source, step: usize) -> Result<Vec<f32>,
         }
     }
     Ok(all)
+}
+
+impl<T: Clone, I: TryFrom<usize> + TryInto<usize> + Copy, P: TryFrom<usize> + TryInto<usize> + Copy> Csr<T, I, P> {
+    /// The same matrix by columns.
+    pub(crate) fn by_column(&self) -> Csr<T, I, P> {
+        let number = |at: usize| I::try_from(at).ok().expect("a column");
+        let (mut data, mut indices, mut indptr) = (Vec::new(), Vec::new(), vec![P::try_from(0).ok().expect("zero")]);
+        for column in 0..self.shape[1] as usize {
+            for row in 0..self.indptr.len() - 1 {
+                let [first, last] = [row, row + 1].map(|at| self.indptr[at].try_into().ok().expect("a pointer"));
+                for at in first..last {
+                    if self.indices[at].try_into().ok() == Some(column) {
+                        data.push(self.data[at].clone());
+                        indices.push(number(row));
+                    }
+                }
+            }
+            indptr.push(P::try_from(data.len()).ok().expect("a pointer"));
+        }
+        Csr { shape: self.shape.clone(), data, indices, indptr }
+    }
 }
 
 /// Opens and reads everything. Returns kind and message of the error that it gives.

@@ -7,6 +7,11 @@ use super::files::{read_all, refusal, selection};
 
 /// A NumPy file as `numpy.save` writes it.
 pub(crate) fn save(path: &Path, version: u8, descr: &str, fortran: bool, shape: &str, data: &[u8]) {
+    std::fs::write(path, array(version, descr, fortran, shape, data)).unwrap();
+}
+
+/// The bytes of such a file.
+pub(crate) fn array(version: u8, descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
     let order = if fortran { "True" } else { "False" };
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}").into_bytes();
     while (text.len() + 11) % 64 != 0 {
@@ -21,7 +26,7 @@ pub(crate) fn save(path: &Path, version: u8, descr: &str, fortran: bool, shape: 
     }
     bytes.extend(text);
     bytes.extend(data);
-    std::fs::write(path, bytes).unwrap();
+    bytes
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use super::header::Element;
 use crate::number::Rounding;
-use crate::number::{to_f32, with_scalar};
+use crate::number::{Number, half_to_f32, to_f32, with_scalar};
 
 /// Decodes numbers of one type to f32.
-pub(super) struct Decoder {
+pub(in crate::source) struct Decoder {
     element: Element,
     swap: bool,
     aligned: Vec<u64>,
@@ -13,12 +13,12 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(element: Element, big_endian: bool) -> Decoder {
+    pub(in crate::source) fn new(element: Element, big_endian: bool) -> Decoder {
         Decoder { element, swap: big_endian, aligned: Vec::new(), rounding: Rounding::default() }
     }
 
     /// The values rounded so far.
-    pub(super) fn rounding(&self) -> Rounding {
+    pub(in crate::source) fn rounding(&self) -> Rounding {
         self.rounding
     }
 
@@ -27,7 +27,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The position and value of the first number that NMF does not accept.
-    pub(super) fn decode(&mut self, bytes: &[u8], out: &mut [f32]) -> Result<(), (usize, f64)> {
+    pub(in crate::source) fn decode(&mut self, bytes: &[u8], out: &mut [f32]) -> Result<(), (usize, f64)> {
         let size = self.element.size();
         assert_eq!(bytes.len(), out.len() * size, "one number for each f32");
         match self.element {
@@ -54,29 +54,20 @@ impl Decoder {
     }
 }
 
-/// A 16-bit float as f32, which is exact.
-fn half_to_f32(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    sign * match exponent {
-        0 => fraction * 2_f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1024.0 + fraction) * 2_f32.powi(exponent - 25),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn halves_are_what_ieee_says() {
-        for (bits, value) in
-            [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (1, 2_f32.powi(-24)), (0x0400, 2_f32.powi(-14))]
-        {
-            assert_eq!(half_to_f32(bits), value);
+/// Decodes integers of one type.
+///
+/// # Panics
+///
+/// When the type is a float.
+pub(in crate::source) fn decode_integers(bytes: &[u8], element: Element, big_endian: bool, out: &mut Vec<i128>) {
+    let Element::Plain(scalar) = element else { panic!("integers have a plain type") };
+    with_scalar!(scalar, T => out.extend(bytes.chunks_exact(scalar.size()).map(|bytes| {
+        let mut number = [0; 8];
+        let number = &mut number[..bytes.len()];
+        number.copy_from_slice(bytes);
+        if big_endian {
+            number.reverse();
         }
-        assert!(half_to_f32(0x7e00).is_nan() && half_to_f32(0x7c00).is_infinite());
-    }
+        bytemuck::pod_read_unaligned::<T>(number).whole()
+    })));
 }

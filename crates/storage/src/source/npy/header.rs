@@ -10,7 +10,7 @@ use crate::number::Scalar;
 
 /// The type of the numbers in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Element {
+pub(in crate::source) enum Element {
     /// A type that Rust has.
     Plain(Scalar),
     /// 16-bit floats.
@@ -18,7 +18,8 @@ pub(super) enum Element {
 }
 
 impl Element {
-    pub(super) fn size(self) -> usize {
+    /// Bytes of a number.
+    pub(in crate::source) fn size(self) -> usize {
         match self {
             Element::Plain(scalar) => scalar.size(),
             Element::Half => 2,
@@ -26,29 +27,41 @@ impl Element {
     }
 }
 
-/// The content of the header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) element: Element,
-    pub(super) big_endian: bool,
+/// The content of the header of an array of any shape and type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) struct Array {
+    /// The type as NumPy calls it, `<f4`; empty for records.
+    pub(in crate::source) descr: String,
     /// The numbers are stored by columns instead of rows.
-    pub(super) by_column: bool,
-    pub(super) rows: usize,
-    pub(super) columns: usize,
+    pub(in crate::source) by_column: bool,
+    pub(in crate::source) shape: Vec<usize>,
     /// The position of the first number in the file.
-    pub(super) data_start: u64,
+    pub(in crate::source) data_start: u64,
+}
+
+/// The content of the header of a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source) struct Header {
+    pub(in crate::source) element: Element,
+    pub(in crate::source) big_endian: bool,
+    /// The numbers are stored by columns instead of rows.
+    pub(in crate::source) by_column: bool,
+    pub(in crate::source) rows: usize,
+    pub(in crate::source) columns: usize,
+    /// The position of the first number in the file.
+    pub(in crate::source) data_start: u64,
 }
 
 /// Longer headers are refused. Real ones have about a hundred bytes.
 const LONGEST: u32 = 1 << 20;
 
-impl Header {
+impl Array {
     /// Reads the header from the beginning of a file.
     ///
     /// # Errors
     ///
     /// The fault, as the rest of a sentence that begins with the array.
-    pub(super) fn read(mut file: impl Read) -> Result<Header, String> {
+    pub(in crate::source) fn read(mut file: impl Read) -> Result<Array, String> {
         let cut = |_| "ends within its header".to_owned();
         let mut magic = [0; 8];
         file.read_exact(&mut magic).map_err(cut)?;
@@ -71,13 +84,14 @@ impl Header {
         let mut text = vec![0; len as usize];
         file.read_exact(&mut text).map_err(cut)?;
         let text = String::from_utf8_lossy(&text);
-        Header::parse(&text, 8 + len_bytes + u64::from(len))
+        Array::parse(&text, 8 + len_bytes + u64::from(len))
     }
 
-    fn parse(text: &str, data_start: u64) -> Result<Header, String> {
+    fn parse(text: &str, data_start: u64) -> Result<Array, String> {
         let unclear = |what: &str| format!("has a header without {what}: {}", text.trim());
         let descr = entry(text, "descr").ok_or_else(|| unclear("'descr'"))?;
-        let (element, big_endian) = element(descr)?;
+        let quoted = descr.strip_prefix('\'').or_else(|| descr.strip_prefix('"'));
+        let descr = quoted.and_then(|text| text.split(['\'', '"']).next()).unwrap_or_default().to_owned();
         let by_column = match entry(text, "fortran_order") {
             Some(value) if value.starts_with("True") => true,
             Some(value) if value.starts_with("False") => false,
@@ -87,15 +101,46 @@ impl Header {
         let shape = shape.ok_or_else(|| unclear("'shape'"))?;
         let sides: Result<Vec<usize>, _> =
             shape.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::parse).collect();
-        match sides.as_deref() {
-            Ok(&[rows, columns]) => Ok(Header { element, big_endian, by_column, rows, columns, data_start }),
-            Ok(other) => Err(format!("has {} dimensions, expected 2 (cells × genes)", other.len())),
-            Err(_) => Err(format!("has the shape ({shape}), expected two numbers")),
+        let shape = sides.map_err(|_| format!("has the shape ({shape}), expected numbers"))?;
+        Ok(Array { descr, by_column, shape, data_start })
+    }
+
+    /// The type of the numbers, and whether they are big-endian.
+    ///
+    /// # Errors
+    ///
+    /// The fault, as the rest of a sentence that begins with the array.
+    pub(in crate::source) fn element(&self) -> Result<(Element, bool), String> {
+        element(&self.descr)
+    }
+
+    /// The header of a matrix.
+    ///
+    /// # Errors
+    ///
+    /// The fault, as the rest of a sentence that begins with the array.
+    pub(in crate::source) fn matrix(&self) -> Result<Header, String> {
+        let (element, big_endian) = self.element()?;
+        let &Array { by_column, data_start, .. } = self;
+        match self.shape[..] {
+            [rows, columns] => Ok(Header { element, big_endian, by_column, rows, columns, data_start }),
+            ref other => Err(format!("has {} dimensions, expected 2 (cells × genes)", other.len())),
         }
+    }
+}
+
+impl Header {
+    /// Reads the header of a matrix from the beginning of a file.
+    ///
+    /// # Errors
+    ///
+    /// The fault, as the rest of a sentence that begins with the array.
+    pub(super) fn read(file: impl Read) -> Result<Header, String> {
+        Array::read(file)?.matrix()
     }
 
     /// Bytes of all numbers; `None` where that is beyond 64 bits.
-    pub(super) fn data_bytes(&self) -> Option<u64> {
+    pub(in crate::source) fn data_bytes(&self) -> Option<u64> {
         (self.rows as u64).checked_mul(self.columns as u64)?.checked_mul(self.element.size() as u64)
     }
 }
@@ -107,10 +152,10 @@ fn entry<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// The type that NumPy calls `descr`.
-fn element(descr: &str) -> Result<(Element, bool), String> {
-    let quoted = descr.strip_prefix('\'').or_else(|| descr.strip_prefix('"'));
-    let name = quoted.and_then(|s| s.split(['\'', '"']).next());
-    let Some(name) = name else { return Err("holds records, expected plain numbers".into()) };
+fn element(name: &str) -> Result<(Element, bool), String> {
+    if name.is_empty() {
+        return Err("holds records, expected plain numbers".into());
+    }
     let (order, kind) = name.split_at_checked(1).unwrap_or(("", name));
     let plain = |scalar: Option<Scalar>| scalar.map(Element::Plain);
     let element = match kind {
@@ -133,7 +178,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Header, String> {
-        Header::parse(text, 128)
+        Array::parse(text, 128)?.matrix()
     }
 
     #[test]

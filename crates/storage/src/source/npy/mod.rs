@@ -1,7 +1,7 @@
 //! NumPy arrays (`.npy`): cells × genes, of any numeric type, byte order and memory order.
 
-mod decode;
-mod header;
+pub(super) mod decode;
+pub(super) mod header;
 
 use std::fs::File;
 use std::ops::Range;
@@ -10,9 +10,14 @@ use std::path::{Path, PathBuf};
 
 use self::decode::Decoder;
 use self::header::Header;
-use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp_of};
+#[cfg(feature = "hdf5")]
+use super::numbered;
+use super::{Form, Rounding, RowChunk, Source, SourceStamp, stamp, value};
+use crate::remedy::Choice;
 use crate::store::Selection;
-use crate::{Matrices, Monitor, Remedy, StorageError};
+#[cfg(feature = "hdf5")]
+use crate::{Axis, FrameWriter, Monitor};
+use crate::{StorageError, traffic};
 
 /// The name of the array in messages.
 const DATASET: &str = "array";
@@ -48,16 +53,9 @@ impl NpySource {
     /// # Errors
     ///
     /// - the header is invalid, or the file is too short for its numbers
-    /// - `selection` names a layer or raw, which an array does not have
+    /// - `selection` makes a choice that an array does not have
     pub(super) fn open(path: &Path, selection: &Selection) -> Result<NpySource, StorageError> {
-        if selection.layer.is_some() || selection.raw {
-            let problem = "a .npy file holds one array".to_owned();
-            return Err(StorageError::Selection {
-                path: path.into(),
-                problem,
-                remedy: Remedy::LeaveLayerAndRawAway.into(),
-            });
-        }
+        selection.check(path, "a NumPy array", &[Choice::Transpose])?;
         let file = File::open(path).map_err(|e| StorageError::io("read", path, e))?;
         let invalid = |problem: String, remedy: &str| StorageError::InvalidDataset {
             path: path.into(),
@@ -79,7 +77,7 @@ impl NpySource {
             header.by_column = !header.by_column;
         }
         let (decoder, stripe) = (Decoder::new(header.element, header.big_endian), Stripe::default());
-        Ok(NpySource { path: path.into(), file, header, decoder, stripe, stamp: stamp_of(path, selection)? })
+        Ok(NpySource { path: path.into(), file, header, decoder, stripe, stamp: stamp(path, selection)? })
     }
 
     /// Reads rows of a matrix that is stored by rows.
@@ -142,23 +140,13 @@ impl NpySource {
     /// Reads numbers from position `first` of the array on.
     fn read_bytes(&self, first: usize, bytes: &mut [u8]) -> Result<(), StorageError> {
         let at = self.header.data_start + first as u64 * self.header.element.size() as u64;
-        self.file.read_exact_at(bytes, at).map_err(|e| StorageError::io("read", &self.path, e))
+        self.file.read_exact_at(bytes, at).map_err(|e| StorageError::io("read", &self.path, e))?;
+        traffic::ended();
+        Ok(())
     }
 
-    fn bad_value(&self, row: usize, column: usize, value: f64) -> StorageError {
-        let remedy = if value.is_finite() && value > 0.0 {
-            "it is beyond 32-bit floats, scale the values down".into()
-        } else {
-            Remedy::ChooseValues(Matrices::default()).into()
-        };
-        StorageError::InvalidValue {
-            path: self.path.clone(),
-            dataset: DATASET.into(),
-            row: row as u64,
-            column: column as u64,
-            value,
-            remedy,
-        }
+    fn bad_value(&self, row: usize, column: usize, found: f64) -> StorageError {
+        value::refused(&self.path, DATASET, (row, column), found)
     }
 }
 
@@ -200,22 +188,9 @@ impl Source for NpySource {
         self.decoder.rounding()
     }
 
-    #[cfg(not(feature = "hdf5"))]
-    fn write_annotations(&self, _dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
-        Ok(())
-    }
-
     #[cfg(feature = "hdf5")]
-    fn write_annotations(&self, dest: &Path, _monitor: &dyn Monitor) -> Result<(), StorageError> {
-        use crate::{AnnDataWriter, Axis, Overwrite};
-
-        let mut writer = AnnDataWriter::create(dest, Overwrite::Replace)?;
-        for (axis, rows) in [(Axis::Cells, self.header.rows), (Axis::Genes, self.header.columns)] {
-            let mut frame = writer.dataframe(axis, rows)?;
-            frame.names((0..rows).map(|row| row.to_string()))?;
-            frame.finish()?;
-        }
-        writer.finish()
+    fn write_table(&self, axis: Axis, table: &mut FrameWriter, monitor: &dyn Monitor) -> Result<(), StorageError> {
+        numbered::names(axis, table, monitor)
     }
 
     fn stamp(&self) -> SourceStamp {

@@ -1,0 +1,73 @@
+//! The program around a job that has no passes to tell of: shows progress, and stands between the processes.
+
+use partwise::FitMonitor;
+use partwise::driver::comm::Comm;
+use partwise::job::{Host, Note};
+use partwise::storage::{Monitor, Store, Unit, Warning};
+
+use crate::failure::Failure;
+use crate::launch::World;
+use crate::progress::Progress;
+use crate::{mapping, notes};
+
+/// The host of such a job.
+pub(crate) struct Attendant<'a> {
+    pub(crate) progress: &'a Progress,
+    pub(crate) world: &'a World,
+}
+
+impl Host for Attendant<'_> {
+    type Error = Failure;
+
+    fn comm(&self) -> &dyn Comm {
+        self.world.comm()
+    }
+
+    fn agree<T>(&self, mine: Result<T, Failure>) -> Result<T, Failure> {
+        self.world.agree(mine)
+    }
+
+    fn note(&self, note: &Note<'_>) {
+        notes::told(note).into_iter().for_each(|told| self.progress.note(&told));
+    }
+
+    fn check_data(&self, store: &Store) -> Result<(), Failure> {
+        self.world.check_store(store)
+    }
+
+    fn may_map(&self) -> bool {
+        true
+    }
+
+    fn map(&self, store: &mut Store) -> Result<(), Failure> {
+        mapping::map(store)
+    }
+}
+
+impl FitMonitor for Attendant<'_> {}
+
+impl Monitor for Attendant<'_> {
+    fn start(&self, stage: &str, total: u64, unit: Unit) {
+        self.progress.start(stage, total, unit);
+    }
+
+    fn advance(&self, done: u64) {
+        self.progress.advance(done);
+    }
+
+    fn finish(&self) {
+        self.progress.finish();
+    }
+
+    fn freed(&self) {
+        self.progress.freed();
+    }
+
+    fn warn(&self, warning: &Warning) {
+        self.progress.warn(warning);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.progress.cancelled()
+    }
+}

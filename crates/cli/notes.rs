@@ -1,0 +1,39 @@
+//! Notes of a job, in words.
+
+use partwise::job::{Matched, Note};
+use partwise::storage::Axis;
+
+/// The line of a note; `None` if it has none.
+pub(crate) fn told(note: &Note<'_>) -> Option<String> {
+    Some(match note {
+        Note::StoreUsedAgain { path } => {
+            format!("{}: made from this input earlier and used again", path.display())
+        }
+        Note::StoreOutdated { path } => {
+            format!("{}: the input has changed since; converting it again", path.display())
+        }
+        Note::FewerThreads { threads, useful } => {
+            format!("{threads} of {useful} threads fit into the memory; more --memory is faster")
+        }
+        Note::Waves { fits, waves } => format!(
+            "{fits} fits do not fit into the memory together: they run in {waves} waves, and each wave reads the data \
+             anew; more --memory is faster"
+        ),
+        Note::NotInData { list, axis, missing, of, examples } => {
+            let axis = if *axis == Axis::Cells { "cells" } else { "genes" };
+            let more = if *missing > examples.len() { ", …" } else { "" };
+            let examples = examples.join(", ");
+            format!("{}: {missing} of its {of} names are of no {axis} in the data: {examples}{more}", list.display())
+        }
+        Note::Kept { genes: (genes, of_genes), cells: (cells, of_cells) } => {
+            format!("fitting {cells} of {of_cells} cells and {genes} of {of_genes} genes")
+        }
+        Note::Matched { matched: Matched { both, missing, unknown } } => format!(
+            "{both} genes matched; {missing} of the result are not in the data, {unknown} of the data not in the result"
+        ),
+        Note::KeptResult { path } => {
+            format!("{}: is finished, with the same data and settings; kept", path.display())
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,229 @@
+//! Usages of cells under known spectra: X·D ≈ W·Ĥ with Ĥ fixed, W the exact non-negative least squares,
+//! in one pass.
+//!
+//! Genes that the spectra do not know have the factor zero in D, so they count nowhere. With scaled genes
+//! D also has 1/σ of the fit that found the spectra, and the genes weigh as they did there.
+
+use std::path::Path;
+
+use partwise_kernels::{Dead, UpdateRule};
+use partwise_storage::anndata::Value;
+use partwise_storage::store::{Overwrite, Store};
+
+use crate::blocks::{FitData, StoreBlocks};
+use crate::comm::Comm;
+use crate::compute::row_table::{Local, RowMap, RowSums, RowTable};
+use crate::digest::RowHashes;
+use crate::engine::{Direction, Engine, Worker};
+use crate::error::DriverError;
+use crate::monitor::FitMonitor;
+use crate::plan::RowsPlan;
+use crate::result::write_rows;
+use crate::spectra::{Spectra, unit_norm_powers};
+
+/// Known spectra, in the order of the genes of the data.
+#[derive(Debug, Clone)]
+pub struct KnownSpectra {
+    /// Hᵀ in the units of the input; zero for genes that the spectra do not know.
+    pub spectra: Spectra,
+    /// d_j: the weight of every gene, zero where the spectra do not know it.
+    pub factors: Vec<f32>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Transformed {
+    /// ‖X̂ − W·Ĥ‖ / ‖X̂‖ over the genes that the spectra know; zero if X̂ is.
+    pub relative_error: f64,
+    /// A hash of the bits of W and H, as that of a fit.
+    pub digest: String,
+}
+
+/// Writes the usages of `store` under `known` to `dest`: an AnnData file with `obs` and `var` of the store,
+/// `obsm["X_nmf"]`, `varm["spectra"]` (NaN for genes that the spectra do not know), and `notes` with the
+/// error and the digest in `uns["nmf"]`. All processes of `comm` call it.
+///
+/// # Errors
+///
+/// As [`result::write_among`](crate::result::write_among), and as a pass of a fit.
+pub fn transform(
+    store: &Store,
+    known: &KnownSpectra,
+    plan: &RowsPlan,
+    notes: Vec<(String, Value)>,
+    (dest, overwrite): (&Path, Overwrite),
+    (comm, monitor): (&dyn Comm, &dyn FitMonitor),
+) -> Result<Transformed, DriverError> {
+    let data = StoreBlocks::new(store);
+    let k = known.spectra.k();
+    let engine = Engine::new(plan.segment_bytes as usize, monitor).among(comm);
+    let begin = |file: &mut partwise_storage::AnnDataWriter| Ok(file.copy_annotations(&store.annotations()?)?);
+    let rows = |file: &partwise_storage::anndata::RowsInPlace| {
+        let sink = |first: usize, rows: &[f32]| Ok(file.write(first, rows)?);
+        usages(&data, known, &engine, plan.threads, &sink)
+    };
+    let finish = |file: &mut partwise_storage::AnnDataWriter, found: &Transformed| {
+        let mut spectra = known.spectra.to_rows();
+        for (gene, &factor) in spectra.chunks_exact_mut(k).zip(&known.factors) {
+            if factor == 0.0 {
+                gene.fill(f32::NAN);
+            }
+        }
+        file.array2("varm", "spectra", known.spectra.genes(), k)?.write_rows(0, &spectra)?;
+        let mut about = notes;
+        about.push(("relative_error".into(), found.relative_error.into()));
+        about.push(("explained".into(), (1.0 - found.relative_error.powi(2)).into()));
+        about.push(("digest".into(), found.digest.as_str().into()));
+        about.push(("data_fingerprint".into(), store.fingerprint().into()));
+        Ok(file.uns("nmf", &Value::Map(about))?)
+    };
+    write_rows(dest, overwrite, comm, begin, ("X_nmf", store.cells(), k), rows, finish)
+}
+
+/// Gives the usages of all cells to `sink`.
+fn usages(
+    data: &dyn FitData,
+    known: &KnownSpectra,
+    engine: &Engine<'_>,
+    threads: usize,
+    sink: &crate::compute::row_table::Sink<'_>,
+) -> Result<Transformed, DriverError> {
+    let (blocks, k) = (data.blocks(), known.spectra.k());
+    // Ĥ = H·D, its components scaled by powers of two so that their norms are in [1, 2).
+    let mut scaled = known.spectra.clone();
+    scaled.multiply_genes(&known.factors);
+    let mut hht = scaled.gram();
+    let powers = unit_norm_powers(&mut hht, k);
+    scaled.scale_components(&powers);
+    let gram: Vec<f32> = hht.iter().map(|&value| value as f32).collect();
+    let rule = UpdateRule::Bpp.prepare(&gram, k, Dead::Zero);
+    // X̂·Ĥᵀ = X·(D·Ĥᵀ).
+    scaled.multiply_genes(&known.factors);
+
+    let squares = blocks.gene_sq_norms().iter().zip(&known.factors);
+    let sq_norm: f64 = squares.map(|(norm, &factor)| norm * f64::from(factor).powi(2)).sum();
+    let sums = RowSums::new(k, sq_norm);
+    let hashes = RowHashes::new(blocks.blocks());
+    let rescaled = |first: usize, rows: &[f32]| {
+        let mut rows = rows.to_vec();
+        for row in rows.chunks_exact_mut(k) {
+            row.iter_mut().zip(&powers).for_each(|(value, power)| *value *= power);
+        }
+        hashes.add(first / blocks.block_rows(), &rows);
+        sink(first, &rows)
+    };
+    let fold = RowTable {
+        data: blocks,
+        factor: scaled.view(),
+        ld: scaled.ks(),
+        map: RowMap::Nnls(&rule),
+        sums: Some(&sums),
+        sink: &rescaled,
+    };
+    let mut workers: Vec<_> =
+        (0..threads.min(blocks.blocks()).max(1)).map(|_| Worker::new(Local::new(blocks, k))).collect();
+    engine.announce("usages", blocks);
+    engine.pass(blocks, &fold, &mut workers, Direction::Forward)?;
+    engine.monitor().finish();
+
+    let (mut yty, mut cross) = (vec![0.0; k * k], [0.0]);
+    sums.yty.read(0..k, 0..k, &mut yty);
+    sums.cross.read(0..1, 0..1, &mut cross);
+    let model: f64 = yty.iter().zip(&hht).map(|(y, h)| y * h).sum();
+    let residual = (sq_norm - 2.0 * cross[0] + model).max(0.0);
+    Ok(Transformed {
+        relative_error: if sq_norm > 0.0 { (residual / sq_norm).sqrt() } else { 0.0 },
+        digest: hashes.finish(engine.comm(), &known.spectra)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use partwise_storage::Quiet;
+
+    use super::*;
+    use crate::Matrix;
+
+    /// The least ‖x − w·H‖² over w ≥ 0 by trying every set of components.
+    fn best(x: &[f64], h: &[Vec<f64>]) -> f64 {
+        let k = h.len();
+        let mut least = x.iter().map(|x| x * x).sum::<f64>();
+        for set in 1..1u32 << k {
+            let active: Vec<usize> = (0..k).filter(|c| set >> c & 1 == 1).collect();
+            let n = active.len();
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            // Gaussian elimination of the normal equations.
+            let mut rows: Vec<Vec<f64>> = active
+                .iter()
+                .map(|&a| active.iter().map(|&b| dot(&h[a], &h[b])).chain([dot(&h[a], x)]).collect())
+                .collect();
+            for i in 0..n {
+                let pivot = rows[i][i];
+                if pivot.abs() < 1e-9 {
+                    rows.clear();
+                    break;
+                }
+                let by = rows[i].clone();
+                for (j, row) in rows.iter_mut().enumerate().filter(|(j, _)| *j != i) {
+                    let part = row[i] / pivot;
+                    assert!(part.is_finite(), "row {j}");
+                    row.iter_mut().zip(&by).for_each(|(value, by)| *value -= part * by);
+                }
+            }
+            let w: Vec<f64> = rows.iter().enumerate().map(|(i, row)| row[n] / row[i]).collect();
+            if rows.is_empty() || w.iter().any(|w| *w < 0.0) {
+                continue;
+            }
+            let rest = (0..x.len()).map(|j| {
+                let model: f64 = active.iter().zip(&w).map(|(&c, w)| w * h[c][j]).sum();
+                (x[j] - model).powi(2)
+            });
+            least = least.min(rest.sum());
+        }
+        least
+    }
+
+    #[test]
+    fn usages_are_the_least_squares_and_the_error_is_theirs() {
+        let (cells, genes, k) = (600, 9, 3);
+        let values: Vec<f32> = (0..cells * genes).map(|i| ((i * i + 7 * i) % 13) as f32).collect();
+        let data = Matrix::from_dense(genes, &values).unwrap();
+        let mut spectra = Spectra::zeros(genes, k);
+        let ks = spectra.ks();
+        for (j, row) in spectra.ht_mut().chunks_exact_mut(ks).enumerate() {
+            (0..k).for_each(|c| row[c] = ((j * 5 + c * 3 + 1) % 7) as f32 * [1.0, 1e-6, 300.0][c]);
+        }
+        // One gene is unknown, the others are weighted.
+        let factors: Vec<f32> = (0..genes).map(|j| if j == 4 { 0.0 } else { 0.5 + (j % 3) as f32 }).collect();
+        let known = KnownSpectra { spectra, factors };
+        for threads in [1, 3] {
+            let found = Mutex::new(BTreeMap::new());
+            let sink = |first: usize, rows: &[f32]| {
+                found.lock().unwrap().insert(first, rows.to_vec());
+                Ok(())
+            };
+            let engine = Engine::new(1 << 20, &Quiet);
+            let done = usages(&data, &known, &engine, threads, &sink).unwrap();
+            let w: Vec<f32> = found.into_inner().unwrap().into_values().flatten().collect();
+            assert_eq!(w.len(), cells * k);
+            let h: Vec<Vec<f64>> = (0..k)
+                .map(|c| (0..genes).map(|j| f64::from(known.spectra.get(c, j) * known.factors[j])).collect())
+                .collect();
+            let (mut rest, mut all) = (0.0, 0.0);
+            for (row, w) in values.chunks_exact(genes).zip(w.chunks_exact(k)) {
+                let x: Vec<f64> = row.iter().zip(&known.factors).map(|(x, d)| f64::from(x * d)).collect();
+                let residual: f64 =
+                    (0..genes).map(|j| (x[j] - (0..k).map(|c| f64::from(w[c]) * h[c][j]).sum::<f64>()).powi(2)).sum();
+                let norm: f64 = x.iter().map(|x| x * x).sum();
+                assert!(residual <= best(&x, &h) + 1e-5 * norm, "{residual} against {}", best(&x, &h));
+                rest += residual;
+                all += norm;
+            }
+            assert!((done.relative_error - (rest / all).sqrt()).abs() < 1e-5, "{}", done.relative_error);
+        }
+    }
+}

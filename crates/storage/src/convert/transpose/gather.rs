@@ -1,0 +1,176 @@
+//! Sorts the entries of a strip by cell, a window of tiles at a time.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::piece;
+use super::room::{IN_WINDOW, Room};
+use crate::source::{Entries, Form, RowChunk};
+use crate::tile::TILE_ROWS;
+use crate::{StorageError, traffic};
+
+/// The entries of a strip that were put aside together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    /// Its place in the temporary file.
+    pub(super) at: u64,
+    /// Its length there.
+    pub(super) bytes: usize,
+    /// Its entries.
+    pub(super) entries: usize,
+}
+
+/// The temporary file.
+pub(super) struct Aside {
+    pub(super) file: File,
+    /// The folder of the file, for messages.
+    pub(super) folder: PathBuf,
+    /// The pieces of each strip, in the order in which their entries were read.
+    pub(super) pieces: Vec<Vec<Piece>>,
+}
+
+/// The second phase of a transposition: rows.
+pub(crate) struct Gather {
+    aside: Aside,
+    cells: usize,
+    room: Room,
+    /// Entries of each tile.
+    counts: Vec<u64>,
+    window: Window,
+    unpacked: Entries,
+    bytes: Vec<u8>,
+    plane: Vec<u8>,
+}
+
+/// Consecutive rows in memory, in compressed form.
+#[derive(Default)]
+struct Window {
+    rows: Range<usize>,
+    indptr: Vec<usize>,
+    genes: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl Gather {
+    pub(super) fn new(aside: Aside, cells: usize, room: Room, counts: Vec<u64>) -> Self {
+        let (bytes, plane) = (Vec::new(), Vec::new());
+        Gather { aside, cells, room, counts, window: Window::default(), unpacked: Entries::default(), bytes, plane }
+    }
+
+    /// The exact form, from the counts of the tiles.
+    pub(super) fn form(&self) -> Form {
+        let most = self.counts.iter().copied().max().unwrap_or(0);
+        Form::Sparse { entries: self.counts.iter().sum(), most_per_tile: usize::try_from(most).unwrap_or(usize::MAX) }
+    }
+
+    /// Bytes for the largest window and the largest piece.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        let fullest = self.counts.iter().copied().max().unwrap_or(0);
+        let pieces = self.aside.pieces.iter().flatten();
+        let piece = pieces.map(|piece| 24 * piece.entries as u64 + piece.bytes as u64).max().unwrap_or(0);
+        let places = self.aside.pieces.iter().map(|list| (24 * list.capacity()) as u64).sum::<u64>();
+        let window = IN_WINDOW.saturating_mul(fullest.max(self.room.window as u64).min(self.counts.iter().sum()));
+        window + piece + places + 8 * self.counts.len() as u64
+    }
+
+    /// Reads rows that are inside the matrix.
+    pub(crate) fn read_rows(&mut self, rows: Range<usize>, chunk: &mut RowChunk) -> Result<(), StorageError> {
+        let (indptr, genes, values) = chunk.sparse();
+        indptr.push(0);
+        let mut row = rows.start;
+        while row < rows.end {
+            if !self.window.rows.contains(&row) {
+                self.load(row / TILE_ROWS)?;
+            }
+            let window = &self.window;
+            let end = rows.end.min(window.rows.end);
+            let pointers = &window.indptr[row - window.rows.start..=end - window.rows.start];
+            let (first, last) = (pointers[0], pointers[pointers.len() - 1]);
+            let before = values.len();
+            indptr.extend(pointers[1..].iter().map(|&pointer| before + pointer - first));
+            genes.extend_from_slice(&window.genes[first..last]);
+            values.extend_from_slice(&window.values[first..last]);
+            row = end;
+        }
+        Ok(())
+    }
+
+    /// The tiles of the window that begins with `tile`: as many of its strip as there is room for.
+    fn window_from(&self, tile: usize) -> Range<usize> {
+        let strip_end = (tile / self.room.strip_tiles + 1) * self.room.strip_tiles;
+        let mut entries = self.counts[tile];
+        let mut end = tile + 1;
+        while end < strip_end.min(self.counts.len()) && entries + self.counts[end] <= self.room.window as u64 {
+            entries += self.counts[end];
+            end += 1;
+        }
+        tile..end
+    }
+
+    /// Reads the window that begins with `tile`.
+    fn load(&mut self, tile: usize) -> Result<(), StorageError> {
+        let tiles = self.window_from(tile);
+        let rows = tiles.start * TILE_ROWS..self.cells.min(tiles.end * TILE_ROWS);
+        let strip = tile / self.room.strip_tiles;
+        let first = strip * self.room.strip_tiles * TILE_ROWS;
+        // Cells count from the first of the strip.
+        let inside = (rows.start - first) as u32..(rows.end - first) as u32;
+        self.window.rows = 0..0;
+        self.unpacked.clear();
+        for piece in &self.aside.pieces[strip] {
+            self.bytes.resize(piece.bytes, 0);
+            let io = |e| StorageError::io("read", &self.aside.folder, e);
+            self.aside.file.read_exact_at(&mut self.bytes, piece.at).map_err(io)?;
+            traffic::ended();
+            let before = self.unpacked.len();
+            let unpacked = piece::unpack(&self.bytes, piece.entries, &mut self.unpacked, &mut self.plane);
+            unpacked.ok_or_else(|| io(std::io::Error::other("the temporary file has changed")))?;
+            keep(&mut self.unpacked, before, &inside);
+        }
+        self.sort(rows, inside.start);
+        Ok(())
+    }
+
+    /// Sorts the unpacked entries by cell. Those of one cell keep their order.
+    fn sort(&mut self, rows: Range<usize>, first: u32) {
+        let Window { indptr, genes, values, .. } = &mut self.window;
+        let Entries { cells, genes: from_genes, values: from_values } = &self.unpacked;
+        indptr.clear();
+        indptr.resize(rows.len() + 1, 0);
+        cells.iter().for_each(|&cell| indptr[(cell - first) as usize + 1] += 1);
+        for row in 0..rows.len() {
+            indptr[row + 1] += indptr[row];
+        }
+        genes.resize(cells.len(), 0);
+        values.resize(cells.len(), 0.0);
+        for ((&cell, &gene), &value) in cells.iter().zip(from_genes).zip(from_values) {
+            let next = &mut indptr[(cell - first) as usize];
+            (genes[*next], values[*next]) = (gene, value);
+            *next += 1;
+        }
+        // Each pointer has moved to the end of its row, which is the beginning of the next one.
+        indptr.copy_within(0..rows.len(), 1);
+        indptr[0] = 0;
+        self.window.rows = rows;
+    }
+}
+
+/// Keeps those entries from `first` on whose cells are `inside`.
+fn keep(entries: &mut Entries, first: usize, inside: &Range<u32>) {
+    let Entries { cells, genes, values } = entries;
+    if cells[first..].iter().all(|cell| inside.contains(cell)) {
+        return;
+    }
+    let mut kept = first;
+    for at in first..cells.len() {
+        if inside.contains(&cells[at]) {
+            (cells[kept], genes[kept], values[kept]) = (cells[at], genes[at], values[at]);
+            kept += 1;
+        }
+    }
+    cells.truncate(kept);
+    genes.truncate(kept);
+    values.truncate(kept);
+}

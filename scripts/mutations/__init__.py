@@ -1,0 +1,1 @@
+"""Tries mutants of the code: changes in one place, which a test has to catch."""
