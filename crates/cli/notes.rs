@@ -1,7 +1,10 @@
 //! Notes of a job, in words.
 
+use std::path::Path;
+
 use partwise::job::{Matched, Note};
 use partwise::storage::Axis;
+use partwise::storage::anndata::Merged;
 
 /// The line of a note; `None` if it has none.
 pub(crate) fn told(note: &Note<'_>) -> Option<String> {
@@ -31,9 +34,19 @@ pub(crate) fn told(note: &Note<'_>) -> Option<String> {
         Note::Matched { matched: Matched { both, missing, unknown } } => format!(
             "{both} genes matched; {missing} of the result are not in the data, {unknown} of the data not in the result"
         ),
+        Note::Merged { into, merged } => with_genes(into, merged),
         Note::KeptResult { path } => {
             format!("{}: is finished, with the same data and settings; kept", path.display())
         }
         _ => return None,
     })
+}
+
+/// What was matched when a result was added to the file `into`.
+pub(crate) fn with_genes(into: &Path, merged: &Merged) -> String {
+    let lacking = match merged.genes_missing {
+        0 => String::new(),
+        missing => format!("; {missing} of them are not in the result and have none"),
+    };
+    format!("{}: {} cells and {} genes matched by name{lacking}", into.display(), merged.cells, merged.genes)
 }

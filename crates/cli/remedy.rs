@@ -82,6 +82,11 @@ pub(crate) fn of_job(error: &JobError) -> String {
         JobError::StoreOfStore { path } => {
             format!("{}: is a store already; --store says where a file is converted to", path.display())
         }
+        JobError::SeveralInto { path } => format!(
+            "{}: --into takes one fit, with one -k and one --seed; partwise export RESULT --into adds the results of \
+             several later",
+            path.display()
+        ),
         JobError::RepeatedGenes { .. } => format!("{error}: --gene-key COLUMN"),
         JobError::NoSharedGene { .. } => format!("{error}: --gene-key COLUMN"),
         JobError::Overwrites { role, path, other_role, other } => format!(

@@ -30,8 +30,9 @@ const MOST_FITS: usize = 10_000;
 /// Factorize X ≈ W·H: the whole job, from a file to a result
 ///
 /// The program first converts a file into a block store, which later fits of the same file use again.
-/// The result is an AnnData file: obsm["X_nmf"] is W, varm["spectra"] is H transposed, and uns["nmf"]
-/// holds the settings and the error of each pass.
+/// The result is an AnnData file: obsm["X_nmf"] is W, obsm["X_nmf_norm"] the part of each
+/// program in a cell, varm["spectra"] is H transposed, and uns["nmf"] holds the settings and the error of
+/// each pass.
 ///
 /// Several k and several seeds are fitted in the same reads of the data, each with the bits that it has
 /// alone. Their results go into a folder, and a table of errors at the end compares them.
@@ -42,6 +43,7 @@ const MOST_FITS: usize = 10_000;
     partwise fit processed.h5ad --raw -k 20 --scale std    counts under raw, genes of equal weight\n  \
     partwise fit \"samples/*.h5ad\" -k 20 --join outer       all cells of many files together\n  \
     partwise fit pbmc3k.h5ad -k 10 --min-cells 10 --min-counts 500     without rare genes and poor cells\n  \
+    partwise fit pbmc3k.h5ad -k 10 --into clustered.h5ad -o clustered.nmf.h5ad --obs-usages\n  \
     partwise fit atlas.pw -k 50 -o atlas.k50.h5ad --memory 4G --trace atlas.csv\n  \
     partwise fit atlas.pw -k 50 --checkpoint atlas.ck --resume     resumes where it was stopped")]
 pub(crate) struct Options {
@@ -53,6 +55,14 @@ pub(crate) struct Options {
     /// .nmf.h5ad, or .nmf for a folder]
     #[arg(short, long, value_name = "RESULT.h5ad|FOLDER", help_heading = "Files")]
     output: Option<PathBuf>,
+    /// Make the result a copy of this AnnData file of the same cells, such as one with your clusters
+    /// and plots: the tables of the fit are added, cells and genes are matched by name, and everything
+    /// else stays. The file itself is only read
+    #[arg(long, value_name = "FILE.h5ad", requires = "output", help_heading = "Files")]
+    into: Option<PathBuf>,
+    /// Add columns nmf_0, nmf_1, … to obs, for plots: the part of each program in a cell
+    #[arg(long, help_heading = "Files")]
+    obs_usages: bool,
     /// The store that a file is converted into [default: named after the input; found again beside the
     /// result or the input, made beside the result]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
@@ -132,6 +142,8 @@ impl Options {
         job.filter = self.only.filter();
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
+        job.into.clone_from(&self.into);
+        job.usages_in_obs = self.obs_usages;
         job.checkpoint = self.keep.checkpoint(overwrite);
         job.overwrite = overwrite;
         job.keep_results = self.keep.resume && !common.force;

@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// The file to write [default: INPUT with the ending .usages.h5ad]
     #[arg(short, long, value_name = "OUT.h5ad", help_heading = "Files")]
     output: Option<PathBuf>,
+    /// Add columns nmf_0, nmf_1, … to obs, for plots: the part of each program in a cell
+    #[arg(long, help_heading = "Files")]
+    obs_usages: bool,
     /// The store that a file is converted into [default: as for fit]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
@@ -125,6 +128,7 @@ impl Options {
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);
+        job.usages_in_obs = self.obs_usages;
         Ok(job)
     }
 }

@@ -4,6 +4,7 @@
 //! |---------|-------|
 //! | `obs`, `var` | names and columns of what was fitted of the input |
 //! | `obsm["X_nmf"]` | W |
+//! | `obsm["X_nmf_norm"]` | the part of every program in each cell; the columns `nmf_0`, `nmf_1`, … of `obs` have the same, on request |
 //! | `varm["spectra"]` | Hᵀ in the units of the input |
 //! | `varm["gene_scores"]` | the scores of genes, if they were taken |
 //! | `var["scale"]`, `varm["spectra_scaled"]` | what every gene was divided by, and Hᵀ of the scaled matrix, if genes were scaled |
@@ -13,7 +14,7 @@
 
 use std::path::Path;
 
-use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, Value};
+use partwise_storage::anndata::{AnnDataWriter, ArrayWriter, Placed, RowsInPlace, UsageTables, Value};
 use partwise_storage::store::{Overwrite, Store};
 
 use crate::comm::{Comm, Solo, agree};
@@ -23,20 +24,49 @@ use crate::model::{Named, Setting};
 use crate::subset::Subset;
 use crate::trace::{COLUMNS, Cell, Nature, TraceRow};
 
-/// Writes `fit`, made from `store`, to `dest`: whole or not at all. `notes` go into `uns["nmf"]`
-/// beside the settings.
+/// Where a result goes, and what it has besides.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Destination<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Whether it may be replaced.
+    pub overwrite: Overwrite,
+    /// Whether the parts of programs are columns of `obs`, too.
+    pub usages_in_obs: bool,
+    /// What goes into `uns["nmf"]` beside the settings.
+    pub notes: Vec<(String, Value)>,
+}
+
+impl<'a> Destination<'a> {
+    /// A file that does not exist yet, without anything besides.
+    pub fn new(path: &'a Path) -> Self {
+        Destination { path, overwrite: Overwrite::Refuse, usages_in_obs: false, notes: Vec::new() }
+    }
+
+    /// The same file, and whether it may be replaced.
+    pub fn with_overwrite(self, overwrite: Overwrite) -> Self {
+        Destination { overwrite, ..self }
+    }
+
+    /// The same file, and whether the parts of programs are columns of `obs`, too.
+    pub fn with_usages_in_obs(self, usages_in_obs: bool) -> Self {
+        Destination { usages_in_obs, ..self }
+    }
+
+    /// The same file with these notes.
+    pub fn with_notes(self, notes: Vec<(String, Value)>) -> Self {
+        Destination { notes, ..self }
+    }
+}
+
+/// Writes `fit`, made from `store`, to `dest`: whole or not at all.
 ///
 /// # Errors
 ///
 /// As [`write_among`].
-pub fn write(
-    fit: &Fit,
-    store: &Store,
-    notes: Vec<(String, Value)>,
-    dest: &Path,
-    overwrite: Overwrite,
-) -> Result<(), DriverError> {
-    write_among(fit, store, notes, dest, overwrite, &Solo)
+pub fn write(fit: &Fit, store: &Store, dest: Destination<'_>) -> Result<(), DriverError> {
+    write_among(fit, store, dest, &Solo)
 }
 
 /// [`write()`], for a fit that several processes have made. All of them call it. Process 0 makes
@@ -49,24 +79,20 @@ pub fn write(
 ///   store's annotations are damaged.
 /// - [`DriverError::Scratch`]: W cannot be read back from its scratch file.
 /// - [`DriverError::Elsewhere`], [`DriverError::Comm`]: another process has failed or is lost.
-pub fn write_among(
-    fit: &Fit,
-    store: &Store,
-    notes: Vec<(String, Value)>,
-    dest: &Path,
-    overwrite: Overwrite,
-    comm: &dyn Comm,
-) -> Result<(), DriverError> {
+pub fn write_among(fit: &Fit, store: &Store, dest: Destination<'_>, comm: &dyn Comm) -> Result<(), DriverError> {
+    let Destination { path, overwrite, usages_in_obs, notes } = dest;
     let subset = fit.subset();
+    let tables = UsageTables::new(fit.spectra().sums(), usages_in_obs);
     let begin = |file: &mut AnnDataWriter| {
         let (cells, genes) = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
-        Ok(file.copy_annotations_of(&store.annotations()?, cells, genes)?)
+        file.copy_annotations_of(&store.annotations()?, cells, genes)?;
+        Ok(tables.begin(file, fit.cells())?)
     };
     let rows = |file: &RowsInPlace| {
         let write = || {
             for rows in fit.usage_blocks() {
                 let rows = rows?;
-                file.write(rows.first, &rows.values)?;
+                tables.put(&rows.values, |table, at, part| file.write(table, rows.first + at, part))?;
             }
             Ok::<_, DriverError>(())
         };
@@ -94,37 +120,41 @@ pub fn write_among(
         about.extend(notes);
         Ok(file.uns("nmf", &Value::Map(about))?)
     };
-    write_rows(dest, overwrite, comm, begin, ("X_nmf", fit.cells(), fit.k()), rows, finish)
+    write_rows((path, overwrite), comm, begin, rows, finish)
 }
 
-/// Writes an AnnData file whose table `obsm/NAME` several processes fill. Process 0 begins the file with
-/// `begin`, all of them write their rows with `rows`, and process 0 ends it with `finish`.
+/// Writes an AnnData file with tables that several processes fill. Process 0 begins the file and its
+/// tables with `begin`, all of them write their rows with `rows`, and process 0 ends it with `finish`.
 ///
 /// `rows` is called in all processes and fails in all of them, or ends the job. Returns what it has.
 pub(crate) fn write_rows<T>(
-    dest: &Path,
-    overwrite: Overwrite,
+    (dest, overwrite): (&Path, Overwrite),
     comm: &dyn Comm,
-    begin: impl FnOnce(&mut AnnDataWriter) -> Result<(), DriverError>,
-    (name, rows_of_table, columns): (&str, usize, usize),
+    begin: impl FnOnce(&mut AnnDataWriter) -> Result<Vec<ArrayWriter>, DriverError>,
     rows: impl FnOnce(&RowsInPlace) -> Result<T, DriverError>,
     finish: impl FnOnce(&mut AnnDataWriter, &T) -> Result<(), DriverError>,
 ) -> Result<T, DriverError> {
     let begin = || {
         let mut file = AnnDataWriter::create(dest, overwrite)?;
-        begin(&mut file)?;
-        let place = file.array2("obsm", name, rows_of_table, columns)?.place()?;
-        Ok::<_, DriverError>((file, place))
+        let tables = begin(&mut file)?;
+        let placed = tables.iter().map(ArrayWriter::placed).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, DriverError>((file, placed))
     };
     let begun = if comm.rank() == 0 { Some(agree(comm, begin())?) } else { agree(comm, Ok::<_, DriverError>(None))? };
-    let mut place = begun.as_ref().map_or([0; 1], |(_, place)| [*place as i64]);
-    comm.all_reduce_sum(&mut [&mut place])?;
+    // The other processes learn of the tables that process 0 has begun.
+    let own: &[Placed] = begun.as_ref().map_or(&[], |(_, placed)| placed);
+    let mut count = [own.len() as i64];
+    comm.all_reduce_sum(&mut [&mut count])?;
+    let mut numbers: Vec<i64> = own.iter().flat_map(|table| [table.place as i64, table.columns as i64]).collect();
+    numbers.resize(2 * count[0] as usize, 0);
+    comm.all_reduce_sum(&mut [&mut numbers])?;
+    let placed = numbers.chunks_exact(2).map(|table| Placed { place: table[0] as u64, columns: table[1] as usize });
 
-    let open = || Ok::<_, DriverError>(RowsInPlace::open(dest, place[0] as u64, columns)?);
+    let open = || Ok::<_, DriverError>(RowsInPlace::open(dest, placed.collect())?);
     let file = agree(comm, open())?;
     let made = rows(&file)?;
     agree(comm, file.sync().map_err(DriverError::from))?;
-    let end = |(mut file, _): (AnnDataWriter, u64)| {
+    let end = |(mut file, _): (AnnDataWriter, Vec<Placed>)| {
         finish(&mut file, &made)?;
         Ok::<_, DriverError>(file.finish()?)
     };

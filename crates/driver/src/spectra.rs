@@ -97,6 +97,11 @@ impl Spectra {
         self.view().iter().flat_map(|gene| &gene[..self.k]).copied().collect()
     }
 
+    /// The sum of every component, added in the order of the genes.
+    pub fn sums(&self) -> Vec<f64> {
+        (0..self.k).map(|component| self.component(component).map(f64::from).sum()).collect()
+    }
+
     /// Makes every column of H zero but those of the genes with a factor.
     pub(crate) fn leave_out(&mut self, factors: &[f32]) {
         let ks = self.ks;

@@ -4,11 +4,9 @@
 //! Genes that the spectra do not know have the factor zero in D, so they count nowhere. With scaled genes
 //! D also has 1/σ of the fit that found the spectra, and the genes weigh as they did there.
 
-use std::path::Path;
-
 use partwise_kernels::{Dead, UpdateRule};
-use partwise_storage::anndata::Value;
-use partwise_storage::store::{Overwrite, Store};
+use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, UsageTables, Value};
+use partwise_storage::store::Store;
 
 use crate::blocks::{FitData, StoreBlocks};
 use crate::comm::Comm;
@@ -18,7 +16,7 @@ use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
 use crate::monitor::FitMonitor;
 use crate::plan::RowsPlan;
-use crate::result::write_rows;
+use crate::result::{Destination, write_rows};
 use crate::spectra::{Spectra, unit_norm_powers};
 
 /// Known spectra, in the order of the genes of the data.
@@ -41,8 +39,8 @@ pub struct Transformed {
 }
 
 /// Writes the usages of `store` under `known` to `dest`: an AnnData file with `obs` and `var` of the store,
-/// `obsm["X_nmf"]`, `varm["spectra"]` (NaN for genes that the spectra do not know), and `notes` with the
-/// error and the digest in `uns["nmf"]`. All processes of `comm` call it.
+/// usages as a fit has them, `varm["spectra"]` (NaN for genes that the spectra do not know), and the
+/// notes with the error and the digest in `uns["nmf"]`. All processes of `comm` call it.
 ///
 /// # Errors
 ///
@@ -51,19 +49,24 @@ pub fn transform(
     store: &Store,
     known: &KnownSpectra,
     plan: &RowsPlan,
-    notes: Vec<(String, Value)>,
-    (dest, overwrite): (&Path, Overwrite),
+    dest: Destination<'_>,
     (comm, monitor): (&dyn Comm, &dyn FitMonitor),
 ) -> Result<Transformed, DriverError> {
     let data = StoreBlocks::new(store);
     let k = known.spectra.k();
     let engine = Engine::new(plan.segment_bytes as usize, monitor).among(comm);
-    let begin = |file: &mut partwise_storage::AnnDataWriter| Ok(file.copy_annotations(&store.annotations()?)?);
-    let rows = |file: &partwise_storage::anndata::RowsInPlace| {
-        let sink = |first: usize, rows: &[f32]| Ok(file.write(first, rows)?);
+    let Destination { path, overwrite, usages_in_obs, notes } = dest;
+    let tables = UsageTables::new(known.spectra.sums(), usages_in_obs);
+    let begin = |file: &mut AnnDataWriter| {
+        file.copy_annotations(&store.annotations()?)?;
+        Ok(tables.begin(file, store.cells())?)
+    };
+    let rows = |file: &RowsInPlace| {
+        let sink =
+            |first: usize, rows: &[f32]| Ok(tables.put(rows, |table, at, part| file.write(table, first + at, part))?);
         usages(&data, known, &engine, plan.threads, &sink)
     };
-    let finish = |file: &mut partwise_storage::AnnDataWriter, found: &Transformed| {
+    let finish = |file: &mut AnnDataWriter, found: &Transformed| {
         let mut spectra = known.spectra.to_rows();
         for (gene, &factor) in spectra.chunks_exact_mut(k).zip(&known.factors) {
             if factor == 0.0 {
@@ -78,7 +81,7 @@ pub fn transform(
         about.push(("data_fingerprint".into(), store.fingerprint().into()));
         Ok(file.uns("nmf", &Value::Map(about))?)
     };
-    write_rows(dest, overwrite, comm, begin, ("X_nmf", store.cells(), k), rows, finish)
+    write_rows((path, overwrite), comm, begin, rows, finish)
 }
 
 /// Gives the usages of all cells to `sink`.

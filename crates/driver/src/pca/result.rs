@@ -34,9 +34,10 @@ pub fn write(
     let subset = axes.subset();
     let begin = |file: &mut AnnDataWriter| {
         let (cells, genes) = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
-        Ok(file.copy_annotations_of(&store.annotations()?, cells, genes)?)
+        file.copy_annotations_of(&store.annotations()?, cells, genes)?;
+        Ok(vec![file.array2("obsm", "X_pca", axes.cells(), axes.model.config.components)?])
     };
-    let rows = |file: &RowsInPlace| axes.scores(&|first, rows| Ok(file.write(first, rows)?));
+    let rows = |file: &RowsInPlace| axes.scores(&|first, rows| Ok(file.write(0, first, rows)?));
     let finish = |file: &mut AnnDataWriter, scores: &Scores| {
         let of_genes = axes.axes();
         let mut table = file.array2("varm", "PCs", of_genes.genes(), of_genes.k())?;
@@ -45,8 +46,7 @@ pub fn write(
         file.uns("pca", &Value::Map(of_scanpy(scores)))?;
         Ok(file.uns("partwise_pca", &Value::Map(about(axes, scores, store, notes)))?)
     };
-    let shape = ("X_pca", axes.cells(), axes.model.config.components);
-    write_rows(dest, overwrite, axes.comm(), begin, shape, rows, finish)
+    write_rows((dest, overwrite), axes.comm(), begin, rows, finish)
 }
 
 fn of_scanpy(scores: &Scores) -> Vec<(String, Value)> {

@@ -1,9 +1,10 @@
 //! Processes that were given different settings do not begin.
 
 use partwise_driver::comm::{Comm, Elsewhere, meet};
-use partwise_driver::{DriverError, FitSet, InitSpec, NmfConfig, Plan, Run, ScaleSpec, SolverSpec, fit_wave, result};
+use partwise_driver::result::{self, Destination};
+use partwise_driver::{DriverError, FitSet, InitSpec, NmfConfig, Plan, Run, ScaleSpec, SolverSpec, fit_wave};
 use partwise_storage::Quiet;
-use partwise_storage::store::{Layout, Overwrite, Store};
+use partwise_storage::store::{Layout, Store};
 
 use crate::planted::{counts, run, store};
 use crate::sets::plan_set;
@@ -27,7 +28,7 @@ fn a_process_with_other_settings_says_which_and_the_others_do_not_wait() {
     let config = || NmfConfig::new(3).with_max_passes(4);
     let given = |name: &str, seed| {
         let path = folder.path().join(name);
-        result::write(&run(&store, &config().with_seed(seed)), &store, Vec::new(), &path, Overwrite::Refuse).unwrap();
+        result::write(&run(&store, &config().with_seed(seed)), &store, Destination::new(&path)).unwrap();
         FitSet::new(config().with_init(InitSpec::Given(path)))
     };
     let (start, other_start) = (given("a.h5ad", 0), given("b.h5ad", 1));

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::comm::{Comm, Elsewhere, meet};
 use partwise_driver::fit::{Run, fit_with};
+use partwise_driver::result::{self, Destination};
 use partwise_driver::shard::shards;
-use partwise_driver::{DriverError, FitId, FitMonitor, InitSpec, NmfConfig, TraceRow, result};
-use partwise_storage::store::{Layout, Overwrite, Store};
+use partwise_driver::{DriverError, FitId, FitMonitor, InitSpec, NmfConfig, TraceRow};
+use partwise_storage::store::{Layout, Store};
 use partwise_storage::{ErrorKind, Monitor, Quiet, StorageError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -116,7 +117,7 @@ fn a_result_that_one_process_cannot_write_is_written_by_none() {
     let before = names();
     let write = |comm: &ThreadComm, dest: &Path| {
         let fit = fit_with(&store, &plan, &Run { comm, ..Run::default() }, &Quiet).unwrap();
-        let ended = result::write_among(&fit, &store, Vec::new(), dest, Overwrite::Refuse, comm);
+        let ended = result::write_among(&fit, &store, Destination::new(dest), comm);
         meet(comm).unwrap();
         ended.unwrap_err()
     };

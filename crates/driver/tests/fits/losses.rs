@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::fit::{Run, fit_with};
+use partwise_driver::result::{self, Destination};
 use partwise_driver::{
-    CheckpointEvent, CheckpointSpec, DriverError, FitId, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit, result,
+    CheckpointEvent, CheckpointSpec, DriverError, FitId, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit,
 };
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet};
@@ -64,7 +65,7 @@ fn job(comm: &dyn Comm, store: &Store, plan: &Plan, folder: &Path) -> Result<(St
     let claim = checkpoint.claim(&[plan.model().id()], false, comm, &seen)?;
     let fit = fit_with(store, plan, &Run { comm, checkpoint: Some(&claim), subset: None }, &seen)?;
     let dest = folder.join("r.h5ad");
-    result::write_among(&fit, store, Vec::new(), &dest, Overwrite::Replace, comm)?;
+    result::write_among(&fit, store, Destination::new(&dest).with_overwrite(Overwrite::Replace), comm)?;
     Ok((fit.digest, fit.resumed_from_pass, seen.0.into_inner()))
 }
 

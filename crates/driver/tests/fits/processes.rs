@@ -4,8 +4,9 @@ use std::path::Path;
 
 use partwise_driver::comm::Comm;
 use partwise_driver::fit::{Run, fit_with};
+use partwise_driver::result::{self, Destination};
 use partwise_driver::usages::UsagesPlace;
-use partwise_driver::{Fit, Init, InitSpec, NmfConfig, Plan, ScaleSpec, SolverSpec, TraceRow, result};
+use partwise_driver::{Fit, Init, InitSpec, NmfConfig, Plan, ScaleSpec, SolverSpec, TraceRow};
 use partwise_storage::Quiet;
 use partwise_storage::store::{Layout, Overwrite, Store};
 
@@ -69,7 +70,7 @@ fn processes_do_not_matter() {
         for solver in [SolverSpec::Auto, SolverSpec::Hals, SolverSpec::Mu, SolverSpec::Bpp] {
             let config = NmfConfig::new(5).with_solver(solver).with_seed(3).with_max_passes(5);
             let given = folder.path().join("given.h5ad");
-            result::write(&run(&store, &config), &store, Vec::new(), &given, Overwrite::Replace).unwrap();
+            result::write(&run(&store, &config), &store, replacing(&given)).unwrap();
             for (init, scale) in [
                 (InitSpec::Random, ScaleSpec::Std),
                 (InitSpec::Sample, ScaleSpec::None),
@@ -122,12 +123,16 @@ fn a_sample_that_is_not_all_of_the_matrix_is_shared_out() {
     }
 }
 
+fn replacing(path: &Path) -> Destination<'_> {
+    Destination::new(path).with_overwrite(Overwrite::Replace)
+}
+
 /// The bytes of the file that `size` processes write.
 fn written(store: &Store, plan: &Plan, size: usize, dest: &Path) -> Vec<u8> {
     together(size, |comm| {
         let fit = fit_with(store, plan, &Run { comm, ..Run::default() }, &Quiet).unwrap();
-        let notes = vec![("cpu".into(), "any".into())];
-        result::write_among(&fit, store, notes, dest, Overwrite::Replace, comm).unwrap();
+        let dest = replacing(dest).with_notes(vec![("cpu".into(), "any".into())]).with_usages_in_obs(true);
+        result::write_among(&fit, store, dest, comm).unwrap();
     });
     std::fs::read(dest).unwrap()
 }

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use partwise_driver::{DriverError, FitMonitor, InitSpec, NmfConfig, fit, result};
-use partwise_storage::store::{Layout, Overwrite};
+use partwise_driver::result::{self, Destination};
+use partwise_driver::{DriverError, FitMonitor, InitSpec, NmfConfig, fit};
+use partwise_storage::store::Layout;
 use partwise_storage::{Monitor, Quiet};
 
 use crate::planted::{counts, plan, run, store, uncancelled};
@@ -14,7 +15,7 @@ fn a_start_of_another_shape_is_refused_and_named() {
     let store = store(folder.path(), &counts(300, 40, 3, 1), Layout::Sparse, 256);
     let config = NmfConfig::new(3).with_max_passes(2);
     let path = folder.path().join("three.h5ad");
-    result::write(&run(&store, &config), &store, Vec::new(), &path, Overwrite::Refuse).unwrap();
+    result::write(&run(&store, &config), &store, Destination::new(&path)).unwrap();
     let other = NmfConfig::new(4).with_init(InitSpec::Given(path));
     let error = fit(&store, &plan(&store, &other, 1), &Quiet).unwrap_err();
     assert!(matches!(error, DriverError::Start { .. }));

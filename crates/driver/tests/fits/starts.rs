@@ -1,7 +1,8 @@
 //! The start from a sample is worth its passes and costs no more than it may, and fits start from
 //! earlier results.
 
-use partwise_driver::{DriverError, InitSpec, NmfConfig, SolverSpec, fit, result};
+use partwise_driver::result::{self, Destination};
+use partwise_driver::{DriverError, InitSpec, NmfConfig, SolverSpec, fit};
 use partwise_storage::Quiet;
 use partwise_storage::anndata::AnnDataWriter;
 use partwise_storage::store::{Layout, Overwrite};
@@ -32,7 +33,7 @@ fn an_earlier_result_is_taken_up_where_it_ended() {
     let config = NmfConfig::new(4).with_max_passes(5).with_tol(0.0);
     let first = run(&store, &config);
     let path = folder.path().join("first.h5ad");
-    result::write(&first, &store, Vec::new(), &path, Overwrite::Refuse).unwrap();
+    result::write(&first, &store, Destination::new(&path)).unwrap();
     let second = run(&store, &config.with_init(InitSpec::Given(path)).with_max_passes(1));
     let (before, after) = (first.relative_error, second.relative_error);
     assert!(after <= before + 1e-6 && after > 0.98 * before, "{before} became {after}");

@@ -1,7 +1,8 @@
 //! Lee and Seung's rule as published: the same trajectory as the formulas written down.
 
-use partwise_driver::{InitSpec, NmfConfig, SolverSpec, result};
-use partwise_storage::store::{Layout, Overwrite};
+use partwise_driver::result::{self, Destination};
+use partwise_driver::{InitSpec, NmfConfig, SolverSpec};
+use partwise_storage::store::Layout;
 
 use crate::planted::{counts, dense, run, sq_residual, store, usages};
 
@@ -15,7 +16,7 @@ fn multiplicative_updates_follow_the_formulas() {
         let first = NmfConfig::new(k).with_solver(SolverSpec::Mu).with_max_passes(1);
         let start = run(&store, &first);
         let path = folder.path().join(format!("{layout:?}.h5ad"));
-        result::write(&start, &store, Vec::new(), &path, Overwrite::Refuse).unwrap();
+        result::write(&start, &store, Destination::new(&path)).unwrap();
 
         let (mut w, mut ht) = (wide(&usages(&start)), wide(&start.spectra().to_rows()));
         for passes in 1..=5 {

@@ -104,6 +104,12 @@ pub enum JobError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Several results are to be added to one file.
+    #[error("{}: one result is added to a file at a time; fit one k and one seed, or add the results later", path.display())]
+    SeveralInto {
+        /// The file.
+        path: PathBuf,
+    },
     /// Genes that two files share repeat in one of them.
     #[error(
         "{}: genes repeat, such as {}; match them by a column with unique ids",

@@ -1,18 +1,19 @@
 //! Fits of one input, from a file to results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::engine::Engine;
 use partwise_driver::fit::fit_wave;
+use partwise_driver::result::{self, Destination};
 use partwise_driver::shard::shards;
 use partwise_driver::{
     CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, InitSpec, Keep, Machine, Model,
-    Plan, Run, StopReason, Subset, result,
+    Plan, Run, StopReason, Subset,
 };
-use partwise_storage::anndata::{Value, check_destination, read_factors};
+use partwise_storage::anndata::{Merge, Value, check_destination, read_factors};
 use partwise_storage::{Inputs, Layout, Overwrite, Selection, StorageError, Store};
 
 use super::filter::Filter;
@@ -20,7 +21,7 @@ use super::host::{Host, Note};
 use super::paths::Output;
 use super::places::Places;
 use super::stored::{Opened, Stored};
-use super::{JobError, foresee, input, kept};
+use super::{JobError, foresee, input, kept, merge, output};
 use crate::machine;
 
 /// Fits of one input, from a file to results.
@@ -46,6 +47,10 @@ pub struct FitJob {
     pub overwrite: Overwrite,
     /// Whether results that exist are kept if they are of the same data and settings.
     pub keep_results: bool,
+    /// Whether the parts of programs are columns of `obs` in the results, too.
+    pub usages_in_obs: bool,
+    /// An AnnData file of the same cells: the result is a copy of it with the tables of the fit.
+    pub into: Option<PathBuf>,
     /// Other files that the caller writes meanwhile.
     pub other_outputs: Vec<Output>,
 }
@@ -119,6 +124,8 @@ impl FitJob {
             checkpoint: None,
             overwrite: Overwrite::Refuse,
             keep_results: false,
+            usages_in_obs: false,
+            into: None,
             other_outputs: Vec::new(),
         }
     }
@@ -169,7 +176,16 @@ impl FitJob {
         let keep = self.filter.of(&store, &machine.with_resident(machine::resident()), &note);
         let keep = host.agree(keep.map_err(H::Error::from))?;
         host.freed();
-        let mut work = Work { job: self, places: &places, host, claim, keep, kept: Vec::new(), made_folder: false };
+        let mut work = Work {
+            job: self,
+            places: &places,
+            host,
+            claim,
+            machine: *machine,
+            keep,
+            kept: Vec::new(),
+            made_folder: false,
+        };
         let done = work.carry_out(&set, &mut store, machine, converting);
         if done.is_err() && work.made_folder {
             // Succeeds only if no result is in it.
@@ -219,6 +235,7 @@ struct Work<'w, H> {
     places: &'w Places,
     host: &'w H,
     claim: Option<&'w Claim>,
+    machine: Machine,
     keep: Keep,
     kept: Vec<FitDone>,
     /// Whether this process has made the folder of the results.
@@ -241,6 +258,9 @@ impl<H: Host> Work<'_, H> {
         self.host.agree(ready)?;
         self.say_what_was_given_up(&plan, &shape);
         let subset = if plan.models.is_empty() { None } else { self.find_subset(&plan, store)? };
+        if !plan.models.is_empty() {
+            self.host.agree(self.check_into(store, subset.as_deref()).map_err(H::Error::from))?;
+        }
         let mut done = JobDone {
             cells: subset.as_ref().map_or(store.cells(), |subset| subset.cell_count()),
             genes: subset.as_ref().map_or(store.genes(), |subset| subset.gene_count()),
@@ -348,6 +368,42 @@ impl<H: Host> Work<'_, H> {
         Ok(Some(Arc::new(subset)))
     }
 
+    /// Refuses a file to add the result to if it has cells that are not fitted.
+    fn check_into(&self, store: &Store, subset: Option<&Subset>) -> Result<(), JobError> {
+        let Some(into) = self.job.into.as_deref().filter(|_| self.host.comm().rank() == 0) else { return Ok(()) };
+        let fitted = store.annotations()?;
+        let matching =
+            Merge::new(&fitted, into).with_kept(subset.and_then(Subset::cells), subset.and_then(Subset::genes));
+        matching.with_memory(merge::memory(&self.machine)).check(self.host)?;
+        Ok(())
+    }
+
+    /// Writes the result of a fit: all processes call it.
+    fn write(&self, fit: &Fit, store: &Store, result: &Path) -> Result<(), H::Error> {
+        let (comm, usages_in_obs) = (self.host.comm(), self.job.usages_in_obs);
+        let destination = |path| Destination::new(path).with_notes(notes(store));
+        let Some(into) = self.job.into.as_deref() else {
+            // A result in the way that may not be replaced was refused before the work.
+            let dest = destination(result).with_overwrite(self.job.overwrite).with_usages_in_obs(usages_in_obs);
+            return Ok(result::write_among(fit, store, dest, comm).map_err(JobError::from)?);
+        };
+        let alone = output::beside(result, ".alone");
+        let written = result::write_among(fit, store, destination(&alone).with_overwrite(Overwrite::Replace), comm);
+        written.map_err(JobError::from)?;
+        let merge = || {
+            if comm.rank() > 0 {
+                return Ok(());
+            }
+            let merge = Merge::new(&alone, into).with_memory(merge::memory(&self.machine));
+            let merged = merge.with_usages_in_obs(usages_in_obs).write(result, self.job.overwrite, self.host);
+            let removed = std::fs::remove_file(&alone).map_err(|error| StorageError::io("remove", &alone, error));
+            Ok::<_, JobError>(
+                merged.and_then(|merged| removed.map(|()| self.host.note(&Note::Merged { into, merged })))?,
+            )
+        };
+        self.host.agree(merge().map_err(H::Error::from))
+    }
+
     /// Makes the folder of a set, clears checkpoints that are to be replaced, and maps the store.
     fn get_ready(&mut self, plan: &Plan, store: &mut Store) -> Result<(), H::Error> {
         if plan.is_set {
@@ -424,10 +480,7 @@ impl<H: Host> Work<'_, H> {
             }
             done.rows_per_rank.clone_from(&fit.rows_per_rank);
             let result = self.places.result(fit.model.id());
-            // A result in the way that may not be replaced was refused before the work.
-            let overwrite = self.job.overwrite;
-            let (comm, notes) = (host.comm(), notes(store));
-            result::write_among(&fit, store, notes, &result, overwrite, comm).map_err(JobError::from)?;
+            self.write(&fit, store, &result)?;
             host.note(&Note::Written { path: &result });
             done.fits.push(FitDone::new(&fit, result));
         }

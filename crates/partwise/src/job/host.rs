@@ -4,6 +4,7 @@ use std::path::Path;
 
 use partwise_driver::comm::{Comm, Solo, agree};
 use partwise_driver::{CheckpointEvent, FitId, FitMonitor, Plan, TraceRow};
+use partwise_storage::anndata::Merged;
 use partwise_storage::{Axis, Monitor, Store, Unit, Warning};
 
 use super::{JobError, Matched};
@@ -65,6 +66,13 @@ pub enum Note<'n> {
     Written {
         /// The result.
         path: &'n Path,
+    },
+    /// The result is in a copy of another file.
+    Merged {
+        /// The file that was copied.
+        into: &'n Path,
+        /// What was matched.
+        merged: Merged,
     },
     /// A result is there already, of the same data and settings: it is kept.
     KeptResult {

@@ -6,6 +6,7 @@
 //! | `pca`     | how does an input become principal components?                  |
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `transform` | how do new cells get usages under the spectra of a result?    |
+//! | `merge`   | how does a result get into another file, or into tables of text? |
 //! | `places`  | which files does the job read and write?                        |
 //! | `paths`   | do outputs meet inputs or one another, and can they be written? |
 //! | `output`  | in which folder does an output lie?                             |
@@ -41,6 +42,7 @@ mod foresee;
 pub mod host;
 pub mod input;
 mod kept;
+mod merge;
 pub mod output;
 pub mod paths;
 mod pca;
@@ -54,6 +56,7 @@ pub use filter::Filter;
 pub use fit::{FitDone, FitJob, JobDone};
 pub use host::{Alone, Host, Note};
 pub use input::Input;
+pub use merge::{MergeJob, TextJob};
 pub use paths::{Output, OutputKind, Paths, Role};
 pub use pca::{PcaDone, PcaJob};
 pub use store_place::find_store;

@@ -9,6 +9,14 @@ pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// The path of a file beside `path`, hidden, which has `ending` behind its name.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(ending);
+    path.with_file_name(name)
+}
+
 /// Refuses an output without a name of its own.
 pub(super) fn check_name(path: &Path) -> Result<(), JobError> {
     if path.file_name().is_none() {

@@ -30,6 +30,8 @@ pub enum Role {
     Start,
     /// The result whose spectra are used.
     Spectra,
+    /// The AnnData file that a copy with the result is made of.
+    Into,
     /// A list of names of genes or cells.
     Names,
     /// The store that the input is converted into.
@@ -54,6 +56,7 @@ impl fmt::Display for Role {
             Role::Input => "the input",
             Role::Start => "the result to start from",
             Role::Spectra => "the result with the spectra",
+            Role::Into => "the file to add to",
             Role::Names => "the list of names",
             Role::Store => "the store",
             Role::Result => "the result",

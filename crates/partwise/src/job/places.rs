@@ -56,6 +56,12 @@ impl Places {
         if let InitSpec::Given(start) = &job.set.config.init {
             paths = paths.reading(Role::Start, start);
         }
+        if let Some(into) = &job.into {
+            if self.is_set {
+                return Err(JobError::SeveralInto { path: into.clone() });
+            }
+            paths = paths.reading(Role::Into, into);
+        }
         paths = job.filter.lists().fold(paths, |paths, list| paths.reading(Role::Names, list));
         if !is_store(&job.input) {
             // A store that is there may be used again: that is decided when it is opened.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use partwise_driver::plan::RowsPlan;
+use partwise_driver::result::Destination;
 use partwise_driver::{DataShape, KnownSpectra, Machine, Spectra, Transformed, transform};
 use partwise_storage::anndata::{Value, read_factors, read_gene_numbers, read_uns, visit_texts};
 use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
@@ -41,6 +42,8 @@ pub struct TransformJob {
     pub store: Option<PathBuf>,
     /// Whether an output that exists may be replaced.
     pub overwrite: Overwrite,
+    /// Whether the parts of programs are columns of `obs`, too.
+    pub usages_in_obs: bool,
 }
 
 /// A finished job.
@@ -91,6 +94,7 @@ impl TransformJob {
             output: None,
             store: None,
             overwrite: Overwrite::Refuse,
+            usages_in_obs: false,
         }
     }
 
@@ -118,8 +122,9 @@ impl TransformJob {
         };
         let plan = host.agree(planned().map_err(|error: JobError| H::Error::from(error)))?;
         let k = known.spectra.spectra.k();
-        let (dest, comm) = ((output.as_path(), self.overwrite), host.comm());
-        let done = transform(&store, &known.spectra, &plan, known.notes, dest, (comm, host)).map_err(JobError::from)?;
+        let dest = Destination::new(&output).with_overwrite(self.overwrite).with_usages_in_obs(self.usages_in_obs);
+        let dest = dest.with_notes(known.notes);
+        let done = transform(&store, &known.spectra, &plan, dest, (host.comm(), host)).map_err(JobError::from)?;
         let Transformed { relative_error, digest, .. } = done;
         Ok(TransformDone {
             cells: store.cells(),

@@ -16,8 +16,11 @@
 //! | `names`   | how are the names of an axis read?             |
 //! | `value`   | how does a nested dictionary go into `uns`?    |
 //! | `uns`     | how is such a dictionary read?                 |
+//! | `usages`  | which tables of usages has a result?           |
 //! | `factors` | how are W and H of an earlier result read?     |
+//! | `merge`   | how do results get into another AnnData file?  |
 //! | `top_genes` | which genes mark each program of a result?   |
+//! | `texts`   | how do results become tables of text?           |
 //! | `export`  | how does a store become an AnnData file again? |
 
 mod array;
@@ -25,12 +28,15 @@ pub(crate) mod column;
 mod export;
 mod factors;
 mod frame;
+mod merge;
 mod names;
 mod part;
 mod rows;
 mod sparse;
+mod texts;
 mod top_genes;
 mod uns;
+mod usages;
 mod value;
 mod writer;
 
@@ -38,11 +44,14 @@ pub use array::ArrayWriter;
 pub use export::export;
 pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
+pub use merge::{Merge, Merged};
 pub use names::{read_gene_numbers, visit_names, visit_texts};
-pub use rows::RowsInPlace;
+pub use rows::{Placed, RowsInPlace};
 pub use sparse::CsrWriter;
+pub use texts::{TextTable, check_texts, write_texts};
 pub use top_genes::{TopGenes, read_top_genes};
 pub use uns::read_uns;
+pub use usages::{NORMALIZED, USAGES, UsageTables};
 pub use value::Value;
 pub(crate) use writer::frame_name;
 pub use writer::{AnnDataWriter, check_destination};

@@ -9,14 +9,16 @@
 //! it writes: that depends on its version and on the environment.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use crate::StorageError;
-use crate::crash;
 use crate::lock::{Lock, beside, foreign, stat};
+use crate::{Monitor, StorageError, Unit, crash, traffic};
+
+/// Bytes that are copied between two looks at whether the work should end.
+const PIECE: u64 = 8 << 20;
 
 /// A file that is being written. It is removed if it is dropped before it is placed.
 pub(super) struct Part {
@@ -50,6 +52,28 @@ impl Part {
     /// The path of the temporary file.
     pub(super) fn path(&self) -> &Path {
         &self.data
+    }
+
+    /// Fills the file with the bytes of `whole`, which is only read.
+    pub(super) fn fill_from(&self, whole: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
+        let mut from = fs::File::open(whole).map_err(|e| StorageError::io("open", whole, e))?;
+        let bytes = from.metadata().map_err(|e| StorageError::io("read", whole, e))?.len();
+        let mut to = fs::File::create(&self.data).map_err(|e| StorageError::io("create", &self.data, e))?;
+        monitor.start("copy", bytes, Unit::Bytes);
+        loop {
+            if monitor.cancelled() {
+                return Err(StorageError::Cancelled);
+            }
+            // A file system that can share blocks between files does so.
+            let piece = io::copy(&mut from.by_ref().take(PIECE), &mut to);
+            let copied = piece.map_err(|e| StorageError::io("copy", whole, e))?;
+            traffic::ended();
+            monitor.advance(copied);
+            if copied == 0 {
+                monitor.finish();
+                return Ok(());
+            }
+        }
     }
 
     /// Renames the file to `dest`, and replaces an existing file if `replace` is set.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
-use hdf5::File;
+use hdf5::{File, Group};
 
 use super::frame;
 use super::part::Part;
@@ -12,7 +12,7 @@ use super::{ArrayWriter, CsrWriter, FrameWriter, Value, value};
 use crate::hdf::disk::Disk;
 use crate::hdf::{self, attribute};
 use crate::store::Overwrite;
-use crate::{Axis, StorageError, lock};
+use crate::{Axis, Monitor, StorageError, lock};
 
 /// Writes one AnnData file.
 ///
@@ -51,6 +51,48 @@ impl AnnDataWriter {
             attribute::set_encoding(&dict, "dict", "0.1.0").map_err(|e| writer.problem(name, &e))?;
         }
         Ok(writer)
+    }
+
+    /// Begins a file for `dest` with everything that the AnnData file `whole` has, byte for byte, which
+    /// is only read. What is written replaces what has its name.
+    ///
+    /// # Errors
+    ///
+    /// - as [`create`](Self::create); `whole` cannot be read, or is not an HDF5 file
+    /// - `monitor` cancels
+    pub(super) fn extend(
+        whole: &Path,
+        dest: &Path,
+        overwrite: Overwrite,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, StorageError> {
+        check_destination(dest, overwrite)?;
+        let part = Part::claim(dest)?;
+        part.fill_from(whole, monitor)?;
+        let (file, disk) = hdf::file::edit(part.path(), whole)?;
+        let writer = AnnDataWriter { file, disk, part, dest: dest.into(), overwrite };
+        for name in ["obsm", "uns", "varm"] {
+            if !writer.file.link_exists(name) {
+                let dict = writer.file.create_group(name).map_err(|e| writer.problem(name, &e))?;
+                attribute::set_encoding(&dict, "dict", "0.1.0").map_err(|e| writer.problem(name, &e))?;
+            }
+        }
+        Ok(writer)
+    }
+
+    /// Removes `group/name`, if it is there.
+    pub(super) fn remove(&mut self, group: &str, name: &str) -> Result<(), StorageError> {
+        let remove = || match self.file.group(group)? {
+            group if group.link_exists(name) => group.unlink(name),
+            _ => Ok(()),
+        };
+        remove().map_err(|e: hdf5::Error| self.problem(&format!("{group}/{name}"), &e))
+    }
+
+    /// Copies the group `uns/name` of another file.
+    pub(super) fn copy_uns(&mut self, from: &Group, name: &str) -> Result<(), StorageError> {
+        let copied = self.file.group("uns").and_then(|uns| hdf::copy::group(from, &uns, name));
+        copied.map(drop).map_err(|e| self.problem(&format!("uns/{name}"), &e))
     }
 
     /// The destination.
@@ -97,18 +139,35 @@ impl AnnDataWriter {
     ///
     /// - `var` has not been written, or the column cannot be
     pub fn gene_column(&mut self, name: &str, values: &[f64]) -> Result<(), StorageError> {
-        let add = || {
-            let table = self.file.group("var")?;
-            if table.link_exists(name) {
-                table.unlink(name)?;
-            }
-            frame::write_numbers(&table, name, values.len(), values.iter().copied())?;
-            let mut order = attribute::texts(&table, "column-order").unwrap_or_default();
-            order.retain(|column| column != name);
-            order.push(name.to_owned());
-            attribute::set_texts(&table, "column-order", &order)
-        };
-        add().map_err(|e: hdf5::Error| self.problem(&format!("var/{name}"), &e))
+        let place = format!("var/{name}");
+        let table = self.announce(Axis::Genes, name).map_err(|e| self.problem(&place, &e))?;
+        let written = frame::write_numbers(&table, name, values.len(), values.iter().copied());
+        written.map(drop).map_err(|e| self.problem(&place, &e))
+    }
+
+    /// Begins a column of f32 in `obs`, in the place of any column of that name.
+    ///
+    /// # Errors
+    ///
+    /// - `obs` has not been written, or the file cannot be
+    pub fn cell_column(&mut self, name: &str, cells: usize) -> Result<ArrayWriter, StorageError> {
+        let place = format!("obs/{name}");
+        self.announce(Axis::Cells, name).map_err(|e| self.problem(&place, &e))?;
+        self.with_room(ArrayWriter::create_list(&self.file, &self.dest, &place, cells)?, cells)
+    }
+
+    /// Adds `name` to the columns of an axis, at their end, and removes any column of that name. The
+    /// column itself is still to be written.
+    fn announce(&self, axis: Axis, name: &str) -> hdf5::Result<Group> {
+        let table = self.file.group(frame_name(axis))?;
+        if table.link_exists(name) {
+            table.unlink(name)?;
+        }
+        let mut order = attribute::texts(&table, "column-order").unwrap_or_default();
+        order.retain(|column| column != name);
+        order.push(name.to_owned());
+        attribute::set_texts(&table, "column-order", &order)?;
+        Ok(table)
     }
 
     /// Begins `X` as compressed sparse rows of `cells` × `genes`.
@@ -188,9 +247,12 @@ impl AnnDataWriter {
     /// Begins a table, and makes room for all of it: other processes may write its rows in place.
     fn table(&self, name: &str, (rows, columns): (usize, usize)) -> Result<ArrayWriter, StorageError> {
         let table = ArrayWriter::create(&self.file, &self.dest, name, (rows, columns))?;
-        let bytes = (rows as u64).saturating_mul(columns as u64).saturating_mul(size_of::<f32>() as u64);
-        if bytes > 0 {
-            let room = self.disk.reserve(table.place()?, bytes);
+        self.with_room(table, rows.saturating_mul(columns))
+    }
+
+    fn with_room(&self, table: ArrayWriter, values: usize) -> Result<ArrayWriter, StorageError> {
+        if values > 0 {
+            let room = self.disk.reserve(table.place()?, (values as u64).saturating_mul(size_of::<f32>() as u64));
             room.map_err(|error| StorageError::io("write", &self.dest, error))?;
         }
         Ok(table)

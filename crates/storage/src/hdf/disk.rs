@@ -60,6 +60,11 @@ impl Disk {
         self.kept().failure.map(io::Error::from_raw_os_error)
     }
 
+    /// The bytes of the file; 0 if the system does not tell.
+    pub(super) fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |meta| meta.len())
+    }
+
     /// Makes room for `bytes` bytes from `at` on, so that writing them cannot find the disk full.
     /// Does nothing on file systems that cannot reserve room.
     ///

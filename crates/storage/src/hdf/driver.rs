@@ -14,7 +14,7 @@ use std::{ptr, slice};
 use hdf5::plist::FileAccess;
 use hdf5::sync::sync;
 use hdf5::{File, Location, Result, from_id, h5check};
-use hdf5_sys::h5f::{H5F_ACC_TRUNC, H5Fcreate};
+use hdf5_sys::h5f::{H5F_ACC_RDWR, H5F_ACC_TRUNC, H5Fcreate, H5Fopen};
 use hdf5_sys::h5fd::{
     H5FD_FEAT_ACCUMULATE_METADATA, H5FD_FEAT_AGGREGATE_METADATA, H5FD_FEAT_AGGREGATE_SMALLDATA, H5FD_FEAT_DATA_SIEVE,
 };
@@ -45,29 +45,60 @@ thread_local! {
 ///
 /// - the file cannot be created
 pub(super) fn create(path: &Path, access: &FileAccess) -> std::result::Result<(File, Arc<Disk>), StorageError> {
-    let fail = |error| StorageError::io("create", path, error);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(fail)?;
-    let disk = Arc::new(Disk::new(file));
-    let created = create_on(&disk, &path.to_string_lossy(), access);
+    begin(path, access, Beginning::Empty)
+}
+
+/// Opens the HDF5 file at `path`, which is UTF-8, to change it.
+///
+/// # Errors
+///
+/// - the file cannot be opened
+pub(super) fn edit(path: &Path, access: &FileAccess) -> std::result::Result<(File, Arc<Disk>), StorageError> {
+    begin(path, access, Beginning::Kept)
+}
+
+/// The content of a file when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// None.
+    Empty,
+    /// The one that it has.
+    Kept,
+}
+
+fn begin(
+    path: &Path,
+    access: &FileAccess,
+    beginning: Beginning,
+) -> std::result::Result<(File, Arc<Disk>), StorageError> {
+    let action = if beginning == Beginning::Empty { "create" } else { "open" };
+    let fail = |error| StorageError::io(action, path, error);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(beginning == Beginning::Empty).truncate(beginning == Beginning::Empty);
+    let disk = Arc::new(Disk::new(options.open(path).map_err(fail)?));
+    let begun = begin_on(&disk, &path.to_string_lossy(), access, beginning);
     if let Some(failure) = disk.failure() {
         return Err(fail(failure));
     }
-    created.map(|file| (file, disk)).map_err(|error| super::problem::problem("create", path, "/", &error))
+    begun.map(|file| (file, disk)).map_err(|error| super::problem::problem(action, path, "/", &error))
 }
 
-fn create_on(disk: &Arc<Disk>, name: &str, access: &FileAccess) -> Result<File> {
+fn begin_on(disk: &Arc<Disk>, name: &str, access: &FileAccess, beginning: Beginning) -> Result<File> {
     let c_name = CString::new(name).map_err(|_| "a path holds a zero byte")?;
     NEXT.set(Some((name.to_owned(), Arc::clone(disk))));
     // SAFETY: `access` is a live property list of this function's caller, the driver was registered
     // and is never removed, it takes no settings, and `c_name` outlives the call.
-    let created = sync(|| unsafe {
+    let begun = sync(|| unsafe {
         if let Some(driver) = registered() {
             h5check(H5Pset_driver(access.id(), driver, ptr::null()))?;
         }
-        from_id(h5check(H5Fcreate(c_name.as_ptr(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()))?)
+        from_id(h5check(match beginning {
+            Beginning::Empty => H5Fcreate(c_name.as_ptr(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()),
+            Beginning::Kept => H5Fopen(c_name.as_ptr(), H5F_ACC_RDWR, access.id()),
+        })?)
     });
     NEXT.set(None);
-    created
+    begun
 }
 
 /// The failure of the disk that the file of `at` is written to, as an error of the library.
@@ -191,11 +222,12 @@ struct Opened {
 unsafe extern "C" fn open(name: *const c_char, _flags: c_uint, _access: hid_t, _max: u64) -> *mut Opened {
     // SAFETY: the library passes the name of the file, zero-terminated.
     let asked = unsafe { CStr::from_ptr(name) };
-    // A file that `create` has not opened is not written through this driver.
+    // A file that `begin` has not opened is not written through this driver.
     let next = NEXT.take().filter(|(name, _)| name.as_bytes() == asked.to_bytes());
     let Some((name, disk)) = next else { return ptr::null_mut() };
     OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::clone(&disk));
-    Box::into_raw(Box::new(Opened { library: [0; 16], end: 0, size: 0, name, disk }))
+    let size = disk.len();
+    Box::into_raw(Box::new(Opened { library: [0; 16], end: 0, size, name, disk }))
 }
 
 unsafe extern "C" fn close(file: *mut Opened) -> c_int {

@@ -92,6 +92,23 @@ pub(crate) fn create(path: &Path) -> Result<(File, Arc<Disk>), StorageError> {
     driver::create(path, &access.map_err(|error| problem("create", path, "/", &error))?)
 }
 
+/// Opens the HDF5 file at `path`, a copy of `original`, to change it. No write to it fails: the [`Disk`]
+/// has the failure.
+///
+/// # Errors
+///
+/// - the path is not valid UTF-8
+/// - the library cannot read the file: the error names `original`
+pub(crate) fn edit(path: &Path, original: &Path) -> Result<(File, Arc<Disk>), StorageError> {
+    // A file that cannot be read is refused in the words for reading.
+    drop(open(original)?);
+    if path.to_str().is_none() {
+        return Err(StorageError::Usage { message: format!("{}: cannot be written: {NOT_UTF8}", path.display()) });
+    }
+    let access = bounded(&mut FileAccessBuilder::new()).finish();
+    driver::edit(path, &access.map_err(|error| problem("open", path, "/", &error))?)
+}
+
 /// Sets small caches: a default chunk cache, a buffer for contiguous data, and a metadata cache of
 /// fixed size (it would grow to 32 MiB while millions of strings are copied).
 fn bounded(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {

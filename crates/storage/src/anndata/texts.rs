@@ -1,0 +1,217 @@
+//! Writes the tables of a result as text (CSV, RFC 4180): a row for each cell or gene, its name first.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use hdf5::Datatype;
+
+use super::factors;
+use super::names::visit_names;
+use super::part::Part;
+use super::uns::read_uns;
+use super::{USAGES, Value};
+use crate::hdf::{self, problem, raw};
+use crate::{Axis, Monitor, StorageError, Unit};
+
+/// Rows that are in memory at once.
+const ROWS: usize = 1024;
+/// Bytes of names that are in memory at once, unless one name has more.
+const NAMES: usize = 1 << 20;
+
+/// A table of a result as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TextTable {
+    /// The name of its file.
+    pub file: &'static str,
+    /// What it is, in a message.
+    pub what: &'static str,
+    /// How files of its kind begin.
+    pub begins: &'static [&'static str],
+    from: From,
+    /// What the names of columns begin with, and the number of the first one.
+    columns: (&'static str, usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A table of cells or genes, by its place in the result.
+    Rows(Axis, &'static str),
+    /// The lists of numbers of a dictionary, a row for each component.
+    Lists(&'static [&'static str]),
+}
+
+const NMF: (&str, usize) = ("nmf_", 0);
+const PC: (&str, usize) = ("PC", 1);
+
+const TABLES: [TextTable; 7] = [
+    rows("usages.csv", "a table of usages", Axis::Cells, "obsm/X_nmf", NMF),
+    rows("spectra.csv", "a table of spectra", Axis::Genes, "varm/spectra", NMF),
+    rows("gene_scores.csv", "a table of scores", Axis::Genes, "varm/gene_scores", NMF),
+    lists("programs.csv", "a table of programs", &["nmf", "programs"], NMF),
+    rows("pca.csv", "a table of principal components", Axis::Cells, "obsm/X_pca", PC),
+    rows("axes.csv", "a table of axes", Axis::Genes, "varm/PCs", PC),
+    lists("variance.csv", "a table of variances", &["pca"], PC),
+];
+
+const fn rows(
+    file: &'static str,
+    what: &'static str,
+    axis: Axis,
+    place: &'static str,
+    columns: (&'static str, usize),
+) -> TextTable {
+    let begins: &[&str] = match axis {
+        Axis::Cells => &["cell,"],
+        Axis::Genes => &["gene,"],
+    };
+    TextTable { file, what, begins, from: From::Rows(axis, place), columns }
+}
+
+const fn lists(
+    file: &'static str,
+    what: &'static str,
+    place: &'static [&'static str],
+    columns: (&'static str, usize),
+) -> TextTable {
+    TextTable { file, what, begins: &["component,"], from: From::Lists(place), columns }
+}
+
+/// The tables that the result at `path` has.
+///
+/// # Errors
+///
+/// - it cannot be read, or is no result of a fit, a transformation or a PCA
+pub fn check_texts(path: &Path) -> Result<Vec<TextTable>, StorageError> {
+    let file = hdf::file::open(path)?;
+    let has = |place: &str| hdf::file::exists(&file, place);
+    if !has(&format!("obsm/{USAGES}")) && !has("obsm/X_pca") {
+        return Err(super::merge::no_result(path));
+    }
+    let has = |table: &TextTable| match table.from {
+        From::Rows(_, place) => has(place),
+        From::Lists(place) => has(&format!("uns/{}", place.join("/"))),
+    };
+    Ok(TABLES.into_iter().filter(|table| has(table)).collect())
+}
+
+/// Writes `table` of the result at `path` to `dest`: whole or not at all. An existing file is replaced.
+///
+/// # Errors
+///
+/// - the result cannot be read
+/// - `dest` cannot be written: nothing is left there
+/// - `monitor` cancels
+pub fn write_texts(path: &Path, table: &TextTable, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
+    let part = Part::claim(dest)?;
+    let file = File::create(part.path()).map_err(|e| StorageError::io("create", dest, e))?;
+    let mut text = Text { writer: csv::Writer::from_writer(BufWriter::new(file)), dest };
+    match table.from {
+        From::Rows(axis, place) => write_rows(path, (axis, place), table.columns, &mut text, monitor)?,
+        From::Lists(place) => write_lists(path, place, table.columns, &mut text)?,
+    }
+    let file = text.writer.into_inner().map_err(|e| StorageError::io("write", dest, e.into_error()));
+    let file = file?.into_inner().map_err(|e| StorageError::io("write", dest, e.into_error()))?;
+    file.sync_all().map_err(|e| StorageError::io("write", dest, e))?;
+    part.place(dest, true).map_err(|e| StorageError::io("create", dest, e))
+}
+
+/// A file of text that is being written.
+struct Text<'d> {
+    writer: csv::Writer<BufWriter<File>>,
+    dest: &'d Path,
+}
+
+impl Text<'_> {
+    fn row(&mut self, row: impl serde::Serialize) -> Result<(), StorageError> {
+        self.writer.serialize(row).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => StorageError::io("write", self.dest, error),
+            other => StorageError::io("write", self.dest, std::io::Error::other(format!("{other:?}"))),
+        })
+    }
+}
+
+fn write_rows(
+    path: &Path,
+    (axis, place): (Axis, &str),
+    (prefix, first): (&str, usize),
+    text: &mut Text<'_>,
+    monitor: &dyn Monitor,
+) -> Result<(), StorageError> {
+    let file = hdf::file::open(path)?;
+    let (dataset, [len, width]) = factors::table(&file, path, place)?;
+    let fail = |e: &hdf5::Error| problem::problem("read", path, place, e);
+    let memory = Datatype::from_type::<f32>().map_err(|e| fail(&e))?;
+    let columns: Vec<String> = (first..first + width).map(|column| format!("{prefix}{column}")).collect();
+    text.row((if axis == Axis::Cells { "cell" } else { "gene" }, columns))?;
+    monitor.start(place, len as u64, Unit::Rows);
+
+    let (mut names, mut bytes, mut row, mut values) = (Vec::<String>::new(), 0, 0, Vec::new());
+    let mut write = |names: &mut Vec<String>| {
+        if monitor.cancelled() {
+            return Err(StorageError::Cancelled);
+        }
+        values.resize(names.len() * width, 0.0_f32);
+        raw::read(&dataset, &memory, &[row, 0], &[names.len(), width], &mut values).map_err(|e| fail(&e))?;
+        for (name, values) in names.iter().zip(values.chunks_exact(width)) {
+            text.row((name, values))?;
+        }
+        row += names.len();
+        monitor.advance(names.len() as u64);
+        names.clear();
+        Ok(())
+    };
+    let (mut written, mut count) = (Ok(()), 0);
+    visit_names(path, axis, |name| {
+        count += 1;
+        if written.is_err() || count > len {
+            return;
+        }
+        bytes += name.len();
+        names.push(name.to_owned());
+        if names.len() == ROWS || bytes >= NAMES {
+            (written, bytes) = (write(&mut names), 0);
+        }
+    })?;
+    written?;
+    write(&mut names)?;
+    monitor.finish();
+    match count == len {
+        true => Ok(()),
+        false => Err(StorageError::InvalidDataset {
+            path: path.into(),
+            dataset: place.into(),
+            problem: format!("has {len} rows for {count} names"),
+            remedy: "use a result as partwise wrote it".into(),
+        }),
+    }
+}
+
+/// Writes the lists of a dictionary that have as many numbers as the first of them.
+fn write_lists(
+    path: &Path,
+    place: &[&str],
+    (prefix, first): (&str, usize),
+    text: &mut Text<'_>,
+) -> Result<(), StorageError> {
+    let (root, inner) = place.split_first().unwrap_or((&"", &[]));
+    let mut about = read_uns(path, root)?;
+    for name in inner {
+        let Value::Map(members) = about else { return Ok(()) };
+        about =
+            members.into_iter().find(|(member, _)| member == name).map_or(Value::Map(Vec::new()), |(_, value)| value);
+    }
+    let Value::Map(members) = about else { return Ok(()) };
+    let lists = members.into_iter().filter_map(|(name, value)| match value {
+        Value::FloatArray(numbers) => Some((name, numbers)),
+        _ => None,
+    });
+    let (names, lists): (Vec<String>, Vec<Vec<f64>>) = lists.unzip();
+    text.row(("component", names))?;
+    for component in 0..lists.first().map_or(0, Vec::len) {
+        let numbers: Vec<Option<f64>> = lists.iter().map(|list| list.get(component).copied()).collect();
+        text.row((format!("{prefix}{}", first + component), numbers))?;
+    }
+    Ok(())
+}
