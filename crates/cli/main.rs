@@ -38,7 +38,8 @@ mod wording;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use failure::{Code, Failure};
 use interrupt::Interrupt;
@@ -51,10 +52,10 @@ fn main() -> ExitCode {
     launch::catch_crashes();
     launch::report_panics();
     let (typed, launcher) = (CommandLine::try_parse(), Launcher::found());
-    if let Some(help) = typed.as_ref().err().filter(|error| !error.use_stderr()) {
-        // --help or --version.
+    if let Some(asked) = typed.as_ref().err().filter(|error| !error.use_stderr() || is_bare(error)) {
+        // --help, --version, help VERB, or no verb at all.
         if launcher.is_none_or(|launcher| launcher.is_first()) {
-            let _ = help.print();
+            let _ = if is_bare(asked) { CommandLine::command().print_help() } else { asked.print() };
         }
         return ExitCode::SUCCESS;
     }
@@ -71,6 +72,11 @@ fn main() -> ExitCode {
     };
     let done = catch_unwind(AssertUnwindSafe(|| run(typed, world, interrupt)));
     world.end(done.unwrap_or_else(|_panic| Err(launch::defect())))
+}
+
+/// Whether the user typed the name of the program alone.
+fn is_bare(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 fn run(typed: Result<CommandLine, clap::Error>, world: &World, interrupt: Interrupt) -> Result<(), Failure> {

@@ -7,8 +7,13 @@ use partwise::storage::monitor::Elsewhere;
 use partwise::storage::remedy::listed;
 use partwise::storage::{Remedy, StorageError, Warning};
 
+use crate::size::ByteSize;
+
 /// The whole line for `error`. Where its remedy is a choice that the user has on the command line, the line names the option.
 pub(crate) fn line(error: &StorageError) -> String {
+    if let StorageError::MemoryBudget { path, given, smallest, condition } = error {
+        return format!("{}: {}", path.display(), too_small(*given, "", *smallest, condition));
+    }
     let message = error.to_string();
     let Some(remedy) = error.remedy() else { return message };
     match (options(&remedy), message.strip_suffix(&remedy.to_string())) {
@@ -29,16 +34,25 @@ pub(crate) fn of_warning(warning: &Warning) -> String {
     line.strip_suffix(&place.to_string()).map_or(line.clone(), |before| format!("{before}{option}"))
 }
 
+/// The sentence of a budget that is too small. Sizes have the units that people type; the smallest that
+/// suffices is rounded up.
+fn too_small(budget: u64, work: &str, smallest: u64, condition: &str) -> String {
+    let (budget, smallest) = (ByteSize(budget), smallest.div_ceil(1 << 20));
+    format!(
+        "a memory budget of {budget} is too small{work}; the smallest is {smallest}M{condition} (--memory {smallest}M)"
+    )
+}
+
 /// The line for settings that cannot be carried out.
 pub(crate) fn of_config(error: &ConfigError) -> String {
     match error {
-        ConfigError::Memory { needed, lower_blocks, .. } => {
+        ConfigError::Memory { budget, needed, lower_blocks } => {
             let advice = lower_blocks.map_or_else(String::new, |lower| {
                 let memory = lower.needed.div_ceil(1 << 20);
                 let rows = lower.block_rows;
                 format!("; a store converted with --block-rows {rows} needs less (--memory {memory}M)")
             });
-            format!("{error} (--memory {}M){advice}", needed.div_ceil(1 << 20))
+            format!("{}{advice}", too_small(*budget, " for this fit", *needed, ""))
         }
         ConfigError::SamplePasses => {
             "a start from a sample reads the data once and needs at least one more pass: --max-passes 2, or --init random"
@@ -54,7 +68,9 @@ pub(crate) fn of_config(error: &ConfigError) -> String {
 /// The line for a simulation that failed.
 pub(crate) fn of_simulate(error: &SimulateError) -> String {
     match error {
-        SimulateError::Memory { needed, .. } => format!("{error} (--memory {}M)", needed.div_ceil(1 << 20)),
+        SimulateError::Memory { budget, needed, genes, programs } => {
+            too_small(*budget, &format!(" for {genes} genes and {programs} programs"), *needed, "")
+        }
         error => error.to_string(),
     }
 }
@@ -128,7 +144,7 @@ fn options(remedy: &Remedy) -> Option<String> {
         Remedy::AllowOverwrite => "choose another name or overwrite it with --force".into(),
         Remedy::RaiseMemory { smallest, condition } => {
             let mebibytes = smallest.div_ceil(1 << 20);
-            format!("the smallest budget is {smallest} bytes{condition} (--memory {mebibytes}M)")
+            format!("the smallest budget is {mebibytes}M{condition} (--memory {mebibytes}M)")
         }
         Remedy::FewerThreads => "try fewer with --threads".into(),
         Remedy::ChooseBlockRows => "choose one with --block-rows".into(),
@@ -194,8 +210,7 @@ mod tests {
                     smallest: (112 << 20) + 1,
                     condition,
                 },
-                "x.h5ad: a memory budget of 50331648 bytes is too small; the smallest budget is 117440513 \
-                 bytes for any values (--memory 113M)",
+                "x.h5ad: a memory budget of 48M is too small; the smallest is 113M for any values (--memory 113M)",
             ),
             (
                 StorageError::BlockRows { block_rows: 100, tile_rows: 256 },

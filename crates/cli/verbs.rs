@@ -40,7 +40,6 @@ On failure, one line on stderr names the problem, the file and the remedy.";
 #[command(
     name = "partwise",
     version,
-    disable_help_subcommand = true,
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]

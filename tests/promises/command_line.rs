@@ -22,10 +22,30 @@ fn every_verb_explains_itself_with_an_example() {
 }
 
 #[test]
+fn the_name_alone_lists_the_verbs_and_help_explains_one() {
+    let folder = Folder::new();
+    assert_eq!(folder.ok("").stdout, folder.ok("-h").stdout);
+    assert_eq!(folder.ok("help").stdout, folder.ok("--help").stdout);
+    for verb in VERBS {
+        assert_eq!(folder.ok(&format!("help {verb}")).stdout, folder.ok(&format!("{verb} --help")).stdout);
+    }
+}
+
+#[test]
+fn sizes_are_printed_in_the_units_in_which_they_are_given() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 600 --genes 300 --programs 3 --depth 200 -o x.h5ad");
+    for line in ["convert x.h5ad -o x.pw --memory 1M", "fit x.h5ad -k 3 --memory 2M"] {
+        let ran = folder.run(line);
+        let given = format!("a memory budget of {} is too small", line.rsplit(' ').next().unwrap());
+        assert!(ran.code == Some(2) && ran.stderr.contains(&given) && !ran.stderr.contains("bytes"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_mistyped_command_is_one_line_and_code_2() {
     let folder = Folder::new();
     for line in [
-        "",
         "fit",
         "fit x.npy",
         "fit x.npy -k",
