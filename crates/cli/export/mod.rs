@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// result
     #[arg(long, value_name = "FILE.h5ad", requires = "output", conflicts_with = "csv")]
     into: Option<PathBuf>,
-    /// Also add columns nmf_0, nmf_1, … to obs, for plots: the part of each program in a cell
+    /// Also add columns nmf_0, nmf_1, … to obs, for plots: the share of each program in a cell
     #[arg(long, requires = "into")]
     obs_usages: bool,
     /// Write the tables of a result as text into this folder: usages.csv, spectra.csv, gene_scores.csv and

@@ -30,7 +30,7 @@ const MOST_FITS: usize = 10_000;
 /// Factorize X ≈ W·H: the whole job, from a file to a result
 ///
 /// The program first converts a file into a block store, which later fits of the same file use again.
-/// The result is an AnnData file: obsm["X_nmf"] is W, obsm["X_nmf_norm"] the part of each
+/// The result is an AnnData file: obsm["X_nmf"] is W, obsm["X_nmf_norm"] the share of each
 /// program in a cell, varm["spectra"] is H transposed, and uns["nmf"] holds the settings and the error of
 /// each pass.
 ///
@@ -60,7 +60,7 @@ pub(crate) struct Options {
     /// else stays. The file itself is only read
     #[arg(long, value_name = "FILE.h5ad", requires = "output", help_heading = "Files")]
     into: Option<PathBuf>,
-    /// Add columns nmf_0, nmf_1, … to obs, for plots: the part of each program in a cell
+    /// Add columns nmf_0, nmf_1, … to obs, for plots: the share of each program in a cell
     #[arg(long, help_heading = "Files")]
     obs_usages: bool,
     /// The store that a file is converted into [default: named after the input; found again beside the

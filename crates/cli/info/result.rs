@@ -48,7 +48,7 @@ impl ResultReport {
         self.members.get(name).and_then(Json::as_str).unwrap_or("?")
     }
 
-    /// The part of each program in an average cell, if the result has it.
+    /// The share of each program in an average cell, if the result has it.
     fn usage(&self) -> Vec<f64> {
         let programs = self.members.get("programs").and_then(|programs| programs.get("usage"));
         programs.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_f64).collect()

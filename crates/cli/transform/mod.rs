@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// The file to write [default: INPUT with the ending .usages.h5ad]
     #[arg(short, long, value_name = "OUT.h5ad", help_heading = "Files")]
     output: Option<PathBuf>,
-    /// Add columns nmf_0, nmf_1, … to obs, for plots: the part of each program in a cell
+    /// Add columns nmf_0, nmf_1, … to obs, for plots: the share of each program in a cell
     #[arg(long, help_heading = "Files")]
     obs_usages: bool,
     /// The store that a file is converted into [default: as for fit]

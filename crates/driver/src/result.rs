@@ -4,7 +4,7 @@
 //! |---------|-------|
 //! | `obs`, `var` | names and columns of what was fitted of the input |
 //! | `obsm["X_nmf"]` | W |
-//! | `obsm["X_nmf_norm"]` | the part of every program in each cell; the columns `nmf_0`, `nmf_1`, … of `obs` have the same, on request |
+//! | `obsm["X_nmf_norm"]` | the share of every program in each cell; the columns `nmf_0`, `nmf_1`, … of `obs` have the same, on request |
 //! | `varm["spectra"]` | Hᵀ in the units of the input |
 //! | `varm["gene_scores"]` | the scores of genes, if they were taken |
 //! | `var["scale"]`, `varm["spectra_scaled"]` | what every gene was divided by, and Hᵀ of the scaled matrix, if genes were scaled |
@@ -32,7 +32,7 @@ pub struct Destination<'a> {
     pub path: &'a Path,
     /// Whether it may be replaced.
     pub overwrite: Overwrite,
-    /// Whether the parts of programs are columns of `obs`, too.
+    /// Whether the shares of programs are columns of `obs`, too.
     pub usages_in_obs: bool,
     /// What goes into `uns["nmf"]` beside the settings.
     pub notes: Vec<(String, Value)>,
@@ -49,7 +49,7 @@ impl<'a> Destination<'a> {
         Destination { overwrite, ..self }
     }
 
-    /// The same file, and whether the parts of programs are columns of `obs`, too.
+    /// The same file, and whether the shares of programs are columns of `obs`, too.
     pub fn with_usages_in_obs(self, usages_in_obs: bool) -> Self {
         Destination { usages_in_obs, ..self }
     }

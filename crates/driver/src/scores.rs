@@ -37,11 +37,11 @@ pub struct Scores {
     pub genes: Spectra,
     /// Whether values were scaled to values per million.
     pub per_million: bool,
-    /// The part of ‖W·H‖² that each program has.
+    /// The share of ‖W·H‖² that each program has.
     pub variance: Vec<f64>,
-    /// The part of ΣW·H that each program has.
+    /// The share of ΣW·H that each program has.
     pub counts: Vec<f64>,
-    /// The part of a cell that each program has, on average over the cells.
+    /// The share of a cell that each program has, on average over the cells.
     pub usage: Vec<f64>,
 }
 
@@ -180,7 +180,7 @@ fn inverse(wtw: &[f64], k: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Each as a part of their sum.
+/// Each as a share of their sum.
 fn parts(values: Vec<f64>) -> Vec<f64> {
     let all: f64 = values.iter().sum();
     values.into_iter().map(|value| if all > 0.0 { value / all } else { 0.0 }).collect()

@@ -47,7 +47,7 @@ pub struct FitJob {
     pub overwrite: Overwrite,
     /// Whether results that exist are kept if they are of the same data and settings.
     pub keep_results: bool,
-    /// Whether the parts of programs are columns of `obs` in the results, too.
+    /// Whether the shares of programs are columns of `obs` in the results, too.
     pub usages_in_obs: bool,
     /// An AnnData file of the same cells: the result is a copy of it with the tables of the fit.
     pub into: Option<PathBuf>,

@@ -22,7 +22,7 @@ pub struct MergeJob {
     pub output: PathBuf,
     /// Whether it may be replaced.
     pub overwrite: Overwrite,
-    /// Whether the parts of programs are columns of `obs`, too.
+    /// Whether the shares of programs are columns of `obs`, too.
     pub usages_in_obs: bool,
 }
 

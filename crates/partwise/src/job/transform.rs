@@ -42,7 +42,7 @@ pub struct TransformJob {
     pub store: Option<PathBuf>,
     /// Whether an output that exists may be replaced.
     pub overwrite: Overwrite,
-    /// Whether the parts of programs are columns of `obs`, too.
+    /// Whether the shares of programs are columns of `obs`, too.
     pub usages_in_obs: bool,
 }
 

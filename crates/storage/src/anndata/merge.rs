@@ -89,7 +89,7 @@ impl<'m> Merge<'m> {
         Merge { memory, ..self }
     }
 
-    /// The same, and whether the parts of programs become columns of `obs`, too.
+    /// The same, and whether the shares of programs become columns of `obs`, too.
     pub fn with_usages_in_obs(self, usages_in_obs: bool) -> Self {
         Merge { usages_in_obs, ..self }
     }

@@ -1,8 +1,8 @@
-//! The tables of usages in a result: W, the parts of programs in each cell, and columns of `obs`.
+//! The tables of usages in a result: W, the shares of programs in each cell, and columns of `obs`.
 //!
 //! W alone does not compare programs: a component of W may grow while its spectrum shrinks by as much.
-//! The part of program c in cell i is w_ic·s_c / Σ_c w_ic·s_c, where s_c is the sum of its spectrum: of
-//! all that the model has in the cell, what comes from the program. Parts of a cell sum to 1, and are the
+//! The share of program c in cell i is w_ic·s_c / Σ_c w_ic·s_c, where s_c is the sum of its spectrum: of
+//! all that the model has in the cell, what comes from the program. Shares of a cell sum to 1, and are the
 //! normalized usages of cNMF, whose spectra sum to 1.
 
 use super::{AnnDataWriter, ArrayWriter};
@@ -10,13 +10,13 @@ use crate::StorageError;
 
 /// The name of W in `obsm`.
 pub const USAGES: &str = "X_nmf";
-/// The name of the table of parts, in `obsm`.
+/// The name of the table of shares, in `obsm`.
 pub const NORMALIZED: &str = "X_nmf_norm";
 
-/// Rows whose parts are in memory at once.
+/// Rows whose shares are in memory at once.
 const ROWS: usize = 256;
 
-/// The tables of the usages of k components. The first is W, the second has the parts (zeros where W has
+/// The tables of the usages of k components. The first is W, the second has the shares (zeros where W has
 /// zeros only), and each of the others is a column of the second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsageTables {
@@ -26,7 +26,7 @@ pub struct UsageTables {
 }
 
 impl UsageTables {
-    /// The tables of components with these sums of their spectra. `in_obs`: parts are columns of `obs`,
+    /// The tables of components with these sums of their spectra. `in_obs`: shares are columns of `obs`,
     /// too, called `nmf_0`, `nmf_1`, … as the columns of the tables are numbered.
     pub fn new(sums: Vec<f64>, in_obs: bool) -> Self {
         UsageTables { sums, in_obs }
@@ -62,19 +62,19 @@ impl UsageTables {
     ) -> Result<(), StorageError> {
         let k = self.sums.len();
         put(0, 0, rows)?;
-        let (mut parts, mut column) = (Vec::new(), Vec::new());
+        let (mut shares, mut column) = (Vec::new(), Vec::new());
         for (piece, rows) in rows.chunks(ROWS * k).enumerate() {
             let first = piece * ROWS;
-            parts.clear();
+            shares.clear();
             for row in rows.chunks_exact(k) {
                 let weighted = || row.iter().zip(&self.sums).map(|(&usage, sum)| f64::from(usage) * sum);
                 let all: f64 = weighted().sum();
-                parts.extend(weighted().map(|part| if all > 0.0 { (part / all) as f32 } else { 0.0 }));
+                shares.extend(weighted().map(|part| if all > 0.0 { (part / all) as f32 } else { 0.0 }));
             }
-            put(1, first, &parts)?;
+            put(1, first, &shares)?;
             for component in (0..k).filter(|_| self.in_obs) {
                 column.clear();
-                column.extend(parts.iter().skip(component).step_by(k));
+                column.extend(shares.iter().skip(component).step_by(k));
                 put(2 + component, first, &column)?;
             }
         }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_sum_to_one_and_columns_are_those_of_the_table() {
+    fn shares_sum_to_one_and_columns_are_those_of_the_table() {
         let (sums, k, cells) = ([0.5, 0.0, 2.0], 3, 700);
         let rows: Vec<f32> = (0..cells * k).map(|i| if i / k == 5 { 0.0 } else { (i % 11) as f32 }).collect();
         let mut tables = vec![Vec::new(); 2 + k];
@@ -99,12 +99,12 @@ mod tests {
         };
         UsageTables::new(sums.into(), true).put(&rows, take).unwrap();
         assert_eq!(tables[0], rows);
-        for (cell, (usages, parts)) in rows.chunks(k).zip(tables[1].chunks(k)).enumerate() {
+        for (cell, (usages, shares)) in rows.chunks(k).zip(tables[1].chunks(k)).enumerate() {
             let all = 0.5 * usages[0] + 2.0 * usages[2];
             for (component, sum) in [0.5, 0.0, 2.0].into_iter().enumerate() {
                 let expected = if all > 0.0 { usages[component] * sum / all } else { 0.0 };
-                assert!((parts[component] - expected).abs() <= 1e-6, "cell {cell}");
-                assert_eq!(tables[2 + component][cell], parts[component]);
+                assert!((shares[component] - expected).abs() <= 1e-6, "cell {cell}");
+                assert_eq!(tables[2 + component][cell], shares[component]);
             }
         }
     }

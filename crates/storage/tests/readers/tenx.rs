@@ -239,6 +239,7 @@ fn what_contradicts_itself_is_refused() {
             "AAAC-1\n",
             "barcodes.tsv: dataset \"barcodes\" has 1 lines, but the matrix beside it has 2 cells",
         ),
+        ("features.tsv", "a\tA\tB\nb\tB\nc\tC\nd\tD\n", "has 2 columns for feature 2, and 3 for the first"),
         ("features.tsv", "a\nb\nc\nd\ne\n", "has 5 lines, but the matrix beside it has 4 genes"),
     ] {
         folder(&path, "");

@@ -127,6 +127,9 @@ impl Source for FolderSource {
     }
 }
 
+/// Columns that have a meaning: id, symbol and type. Others may be missing in some lines.
+const NAMED: usize = 3;
+
 /// The lists beside a matrix: `barcodes.tsv` with a name a line, and `features.tsv` (or `genes.tsv`)
 /// with id, symbol and type.
 struct Lists {
@@ -138,13 +141,25 @@ struct Lists {
 
 impl Lists {
     fn open(files: &Files) -> Result<Lists, StorageError> {
-        let mut columns = 0;
+        let (mut columns, mut features, mut shorter) = (0, 0, None);
         if let Some(path) = &files.features {
             Unpacked::open(path)?.visit_lines(|line| {
-                if columns == 0 {
-                    columns = fields(line).count();
+                features += 1;
+                let found = fields(line).count();
+                if features == 1 {
+                    columns = found;
+                } else if found < columns.min(NAMED) {
+                    shorter.get_or_insert((features, found));
                 }
             })?;
+            if let Some((feature, found)) = shorter {
+                return Err(StorageError::InvalidDataset {
+                    path: path.clone(),
+                    dataset: "features".into(),
+                    problem: format!("has {found} columns for feature {feature}, and {columns} for the first"),
+                    remedy: "copy or download it again".into(),
+                });
+            }
         }
         Ok(Lists { features: files.features.clone(), barcodes: files.barcodes.clone(), columns })
     }
