@@ -6,7 +6,7 @@
 //! that their length costs nothing.
 
 use hdf5::Dataset;
-use hdf5::plist::dataset_create::Layout;
+use hdf5::plist::dataset_create::{FillTime, FillValue, Layout};
 
 use super::{filter, raw};
 
@@ -21,6 +21,9 @@ pub(crate) fn wrong(dataset: &Dataset) -> Option<String> {
     let file = std::fs::metadata(dataset.filename()).ok()?.len();
     let element = dataset.dtype().map_or(1, |datatype| datatype.size());
     let stored = dataset.storage_size();
+    if let Some(problem) = unwritten(dataset, stored) {
+        return Some(problem);
+    }
     let Some(chunk) = dataset.chunk() else {
         return (lies_here(dataset) && stored > file)
             .then(|| format!("has {stored} bytes, but the file has only {file}"));
@@ -36,6 +39,28 @@ pub(crate) fn wrong(dataset: &Dataset) -> Option<String> {
         return Some(format!("has chunks of {bytes} bytes, which a file of {file} bytes cannot hold"));
     }
     misplaced(dataset, &chunk)
+}
+
+/// Why values would be whatever the memory held, if they would: some were never written, and there is no
+/// value in their place.
+fn unwritten(dataset: &Dataset, stored: u64) -> Option<String> {
+    let created = dataset.create_plist().ok()?;
+    let has_other = match created.get_fill_time().ok()? {
+        FillTime::Never => false,
+        FillTime::IfSet => created.get_fill_value_defined().ok()? != FillValue::Undefined,
+        FillTime::Alloc => true,
+    };
+    if has_other || dataset.size() == 0 || !lies_here(dataset) {
+        return None;
+    }
+    let missing = match dataset.chunk() {
+        None => stored == 0,
+        Some(chunk) => {
+            let grid = dataset.shape().into_iter().zip(chunk).map(|(side, chunk)| side.div_ceil(chunk.max(1)));
+            grid.product::<usize>() > dataset.num_chunks().unwrap_or(0)
+        }
+    };
+    missing.then(|| "has values that were never written, and no fill value for them".into())
 }
 
 /// The most chunks whose records are checked: each check walks over all of them.
@@ -79,4 +104,32 @@ fn misplaced(dataset: &Dataset, chunk: &[usize]) -> Option<String> {
 fn lies_here(dataset: &Dataset) -> bool {
     let created = dataset.create_plist();
     created.is_ok_and(|created| created.layout() != Layout::Virtual && created.external().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use hdf5::plist::dataset_create::AllocTime;
+
+    use super::*;
+
+    #[test]
+    fn values_that_were_never_written_need_a_fill_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = hdf5::File::create(folder.path().join("x.h5")).unwrap();
+        let list = |name: &str, chunk: Option<usize>, fill_time| {
+            let mut list = file.new_dataset::<f32>().shape(100).fill_time(fill_time);
+            list = match chunk {
+                Some(chunk) => list.chunk(chunk).alloc_time(Some(AllocTime::Incr)),
+                None => list.no_chunk().alloc_time(Some(AllocTime::Late)),
+            };
+            list.create(name).unwrap()
+        };
+        for (name, chunk) in [("chunks", Some(30)), ("whole", None)] {
+            let never = list(name, chunk, FillTime::Never);
+            assert!(wrong(&never).is_some_and(|problem| problem.contains("never written")), "{name}");
+            assert_eq!(wrong(&list(&format!("{name} of zeros"), chunk, FillTime::IfSet)), None);
+            never.write_raw(&[1.0_f32; 100]).unwrap();
+            assert_eq!(wrong(&never), None, "{name}");
+        }
+    }
 }
