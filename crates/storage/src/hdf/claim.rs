@@ -8,7 +8,8 @@
 use hdf5::Dataset;
 use hdf5::plist::dataset_create::{FillTime, FillValue, Layout};
 
-use super::{filter, raw};
+use super::filter;
+use super::raw::{self, Class};
 
 /// The most bytes into which deflate unpacks a byte. The other filters of the library unpack less.
 const UNPACKED: u64 = 1032;
@@ -38,7 +39,11 @@ pub(crate) fn wrong(dataset: &Dataset) -> Option<String> {
     if bytes > most.max(SMALL) {
         return Some(format!("has chunks of {bytes} bytes, which a file of {file} bytes cannot hold"));
     }
-    misplaced(dataset, &chunk)
+    // Strings of any length and the like have other sizes in the file than in memory.
+    let is_plain = dataset.dtype().is_ok_and(|datatype| {
+        matches!(raw::class(&datatype), Class::Integer { .. } | Class::Float | Class::Enum | Class::FixedString)
+    });
+    misplaced(dataset, &chunk, is_plain.then_some(bytes))
 }
 
 /// Why values would be whatever the memory held, if they would: some were never written, and there is no
@@ -67,8 +72,11 @@ fn unwritten(dataset: &Dataset, stored: u64) -> Option<String> {
 const MOST_CHUNKS: usize = 1 << 13;
 
 /// Why chunks of `dataset` would be misread, if they would. A chunk whose place in the index is damaged is
-/// not found, and the library reads it as zeros; so it does if the list of its filters is.
-fn misplaced(dataset: &Dataset, chunk: &[usize]) -> Option<String> {
+/// not found, and the library reads it as zeros; so it does if the list of its filters is. Of a chunk that
+/// no filter has changed it reads as much as the record says, and leaves the rest as the memory was.
+///
+/// `bytes`: the size of a chunk that no filter has changed, if it is known.
+fn misplaced(dataset: &Dataset, chunk: &[usize], bytes: Option<u64>) -> Option<String> {
     let shape = dataset.shape();
     if chunk.len() != shape.len() {
         return Some(format!("has chunks of {} dimensions, but {} itself", chunk.len(), shape.len()));
@@ -87,9 +95,13 @@ fn misplaced(dataset: &Dataset, chunk: &[usize]) -> Option<String> {
             first[axis] = rest % grid[axis] * chunk[axis];
             rest /= grid[axis];
         }
-        if let Some(left_out) = raw::left_out(dataset, &first).ok()? {
-            if left_out.checked_shr(filters).is_some_and(|beyond| beyond != 0) {
+        if let Some(record) = raw::chunk_record(dataset, &first).ok()? {
+            if record.left_out.checked_shr(filters).is_some_and(|beyond| beyond != 0) {
                 return Some(format!("has a chunk that leaves out filters that it does not have, at {first:?}"));
+            }
+            let expected = bytes.filter(|&bytes| record.left_out.count_ones() == filters && record.bytes != bytes);
+            if let Some(expected) = expected {
+                return Some(format!("has a chunk of {} bytes at {first:?}, expected {expected}", record.bytes));
             }
             found += 1;
         }

@@ -200,13 +200,22 @@ pub(crate) fn read_chunk(dataset: &Dataset, first: usize, most: usize, out: &mut
     Ok(mask)
 }
 
-/// Which filters were left out for the chunk that begins at the element `first`, a bit for each; `None` if no
-/// chunk is stored there. Costs a walk over the index of chunks.
+/// The record of a chunk in the index of its dataset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChunkRecord {
+    /// Which filters were left out for it, a bit for each.
+    pub(crate) left_out: u32,
+    /// Its bytes in the file.
+    pub(crate) bytes: u64,
+}
+
+/// The record of the chunk that begins at the element `first`; `None` if no chunk is stored there. Costs a
+/// walk over the index of chunks.
 ///
 /// # Errors
 ///
 /// - the index cannot be read
-pub(crate) fn left_out(dataset: &Dataset, first: &[usize]) -> Result<Option<u32>> {
+pub(crate) fn chunk_record(dataset: &Dataset, first: &[usize]) -> Result<Option<ChunkRecord>> {
     assert_eq!(first.len(), dataset.ndim(), "a place in the dataset");
     let at: Vec<hsize_t> = first.iter().map(|&at| at as hsize_t).collect();
     let (mut mask, mut place, mut bytes) = (0, HADDR_UNDEF, 0);
@@ -216,7 +225,7 @@ pub(crate) fn left_out(dataset: &Dataset, first: &[usize]) -> Result<Option<u32>
         let (mask, place, bytes) = (&raw mut mask, &raw mut place, &raw mut bytes);
         h5check(H5Dget_chunk_info_by_coord(dataset.id(), at.as_ptr(), mask, place, bytes))
     })?;
-    Ok((place != HADDR_UNDEF && bytes > 0).then_some(mask))
+    Ok((place != HADDR_UNDEF && bytes > 0).then_some(ChunkRecord { left_out: mask, bytes }))
 }
 
 unsafe extern "C" {
