@@ -6,6 +6,7 @@ use partwise::job::{JobError, Role};
 use partwise::storage::monitor::Elsewhere;
 use partwise::storage::remedy::listed;
 use partwise::storage::{Remedy, StorageError, Warning};
+use partwise_report::ReportError;
 
 /// The whole line for `error`. Where its remedy is a choice that the user has on the command line, the line names the option.
 pub(crate) fn line(error: &StorageError) -> String {
@@ -55,6 +56,16 @@ pub(crate) fn of_config(error: &ConfigError) -> String {
 pub(crate) fn of_simulate(error: &SimulateError) -> String {
     match error {
         SimulateError::Memory { needed, .. } => format!("{error} (--memory {}M)", needed.div_ceil(1 << 20)),
+        error => error.to_string(),
+    }
+}
+
+/// The line for a report that failed.
+pub(crate) fn of_report(error: &ReportError) -> String {
+    match error {
+        ReportError::NoEmbedding { path, .. } => format!("{error} (--embedding {}:KEY)", path.display()),
+        ReportError::OtherCells { .. } | ReportError::OneColumn { .. } => format!("{error} (--embedding FILE:KEY)"),
+        ReportError::NoColumn { .. } | ReportError::ManyGroups { .. } => format!("{error} (--label COLUMN)"),
         error => error.to_string(),
     }
 }

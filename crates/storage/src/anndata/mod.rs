@@ -1,4 +1,4 @@
-//! Writes AnnData files (results, exports, simulated data) and reads the factors of results.
+//! Writes AnnData files (results, exports, simulated data) and reads results.
 //!
 //! Files follow anndata's on-disk specification: every element has its encoding in the attributes
 //! `encoding-type` and `encoding-version`. Everything is streamed: no buffer grows with the number
@@ -14,10 +14,13 @@
 //! | `frame`   | how are names and columns written?             |
 //! | `column`  | how are columns read?                          |
 //! | `names`   | how are the names of an axis read?             |
+//! | `labels`  | how is a column of any kind read?              |
 //! | `value`   | how does a nested dictionary go into `uns`?    |
 //! | `uns`     | how is such a dictionary read?                 |
 //! | `factors` | how are W and H of an earlier result read?     |
+//! | `table`   | how are other tables of numbers read?          |
 //! | `top_genes` | which genes mark each program of a result?   |
+//! | `text`    | how is a page about a result written?          |
 //! | `export`  | how does a store become an AnnData file again? |
 
 mod array;
@@ -25,10 +28,13 @@ pub(crate) mod column;
 mod export;
 mod factors;
 mod frame;
+mod labels;
 mod names;
 mod part;
 mod rows;
 mod sparse;
+mod table;
+mod text;
 mod top_genes;
 mod uns;
 mod value;
@@ -38,9 +44,12 @@ pub use array::ArrayWriter;
 pub use export::export;
 pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
+pub use labels::{Label, LabelKind, column_names, visit_labels};
 pub use names::{read_gene_numbers, visit_names, visit_texts};
 pub use rows::RowsInPlace;
 pub use sparse::CsrWriter;
+pub use table::{Table, members};
+pub use text::write_text;
 pub use top_genes::{TopGenes, read_top_genes};
 pub use uns::read_uns;
 pub use value::Value;
