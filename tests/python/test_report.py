@@ -145,7 +145,7 @@ def test_an_embedding_is_matched_by_the_names_of_cells(partwise, labelled):
 
 def test_labels_that_are_missing_or_name_each_cell_are_refused(partwise, labelled):
     ran = partwise.run("report", "r.h5ad", "--label", "none")
-    assert ran.returncode == 65 and "no column" in ran.stderr and "kind, cluster, depth" in ran.stderr, ran.stderr
+    assert ran.returncode == 65 and "no column" in ran.stderr and "library_size, kind, depth" in ran.stderr, ran.stderr
     partwise.json("simulate", "--kind", "counts", "--cells", 10500, "--genes", 60, "--depth", 30, "-o", "many.h5ad")
     x = anndata.read_h5ad(partwise.path("many.h5ad"))
     x.obs["barcode"] = [f"c{i}" for i in range(x.n_obs)]
@@ -269,6 +269,23 @@ def requests_of(window):
     return [url for url in sent if not url.startswith(("file:", "data:", "blob:"))]
 
 
+def click(window, selector):
+    from selenium.webdriver.common.by import By
+
+    element = window.find_element(By.CSS_SELECTOR, selector)
+    window.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+    return element
+
+
+def hovered(window, figure, point):
+    """The text that the reader sees at a point of a figure."""
+    return window.execute_script(
+        "const plot = document.querySelector(arguments[0] + ' .plot');"
+        "Plotly.Fx.hover(plot, [arguments[1]]);"
+        "return plot.querySelector('.hovertext').textContent", figure, point)
+
+
 def chosen(window, selector, text):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import Select
@@ -299,13 +316,20 @@ def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwi
     assert f"{shown[:29]}…" in legend, legend
     assert run("return document.querySelectorAll('#cells .legendtext a, #cells .legendtext tspan[style*=bold]').length") == 0
 
+    # The reader points at a field, and at a cell of a group with a hostile name.
+    data = data_of(partwise.path("page.html"))
+    heat = data["shares"]["views"][0]
+    said = hovered(window, "#shares", {"curveNumber": 0, "pointNumber": [1, 7]})
+    assert said.startswith(heat["data"][0]["columns"][7] + heat["layout"]["yaxis"]["ticktext"][1] + ": share"), said
+    group = data["cells"]["colours"][0]["groups"].index(HOSTILE)
+    assert shown in hovered(window, "#cells", {"curveNumber": group, "pointNumber": 0})
+
     # Choose a program: on the card, and in the list.
     colours = "return document.querySelector('#cells .plot').data.map(t => t.marker.color)"
     before = run(colours)
     assert len(before) == 4
-    window.find_element(By.CSS_SELECTOR, ".card[data-number='2'] .choose").click()
+    click(window, ".card[data-number='2'] .choose")
     after = run(colours)
-    data = data_of(partwise.path("page.html"))
     program = next(colour for colour in data["cells"]["colours"] if colour["name"] == "program 2")
     assert sorted(after[0]) == sorted(program["values"])
     assert run("return document.querySelector('.card.chosen').dataset.number") == "2"
@@ -334,8 +358,7 @@ def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwi
     assert sizes == sorted(sizes, reverse=True)
 
     # Copy genes.
-    button = window.find_element(By.CSS_SELECTOR, ".card[data-number='1'] .copy")
-    button.click()
+    button = click(window, ".card[data-number='1'] .copy")
     from selenium.webdriver.support.ui import WebDriverWait
 
     WebDriverWait(window, 10).until(lambda _: button.text == "copied")
@@ -347,8 +370,7 @@ def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwi
     assert run(kind) == "log"
     back = "return [getComputedStyle(document.body).backgroundColor, document.querySelector('#error .plot')._fullLayout.font.color]"
     light = run(back)
-    window.execute_script("scrollTo(0, 0)")
-    window.find_element(By.ID, "theme").click()
+    click(window, "#theme")
     dark = run(back)
     assert light != dark and light[1] != dark[1]
 

@@ -87,9 +87,6 @@ fn on_sample(sample: &Sample) -> String {
 
 /// The sentence on cells that the embedding does not have.
 fn on_lost(notes: &[Note]) -> Option<String> {
-    notes.iter().find_map(|note| match note {
-        Note::LostCells { lost, of, .. } => {
-            Some(format!("{lost} of the {of} cells shown have no place in the embedding."))
-        }
-    })
+    let Note::LostCells { lost, of, .. } = notes.first()?;
+    Some(format!("{lost} of the {of} cells shown have no place in the embedding."))
 }

@@ -4,6 +4,9 @@ report.cards = (section) => {
   const [list, sort] = [section.querySelector(".cards"), section.querySelector("select.sort")];
   const cards = [...list.children];
 
+  // One program alone has no picture of cells.
+  if (!document.getElementById("cells")) list.querySelectorAll(".choose").forEach((button) => button.remove());
+
   sort.addEventListener("change", () => {
     const number = (card) => Number(card.dataset.number);
     const size = (card) => Number(card.dataset.size);

@@ -61,7 +61,7 @@ report.cells = (section, id, figure) => {
   function show() {
     const data = traces();
     const narrow = plot.clientWidth < 560;
-    const across = { orientation: "h", y: -0.16, yanchor: "top" };
+    const across = { orientation: "h", y: -0.24, yanchor: "top" };
     return report.draw(plot, id, data, {
       xaxis: { title: { text: axes[x.value].name }, zeroline: false },
       yaxis: { title: { text: axes[y.value].name }, zeroline: false },

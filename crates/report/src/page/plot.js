@@ -64,6 +64,8 @@ const report = (() => {
       ...layout,
       width,
     };
+    // There a legend below a heat map would take its room; touching a field names the group.
+    if (narrow && heat) whole.showlegend = false;
     for (const [key, axis] of Object.entries(layout)) {
       if (!/^[xy]axis\d*$/.test(key)) continue;
       whole[key] = { automargin: true, ...lines, ...(heat ? { showgrid: false, zeroline: false } : {}), ...axis };

@@ -24,7 +24,7 @@ pub(crate) fn of_fit(fit: &Fit, embedding: Option<&Embedding>) -> Option<Figure>
         None if fit.k < 2 => return None,
         None => of_shares(&fit.shares, fit.k),
     };
-    let mut colours: Vec<Value> = fit.labels.iter().map(|label| by_label(label)).collect();
+    let mut colours: Vec<Value> = fit.labels.iter().map(by_label).collect();
     colours.extend((0..fit.k).map(|program| {
         let of = decimals(fit.shares.iter().skip(program).step_by(fit.k).copied(), 3);
         json!({"name": format!("program {program}"), "program": program, "unit": "share", "values": of})
@@ -55,7 +55,7 @@ pub(crate) fn of_pca(pca: &Pca, embedding: Option<&Embedding>) -> Figure {
             })
             .collect(),
     };
-    let mut colours: Vec<Value> = pca.labels.iter().map(|label| by_label(label)).collect();
+    let mut colours: Vec<Value> = pca.labels.iter().map(by_label).collect();
     colours.extend((0..pca.shown).map(
         |c| json!({"name": format!("PC{}", c + 1), "program": c, "unit": "score", "values": three(component(c))}),
     ));

@@ -19,7 +19,7 @@ pub(crate) fn figure(fit: &Fit) -> Figure {
     let (kept, which): (Vec<usize>, String) = if genes <= GENES && genes * k <= NUMBERS {
         ((0..genes).collect(), format!("all {} genes", thousands(genes)))
     } else {
-        let of_each = OF_PROGRAM.min(NUMBERS / k / k).max(10);
+        let of_each = (NUMBERS / k / k).clamp(1, OF_PROGRAM);
         let mut kept: Vec<usize> = (0..k).flat_map(|program| fit.top_genes(program, of_each)).collect();
         kept.sort_unstable();
         kept.dedup();

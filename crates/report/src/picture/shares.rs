@@ -77,7 +77,9 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
                 "name": of, "marker": {"color": colour, "symbol": "square", "size": 10}, "hoverinfo": "skip"}));
         }
     }
-    let height = 190 + 20 * k.max(5) + 26 * strips.len() + if strips.is_empty() { 0 } else { 60 };
+    let groups: usize = strips.iter().map(|(_, shown)| shown.names.len()).sum();
+    // The legend has about four groups in a line.
+    let height = 180 + 20 * k.max(5) + 26 * strips.len() + 24 * groups.div_ceil(4);
     Figure {
         id: "shares",
         title: "What cells use".into(),
