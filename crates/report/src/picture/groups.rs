@@ -7,8 +7,8 @@ const SHOWN: usize = 20;
 /// and then twelve more of other lightness. After eight colours, no palette keeps all pairs apart: the names in
 /// the picture do.
 const COLOURS: [&str; SHOWN] = [
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#332288", "#44AA99",
-    "#882255", "#999933", "#88CCEE", "#AA4499", "#117733", "#DDCC77", "#661100", "#6699CC", "#AA4466", "#4477AA",
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7F7F7F", "#8C6BB1", "#44AA99",
+    "#C2588A", "#999933", "#88CCEE", "#AA4499", "#3DA35D", "#DDCC77", "#B5552B", "#6699CC", "#AA4466", "#4477AA",
 ];
 /// The colour of all other groups.
 const OTHER: &str = "#B0B0B0";

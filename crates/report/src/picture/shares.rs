@@ -48,8 +48,7 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
         .collect();
     let bars = strips.len() as f64 * 0.05;
     let mut layout = json!({
-        "xaxis": {"title": {"text": format!("cells ({} shown, neighbours are alike)", order.len()), "standoff": 14},
-            "showticklabels": false, "ticks": ""},
+        "xaxis": {"title": {"text": format!("cells ({} shown, neighbours are alike)", order.len())}},
         "yaxis": {"title": {"text": "program"}, "tickvals": (0..k).collect::<Vec<usize>>(),
             "ticktext": programs.iter().map(title).collect::<Vec<String>>(), "autorange": "reversed",
             "domain": [0.0, 1.0 - bars], "ticks": ""},
