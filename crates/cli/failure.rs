@@ -9,6 +9,7 @@ use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::job::JobError;
 use partwise::storage::{ErrorKind, Overwrite, StorageError};
+use partwise_report::ReportError;
 
 use crate::remedy;
 
@@ -228,6 +229,18 @@ impl From<JobError> for Failure {
             _ => Code::Usage,
         };
         Self::new(code, remedy::of_job(&error))
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        let code = match error {
+            ReportError::Storage(error) => return error.into(),
+            ReportError::OneResultOnly { .. } => Code::Usage,
+            ReportError::Page(_) => Code::Defect,
+            _ => Code::BadData,
+        };
+        Self::new(code, remedy::of_report(&error))
     }
 }
 

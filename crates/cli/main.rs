@@ -25,6 +25,7 @@ mod plan;
 mod print;
 mod progress;
 mod remedy;
+mod report;
 mod settings;
 mod simulate;
 mod size;

@@ -6,6 +6,7 @@ use partwise::job::{JobError, Role};
 use partwise::storage::monitor::Elsewhere;
 use partwise::storage::remedy::listed;
 use partwise::storage::{Remedy, StorageError, Warning};
+use partwise_report::ReportError;
 
 use crate::size::ByteSize;
 
@@ -71,6 +72,16 @@ pub(crate) fn of_simulate(error: &SimulateError) -> String {
         SimulateError::Memory { budget, needed, genes, programs } => {
             too_small(*budget, &format!(" for {genes} genes and {programs} programs"), *needed, "")
         }
+        error => error.to_string(),
+    }
+}
+
+/// The line for a report that failed.
+pub(crate) fn of_report(error: &ReportError) -> String {
+    match error {
+        ReportError::NoEmbedding { path, .. } => format!("{error} (--embedding {}:KEY)", path.display()),
+        ReportError::OtherCells { .. } | ReportError::OneColumn { .. } => format!("{error} (--embedding FILE:KEY)"),
+        ReportError::NoColumn { .. } | ReportError::ManyGroups { .. } => format!("{error} (--label COLUMN)"),
         error => error.to_string(),
     }
 }

@@ -17,6 +17,7 @@ mod nodes;
 mod outputs;
 mod program;
 mod refuses;
+mod report;
 mod resume;
 mod rooms;
 mod round_trip;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use partwise::job::{MergeJob, Output, OutputKind, Paths, Role, TextJob};
+use partwise::job::{CsvJob, MergeJob, Output, OutputKind, Paths, Role};
 use partwise::machine;
 use partwise::storage::anndata::export;
 use partwise::storage::{StorageError, Store};
@@ -147,7 +147,7 @@ impl Options {
 
     fn tables(&self, folder: &Path, progress: &Progress) -> Result<(), Failure> {
         self.check_exists()?;
-        let mut job = TextJob::new(&self.input, folder);
+        let mut job = CsvJob::new(&self.input, folder);
         job.overwrite = failure::overwrite(self.common.force);
         let began = Instant::now();
         let tables: Vec<String> =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use partwise_driver::Machine;
-use partwise_storage::anndata::{Merge, Merged, TextTable, check_texts, write_texts};
+use partwise_storage::anndata::{CsvTable, Merge, Merged, csv_tables, write_csv};
 use partwise_storage::{Monitor, Overwrite, StorageError};
 
 use super::JobError;
@@ -61,7 +61,7 @@ pub(super) fn memory(machine: &Machine) -> u64 {
 /// A result as tables of text.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct TextJob {
+pub struct CsvJob {
     /// The result of a fit, a transformation or a PCA.
     pub result: PathBuf,
     /// The folder of the tables; it is made if it is missing.
@@ -70,10 +70,10 @@ pub struct TextJob {
     pub overwrite: Overwrite,
 }
 
-impl TextJob {
+impl CsvJob {
     /// `result` as tables in `folder`.
     pub fn new(result: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
-        TextJob { result: result.into(), folder: folder.into(), overwrite: Overwrite::Refuse }
+        CsvJob { result: result.into(), folder: folder.into(), overwrite: Overwrite::Refuse }
     }
 
     /// Runs the job. Returns the tables.
@@ -84,10 +84,10 @@ impl TextJob {
     /// - a table is in the way and may not be replaced, or cannot be written
     /// - `monitor` cancels: tables that are complete stay
     pub fn run(&self, monitor: &dyn Monitor) -> Result<Vec<PathBuf>, JobError> {
-        let tables = check_texts(&self.result)?;
+        let tables = csv_tables(&self.result)?;
         // Without a slash at the end, so that the folder has a name.
         let folder: PathBuf = self.folder.components().collect();
-        let place = |table: &TextTable| folder.join(table.file);
+        let place = |table: &CsvTable| folder.join(table.file);
         let output = |role, path, kind| Output { role, path, kind, overwrite: self.overwrite };
         let mut paths = Paths::default().reading(Role::Input, &self.result);
         paths = paths.writing(output(Role::Results, folder.clone(), OutputKind::Folder));
@@ -102,7 +102,7 @@ impl TextJob {
             Err(error) => return Err(StorageError::io("create", &folder, error).into()),
         };
         let written: Result<Vec<_>, StorageError> = (tables.iter())
-            .map(|table| write_texts(&self.result, table, &place(table), monitor).map(|()| place(table)))
+            .map(|table| write_csv(&self.result, table, &place(table), monitor).map(|()| place(table)))
             .collect();
         if written.is_err() && made {
             // Succeeds only if no table is in it.

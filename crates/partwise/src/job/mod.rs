@@ -56,7 +56,7 @@ pub use filter::Filter;
 pub use fit::{FitDone, FitJob, JobDone};
 pub use host::{Alone, Host, Note};
 pub use input::Input;
-pub use merge::{MergeJob, TextJob};
+pub use merge::{CsvJob, MergeJob};
 pub use paths::{Output, OutputKind, Paths, Role};
 pub use pca::{PcaDone, PcaJob};
 pub use store_place::find_store;

@@ -134,10 +134,22 @@ impl Factors {
 
 /// Opens a table of numbers that is not empty.
 pub(super) fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [usize; 2]), StorageError> {
+    let missing = Remedy::ChooseStart { reason: format!("it {NO_RESULT}") };
+    table_or(file, path, name, missing, "use a result as partwise wrote it")
+}
+
+/// As [`table`], with the remedies for one that is missing and for one that is no such table.
+pub(super) fn table_or(
+    file: &File,
+    path: &Path,
+    name: &str,
+    missing: Remedy,
+    wrong: &str,
+) -> Result<(Dataset, [usize; 2]), StorageError> {
     let dataset = file.dataset(name).map_err(|_| StorageError::MissingDataset {
         path: path.into(),
         dataset: name.into(),
-        remedy: Remedy::ChooseStart { reason: format!("it {NO_RESULT}") }.into(),
+        remedy: missing.into(),
     })?;
     let numbers = dataset.dtype().and_then(|t| NumberType::of(&t)).ok().flatten().is_some();
     if let Some(problem) = claim::wrong(&dataset) {
@@ -145,7 +157,7 @@ pub(super) fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [u
             path: path.into(),
             dataset: name.into(),
             problem,
-            remedy: "use a result as partwise wrote it".into(),
+            remedy: wrong.into(),
         });
     }
     match dataset.shape()[..] {
@@ -154,7 +166,7 @@ pub(super) fn table(file: &File, path: &Path, name: &str) -> Result<(Dataset, [u
             path: path.into(),
             dataset: name.into(),
             problem: format!("is {} of shape {shape:?}, expected a table of numbers", type_name(&dataset)),
-            remedy: "use a result as partwise wrote it".into(),
+            remedy: wrong.into(),
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! Writes AnnData files (results, exports, simulated data) and reads the factors of results.
+//! Writes AnnData files (results, exports, simulated data) and reads results.
 //!
 //! Files follow anndata's on-disk specification: every element has its encoding in the attributes
 //! `encoding-type` and `encoding-version`. Everything is streamed: no buffer grows with the number
@@ -14,26 +14,32 @@
 //! | `frame`   | how are names and columns written?             |
 //! | `column`  | how are columns read?                          |
 //! | `names`   | how are the names of an axis read?             |
+//! | `labels`  | how is a column of any kind read?              |
 //! | `value`   | how does a nested dictionary go into `uns`?    |
 //! | `uns`     | how is such a dictionary read?                 |
 //! | `usages`  | which tables of usages has a result?           |
 //! | `factors` | how are W and H of an earlier result read?     |
-//! | `merge`   | how do results get into another AnnData file?  |
+//! | `table`   | how are other tables of numbers read?          |
 //! | `top_genes` | which genes mark each program of a result?   |
-//! | `texts`   | how do results become tables of text?           |
+//! | `merge`   | how do results get into another AnnData file?  |
+//! | `csv_tables` | how do results become tables of text?       |
+//! | `text`    | how is a page about a result written?          |
 //! | `export`  | how does a store become an AnnData file again? |
 
 mod array;
 pub(crate) mod column;
+mod csv_tables;
 mod export;
 mod factors;
 mod frame;
+mod labels;
 mod merge;
 mod names;
 mod part;
 mod rows;
 mod sparse;
-mod texts;
+mod table;
+mod text;
 mod top_genes;
 mod uns;
 mod usages;
@@ -41,14 +47,17 @@ mod value;
 mod writer;
 
 pub use array::ArrayWriter;
+pub use csv_tables::{CsvTable, csv_tables, write_csv};
 pub use export::export;
 pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
+pub use labels::{Label, LabelKind, column_names, visit_labels};
 pub use merge::{Merge, Merged};
 pub use names::{read_gene_numbers, visit_names, visit_texts};
 pub use rows::{Placed, RowsInPlace};
 pub use sparse::CsrWriter;
-pub use texts::{TextTable, check_texts, write_texts};
+pub use table::{Table, members};
+pub use text::write_text;
 pub use top_genes::{TopGenes, read_top_genes};
 pub use uns::read_uns;
 pub use usages::{NORMALIZED, USAGES, UsageTables};

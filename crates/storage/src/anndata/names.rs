@@ -60,7 +60,7 @@ pub fn visit_texts(
 }
 
 /// The columns of a table, without its names.
-fn columns(table: &Group, index: &str) -> Vec<String> {
+pub(super) fn columns(table: &Group, index: &str) -> Vec<String> {
     let ordered = attribute::texts(table, "column-order");
     let mut columns = ordered.unwrap_or_else(|| table.member_names().unwrap_or_default());
     columns.retain(|column| column != index);

@@ -22,7 +22,7 @@ const NAMES: usize = 1 << 20;
 /// A table of a result as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TextTable {
+pub struct CsvTable {
     /// The name of its file.
     pub file: &'static str,
     /// What it is, in a message.
@@ -45,7 +45,7 @@ enum From {
 const NMF: (&str, usize) = ("nmf_", 0);
 const PC: (&str, usize) = ("PC", 1);
 
-const TABLES: [TextTable; 7] = [
+const TABLES: [CsvTable; 7] = [
     rows("usages.csv", "a table of usages", Axis::Cells, "obsm/X_nmf", NMF),
     rows("spectra.csv", "a table of spectra", Axis::Genes, "varm/spectra", NMF),
     rows("gene_scores.csv", "a table of scores", Axis::Genes, "varm/gene_scores", NMF),
@@ -61,12 +61,12 @@ const fn rows(
     axis: Axis,
     place: &'static str,
     columns: (&'static str, usize),
-) -> TextTable {
+) -> CsvTable {
     let begins: &[&str] = match axis {
         Axis::Cells => &["cell,"],
         Axis::Genes => &["gene,"],
     };
-    TextTable { file, what, begins, from: From::Rows(axis, place), columns }
+    CsvTable { file, what, begins, from: From::Rows(axis, place), columns }
 }
 
 const fn lists(
@@ -74,8 +74,8 @@ const fn lists(
     what: &'static str,
     place: &'static [&'static str],
     columns: (&'static str, usize),
-) -> TextTable {
-    TextTable { file, what, begins: &["component,"], from: From::Lists(place), columns }
+) -> CsvTable {
+    CsvTable { file, what, begins: &["component,"], from: From::Lists(place), columns }
 }
 
 /// The tables that the result at `path` has.
@@ -83,13 +83,13 @@ const fn lists(
 /// # Errors
 ///
 /// - it cannot be read, or is no result of a fit, a transformation or a PCA
-pub fn check_texts(path: &Path) -> Result<Vec<TextTable>, StorageError> {
+pub fn csv_tables(path: &Path) -> Result<Vec<CsvTable>, StorageError> {
     let file = hdf::file::open(path)?;
     let has = |place: &str| hdf::file::exists(&file, place);
     if !has(&format!("obsm/{USAGES}")) && !has("obsm/X_pca") {
         return Err(super::merge::no_result(path));
     }
-    let has = |table: &TextTable| match table.from {
+    let has = |table: &CsvTable| match table.from {
         From::Rows(_, place) => has(place),
         From::Lists(place) => has(&format!("uns/{}", place.join("/"))),
     };
@@ -103,7 +103,7 @@ pub fn check_texts(path: &Path) -> Result<Vec<TextTable>, StorageError> {
 /// - the result cannot be read
 /// - `dest` cannot be written: nothing is left there
 /// - `monitor` cancels
-pub fn write_texts(path: &Path, table: &TextTable, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
+pub fn write_csv(path: &Path, table: &CsvTable, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
     let part = Part::claim(dest)?;
     let file = File::create(part.path()).map_err(|e| StorageError::io("create", dest, e))?;
     let mut text = Text { writer: csv::Writer::from_writer(BufWriter::new(file)), dest };

@@ -1,0 +1,153 @@
+//! `partwise report`: the pictures of a result as one page. The page itself is the library's.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use partwise::job::{Output, OutputKind, Paths, Role};
+use partwise_report::{BEGINS, EmbeddingSpec, Note, ReportSpec, report};
+use serde::Serialize;
+
+use crate::failure::{Failure, overwrite};
+use crate::options::Common;
+use crate::print;
+use crate::progress::Progress;
+use crate::size::ByteSize;
+
+/// Show a result as one page of pictures, which needs no network
+///
+/// Of a result of fit: the genes of each program, the cells coloured by what they use, heat maps of usages and
+/// overlap, each gene in every program, and the error by pass. Of a folder of results: error and explained part
+/// against k, and which programs come back in every seed. Of a result of pca: the cells, the variances and the
+/// genes of each component.
+///
+/// The page is one HTML file for any browser. The camera above each picture saves it as SVG.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    partwise report pbmc3k.nmf.h5ad                         the page is pbmc3k.nmf.report.html\n  \
+    partwise report pbmc3k.nmf.h5ad --label cell_type --embedding pbmc3k.h5ad -o pbmc3k.html\n  \
+    partwise report pbmc3k.nmf.h5ad --embedding pbmc3k.h5ad:X_tsne\n  \
+    partwise report pbmc3k.pca.h5ad --label cell_type\n  \
+    partwise report pbmc3k.nmf/                             a folder of fits of several k")]
+pub(crate) struct Options {
+    /// A result of fit or pca, or a folder of results of fit
+    #[arg(value_name = "RESULT")]
+    result: PathBuf,
+    /// The page [default: RESULT with the ending .report.html]
+    #[arg(short, long, value_name = "FILE.html", help_heading = "Files")]
+    output: Option<PathBuf>,
+    /// A column of obs to colour and group cells by; may be repeated
+    #[arg(long = "label", value_name = "COLUMN", help_heading = "Pictures")]
+    labels: Vec<String>,
+    /// An AnnData file with the same cells, and the table of its obsm that places them [default: the principal
+    /// components of the result; KEY: X_umap, else X_tsne, else X_pca]
+    #[arg(long, value_name = "FILE[:KEY]", help_heading = "Pictures")]
+    embedding: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// The object of `--json`.
+#[derive(Serialize)]
+struct Summary<'r> {
+    report: &'r str,
+    bytes: usize,
+    pictures: &'r [&'static str],
+}
+
+pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
+    let common = &options.common;
+    let output = options.output.clone().unwrap_or_else(|| default_output(&options.result));
+    let embedding = options.embedding.as_deref().map(embedding);
+    let overwrite = overwrite(common.force);
+    let kind = OutputKind::Text { what: "a report", begins: &[BEGINS] };
+    let page = Output { role: Role::Output, path: output.clone(), kind, overwrite };
+    let mut paths = Paths::default().reading(Role::Input, &options.result);
+    if let Some(embedding) = &embedding {
+        paths = paths.reading(Role::Input, &embedding.path);
+    }
+    paths.writing(page).check()?;
+
+    let mut spec = ReportSpec::default().with_labels(options.labels.clone());
+    spec.embedding = embedding;
+    let made = report(&options.result, &spec)?;
+    for note in made.notes() {
+        told(note).into_iter().for_each(|told| progress.note(&told));
+    }
+    made.write(&output, overwrite)?;
+
+    let (name, bytes) = (output.to_string_lossy(), made.html().len());
+    if common.json {
+        return print::json(&Summary { report: &name, bytes, pictures: made.pictures() });
+    }
+    print::text(&format!(
+        "{name}: {} pictures, {}; open it in a browser",
+        made.pictures().len(),
+        ByteSize(bytes as u64)
+    ))
+}
+
+/// The line of a note; `None` if it has none.
+fn told(note: &Note) -> Option<String> {
+    match note {
+        Note::LostCells { path, lost, of, example } => Some(format!(
+            "{}: {lost} of the {of} cells shown are not in this file, such as {example}; they are left out of the picture",
+            path.display()
+        )),
+        _ => None,
+    }
+}
+
+/// The page beside the result, named after it.
+fn default_output(result: &Path) -> PathBuf {
+    // The folder may be `.` or `a/..`.
+    let named = if result.file_name().is_some() { result.to_path_buf() } else { result.join("results") };
+    let stem = if result.is_dir() { named.file_name() } else { named.file_stem() };
+    let mut name = stem.unwrap_or_default().to_owned();
+    name.push(".report.html");
+    named.with_file_name(name)
+}
+
+/// The file and the key of an embedding. A file may have a colon in its name.
+fn embedding(typed: &Path) -> EmbeddingSpec {
+    let text = typed.to_string_lossy();
+    match text.rsplit_once(':') {
+        Some((file, key)) if !typed.exists() && !file.is_empty() && !key.is_empty() && !key.contains('/') => {
+            EmbeddingSpec::new(file, Some(key.to_owned()))
+        }
+        _ => EmbeddingSpec::new(typed, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_named_after_its_result() {
+        for (result, page) in [
+            ("x.nmf.h5ad", "x.nmf.report.html"),
+            ("a/x.pca.h5ad", "a/x.pca.report.html"),
+            ("x", "x.report.html"),
+            (".", "./results.report.html"),
+        ] {
+            assert_eq!(default_output(Path::new(result)), Path::new(page), "{result}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let results = folder.path().join("x.nmf");
+        std::fs::create_dir(&results).expect("a folder in it");
+        assert_eq!(default_output(&results), folder.path().join("x.nmf.report.html"));
+    }
+
+    #[test]
+    fn an_embedding_has_a_key_after_the_last_colon() {
+        for (typed, file, key) in [
+            ("x.h5ad", "x.h5ad", None),
+            ("x.h5ad:X_tsne", "x.h5ad", Some("X_tsne")),
+            ("a:b/x.h5ad", "a:b/x.h5ad", None),
+            ("a:b/x.h5ad:X_umap", "a:b/x.h5ad", Some("X_umap")),
+        ] {
+            let found = embedding(Path::new(typed));
+            assert_eq!((found.path.as_path(), found.key.as_deref()), (Path::new(file), key), "{typed}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The pictures: one file each. A picture gets numbers and makes a titled figure with a sentence that says what to
+//! see in it.
+//!
+//! | file          | picture                                                          |
+//! |---------------|------------------------------------------------------------------|
+//! | `figure`      | what is a figure, and what can the page do with it?              |
+//! | `number`      | how many digits of a number go into the page?                    |
+//! | `groups`      | which colours and names do groups of cells have?                 |
+//! | `error_by_pass` | the error after each pass                                      |
+//! | `shares`      | a clustered heat map of W                                        |
+//! | `cells`       | cells in the plane, coloured by what the reader chooses          |
+//! | `programs`    | a card for each program                                          |
+//! | `overlap`     | how alike programs are                                           |
+//! | `by_label`    | what groups of cells use                                         |
+//! | `genes`       | one gene in every program                                        |
+//! | `by_k`        | error and explained part against k                               |
+//! | `agreement`   | which programs come back in every seed?                          |
+//! | `variance`    | the variance of principal components                             |
+//! | `axes`        | a card for each principal component                              |
+//!
+//! Texts are as they are in the files; the page escapes them wherever they are shown.
+
+pub(crate) mod agreement;
+pub(crate) mod axes;
+pub(crate) mod by_k;
+pub(crate) mod by_label;
+pub(crate) mod cells;
+pub(crate) mod error_by_pass;
+mod figure;
+pub(crate) mod genes;
+mod groups;
+mod number;
+pub(crate) mod overlap;
+pub(crate) mod programs;
+pub(crate) mod shares;
+pub(crate) mod variance;
+
+pub(crate) use figure::{Card, Figure, Gene, Picture, View};
+pub(crate) use number::{percent, thousands};

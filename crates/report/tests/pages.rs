@@ -1,0 +1,187 @@
+//! Pages of small results that the tests write themselves.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use partwise_report::{EmbeddingSpec, Note, ReportError, ReportSpec, report};
+use partwise_storage::anndata::{AnnDataWriter, Value as Uns};
+use partwise_storage::{Axis, Overwrite};
+use serde_json::Value;
+
+const CELLS: usize = 12;
+const GENES: usize = 6;
+const K: usize = 3;
+
+/// Begins a file with names of cells and genes, and a column.
+fn begin(path: &Path, cells: usize) -> AnnDataWriter {
+    let mut file = AnnDataWriter::create(path, Overwrite::Replace).unwrap();
+    let mut obs = file.dataframe(Axis::Cells, cells).unwrap();
+    // The names of the first two cells are the same.
+    obs.names((0..cells).map(|cell| format!("cell{}", cell.max(1)))).unwrap();
+    obs.texts("kind", (0..cells).map(|cell| if cell % 3 == 0 { "a" } else { "b<b>" })).unwrap();
+    obs.finish().unwrap();
+    let mut var = file.dataframe(Axis::Genes, GENES).unwrap();
+    var.names((0..GENES).map(|gene| format!("gene{gene}"))).unwrap();
+    var.finish().unwrap();
+    file
+}
+
+fn number(at: usize) -> f32 {
+    ((at * 7919 + 13) % 101) as f32 / 10.0
+}
+
+fn story(k: usize, seed: usize) -> Uns {
+    let trace: Vec<(String, Uns)> = vec![
+        ("accepted".into(), vec![1_i64, 0, 1].into()),
+        ("pass".into(), vec![2_i64, 3, 4].into()),
+        ("relative_error".into(), vec![0.5, 0.6, 0.25].into()),
+    ];
+    let members: Vec<(String, Uns)> = vec![
+        ("k".into(), Uns::Int(k as i64)),
+        ("passes".into(), Uns::Int(4)),
+        ("relative_error".into(), 0.25.into()),
+        ("seed".into(), seed.to_string().into()),
+        ("stop".into(), "converged".into()),
+        ("trace".into(), trace.into()),
+    ];
+    members.into()
+}
+
+/// Writes a result of fit; `damage` changes W and H.
+fn fit(path: &Path, k: usize, seed: usize, damage: impl Fn(&mut [f32], &mut [f32])) {
+    let mut file = begin(path, CELLS);
+    let mut w: Vec<f32> = (0..CELLS * k).map(|at| number(at + seed)).collect();
+    let mut h: Vec<f32> = (0..GENES * k).map(|at| number(at + 50 + seed)).collect();
+    damage(&mut w, &mut h);
+    file.array2("obsm", "X_nmf", CELLS, k).unwrap().write_rows(0, &w).unwrap();
+    file.array2("varm", "spectra", GENES, k).unwrap().write_rows(0, &h).unwrap();
+    file.uns("nmf", &story(k, seed)).unwrap();
+    file.finish().unwrap();
+}
+
+fn pca(path: &Path) {
+    let mut file = begin(path, CELLS);
+    let values = |count: usize| (0..count).map(|at| number(at) - 5.0).collect::<Vec<f32>>();
+    file.array2("obsm", "X_pca", CELLS, K).unwrap().write_rows(0, &values(CELLS * K)).unwrap();
+    file.array2("varm", "PCs", GENES, K).unwrap().write_rows(0, &values(GENES * K)).unwrap();
+    file.uns("pca", &Uns::Map(vec![("variance_ratio".into(), vec![0.5, 0.2, 0.1].into())])).unwrap();
+    file.uns("partwise_pca", &Uns::Map(vec![("version".into(), "0".into())])).unwrap();
+    file.finish().unwrap();
+}
+
+/// The data of a page.
+fn data(html: &str) -> Value {
+    let (_, data) = html.split_once("<script type=\"application/json\" id=\"data\">").expect("the data");
+    serde_json::from_str(data.split_once("</script>").expect("an end").0).expect("JSON")
+}
+
+/// Checks that the axes of every view have names.
+#[track_caller]
+fn axes_have_names(data: &Value) {
+    for (id, figure) in data.as_object().expect("an object") {
+        for view in figure["views"].as_array().into_iter().flatten() {
+            for axis in ["xaxis", "yaxis"] {
+                let title = view["layout"][axis]["title"]["text"].as_str().unwrap_or_default();
+                assert!(!title.is_empty(), "{axis} of {id}: {view}");
+            }
+        }
+        for axis in figure["axes"].as_array().into_iter().flatten() {
+            assert!(!axis["name"].as_str().unwrap_or_default().is_empty(), "{id}");
+        }
+    }
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+#[test]
+fn every_kind_has_its_pictures_and_every_axis_a_name() {
+    let folder = Folder::new();
+    fit(&folder.at("r.h5ad"), K, 0, |_, _| ());
+    pca(&folder.at("p.h5ad"));
+    fs::create_dir(folder.at("set")).unwrap();
+    for (k, seed) in [(2, 0), (2, 1), (3, 0)] {
+        fit(&folder.at(&format!("set/k{k}.seed{seed}.h5ad")), k, seed, |_, _| ());
+    }
+    let labelled = ReportSpec::default().with_labels(["kind"]);
+    for (name, spec, pictures) in [
+        ("r.h5ad", &labelled, &["programs", "cells", "labels", "shares", "genes", "overlap", "error"][..]),
+        ("p.h5ad", &labelled, &["cells", "variance", "axes"][..]),
+        ("set", &ReportSpec::default(), &["by_k", "agreement"][..]),
+    ] {
+        let page = report(&folder.at(name), spec).unwrap();
+        assert_eq!(page.pictures(), pictures, "{name}");
+        axes_have_names(&data(page.html()));
+        assert!(pictures.iter().all(|id| page.html().contains(&format!("<section id=\"{id}\""))), "{name}");
+        let again = report(&folder.at(name), spec).unwrap();
+        assert!(page.html() == again.html(), "{name}: a page is always the same");
+        let place = folder.0.path().to_string_lossy().into_owned();
+        assert!(!page.html().contains(&place), "{name}: no folder is in a page");
+    }
+}
+
+#[test]
+fn undone_passes_are_marked_and_groups_have_the_means_of_all_cells() {
+    let folder = Folder::new();
+    // A cell that uses nothing, and a gene that the programs do not know.
+    fit(&folder.at("r.h5ad"), K, 0, |w, h| {
+        w[..K].fill(0.0);
+        h[..K].fill(f32::NAN);
+    });
+    let data = data(report(&folder.at("r.h5ad"), &ReportSpec::default().with_labels(["kind"])).unwrap().html());
+    let traces = &data["error"]["views"][0]["data"];
+    assert_eq!((&traces[0]["x"], &traces[1]["x"]), (&serde_json::json!([2, 4]), &serde_json::json!([3])));
+    let colours = data["cells"]["colours"].as_array().unwrap();
+    let share = |program: usize, cell: usize| colours[1 + program]["values"][cell].as_f64().unwrap();
+    let sums: Vec<f64> = (0..CELLS).map(|cell| (0..K).map(|program| share(program, cell)).sum()).collect();
+    assert!(sums[0] == 0.0 && sums[1..].iter().all(|sum| (sum - 1.0).abs() < 2e-3), "{sums:?}");
+    let view = &data["labels"]["views"][0];
+    assert_eq!(view["layout"]["yaxis"]["ticktext"], serde_json::json!(["a", "b<b>"]));
+    for (place, program) in view["layout"]["xaxis"]["ticktext"].as_array().unwrap().iter().enumerate() {
+        let program: usize = program.as_str().unwrap().parse().unwrap();
+        let mean = (0..CELLS).step_by(3).map(|cell| share(program, cell)).sum::<f64>() / 4.0;
+        assert!((view["data"][0]["z"][0][place].as_f64().unwrap() - mean).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn cells_of_the_same_name_are_matched_in_their_order() {
+    let folder = Folder::new();
+    fit(&folder.at("r.h5ad"), K, 0, |_, _| ());
+    let mut file = begin(&folder.at("e.h5ad"), CELLS - 1);
+    let places: Vec<f32> = (0..2 * (CELLS - 1)).map(|at| at as f32).collect();
+    file.array2("obsm", "X_umap", CELLS - 1, 2).unwrap().write_rows(0, &places).unwrap();
+    file.finish().unwrap();
+    let spec = ReportSpec::default().with_embedding(EmbeddingSpec::new(folder.at("e.h5ad"), None));
+    let page = report(&folder.at("r.h5ad"), &spec).unwrap();
+    let x = data(page.html())["cells"]["axes"][0]["values"].clone();
+    assert_eq!(x, serde_json::json!([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, null]));
+    let [Note::LostCells { lost, of, example, .. }] = page.notes() else { panic!("{:?}", page.notes()) };
+    assert_eq!((*lost, *of, example.as_str()), (1, CELLS, "cell11"));
+}
+
+#[test]
+fn tables_that_contradict_one_another_are_refused() {
+    let folder = Folder::new();
+    fit(&folder.at("r.h5ad"), K, 0, |w, _| w[4] = f32::NAN);
+    let error = report(&folder.at("r.h5ad"), &ReportSpec::default()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("obsm/X_nmf") && error.contains("row 1, column 1"), "{error}");
+
+    let mut file = begin(&folder.at("short.h5ad"), CELLS);
+    file.array2("obsm", "X_nmf", CELLS - 1, 1).unwrap().write_rows(0, &[1.0; CELLS - 1]).unwrap();
+    file.array2("varm", "spectra", GENES, 1).unwrap().write_rows(0, &[1.0; GENES]).unwrap();
+    file.uns("nmf", &story(1, 0)).unwrap();
+    file.finish().unwrap();
+    let error = report(&folder.at("short.h5ad"), &ReportSpec::default()).map(drop).unwrap_err();
+    assert!(matches!(error, ReportError::Rows { found: CELLS, expected: 11, .. }), "{error}");
+}

@@ -1,0 +1,96 @@
+//! A report is whole or not there, replaces only reports, and is refused with one line that says what it needs.
+
+use std::fs;
+
+use crate::program::Folder;
+
+/// A folder with a file, its store and a result.
+fn with_result() -> Folder {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 400 --genes 200 --programs 3 --depth 100 -o x.h5ad");
+    folder.ok("fit x.h5ad -k 3 -o r.h5ad");
+    folder
+}
+
+#[test]
+fn a_report_lies_beside_its_result_and_json_says_what_is_in_it() {
+    let folder = with_result();
+    let made = folder.json("report r.h5ad");
+    assert_eq!(made["report"], "r.report.html");
+    let page = fs::read_to_string(folder.path("r.report.html")).expect("the page");
+    assert_eq!(made["bytes"], page.len());
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    let pictures: Vec<&str> = made["pictures"].as_array().expect("a list").iter().filter_map(|p| p.as_str()).collect();
+    assert_eq!(pictures, ["programs", "cells", "shares", "genes", "overlap", "error"]);
+    assert!(pictures.iter().all(|picture| page.contains(&format!("<section id=\"{picture}\""))));
+    assert_eq!(folder.names(), ["r.h5ad", "r.report.html", "x.h5ad", "x.pw"]);
+}
+
+#[test]
+fn a_report_replaces_only_a_report_and_only_with_force() {
+    let folder = with_result();
+    folder.ok("report r.h5ad -o page.html");
+    let refused = folder.run("report r.h5ad -o page.html");
+    assert_eq!(refused.code, Some(73), "{}", refused.stderr);
+    assert!(refused.stderr.contains("exists already") && refused.stderr.contains("--force"), "{}", refused.stderr);
+    folder.ok("report r.h5ad -o page.html --force");
+    fs::write(folder.path("notes.html"), "<!doctype html><p>mine").expect("a file in the folder");
+    for place in ["notes.html", "x.h5ad", "x.pw", "/dev/null"] {
+        let refused = folder.run(&format!("report r.h5ad -o {place} --force"));
+        assert_eq!(refused.code, Some(73), "{place}: {}", refused.stderr);
+        assert!(refused.stderr.contains("will not be overwritten"), "{place}: {}", refused.stderr);
+    }
+    for line in ["report r.h5ad -o r.h5ad --force", "report r.h5ad --embedding x.h5ad -o x.h5ad --force"] {
+        let refused = folder.run(line);
+        assert_eq!(refused.code, Some(2), "{line}: {}", refused.stderr);
+        assert!(refused.stderr.contains("would overwrite the input"), "{line}: {}", refused.stderr);
+    }
+    assert_eq!(folder.run("report r.h5ad -o no/page.html").code, Some(74));
+    assert_eq!(folder.run("report r.h5ad -o x.pw/page.html").code, Some(2));
+    assert_eq!(folder.names(), ["notes.html", "page.html", "r.h5ad", "x.h5ad", "x.pw"]);
+    folder.ok("verify x.pw");
+}
+
+#[test]
+fn what_has_no_result_is_refused_with_what_a_report_needs() {
+    let folder = with_result();
+    fs::write(folder.path("text.h5ad"), "no result").expect("a file in the folder");
+    fs::create_dir(folder.path("empty")).expect("a folder in the folder");
+    let before = folder.names();
+    for (input, code, said) in [
+        ("none.h5ad", 66, "no such file"),
+        ("x.pw", 65, "is a store"),
+        ("x.h5ad", 65, "holds neither uns[\"nmf\"] nor uns[\"partwise_pca\"]"),
+        ("text.h5ad", 65, "holds neither"),
+        ("empty", 65, "is a folder without results of fit"),
+    ] {
+        let ran = folder.run(&format!("report {input} -o page.html"));
+        assert_eq!(ran.code, Some(code), "{input}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with(&format!("partwise: {input}: ")) && ran.stderr.contains(said), "{}", ran.stderr);
+        assert!(ran.stderr.lines().count() == 1 && ran.stdout.is_empty(), "{}", ran.stderr);
+        if code == 65 {
+            assert!(ran.stderr.contains("a report needs a result of fit or pca"), "{}", ran.stderr);
+        }
+        assert_eq!(folder.names(), before, "{input}");
+    }
+    let ran = folder.run("report r.h5ad --label type -o page.html");
+    assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+    assert!(ran.stderr.contains("obs has no column \"type\"; its columns are"), "{}", ran.stderr);
+    let ran = folder.run("report r.h5ad --embedding x.h5ad -o page.html");
+    assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+    assert!(ran.stderr.contains("none of X_umap, X_tsne and X_pca"), "{}", ran.stderr);
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
+fn a_damaged_result_is_refused_and_leaves_no_page() {
+    let folder = with_result();
+    let whole = fs::read(folder.path("r.h5ad")).expect("the result");
+    for part in [whole.len() / 3, whole.len() - 100] {
+        fs::write(folder.path("cut.h5ad"), &whole[..part]).expect("a file in the folder");
+        let ran = folder.run("report cut.h5ad -o page.html");
+        assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        assert!(!folder.path("page.html").exists());
+    }
+}

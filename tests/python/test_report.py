@@ -1,0 +1,410 @@
+"""The page of a result: its numbers are those that numpy finds in the file, and a browser shows it without a network."""
+
+import json
+import os
+import re
+import shutil
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+HOSTILE = "</script><b>x</b> & \"q\" 'a'\nnew <img src=x onerror=alert(1)> $x$ %{y}"
+
+
+def data_of(page):
+    """The data of the page."""
+    text = page.read_text()
+    inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    return json.loads(inside.group(1))
+
+
+def shares_of(result):
+    parts = np.asarray(result.obsm["X_nmf"], np.float64) * np.asarray(result.varm["spectra"], np.float64).sum(axis=0)
+    return parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)
+
+
+@pytest.fixture
+def labelled(partwise, counts):
+    """A result with labels of several kinds, some of its names hostile."""
+    x = anndata.read_h5ad(counts)
+    rng = np.random.default_rng(0)
+    kinds = np.array(["B", "T", HOSTILE])
+    x.obs["kind"] = pd.Categorical(np.where(rng.random(x.n_obs) < 0.02, None, kinds[rng.integers(0, 3, x.n_obs)]))
+    x.obs["cluster"] = rng.integers(0, 12, x.n_obs)
+    x.obs["depth"] = np.asarray(x.X.sum(axis=1)).ravel() + 0.5
+    x.obs["good"] = rng.random(x.n_obs) < 0.5
+    x.obs["barcode"] = [f"c{i}" for i in range(x.n_obs)]
+    names = x.var_names.to_list()
+    names[0] = HOSTILE
+    x.var_names = names
+    x.obsm["X_umap"] = rng.normal(size=(x.n_obs, 2))
+    x.write_h5ad(partwise.path("labelled.h5ad"))
+    partwise.json("fit", "labelled.h5ad", "-k", 5, "-o", "r.h5ad")
+    return partwise.path("labelled.h5ad")
+
+
+def report(partwise, result, *options):
+    said = partwise.json("report", result, *options, "-o", "page.html", "--force")
+    page = partwise.path("page.html")
+    assert said["report"] == "page.html" and said["bytes"] == page.stat().st_size < 5_000_000
+    return said, data_of(page)
+
+
+def test_the_numbers_of_a_fit_are_those_of_its_file(partwise, labelled):
+    said, data = report(partwise, "r.h5ad", "--label", "kind", "--label", "depth", "--label", "good")
+    assert said["pictures"] == ["programs", "cells", "labels", "shares", "genes", "overlap", "error"]
+    result = anndata.read_h5ad(partwise.path("r.h5ad"))
+    shares, h = shares_of(result), np.asarray(result.varm["spectra"], np.float64).T
+    n, k = shares.shape
+
+    # The share of an average cell, over all cells.
+    page = partwise.path("page.html").read_text()
+    sizes = {int(a): float(b) for a, b in re.findall(r'data-number="(\d+)" data-size="([^"]+)"', page)}
+    assert np.allclose([sizes[i] for i in range(k)], shares.mean(axis=0), rtol=1e-6)
+    assert np.allclose([sizes[i] for i in range(k)], result.uns["nmf"]["programs"]["usage"], rtol=1e-5)
+
+    # Cells: shares and their principal components, up to sign.
+    cells = data["cells"]
+    assert cells["cells"] == result.obs_names.to_list()
+    by_name = {colour["name"]: colour for colour in cells["colours"]}
+    for i in range(k):
+        assert np.allclose(by_name[f"program {i}"]["values"], shares[:, i], atol=6e-4)
+    centred = shares - shares.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    for c, axis in enumerate(cells["axes"][:3]):
+        scores = centred @ vectors[:, ::-1][:, c]
+        mine = np.array(axis["values"])
+        sign = np.sign(mine @ scores)
+        assert np.allclose(mine, sign * scores, atol=1e-3), c
+        assert f"({100 * values[::-1][c] / values.sum():.0f} %)" in axis["name"]
+    assert by_name["kind"]["groups"][-1] == "no value"
+    codes = np.array(by_name["kind"]["codes"])
+    assert (codes == len(by_name["kind"]["groups"]) - 1).sum() == result.obs["kind"].isna().sum()
+    assert np.allclose(by_name["depth"]["values"], result.obs["depth"], rtol=6e-3)
+
+    # Overlap.
+    for view, table in zip(data["overlap"]["views"], [h, np.asarray(result.varm["gene_scores"], np.float64).T]):
+        order = [int(text.split()[1]) for text in view["layout"]["yaxis"]["ticktext"]]
+        assert np.allclose(view["data"][0]["z"], np.corrcoef(table)[np.ix_(order, order)], atol=6e-4)
+
+    # Error by pass.
+    trace = result.uns["nmf"]["trace"]
+    kept = np.asarray(trace["accepted"]) != 0
+    line = data["error"]["views"][0]["data"][0]
+    assert line["x"] == np.asarray(trace["pass"])[kept].tolist()
+    assert np.allclose(line["y"], np.asarray(trace["relative_error"])[kept], rtol=1e-6)
+
+    # Means of groups.
+    assert [view["name"] for view in data["labels"]["views"]] == ["kind", "good"]
+    view = data["labels"]["views"][0]
+    order = [int(text) for text in view["layout"]["xaxis"]["ticktext"]]
+    for row, group in zip(view["data"][0]["z"], view["layout"]["yaxis"]["ticktext"]):
+        assert np.allclose(row, shares[(result.obs["kind"] == group).to_numpy()].mean(axis=0)[order], atol=6e-5)
+
+    # Genes: each with its scores.
+    genes, scores = data["genes"], np.asarray(result.varm["gene_scores"], np.float64)
+    assert genes["names"] == result.var_names.to_list() and genes["word"] == "score"
+    assert np.allclose(np.reshape(genes["values"], scores.shape), scores, rtol=6e-3)
+
+    # The heat map has each cell of its sample once, and its programs' shares.
+    heat = data["shares"]["views"][0]
+    trace = heat["data"][0]
+    assert len(set(trace["columns"])) == len(trace["columns"]) == 1000
+    order = [int(text.split()[1]) for text in heat["layout"]["yaxis"]["ticktext"]]
+    at = result.obs_names.get_indexer(trace["columns"])
+    assert np.allclose(np.array(trace["z"]).T, shares[at][:, order], atol=6e-4)
+
+
+def test_an_embedding_is_matched_by_the_names_of_cells(partwise, labelled):
+    x = anndata.read_h5ad(labelled)
+    x.obsm["X_other"] = x.obsm["X_umap"] + 100
+    x[::-1].copy().write_h5ad(partwise.path("turned.h5ad"))
+    place = pd.DataFrame(x.obsm["X_umap"], index=x.obs_names)
+    for option, shift, key in [("turned.h5ad", 0, "X_umap"), ("turned.h5ad:X_other", 100, "X_other")]:
+        _, data = report(partwise, "r.h5ad", "--embedding", option)
+        cells = data["cells"]
+        assert [axis["name"] for axis in cells["axes"]] == [f"{key} 1", f"{key} 2"]
+        for c in range(2):
+            assert np.allclose(cells["axes"][c]["values"], place.loc[cells["cells"], c] + shift, rtol=6e-3, atol=1e-3)
+
+    x[: x.n_obs - 7].copy().write_h5ad(partwise.path("fewer.h5ad"))
+    ran = partwise.run("report", "r.h5ad", "--embedding", "fewer.h5ad", "-o", "fewer.html")
+    assert ran.returncode == 0 and f"7 of the {x.n_obs} cells shown are not in this file" in ran.stderr, ran.stderr
+    assert "7 of the" in partwise.path("fewer.html").read_text()
+
+    x.obs_names = [f"other{i}" for i in range(x.n_obs)]
+    x.write_h5ad(partwise.path("strange.h5ad"))
+    ran = partwise.run("report", "r.h5ad", "--embedding", "strange.h5ad", "-o", "strange.html")
+    assert ran.returncode == 65 and "none of the 3000 cells" in ran.stderr and "other0" in ran.stderr, ran.stderr
+    assert not partwise.path("strange.html").exists()
+    ran = partwise.run("report", "r.h5ad", "--embedding", "turned.h5ad:X_none")
+    assert ran.returncode == 65 and "obsm has X_other, X_umap" in ran.stderr, ran.stderr
+
+
+def test_labels_that_are_missing_or_name_each_cell_are_refused(partwise, labelled):
+    ran = partwise.run("report", "r.h5ad", "--label", "none")
+    assert ran.returncode == 65 and "no column" in ran.stderr and "library_size, kind, depth" in ran.stderr, ran.stderr
+    partwise.json("simulate", "--kind", "counts", "--cells", 10500, "--genes", 60, "--depth", 30, "-o", "many.h5ad")
+    x = anndata.read_h5ad(partwise.path("many.h5ad"))
+    x.obs["barcode"] = [f"c{i}" for i in range(x.n_obs)]
+    x.write_h5ad(partwise.path("many.h5ad"))
+    partwise.json("fit", "many.h5ad", "-k", 2, "-o", "many.nmf.h5ad")
+    ran = partwise.run("report", "many.nmf.h5ad", "--label", "barcode")
+    assert ran.returncode == 65 and "more than 10000 different values" in ran.stderr, ran.stderr
+
+
+def test_a_sample_is_said_and_sums_are_over_all_cells(partwise, labelled):
+    partwise.json("simulate", "--kind", "counts", "--cells", 9000, "--genes", 200, "--programs", 4, "--depth", 100, "-o", "x.h5ad")
+    partwise.json("fit", "x.h5ad", "-k", 4, "-o", "x.nmf.h5ad")
+    _, data = report(partwise, "x.nmf.h5ad")
+    page = partwise.path("page.html").read_text()
+    assert "4,000 of the 9,000 cells" in page
+    result = anndata.read_h5ad(partwise.path("x.nmf.h5ad"))
+    rows = np.arange(4000) * 9000 // 4000
+    assert data["cells"]["cells"] == result.obs_names[rows].to_list()
+    sizes = [float(size) for size in re.findall(r'data-size="([^"]+)"', page)]
+    assert np.allclose(sizes, shares_of(result).mean(axis=0), rtol=1e-6)
+
+
+def test_a_folder_of_fits_is_shown_against_k(partwise, counts):
+    partwise.json("fit", "counts.h5ad", "-k", "3,5", "--seed", "0,1,2", "-o", "set")
+    said = partwise.json("report", "set")
+    assert said["report"] == "set.report.html" and said["pictures"] == ["by_k", "agreement"]
+    data = data_of(partwise.path("set.report.html"))
+    points = data["by_k"]["views"][1]["data"][1]
+    told = {(k, seed): anndata.read_h5ad(partwise.path(f"set/k{k}.seed{seed}.h5ad")) for k in (3, 5) for seed in range(3)}
+    errors = [result.uns["nmf"]["relative_error"] for result in told.values()]
+    assert points["x"] == [3, 3, 3, 5, 5, 5] and np.allclose(points["y"], errors, rtol=1e-6)
+
+    def unit(result):
+        h = np.asarray(result.varm["spectra"], np.float64).T
+        return h / np.linalg.norm(h, axis=1, keepdims=True)
+
+    expected = []
+    for k in (3, 5):
+        seeds = [unit(told[k, seed]) for seed in range(3)]
+        for mine in range(3):
+            others = [(seeds[mine] @ seeds[other].T).max(axis=1) for other in range(3) if other != mine]
+            expected.extend(np.mean(others, axis=0))
+    assert np.allclose(data["agreement"]["views"][0]["data"][1]["y"], expected, atol=1e-4)
+    ran = partwise.run("report", "set", "--label", "x", "--force")
+    assert ran.returncode == 2 and "one result" in ran.stderr
+
+
+def test_principal_components_are_shown_as_they_are(partwise, labelled):
+    partwise.json("pca", "labelled.h5ad", "-c", 6, "--log1p", "-o", "p.h5ad")
+    said, data = report(partwise, "p.h5ad", "--label", "cluster")
+    assert said["pictures"] == ["cells", "variance", "axes"]
+    result = anndata.read_h5ad(partwise.path("p.h5ad"))
+    for c in range(6):
+        assert np.allclose(data["cells"]["axes"][c]["values"], result.obsm["X_pca"][:, c], rtol=6e-3, atol=1e-6)
+    ratio = data["variance"]["views"][0]["data"][0]["y"]
+    assert np.allclose(ratio, result.uns["pca"]["variance_ratio"], rtol=1e-5)
+    assert data["cells"]["colours"][0]["groups"] == [str(i) for i in range(12)]
+    first = re.search(r'<ol class="genes">.*?title="[^"]*"><span class="name">([^<]+)<', partwise.path("page.html").read_text(), re.S)
+    assert first.group(1) == result.var_names[np.argmax(result.varm["PCs"][:, 0])]
+
+
+def test_equal_results_give_equal_pages(partwise, labelled):
+    options = ["--label", "kind", "--embedding", "labelled.h5ad"]
+    partwise.json("report", "r.h5ad", *options, "-o", "a.html")
+    shutil.copy(partwise.path("r.h5ad"), partwise.path("there.h5ad"))
+    os.utime(partwise.path("there.h5ad"), (1, 1))
+    inner = partwise.path("inner")
+    inner.mkdir()
+    shutil.copy(partwise.path("r.h5ad"), inner / "r.h5ad")
+    partwise.json("report", inner / "r.h5ad", *options, "-o", "b.html", "--threads", 1)
+    a, b = (partwise.path(name).read_bytes() for name in ("a.html", "b.html"))
+    assert a == b and str(partwise.folder).encode() not in a
+
+
+# A browser.
+
+
+@pytest.fixture
+def browser():
+    """Chromium without a window; skipped if it is not installed."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.webdriver.chrome.service import Service
+
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium with chromedriver (scripts/setup installs them)")
+
+    opened = []
+
+    def open_at(page, width=1280, height=900):
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]:
+            options.add_argument(argument)
+        # Nothing outside has an address.
+        options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        window = webdriver.Chrome(options=options, service=Service(driver))
+        opened.append(window)
+        # The size of the page, as on a phone: a window cannot be so narrow.
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        window.get(page.as_uri())
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(window, 60).until(lambda w: w.execute_script("return document.documentElement.dataset.ready || !document.getElementById('problem').hidden"))
+        assert window.execute_script("return document.getElementById('problem').textContent") == ""
+        return window
+
+    yield open_at
+    for window in opened:
+        window.quit()
+
+
+def requests_of(window):
+    sent = []
+    for entry in window.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            sent.append(message["params"]["request"]["url"])
+    return [url for url in sent if not url.startswith(("file:", "data:", "blob:"))]
+
+
+def click(window, selector):
+    from selenium.webdriver.common.by import By
+
+    element = window.find_element(By.CSS_SELECTOR, selector)
+    window.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+    return element
+
+
+def hovered(window, figure, point):
+    """The text that the reader sees at a point of a figure."""
+    return window.execute_script(
+        "const plot = document.querySelector(arguments[0] + ' .plot');"
+        "Plotly.Fx.hover(plot, [arguments[1]]);"
+        "return plot.querySelector('.hovertext').textContent", figure, point)
+
+
+def chosen(window, selector, text):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    Select(window.find_element(By.CSS_SELECTOR, selector)).select_by_visible_text(text)
+
+
+def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwise, labelled, browser):
+    from selenium.webdriver.common.by import By
+
+    partwise.json("report", "r.h5ad", "--label", "kind", "--label", "cluster", "-o", "page.html")
+    window = browser(partwise.path("page.html"))
+    run = window.execute_script
+
+    # Every picture is drawn, and every axis has a name.
+    plots = run("return [...document.querySelectorAll('.plot')].map(p => [p.closest('section').id, p.querySelectorAll('svg').length])")
+    assert len(plots) == 6 and all(count > 0 for _, count in plots), plots
+    for figure in ["cells", "labels", "shares", "genes", "overlap", "error"]:
+        names = run(
+            "const l = document.querySelector(arguments[0] + ' .plot')._fullLayout;"
+            "return [l.xaxis.title.text, l.yaxis.title.text]", f"#{figure}")
+        assert all(names), (figure, names)
+
+    # Hostile names change nothing, and are shown as they are.
+    assert run("return document.querySelectorAll('img').length") == 0
+    legend = run("return [...document.querySelectorAll('#cells .legendtext')].map(e => e.textContent)")
+    shown = HOSTILE.replace("\n", "\u21b5")
+    assert f"{shown[:29]}…" in legend, legend
+    assert run("return document.querySelectorAll('#cells .legendtext a, #cells .legendtext tspan[style*=bold]').length") == 0
+
+    # The reader points at a field, and at a cell of a group with a hostile name.
+    data = data_of(partwise.path("page.html"))
+    heat = data["shares"]["views"][0]
+    said = hovered(window, "#shares", {"curveNumber": 0, "pointNumber": [1, 7]})
+    assert said.startswith(heat["data"][0]["columns"][7] + heat["layout"]["yaxis"]["ticktext"][1] + ": share"), said
+    group = data["cells"]["colours"][0]["groups"].index(HOSTILE)
+    assert shown in hovered(window, "#cells", {"curveNumber": group, "pointNumber": 0})
+
+    # Choose a program: on the card, and in the list.
+    colours = "return document.querySelector('#cells .plot').data.map(t => t.marker.color)"
+    before = run(colours)
+    assert len(before) == 4
+    click(window, ".card[data-number='2'] .choose")
+    after = run(colours)
+    program = next(colour for colour in data["cells"]["colours"] if colour["name"] == "program 2")
+    assert sorted(after[0]) == sorted(program["values"])
+    assert run("return document.querySelector('.card.chosen').dataset.number") == "2"
+    chosen(window, "#cells .colour", "cluster")
+    assert len(run(colours)) == 12
+    axis = "return document.querySelector('#cells .plot')._fullLayout.xaxis.title.text"
+    first = run(axis)
+    chosen(window, "#cells .x", data["cells"]["axes"][2]["name"])
+    assert run(axis) != first and run(axis).startswith("PC3")
+
+    # Search a gene: also one whose name is hostile.
+    for typed in [data["genes"]["names"][5], "</SCRIPT>"]:
+        field = window.find_element(By.CSS_SELECTOR, "#genes input")
+        field.clear()
+        field.send_keys(typed)
+        gene = next(i for i, name in enumerate(data["genes"]["names"]) if typed.lower() in name.lower())
+        assert run("return document.querySelector('#genes .plot').dataset.gene") == data["genes"]["names"][gene]
+        bars = run("return document.querySelector('#genes .plot').data[0].y")
+        assert bars == data["genes"]["values"][5 * gene : 5 * gene + 5]
+
+    # Sort the cards.
+    order = "return [...document.querySelectorAll('.card')].map(c => [Number(c.dataset.number), Number(c.dataset.size)])"
+    assert [number for number, _ in run(order)] == [0, 1, 2, 3, 4]
+    chosen(window, "#programs .sort", "size")
+    sizes = [size for _, size in run(order)]
+    assert sizes == sorted(sizes, reverse=True)
+
+    # Copy genes.
+    button = click(window, ".card[data-number='1'] .copy")
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(window, 10).until(lambda _: button.text == "copied")
+
+    # A view, and the theme.
+    kind = "return document.querySelector('#error .plot')._fullLayout.yaxis.type"
+    assert run(kind) == "linear"
+    chosen(window, "#error .view", "logarithmic")
+    assert run(kind) == "log"
+    back = "return [getComputedStyle(document.body).backgroundColor, document.querySelector('#error .plot')._fullLayout.font.color]"
+    light = run(back)
+    click(window, "#theme")
+    dark = run(back)
+    assert light != dark and light[1] != dark[1]
+
+    # The camera gives SVG.
+    assert run("return document.querySelector('#cells .plot')._context.toImageButtonOptions.format") == "svg"
+
+    problems = [entry for entry in window.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert not problems, problems
+    assert requests_of(window) == []
+
+
+@pytest.mark.parametrize("what", ["fit", "set", "pca"])
+def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
+    if what == "set":
+        partwise.json("fit", "labelled.h5ad", "-k", "2,3", "--seed", "0,1", "-o", "set")
+        partwise.json("report", "set", "-o", "page.html")
+    elif what == "pca":
+        partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
+        partwise.json("report", "p.h5ad", "--label", "kind", "-o", "page.html")
+    else:
+        partwise.json("report", "r.h5ad", "--label", "kind", "--label", "cluster", "-o", "page.html")
+    window = browser(partwise.path("page.html"), width=390, height=844)
+    assert window.execute_script("return innerWidth") == 390
+    assert window.execute_script("return document.documentElement.scrollWidth") <= 390
+    wide = window.execute_script(
+        "return [...document.querySelectorAll('.plot svg')].filter(s => s.getBoundingClientRect().right > 390.5).length")
+    assert wide == 0
+    assert requests_of(window) == []
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_few_programs_have_a_page_too(partwise, counts, browser, k):
+    partwise.json("fit", "counts.h5ad", "-k", k, "--no-scores", "-o", "r.h5ad")
+    partwise.json("report", "r.h5ad", "-o", "page.html")
+    assert "The result has no scores" in partwise.path("page.html").read_text()
+    window = browser(partwise.path("page.html"))
+    assert not [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"]
