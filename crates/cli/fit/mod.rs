@@ -12,12 +12,14 @@ use clap::Args;
 use partwise::FitSet;
 use partwise::job::{FitJob, Output, Role};
 use partwise::machine;
+use partwise_report::ReportSpec;
 
 use crate::failure::{self, Code, Failure, overwrite};
 use crate::input::{Files, Only, Select};
 use crate::launch::{self, World};
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::report as pictures;
 use crate::settings::{Settings, word};
 use crate::{print, watchdog};
 use keep::Keep;
@@ -72,6 +74,10 @@ pub(crate) struct Options {
     /// stays
     #[arg(long, value_name = "FILE.csv", help_heading = "Files")]
     trace: Option<PathBuf>,
+    /// Also write a page of pictures at the end, as partwise report does: RESULT with the ending
+    /// .report.html
+    #[arg(long, help_heading = "Files")]
+    report: bool,
     #[command(flatten)]
     keep: Keep,
     /// End the run, with exit code 76, when nothing has moved for so long: a process is lost, or a disk
@@ -121,6 +127,13 @@ fn factorize(options: &Options, world: &World, progress: &Progress) -> Result<()
     if !world.leads() {
         return Ok(());
     }
+    if options.report {
+        let page = pictures::default_output(&done.output, done.is_set);
+        // A run that resumes keeps its results, and makes their page again.
+        let overwrite = overwrite(options.common.force || options.keep.resume);
+        pictures::write(&done.output, &ReportSpec::default(), &page, overwrite, progress)?;
+        progress.note(&format!("{}: pictures of the result, for any browser", page.display()));
+    }
     let (solver, ranks) = (word(options.settings.solver), world.comm().size());
     let report = Report::new(&done, solver, &machine, began.elapsed(), peak, ranks);
     if options.common.json { print::json(&report.json()) } else { print::text(&report.to_string()) }
@@ -152,6 +165,10 @@ impl Options {
             return Err(Failure::usage(
                 "there is no result yet, and --resume needs the folder of the checkpoints: --checkpoint DIR",
             ));
+        }
+        if self.report {
+            let page = pictures::default_output(&job.place_of_result()?, job.is_set());
+            job.other_outputs.push(pictures::page(page, failure::overwrite(common.force || self.keep.resume)));
         }
         if let Some(trace) = trace {
             // A fit that resumes goes on with its trace.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use partwise::job::{Output, OutputKind, Paths, Role};
-use partwise_report::{BEGINS, EmbeddingSpec, Note, ReportSpec, report};
+use partwise::storage::Overwrite;
+use partwise_report::{BEGINS, EmbeddingSpec, Note, Report, ReportSpec, report};
 use serde::Serialize;
 
 use crate::failure::{Failure, overwrite};
@@ -56,11 +57,10 @@ struct Summary<'r> {
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
     let common = &options.common;
-    let output = options.output.clone().unwrap_or_else(|| default_output(&options.result));
+    let output = options.output.clone().unwrap_or_else(|| default_output(&options.result, options.result.is_dir()));
     let embedding = options.embedding.as_deref().map(embedding);
     let overwrite = overwrite(common.force);
-    let kind = OutputKind::Text { what: "a report", begins: &[BEGINS] };
-    let page = Output { role: Role::Output, path: output.clone(), kind, overwrite };
+    let page = page(output.clone(), overwrite);
     let mut paths = Paths::default().reading(Role::Input, &options.result);
     if let Some(embedding) = &embedding {
         paths = paths.reading(Role::Input, &embedding.path);
@@ -69,11 +69,7 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
 
     let mut spec = ReportSpec::default().with_labels(options.labels.clone());
     spec.embedding = embedding;
-    let made = report(&options.result, &spec)?;
-    for note in made.notes() {
-        told(note).into_iter().for_each(|told| progress.note(&told));
-    }
-    made.write(&output, overwrite)?;
+    let made = write(&options.result, &spec, &output, overwrite, progress)?;
 
     let (name, bytes) = (output.to_string_lossy(), made.html().len());
     if common.json {
@@ -84,6 +80,28 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
         made.pictures().len(),
         ByteSize(bytes as u64)
     ))
+}
+
+/// The page of a result, as an output among others.
+pub(crate) fn page(path: PathBuf, overwrite: Overwrite) -> Output {
+    let kind = OutputKind::Text { what: "a report", begins: &[BEGINS] };
+    Output { role: Role::Output, path, kind, overwrite }
+}
+
+/// Makes the page of `result`, and writes it to `output`.
+pub(crate) fn write(
+    result: &Path,
+    spec: &ReportSpec,
+    output: &Path,
+    overwrite: Overwrite,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    let made = report(result, spec)?;
+    for note in made.notes() {
+        told(note).into_iter().for_each(|told| progress.note(&told));
+    }
+    made.write(output, overwrite)?;
+    Ok(made)
 }
 
 /// The line of a note; `None` if it has none.
@@ -98,10 +116,10 @@ fn told(note: &Note) -> Option<String> {
 }
 
 /// The page beside the result, named after it.
-fn default_output(result: &Path) -> PathBuf {
+pub(crate) fn default_output(result: &Path, is_folder: bool) -> PathBuf {
     // The folder may be `.` or `a/..`.
     let named = if result.file_name().is_some() { result.to_path_buf() } else { result.join("results") };
-    let stem = if result.is_dir() { named.file_name() } else { named.file_stem() };
+    let stem = if is_folder { named.file_name() } else { named.file_stem() };
     let mut name = stem.unwrap_or_default().to_owned();
     name.push(".report.html");
     named.with_file_name(name)
@@ -130,12 +148,13 @@ mod tests {
             ("x", "x.report.html"),
             (".", "./results.report.html"),
         ] {
-            assert_eq!(default_output(Path::new(result)), Path::new(page), "{result}");
+            let result = Path::new(result);
+            assert_eq!(default_output(result, result.is_dir()), Path::new(page), "{}", result.display());
         }
         let folder = tempfile::tempdir().expect("a folder");
         let results = folder.path().join("x.nmf");
         std::fs::create_dir(&results).expect("a folder in it");
-        assert_eq!(default_output(&results), folder.path().join("x.nmf.report.html"));
+        assert_eq!(default_output(&results, true), folder.path().join("x.nmf.report.html"));
     }
 
     #[test]

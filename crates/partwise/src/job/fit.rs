@@ -145,6 +145,15 @@ impl FitJob {
         Ok(fits(&self.set).into_iter().any(|fit| places.result(fit).exists()))
     }
 
+    /// Where the result will be, or the folder of the results of several fits.
+    ///
+    /// # Errors
+    ///
+    /// When the places of the job contradict one another.
+    pub fn place_of_result(&self) -> Result<PathBuf, JobError> {
+        Ok(Places::resolve(self)?.output)
+    }
+
     fn may_overwrite(&self) -> bool {
         self.overwrite == Overwrite::Replace
     }

@@ -69,6 +69,8 @@ const report = (() => {
     for (const [key, axis] of Object.entries(layout)) {
       if (!/^[xy]axis\d*$/.test(key)) continue;
       whole[key] = { automargin: true, ...lines, ...(heat ? { showgrid: false, zeroline: false } : {}), ...axis };
+      // Without a distance of its own, a title lies over wide labels.
+      if (axis.title) whole[key].title = { standoff: 8, ...axis.title };
       if (axis.ticktext) whole[key].ticktext = axis.ticktext.map((text) => shortened(text, narrow ? 16 : 36));
     }
     const traces = data.map((given) => {

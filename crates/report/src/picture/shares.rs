@@ -52,7 +52,7 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
         "yaxis": {"title": {"text": "program"}, "tickvals": (0..k).collect::<Vec<usize>>(),
             "ticktext": programs.iter().map(title).collect::<Vec<String>>(), "autorange": "reversed",
             "domain": [0.0, 1.0 - bars], "ticks": ""},
-        "legend": {"orientation": "h", "y": -0.16, "yanchor": "top"},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     });
     for (place, (name, shown)) in strips.iter().enumerate() {
         let axis = place + 2;
