@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-HOSTILE = "</script><b>x</b> & \"q\" 'a'\nnew <img src=x onerror=alert(1)> $x$ %{y}"
+HOSTILE = "</script><b>x</b> &amp; \"q\" 'a'\nnew <img src=x onerror=alert(1)> $x$ %{y}"
 
 
 def data_of(page):
