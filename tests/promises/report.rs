@@ -94,3 +94,32 @@ fn a_damaged_result_is_refused_and_leaves_no_page() {
         assert!(!folder.path("page.html").exists());
     }
 }
+
+#[test]
+fn a_fit_ends_with_its_page_if_it_is_asked_to() {
+    let folder = with_result();
+    folder.ok("fit x.h5ad -k 3 -o again.h5ad --report");
+    folder.ok("report again.h5ad -o page.html");
+    let page = |name: &str| fs::read_to_string(folder.path(name)).expect("a page");
+    assert_eq!(page("again.report.html"), page("page.html"));
+    // A page in the way is found before the work.
+    let refused = folder.run("fit x.h5ad -k 3 -o again.h5ad --report --force");
+    assert_eq!(refused.code, Some(0), "{}", refused.stderr);
+    fs::write(folder.path("other.report.html"), "my notes").expect("a page");
+    let refused = folder.run("fit x.h5ad -k 3 -o other.h5ad --report --force");
+    assert!(refused.code == Some(73) && refused.stderr.contains("other.report.html"), "{}", refused.stderr);
+    assert!(!folder.names().contains(&"other.h5ad".to_owned()));
+    // The page of a set is that of its folder.
+    folder.ok("fit x.h5ad -k 2,3 -o many --report");
+    folder.ok("report many -o page.html --force");
+    assert_eq!(page("many.report.html"), page("page.html"));
+}
+
+#[test]
+fn a_page_of_new_cells_says_so() {
+    let folder = with_result();
+    folder.ok("transform r.h5ad x.h5ad -o new.h5ad");
+    folder.ok("report new.h5ad");
+    let page = fs::read_to_string(folder.path("new.report.html")).expect("the page");
+    assert!(page.contains("usages of new cells") && !page.contains("factorization X"));
+}

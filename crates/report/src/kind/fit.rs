@@ -36,7 +36,7 @@ pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made,
     lead.extend(on_lost(&notes));
     let page = Page {
         title: name_of(path),
-        kind: "a factorization".into(),
+        kind: if is_of_new_cells(&fit.story) { "usages of new cells" } else { "a factorization" }.into(),
         lead,
         settings: settings(&fit.story),
         figures,
@@ -48,12 +48,13 @@ pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made,
 /// What was run and on what, in sentences.
 fn words(fit: &Fit) -> Vec<String> {
     let story = &fit.story;
-    let mut words = vec![format!(
-        "Non-negative matrix factorization X ≈ W·H of {} cells × {} genes into {} programs.",
-        thousands(fit.cells),
-        thousands(fit.genes.len()),
-        fit.k
-    )];
+    let (cells, genes, k) = (thousands(fit.cells), thousands(fit.genes.len()), fit.k);
+    let mut words = vec![match is_of_new_cells(story) {
+        true => format!("Usages of {cells} new cells × {genes} genes under {k} programs of another factorization."),
+        false => {
+            format!("Non-negative matrix factorization X ≈ W·H of {cells} cells × {genes} genes into {k} programs.")
+        }
+    }];
     if let (Some(passes), Some(stop)) = (story.number("passes"), story.text("stop")) {
         let why = match stop {
             "converged" => "the error fell by less than the tolerance",
@@ -81,6 +82,11 @@ fn words(fit: &Fit) -> Vec<String> {
         words.push(format!("Solver {solver}{start}{seed}{scale}; partwise {}.", story.text("version").unwrap_or("?")));
     }
     words
+}
+
+/// Whether the result is one of `transform`.
+fn is_of_new_cells(story: &Story) -> bool {
+    story.truth("transformed") == Some(true)
 }
 
 fn start(init: &str) -> &str {
