@@ -35,6 +35,6 @@ class Program:
         return out
 
     def least_memory(self, fit, folder):
-        """The minimum budget of a fit plus a mebibyte: it leaves the least room for W in memory."""
+        """The minimum budget of a fit plus two mebibytes: it leaves the least room for W in memory."""
         _, _, err = self.run(f"plan {fit} --memory 1M", folder)
-        return f"{int(LEAST.search(err)[1]) + 1}M"
+        return f"{int(LEAST.search(err)[1]) + 2}M"

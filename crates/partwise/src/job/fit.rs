@@ -384,6 +384,7 @@ impl<H: Host> Work<'_, H> {
         let matching =
             Merge::new(&fitted, into).with_kept(subset.and_then(Subset::cells), subset.and_then(Subset::genes));
         matching.with_memory(merge::memory(&self.machine)).check(self.host)?;
+        self.host.freed();
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 //! file are looked up in groups that the memory holds. The result's names are read once for each group.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
@@ -344,21 +343,18 @@ impl Matching<'_> {
     /// The places in the result of the names with these hashes. `taken` has the places of earlier groups.
     fn places(&self, wanted: &[u128], taken: &mut FixedBitSet) -> Result<Vec<Option<usize>>, StorageError> {
         let mut places = vec![None; wanted.len()];
-        let mut positions: HashMap<u128, usize> = HashMap::with_capacity(wanted.len());
-        let mut repeated = Vec::new();
+        // By hash: the first position among `wanted`, and whether there are more.
+        let mut positions: HashMap<u128, (usize, bool)> = HashMap::with_capacity(wanted.len());
         for (position, &hash) in wanted.iter().enumerate() {
-            match positions.entry(hash) {
-                Entry::Vacant(entry) => drop(entry.insert(position)),
-                Entry::Occupied(_) => repeated.push(hash),
-            }
+            positions.entry(hash).and_modify(|(_, repeats)| *repeats = true).or_insert((position, false));
         }
         // A name that repeats matters only if both files have it.
         let (mut row, mut twice) = (0, None);
         visit_names(self.result, self.axis, |name| {
             let (hash, counts) = (hash(name), self.kept.is_none_or(|kept| kept.contains(row)));
-            if let Some(&position) = positions.get(&hash).filter(|_| counts) {
+            if let Some(&(position, repeats)) = positions.get(&hash).filter(|_| counts) {
                 let in_result = places[position].replace(row).is_some();
-                if in_result || taken.contains(row) || repeated.contains(&hash) {
+                if in_result || taken.contains(row) || repeats {
                     twice.get_or_insert_with(|| (if in_result { self.result } else { self.whole }, name.to_owned()));
                 }
                 taken.grow(row + 1);
