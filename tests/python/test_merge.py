@@ -220,6 +220,17 @@ def test_names_of_any_kind_are_quoted(partwise):
     assert list(read.index) == list(x.var_names)
 
 
+def test_a_finished_result_is_kept_only_if_it_has_what_is_asked_for(partwise, files):
+    fit = ["fit", "x.h5ad", "-k", K, "--scale", "std", "-o", "x.nmf.h5ad", "--resume"]
+    before = partwise.path("x.nmf.h5ad").read_bytes()
+    assert partwise.json(*fit)["kept"]
+    refused = partwise.run(*fit, "--obs-usages")
+    assert refused.returncode == 73 and "without usages in obs" in refused.stderr and "--force" in refused.stderr
+    assert partwise.path("x.nmf.h5ad").read_bytes() == before
+    partwise.json("fit", "x.h5ad", "-k", K, "--scale", "std", "-o", "x.nmf.h5ad", "--obs-usages", "--force")
+    assert partwise.json(*fit, "--obs-usages")["kept"] and partwise.json(*fit)["kept"]
+
+
 def test_usages_of_new_cells_are_columns_on_request(partwise, files):
     partwise.json("transform", "x.nmf.h5ad", "x.h5ad", "-o", "new.h5ad", "--obs-usages")
     new = anndata.read_h5ad(partwise.path("new.h5ad"))

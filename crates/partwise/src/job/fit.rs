@@ -307,7 +307,8 @@ impl<H: Host> Work<'_, H> {
         let models = set.models_without(&[], &shape, machine).map_err(JobError::from)?;
         if comm.rank() == 0 {
             if self.job.keep_results {
-                self.kept = kept::results(&models, store, &self.keep, self.places).map_err(JobError::from)?;
+                self.kept = kept::results(&models, store, &self.keep, self.places, self.job.usages_in_obs)
+                    .map_err(JobError::from)?;
             }
             for fit in &self.kept {
                 self.host.note(&Note::KeptResult { path: &fit.result });
@@ -319,7 +320,7 @@ impl<H: Host> Work<'_, H> {
                 for model in models.iter().filter(|model| !is_kept(model.id())) {
                     let result = self.places.result(model.id());
                     if self.job.keep_results && result.exists() {
-                        return Err(kept::in_the_way(model, store, &self.keep, &result)
+                        return Err(kept::in_the_way(model, store, &self.keep, &result, self.job.usages_in_obs)
                             .map_err(JobError::from)?
                             .into());
                     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use partwise_driver::{DriverError, Init, Keep, Model, StopReason, result, start_digest};
-use partwise_storage::anndata::{Value, read_uns};
-use partwise_storage::{StorageError, Store};
+use partwise_storage::anndata::{UsageTables, Value, column_names, read_uns};
+use partwise_storage::{Axis, StorageError, Store};
 
 use super::places::Places;
 use super::{FitDone, JobError};
@@ -16,11 +16,15 @@ pub(super) fn results(
     store: &Store,
     keep: &Keep,
     places: &Places,
+    usages_in_obs: bool,
 ) -> Result<Vec<FitDone>, DriverError> {
     let mut kept = Vec::new();
     for model in models {
         let path = places.result(model.id());
-        if path.exists() && differences(model, store, keep, &read(&path)?)?.is_empty() {
+        if path.exists()
+            && differences(model, store, keep, &read(&path)?)?.is_empty()
+            && !lacks_usages(&path, usages_in_obs)?
+        {
             kept.push(done(model, &path)?);
         }
     }
@@ -28,12 +32,27 @@ pub(super) fn results(
 }
 
 /// The error of a result in the way of `model`, which is of other data or settings.
-pub(super) fn in_the_way(model: &Model, store: &Store, keep: &Keep, path: &Path) -> Result<JobError, DriverError> {
+pub(super) fn in_the_way(
+    model: &Model,
+    store: &Store,
+    keep: &Keep,
+    path: &Path,
+    usages_in_obs: bool,
+) -> Result<JobError, DriverError> {
     let told = read(path)?;
     if !told.contains_key("digest") {
         return Ok(StorageError::Exists { path: path.into() }.into());
     }
-    Ok(JobError::OtherResult { path: path.into(), differences: differences(model, store, keep, &told)? })
+    let mut differences = differences(model, store, keep, &told)?;
+    if lacks_usages(path, usages_in_obs)? {
+        differences.push("without usages in obs".into());
+    }
+    Ok(JobError::OtherResult { path: path.into(), differences })
+}
+
+/// Whether usages are wanted in `obs`, and the result has none there.
+fn lacks_usages(path: &Path, wanted: bool) -> Result<bool, StorageError> {
+    Ok(wanted && !column_names(path, Axis::Cells)?.contains(&UsageTables::column(0)))
 }
 
 /// `uns["nmf"]` of a file; empty where it has none.

@@ -32,6 +32,11 @@ impl UsageTables {
         UsageTables { sums, in_obs }
     }
 
+    /// The name of the column of a component in `obs`.
+    pub fn column(component: usize) -> String {
+        format!("nmf_{component}")
+    }
+
     /// Begins all of them in `file`, in the place of any tables and columns of the same names.
     ///
     /// # Errors
@@ -44,7 +49,7 @@ impl UsageTables {
             tables.push(file.array2("obsm", name, cells, self.sums.len())?);
         }
         for component in (0..self.sums.len()).filter(|_| self.in_obs) {
-            tables.push(file.cell_column(&format!("nmf_{component}"), cells)?);
+            tables.push(file.cell_column(&Self::column(component), cells)?);
         }
         Ok(tables)
     }
