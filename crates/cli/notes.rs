@@ -6,6 +6,8 @@ use partwise::job::{Matched, Note};
 use partwise::storage::Axis;
 use partwise::storage::anndata::Merged;
 
+use crate::wording::thousands;
+
 /// The line of a note; `None` if it has none.
 pub(crate) fn told(note: &Note<'_>) -> Option<String> {
     Some(match note {
@@ -44,9 +46,11 @@ pub(crate) fn told(note: &Note<'_>) -> Option<String> {
 
 /// What was matched when a result was added to the file `into`.
 pub(crate) fn with_genes(into: &Path, merged: &Merged) -> String {
+    let [cells, genes, missing] =
+        [merged.cells, merged.genes, merged.genes_missing].map(|count| thousands(count as u64));
     let lacking = match merged.genes_missing {
         0 => String::new(),
-        missing => format!("; {missing} of them are not in the result and have none"),
+        _ => format!("; {missing} of these genes are not in the result, and have NaN or zeros"),
     };
-    format!("{}: {} cells and {} genes matched by name{lacking}", into.display(), merged.cells, merged.genes)
+    format!("{}: {cells} cells and {genes} genes matched by name{lacking}", into.display())
 }
