@@ -5,13 +5,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use fixedbitset::FixedBitSet;
 use partwise_driver::{ConfigError, Keep, Machine};
-use partwise_storage::anndata::visit_names;
+use partwise_storage::anndata::{hash_of_name, visit_names};
 use partwise_storage::{Axis, StorageError, Store};
 
 use super::JobError;
@@ -129,12 +128,12 @@ fn named(
     }
     let mut wanted: HashMap<u128, bool> = HashMap::with_capacity(lines as usize);
     visit_list(list, |name| {
-        wanted.insert(hash(name), false);
+        wanted.insert(hash_of_name(name), false);
     })?;
 
     let (mut kept, mut place, mut first) = (FixedBitSet::with_capacity(len), 0, None);
     visit_names(&store.annotations()?, axis, |name| {
-        if let Some(found) = wanted.get_mut(&hash(name)) {
+        if let Some(found) = wanted.get_mut(&hash_of_name(name)) {
             *found = true;
             kept.insert(place);
         }
@@ -148,21 +147,11 @@ fn named(
     if missing > 0 {
         let mut examples = Vec::new();
         visit_list(list, |name| {
-            if examples.len() < EXAMPLES && wanted.get(&hash(name)) == Some(&false) {
+            if examples.len() < EXAMPLES && wanted.get(&hash_of_name(name)) == Some(&false) {
                 examples.push(name.to_owned());
             }
         })?;
         note(&Note::NotInData { list, axis, missing, of: wanted.len(), examples: &examples });
     }
     Ok(kept)
-}
-
-fn hash(name: &str) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(salt);
-        hasher.write(name.as_bytes());
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
 }

@@ -28,13 +28,11 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
     let rows: Vec<Value> =
         (0..k).map(|program| decimals(order.iter().map(|&cell| shares[cell * k + program]), 3).into()).collect();
     let title = |program: &usize| format!("program {program}");
-    let mut data = vec![json!({"type": "heatmap", "z": rows, "text": vec![names; 1], "colorscale": "Viridis",
+    // The page repeats the names of columns for each field.
+    let mut data = vec![json!({"type": "heatmap", "z": rows, "columns": names, "colorscale": "Viridis",
         "zmin": 0, "zmax": 1, "y": (0..k).collect::<Vec<usize>>(), "hovertemplate":
         "%{customdata}<br>%{y}: share %{z:.3f}<extra></extra>", "hoverongaps": false,
         "colorbar": {"title": {"text": "share"}, "thickness": 12, "len": 1.0}})];
-    // One name for each column, repeated by the page.
-    data[0]["columns"] = data[0]["text"][0].take();
-    data[0].as_object_mut().expect("an object").remove("text");
 
     let strips: Vec<_> = fit
         .labels

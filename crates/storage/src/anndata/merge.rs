@@ -6,14 +6,13 @@
 //! file are looked up in groups that the memory holds. The result's names are read once for each group.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 use fixedbitset::FixedBitSet;
 use hdf5::Datatype;
 
 use super::factors::{self, SPECTRA};
-use super::names::visit_names;
+use super::names::{hash_of_name, visit_names};
 use super::writer::AnnDataWriter;
 use super::{USAGES, UsageTables, frame_name};
 use crate::hdf::{self, problem, raw};
@@ -331,7 +330,7 @@ impl Matching<'_> {
             if failed.is_err() {
                 return;
             }
-            wanted.push(hash(name));
+            wanted.push(hash_of_name(name));
             if wanted.len() == self.group {
                 failed = end_group(&mut wanted);
             }
@@ -351,7 +350,7 @@ impl Matching<'_> {
         // A name that repeats matters only if both files have it.
         let (mut row, mut twice) = (0, None);
         visit_names(self.result, self.axis, |name| {
-            let (hash, counts) = (hash(name), self.kept.is_none_or(|kept| kept.contains(row)));
+            let (hash, counts) = (hash_of_name(name), self.kept.is_none_or(|kept| kept.contains(row)));
             if let Some(&(position, repeats)) = positions.get(&hash).filter(|_| counts) {
                 let in_result = places[position].replace(row).is_some();
                 if in_result || taken.contains(row) || repeats {
@@ -412,16 +411,6 @@ impl Matching<'_> {
                 .into(),
         }
     }
-}
-
-fn hash(name: &str) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(salt);
-        hasher.write(name.as_bytes());
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
 }
 
 #[cfg(test)]

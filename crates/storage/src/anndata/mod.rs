@@ -53,7 +53,7 @@ pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
 pub use labels::{Label, LabelKind, column_names, visit_labels};
 pub use merge::{Merge, Merged};
-pub use names::{read_gene_numbers, visit_names, visit_texts};
+pub use names::{hash_of_name, read_gene_numbers, visit_names, visit_texts};
 pub use rows::{Placed, RowsInPlace};
 pub use sparse::CsrWriter;
 pub use table::{Table, members};

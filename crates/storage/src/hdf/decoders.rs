@@ -19,6 +19,11 @@ use crate::codec::Codec;
 /// Bytes that other filters may add to a chunk: a checksum.
 const ADDED: usize = 64;
 
+/// The numbers of the filters, which the HDF Group registers.
+const LZF: i32 = 32000;
+const BLOSC: i32 = 32001;
+const ZSTD: i32 = 32015;
+
 /// Filters that keep the number of bytes, but for a checksum: shuffle and fletcher32.
 const SAME_LENGTH: [i32; 2] = [2, 3];
 
@@ -43,9 +48,9 @@ pub(super) fn register() {
     ONCE.call_once(|| {
         let classes: [(i32, &CStr, Filter, bool); 3] = [
             // In place of the binding's, which it registers before the first call of the library.
-            (32000, c"lzf", filter_lzf, true),
-            (32001, c"blosc", filter_blosc, false),
-            (32015, c"zstd", filter_zstd, false),
+            (LZF, c"lzf", filter::<LZF>, true),
+            (BLOSC, c"blosc", filter::<BLOSC>, false),
+            (ZSTD, c"zstd", filter::<ZSTD>, false),
         ];
         for (id, name, filter, packs) in classes {
             let class = H5Z_class2_t {
@@ -91,7 +96,8 @@ pub(super) fn reading<T>(dataset: &Dataset, read: impl FnOnce() -> T) -> T {
 
 type Filter = extern "C" fn(c_uint, usize, *const c_uint, usize, *mut usize, *mut *mut c_void) -> usize;
 
-extern "C" fn filter_lzf(
+/// The filter of a number, as the library calls it.
+extern "C" fn filter<const ID: i32>(
     flags: c_uint,
     _: usize,
     _: *const c_uint,
@@ -99,37 +105,19 @@ extern "C" fn filter_lzf(
     size: *mut usize,
     buffer: *mut *mut c_void,
 ) -> usize {
+    let codec = match ID {
+        LZF => Codec::Lzf,
+        BLOSC => Codec::Blosc,
+        _ => Codec::Zstd,
+    };
     // SAFETY: the library calls its filters as `pack_lzf` and `unpack` demand.
     unsafe {
         match flags & H5Z_FLAG_REVERSE {
-            0 => pack_lzf(bytes, size, buffer),
-            _ => unpack(Codec::Lzf, flags, bytes, size, buffer),
+            0 if codec == Codec::Lzf => pack_lzf(bytes, size, buffer),
+            0 => 0,
+            _ => unpack(codec, bytes, size, buffer),
         }
     }
-}
-
-extern "C" fn filter_blosc(
-    flags: c_uint,
-    _: usize,
-    _: *const c_uint,
-    bytes: usize,
-    size: *mut usize,
-    buffer: *mut *mut c_void,
-) -> usize {
-    // SAFETY: the library calls its filters as `unpack` demands.
-    unsafe { unpack(Codec::Blosc, flags, bytes, size, buffer) }
-}
-
-extern "C" fn filter_zstd(
-    flags: c_uint,
-    _: usize,
-    _: *const c_uint,
-    bytes: usize,
-    size: *mut usize,
-    buffer: *mut *mut c_void,
-) -> usize {
-    // SAFETY: the library calls its filters as `unpack` demands.
-    unsafe { unpack(Codec::Zstd, flags, bytes, size, buffer) }
 }
 
 /// Replaces the chunk in `buffer` by the packed one. Returns its bytes; 0 if it would not become
@@ -167,15 +155,12 @@ unsafe fn pack_lzf(bytes: usize, size: *mut usize, buffer: *mut *mut c_void) -> 
 /// - `*buffer` holds `*size` bytes from the library's allocator, the first `bytes` of which are the
 ///   chunk
 /// - nothing else uses them during the call
-unsafe fn unpack(codec: Codec, flags: c_uint, bytes: usize, size: *mut usize, buffer: *mut *mut c_void) -> usize {
+unsafe fn unpack(codec: Codec, bytes: usize, size: *mut usize, buffer: *mut *mut c_void) -> usize {
     let Unpacked { least, most } = CHUNK.get();
     if most == 0 {
         return 0;
     }
     let room = most.saturating_add(ADDED);
-    if flags & H5Z_FLAG_REVERSE == 0 {
-        return 0;
-    }
     // SAFETY: the library's allocator returns null or zeroed memory of `room` bytes, which nothing else
     // refers to. The packed bytes are readable by the caller's contract. The old buffer came from the
     // same allocator and is not used after it is freed.
