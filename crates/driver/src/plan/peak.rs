@@ -34,7 +34,7 @@ pub(crate) const LATER_BYTES: u64 = 4 << 20;
 /// The same for several fits: more code, and lists of fits.
 const SET_BYTES: u64 = 1 << 20;
 /// Pieces of the heap that waves before this one leave, which no later buffer fits into.
-const LEFT_BYTES: u64 = 1 << 20;
+const LEFT_BYTES: u64 = 2 << 20;
 /// Stack pages, channel and allocator slack of one worker (two threads).
 pub(crate) const WORKER_BYTES: u64 = 192 << 10;
 /// Packed operands of the dense products, for each thread.
