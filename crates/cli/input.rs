@@ -1,5 +1,6 @@
 //! The options that choose the input: files, a matrix in them, genes and cells of it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -97,6 +98,11 @@ pub(crate) struct Only {
     /// Fit only the genes whose names this file has, one a line
     #[arg(long, value_name = "FILE")]
     genes_file: Option<PathBuf>,
+    /// Keep the N most overdispersed genes, those that vary most for their level, as cNMF selects them
+    /// (values per million of counts, over all cells). With --genes-file or --min-cells: of the genes that
+    /// these leave
+    #[arg(long, value_name = "N", value_parser = genes)]
+    hvg: Option<NonZeroUsize>,
     /// Fit only the cells whose names this file has, one a line
     #[arg(long, value_name = "FILE")]
     cells_file: Option<PathBuf>,
@@ -108,12 +114,18 @@ pub(crate) struct Only {
     min_counts: f64,
 }
 
+/// A number of genes.
+pub(crate) fn genes(typed: &str) -> Result<NonZeroUsize, &'static str> {
+    typed.parse().map_err(|_| "the number of genes is 1 or more")
+}
+
 impl Only {
     /// The library's form of these options.
     pub(crate) fn filter(&self) -> Filter {
         let mut filter = Filter::default();
         filter.genes_file.clone_from(&self.genes_file);
         filter.cells_file.clone_from(&self.cells_file);
+        filter.overdispersed = self.hvg;
         (filter.min_cells, filter.min_counts) = (self.min_cells, self.min_counts);
         filter
     }

@@ -12,6 +12,7 @@ mod convert;
 mod export;
 mod failure;
 mod fit;
+mod genes;
 mod info;
 mod input;
 mod interrupt;

@@ -30,6 +30,9 @@ pub(crate) fn told(note: &Note<'_>) -> Option<String> {
             let examples = examples.join(", ");
             format!("{}: {missing} of its {of} names are of no {axis} in the data: {examples}{more}", list.display())
         }
+        Note::SelectedByValues => {
+            "the values are no counts: genes are selected by how the values vary, not by values per million".into()
+        }
         Note::Kept { genes: (genes, of_genes), cells: (cells, of_cells) } => {
             format!("fitting {cells} of {of_cells} cells and {genes} of {of_genes} genes")
         }

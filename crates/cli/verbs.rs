@@ -7,7 +7,7 @@ use crate::failure::{Failure, say};
 use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{bench, convert, export, fit, info, pca, plan, report, simulate, transform, verify};
+use crate::{bench, convert, export, fit, genes, info, pca, plan, report, simulate, transform, verify};
 
 const EXAMPLES: &str = "Examples:
   partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad
@@ -53,6 +53,7 @@ pub(crate) struct CommandLine {
 pub(crate) enum Verb {
     Fit(fit::Options),
     Pca(pca::Options),
+    Genes(genes::Options),
     Report(report::Options),
     Convert(convert::Options),
     Info(info::Options),
@@ -76,6 +77,7 @@ impl Verb {
         match self {
             Verb::Fit(options) => fit::run(options, world, progress),
             Verb::Pca(options) => pca::run(options, world, progress),
+            Verb::Genes(options) => genes::run(options, world, progress),
             Verb::Report(options) => report::run(options, progress),
             Verb::Convert(options) => convert::run(options, progress),
             Verb::Info(options) => info::run(options),
@@ -99,6 +101,7 @@ impl Verb {
         match self {
             Verb::Fit(options) => Some(&options.common),
             Verb::Pca(options) => Some(&options.common),
+            Verb::Genes(options) => Some(&options.common),
             Verb::Report(options) => Some(&options.common),
             Verb::Convert(options) => Some(&options.common),
             Verb::Info(options) => Some(&options.common),

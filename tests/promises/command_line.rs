@@ -3,8 +3,8 @@
 
 use crate::program::Folder;
 
-const VERBS: [&str; 11] =
-    ["fit", "convert", "info", "verify", "export", "plan", "transform", "pca", "report", "simulate", "bench"];
+const VERBS: [&str; 12] =
+    ["fit", "convert", "info", "verify", "export", "plan", "transform", "pca", "genes", "report", "simulate", "bench"];
 
 #[test]
 fn every_verb_explains_itself_with_an_example() {

@@ -9,6 +9,7 @@
 //! | [`fit_wave`], [`Run`]     | fits in the same passes, by several processes, with checkpoints |
 //! | [`Matrix`]                | data in memory, fitted as a store is                            |
 //! | [`Subset`]                | some genes and cells of the data, fitted without a copy         |
+//! | [`Overdispersion`]        | which genes vary most for their level                           |
 //! | [`pca`]                   | principal components, streamed                                  |
 //! | [`comm::Comm`]            | the sums of integers that processes exchange                    |
 //! | [`engine::Fold`]          | a computation over row blocks, as the engine sees it            |
@@ -34,6 +35,7 @@ mod init;
 pub mod model;
 pub mod monitor;
 pub mod nodes;
+pub mod overdispersion;
 pub mod pca;
 pub mod plan;
 pub mod probe;
@@ -64,6 +66,7 @@ pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};
 pub use init::start_digest;
 pub use model::{Init, Model, Rules};
 pub use monitor::{CheckpointEvent, FitId, FitMonitor};
+pub use overdispersion::Overdispersion;
 pub use pca::{PcaConfig, PcaPlan, TargetSum};
 pub use plan::{Execution, Plan};
 pub use probe::{PassTime, Probe};

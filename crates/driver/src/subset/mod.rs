@@ -6,9 +6,12 @@
 //! matrix.
 //!
 //! Genes come first: a cell is judged by the genes that are kept. Genes alone are left out without
-//! reading X. Cells take one read more, for the sums of the genes over the cells that are kept.
+//! reading X, unless the most overdispersed are wanted of a store that does not keep their sums. Cells take
+//! one read more, for the sums of the genes over the cells that are kept.
 
 mod view;
+
+use std::num::NonZeroUsize;
 
 use fixedbitset::FixedBitSet;
 use partwise_storage::store::GeneMoments;
@@ -19,6 +22,7 @@ use crate::compute::profile::{Local, Profile, Sought};
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::{ConfigError, DriverError};
 use crate::model::Model;
+use crate::overdispersion::{Overdispersion, sums_per_million};
 pub(crate) use view::SubsetData;
 
 /// Which genes and cells to keep.
@@ -27,6 +31,8 @@ pub(crate) use view::SubsetData;
 pub struct Keep {
     /// Genes; `None`: all.
     pub genes: Option<FixedBitSet>,
+    /// So many of these genes, the most overdispersed over all cells; `None`: all.
+    pub overdispersed: Option<NonZeroUsize>,
     /// Cells that may be kept; `None`: all.
     pub cells: Option<FixedBitSet>,
     /// The least sum of a cell over the genes that are kept.
@@ -36,7 +42,12 @@ pub struct Keep {
 impl Keep {
     /// Whether everything is kept.
     pub fn is_all(&self) -> bool {
-        self.genes.is_none() && !self.leaves_out_cells()
+        !self.leaves_out_genes() && !self.leaves_out_cells()
+    }
+
+    /// Whether genes may be left out.
+    pub fn leaves_out_genes(&self) -> bool {
+        self.genes.is_some() || self.overdispersed.is_some()
     }
 
     fn leaves_out_cells(&self) -> bool {
@@ -57,6 +68,9 @@ impl Keep {
             }
         }
         hash.update(self.min_counts.to_le_bytes());
+        if let Some(count) = self.overdispersed {
+            hash.update((count.get() as u64).to_le_bytes());
+        }
         hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -76,6 +90,7 @@ pub struct Subset {
 
 impl Subset {
     /// Finds the subset of `data`, all of which is read once if cells are left out, on `threads` workers.
+    /// Sums that overdispersion needs take another read where the data do not keep them.
     ///
     /// # Errors
     ///
@@ -83,9 +98,16 @@ impl Subset {
     pub fn find(data: &dyn FitData, keep: Keep, engine: &Engine<'_>, threads: usize) -> Result<Self, DriverError> {
         let (key, blocks, leaves_out_cells) = (keep.key(), data.blocks(), keep.leaves_out_cells());
         let of = (blocks.genes(), blocks.cells());
-        let Keep { genes, cells, min_counts } = keep;
+        let Keep { mut genes, overdispersed, cells, min_counts } = keep;
+        let mut reads = 0;
+        if let Some(count) = overdispersed {
+            let (sums, taken) = sums_per_million(data, engine, threads)?;
+            let of_genes = Overdispersion::of(&sums, of.1, genes.as_ref(), data.holds_counts());
+            genes = Some(of_genes.highest(count.get()));
+            reads += taken;
+        }
         if !leaves_out_cells {
-            return Ok(Subset { genes, cells: None, of, moments: data.gene_moments().to_vec(), key, reads: 0 });
+            return Ok(Subset { genes, cells: None, of, moments: data.gene_moments().to_vec(), key, reads });
         }
         let sought = Sought { cells: cells.as_ref(), genes: genes.as_ref(), least: min_counts };
         let profile = Profile::new(sought, blocks.cells(), data.gene_moments());
@@ -95,7 +117,7 @@ impl Subset {
         engine.pass(blocks, &profile, &mut workers, Direction::Forward)?;
         engine.monitor().finish();
         let (cells, moments) = profile.into_found();
-        Ok(Subset { genes, cells: Some(cells), of, moments, key, reads: 1 })
+        Ok(Subset { genes, cells: Some(cells), of, moments, key, reads: reads + 1 })
     }
 
     /// The genes that are kept; `None`: all.
@@ -176,7 +198,7 @@ mod tests {
             };
             let values = prop::collection::vec(prop_oneof![2 => Just(0u8), 1 => 1..9u8], genes * cells);
             let keep = (some(genes), some(cells), prop_oneof![Just(0.0), 0.0..20.0])
-                .prop_map(|(genes, cells, min_counts)| Keep { genes, cells, min_counts });
+                .prop_map(|(genes, cells, min_counts)| Keep { genes, overdispersed: None, cells, min_counts });
             (Just(genes), values, keep)
         })
     }
@@ -229,6 +251,8 @@ mod tests {
             Keep { genes: set(&[1, 69]), ..Keep::default() },
             Keep { cells: set(&[1]), ..Keep::default() },
             Keep { min_counts: 1.0, ..Keep::default() },
+            Keep { overdispersed: NonZeroUsize::new(5), ..Keep::default() },
+            Keep { overdispersed: NonZeroUsize::new(6), ..Keep::default() },
         ];
         let keys: std::collections::BTreeSet<String> = keeps.iter().map(Keep::key).collect();
         assert_eq!(keys.len(), keeps.len());

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use fixedbitset::FixedBitSet;
@@ -30,6 +31,8 @@ pub struct Filter {
     pub genes_file: Option<PathBuf>,
     /// A file with the names of cells to keep, one a line; `None`: all.
     pub cells_file: Option<PathBuf>,
+    /// So many genes, the most overdispersed of those that the list and `min_cells` leave; `None`: all.
+    pub overdispersed: Option<NonZeroUsize>,
     /// Cells at least that have a nonzero value of a gene.
     pub min_cells: u64,
     /// The least sum of the values of a cell.
@@ -74,8 +77,12 @@ impl Filter {
             let moments = store.gene_moments().iter().enumerate();
             moments.filter(|(_, moments)| moments.nonzeros < self.min_cells).for_each(|(gene, _)| genes.remove(gene));
         }
+        if self.overdispersed.is_some() && !store.summary().integer {
+            note(&Note::SelectedByValues);
+        }
         let mut keep = Keep::default();
         keep.genes = genes;
+        keep.overdispersed = self.overdispersed;
         keep.cells = listed(self.cells_file.as_ref(), Axis::Cells, store.cells())?;
         keep.min_counts = self.min_counts;
         Ok(keep)

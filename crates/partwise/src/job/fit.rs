@@ -303,7 +303,7 @@ impl<H: Host> Work<'_, H> {
         let comm = self.host.comm();
         let own = shards(&StoreBlocks::new(store), comm.size()).swap_remove(comm.rank());
         let shape = DataShape::of_store(store).map_err(JobError::from)?.with_shard(store, own);
-        let shape = if self.keep.genes.is_some() { shape.leaving_out_genes() } else { shape };
+        let shape = if self.keep.leaves_out_genes() { shape.leaving_out_genes() } else { shape };
         let models = set.models_without(&[], &shape, machine).map_err(JobError::from)?;
         if comm.rank() == 0 {
             if self.job.keep_results {

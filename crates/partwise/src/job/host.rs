@@ -50,6 +50,8 @@ pub enum Note<'n> {
         /// Some of those.
         examples: &'n [String],
     },
+    /// Genes are selected by values as they are, because these are no counts.
+    SelectedByValues,
     /// A part of the genes and cells is fitted.
     Kept {
         /// Genes fitted, and genes of the input.

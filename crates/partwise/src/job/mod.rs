@@ -4,6 +4,7 @@
 //! |-----------|-----------------------------------------------------------------|
 //! | `fit`     | how do one fit or many become results?                          |
 //! | `pca`     | how does an input become principal components?                  |
+//! | `genes`   | which genes of an input vary most for their level?              |
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `transform` | how do new cells get usages under the spectra of a result?    |
 //! | `merge`   | how does a result get into another file, or into tables of text? |
@@ -39,6 +40,7 @@ mod error;
 mod filter;
 mod fit;
 mod foresee;
+mod genes;
 pub mod host;
 pub mod input;
 mod kept;
@@ -54,6 +56,7 @@ mod transform;
 pub use error::JobError;
 pub use filter::Filter;
 pub use fit::{FitDone, FitJob, JobDone};
+pub use genes::{GenesDone, GenesJob};
 pub use host::{Alone, Host, Note};
 pub use input::Input;
 pub use merge::{CsvJob, MergeJob};

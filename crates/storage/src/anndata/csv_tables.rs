@@ -1,4 +1,5 @@
-//! Writes the tables of a result as text (CSV, RFC 4180): a row for each cell or gene, its name first.
+//! Tables as text (CSV, RFC 4180): those of a result, and those of genes. A row for each cell or gene, its name
+//! first.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -104,13 +105,47 @@ pub fn csv_tables(path: &Path) -> Result<Vec<CsvTable>, StorageError> {
 /// - `dest` cannot be written: nothing is left there
 /// - `monitor` cancels
 pub fn write_csv(path: &Path, table: &CsvTable, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
+    written(dest, |text| match table.from {
+        From::Rows(axis, place) => write_rows(path, (axis, place), table.columns, text, monitor),
+        From::Lists(place) => write_lists(path, place, table.columns, text),
+    })
+}
+
+/// How a table of genes begins.
+pub const GENES_BEGIN: &[&str] = &["gene,"];
+
+/// Writes what is known of each gene of the AnnData file `names_of` to `dest`: a row with its name, and
+/// what `of_gene` gives for its place, under the heads `columns`. An existing file is replaced.
+///
+/// # Errors
+///
+/// - the names cannot be read
+/// - `dest` cannot be written: nothing is left there
+pub fn write_gene_csv<R: serde::Serialize>(
+    names_of: &Path,
+    columns: &[&str],
+    of_gene: impl Fn(usize) -> R,
+    dest: &Path,
+) -> Result<(), StorageError> {
+    written(dest, |text| {
+        text.row(("gene", columns))?;
+        let (mut gene, mut written) = (0, Ok(()));
+        visit_names(names_of, Axis::Genes, |name| {
+            if written.is_ok() {
+                written = text.row((name, of_gene(gene)));
+            }
+            gene += 1;
+        })?;
+        written
+    })
+}
+
+/// What `write` writes, at `dest`: whole or not at all.
+fn written(dest: &Path, write: impl FnOnce(&mut Text<'_>) -> Result<(), StorageError>) -> Result<(), StorageError> {
     let part = Part::claim(dest)?;
     let file = File::create(part.path()).map_err(|e| StorageError::io("create", dest, e))?;
     let mut text = Text { writer: csv::Writer::from_writer(BufWriter::new(file)), dest };
-    match table.from {
-        From::Rows(axis, place) => write_rows(path, (axis, place), table.columns, &mut text, monitor)?,
-        From::Lists(place) => write_lists(path, place, table.columns, &mut text)?,
-    }
+    write(&mut text)?;
     let file = text.writer.into_inner().map_err(|e| StorageError::io("write", dest, e.into_error()));
     let file = file?.into_inner().map_err(|e| StorageError::io("write", dest, e.into_error()))?;
     file.sync_all().map_err(|e| StorageError::io("write", dest, e))?;

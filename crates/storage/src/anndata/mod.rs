@@ -47,7 +47,7 @@ mod value;
 mod writer;
 
 pub use array::ArrayWriter;
-pub use csv_tables::{CsvTable, csv_tables, write_csv};
+pub use csv_tables::{CsvTable, GENES_BEGIN, csv_tables, write_csv, write_gene_csv};
 pub use export::export;
 pub use factors::{Factors, read_factors};
 pub use frame::FrameWriter;
