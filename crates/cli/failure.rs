@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use partwise::driver::comm::CommError;
+use partwise::driver::consensus::ConsensusError;
 use partwise::driver::simulate::SimulateError;
 use partwise::driver::{CheckpointError, ConfigError, DriverError};
 use partwise::job::JobError;
@@ -223,7 +224,12 @@ impl From<JobError> for Failure {
             JobError::Values { .. }
             | JobError::NoneListed { .. }
             | JobError::RepeatedGenes { .. }
+            | JobError::AmbiguousGenes { .. }
+            | JobError::MissingGenes { .. }
             | JobError::NoSharedGene { .. } => Code::BadData,
+            JobError::NoReplicates { .. } => Code::NoInput,
+            JobError::Consensus { error: ConsensusError::Density { .. }, .. } => Code::Usage,
+            JobError::Consensus { .. } => Code::BadData,
             JobError::NoFolder { .. } => Code::Io,
             JobError::OtherStore { .. } | JobError::OtherResult { .. } => Code::CannotCreate,
             _ => Code::Usage,

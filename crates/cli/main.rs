@@ -8,6 +8,7 @@
 mod allocator;
 mod attendant;
 mod bench;
+mod consensus;
 mod convert;
 mod export;
 mod failure;

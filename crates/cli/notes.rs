@@ -33,6 +33,11 @@ pub(crate) fn told(note: &Note<'_>) -> Option<String> {
         Note::SelectedByValues => {
             "the values are no counts: genes are selected by how the values vary, not by values per million".into()
         }
+        Note::UnusedCells { unused, of } => format!(
+            "{} of {} cells have none of the selected genes; their usages are zero",
+            thousands(*unused as u64),
+            thousands(*of as u64)
+        ),
         Note::Kept { genes: (genes, of_genes), cells: (cells, of_cells) } => {
             format!("fitting {cells} of {of_cells} cells and {genes} of {of_genes} genes")
         }

@@ -7,7 +7,7 @@ use crate::failure::{Failure, say};
 use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{bench, convert, export, fit, genes, info, pca, plan, report, simulate, transform, verify};
+use crate::{bench, consensus, convert, export, fit, genes, info, pca, plan, report, simulate, transform, verify};
 
 const EXAMPLES: &str = "Examples:
   partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad
@@ -61,6 +61,7 @@ pub(crate) enum Verb {
     Export(export::Options),
     Plan(plan::Options),
     Transform(transform::Options),
+    Consensus(consensus::Options),
     Simulate(simulate::Options),
     Bench(bench::Options),
     #[command(hide = true)]
@@ -85,6 +86,7 @@ impl Verb {
             Verb::Export(options) => export::run(options, progress),
             Verb::Plan(options) => plan::run(options),
             Verb::Transform(options) => transform::run(options, world, progress),
+            Verb::Consensus(options) => consensus::run(options, world, progress),
             Verb::Simulate(options) => simulate::run(options, progress),
             Verb::Bench(options) => bench::run(options, progress),
             Verb::BenchCase(options) => bench::case::run(options, progress),
@@ -93,7 +95,7 @@ impl Verb {
 
     /// Whether several processes can run it together.
     pub(crate) fn is_distributed(&self) -> bool {
-        matches!(self, Verb::Fit(_) | Verb::Pca(_) | Verb::Transform(_))
+        matches!(self, Verb::Fit(_) | Verb::Pca(_) | Verb::Transform(_) | Verb::Consensus(_))
     }
 
     /// The common options; `None` for `bench`, which has a list of threads.
@@ -109,6 +111,7 @@ impl Verb {
             Verb::Export(options) => Some(&options.common),
             Verb::Plan(options) => Some(&options.common),
             Verb::Transform(options) => Some(&options.common),
+            Verb::Consensus(options) => Some(&options.common),
             Verb::Simulate(options) => Some(&options.common),
             Verb::Bench(_) | Verb::BenchCase(_) => None,
         }

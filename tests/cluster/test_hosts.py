@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import h5py
+import numpy as np
 import pytest
 from conftest import digest, simulate
 from lab import until
@@ -143,6 +144,32 @@ def test_new_cells_are_transformed_by_all(fit, mpi, hosts, short, tmp_path):
     assert said["ranks"] == 3 and (said["digest"], said["relative_error"]) == (want["digest"], want["relative_error"])
     with h5py.File(tmp_path / "alone.h5ad") as one, h5py.File(tmp_path / "all.h5ad") as several:
         assert (one["obsm/X_nmf"][...] == several["obsm/X_nmf"][...]).all()
+    run.leaves_nothing()
+
+
+@pytest.mark.quick
+def test_a_consensus_is_that_of_one_process(mpi, hosts, short, tmp_path):
+    rng = np.random.default_rng(2)
+    run_folder = tmp_path / "runs" / "mine"
+    (run_folder / "cnmf_tmp").mkdir(parents=True)
+    with h5py.File(short.store / "annotations.h5ad") as file:
+        table = file["var"]
+        names = [name.decode() for name in table[table.attrs["_index"]][:40]]
+    (run_folder / "mine.overdispersed_genes.txt").write_text("\n".join(names))
+    for k in (3, 4):
+        base = rng.gamma(0.3, 1, (k, 40)) + 1e-3
+        spectra = np.vstack([base * rng.gamma(30, 1 / 30, base.shape) for _ in range(6)])
+        np.savez_compressed(run_folder / "cnmf_tmp" / f"mine.spectra.k_{k}.merged.df.npz", data=spectra)
+    verb = ["consensus", run_folder, "--input", short.store, "-k", "3,4", "--json", "--quiet", "-o"]
+    alone = subprocess.run([mpi.binary, *verb, tmp_path / "alone"], check=True, capture_output=True, text=True)
+    names = hosts.names[:3]
+    run = hosts.start(names[0], mpi.command(hosts, (names, [*verb, tmp_path / "all", "--threads", "1"])), tmp_path)
+    assert run.ends(60) == 0, run.out.read_text() + run.said
+    said, want = json.loads(run.out.read_text()), json.loads(alone.stdout)
+    assert said["ranks"] == 3 and said["passes"] == 2
+    assert [one["digest"] for one in said["results"]] == [one["digest"] for one in want["results"]]
+    for k in (3, 4):
+        assert (tmp_path / "alone" / f"k{k}.h5ad").read_bytes() == (tmp_path / "all" / f"k{k}.h5ad").read_bytes()
     run.leaves_nothing()
 
 

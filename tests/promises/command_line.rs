@@ -3,8 +3,21 @@
 
 use crate::program::Folder;
 
-const VERBS: [&str; 12] =
-    ["fit", "convert", "info", "verify", "export", "plan", "transform", "pca", "genes", "report", "simulate", "bench"];
+const VERBS: [&str; 13] = [
+    "fit",
+    "convert",
+    "info",
+    "verify",
+    "export",
+    "plan",
+    "transform",
+    "pca",
+    "genes",
+    "consensus",
+    "report",
+    "simulate",
+    "bench",
+];
 
 #[test]
 fn every_verb_explains_itself_with_an_example() {

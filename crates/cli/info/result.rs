@@ -48,6 +48,10 @@ impl ResultReport {
         self.members.get(name).and_then(Json::as_str).unwrap_or("?")
     }
 
+    fn number(&self, name: &str) -> f64 {
+        self.members.get(name).and_then(Json::as_f64).unwrap_or(f64::NAN)
+    }
+
     /// The share of each program in an average cell, if the result has it.
     fn usage(&self) -> Vec<f64> {
         let programs = self.members.get("programs").and_then(|programs| programs.get("usage"));
@@ -64,16 +68,37 @@ impl fmt::Display for ResultReport {
         let shape = cells_by_genes(self.count("cells") as usize, self.count("genes") as usize);
         let error =
             self.members.get("relative_error").and_then(Json::as_f64).map_or_else(|| "?".into(), relative_error);
-        writeln!(f, "{}: a factorization of {shape}, k = {}", self.text("path"), self.count("k"))?;
-        writeln!(f, "relative error {error} after {} passes ({})", self.count("passes"), self.text("stop"))?;
-        let (solver, scale, init, seed) =
-            (self.text("solver"), self.text("scale"), self.text("init"), self.text("seed"));
-        writeln!(f, "settings  solver {solver}, scale {scale}, start {init}, seed {seed}")?;
-        writeln!(f, "written by partwise {}", self.text("version"))?;
-        write!(
-            f,
-            "inside    obsm[\"X_nmf\"] = W, varm[\"spectra\"] = H transposed, uns[\"nmf\"] = all settings and the trace"
-        )?;
+        let (path, k) = (self.text("path"), self.count("k"));
+        if self.members.get("consensus").and_then(Json::as_bool) == Some(true) {
+            writeln!(f, "{path}: a consensus of {} replicates, {shape}, k = {k}", self.count("replicates"))?;
+            writeln!(
+                f,
+                "stability {:.3}; {:.0} % of the spectra are below the density {}; relative error {error} of the {} genes \
+                 that were selected",
+                self.number("stability"),
+                100.0 * self.number("kept"),
+                self.number("density"),
+                self.count("selected_genes"),
+            )?;
+            writeln!(f, "written by partwise {}", self.text("version"))?;
+            write!(
+                f,
+                "inside    obsm[\"X_nmf\"] = usages, varm[\"gene_scores\"], varm[\"spectra_tpm\"], varm[\"spectra\"] = \
+                 medians, uns[\"nmf\"] = all settings"
+            )?;
+        } else {
+            writeln!(f, "{path}: a factorization of {shape}, k = {k}")?;
+            writeln!(f, "relative error {error} after {} passes ({})", self.count("passes"), self.text("stop"))?;
+            let (solver, scale, init, seed) =
+                (self.text("solver"), self.text("scale"), self.text("init"), self.text("seed"));
+            writeln!(f, "settings  solver {solver}, scale {scale}, start {init}, seed {seed}")?;
+            writeln!(f, "written by partwise {}", self.text("version"))?;
+            write!(
+                f,
+                "inside    obsm[\"X_nmf\"] = W, varm[\"spectra\"] = H transposed, uns[\"nmf\"] = all settings and the \
+                 trace"
+            )?;
+        }
         let Some(top) = &self.top else { return Ok(()) };
         let (usage, largest) = (self.usage(), if top.by_score { "score" } else { "weight" });
         let most = usage.iter().copied().fold(f64::MIN_POSITIVE, f64::max);

@@ -14,6 +14,7 @@
 //! | [`comm::Comm`]            | the sums of integers that processes exchange                    |
 //! | [`engine::Fold`]          | a computation over row blocks, as the engine sees it            |
 //! | [`result::write`]         | a fit as an AnnData file                                        |
+//! | [`consensus`]             | the programs that many replicates have in common                |
 //! | [`transform()`]           | usages of other cells under known spectra                       |
 //!
 //! The engine alone knows threads, processes, reading ahead, progress and interruption; a
@@ -26,6 +27,7 @@ pub mod checkpoint;
 pub mod comm;
 mod compute;
 pub mod config;
+pub mod consensus;
 mod digest;
 pub mod engine;
 pub mod error;
@@ -76,4 +78,4 @@ pub use spectra::Spectra;
 pub use subset::{Keep, Subset};
 pub use trace::{StopReason, TraceRow};
 #[cfg(feature = "hdf5")]
-pub use transform::{KnownSpectra, Transformed, transform};
+pub use transform::{CellScale, KnownSpectra, Transformed, transform};

@@ -63,7 +63,7 @@ pub(crate) fn score(
     engine: &Engine<'_>,
     threads: usize,
 ) -> Result<Vec<Scores>, DriverError> {
-    let (blocks, genes) = (data.blocks(), data.blocks().genes());
+    let blocks = data.blocks();
     let (cells, _) = blocks.kept();
     let per_million = data.holds_counts();
     let all = data.gene_moments();
@@ -92,10 +92,12 @@ pub(crate) fn score(
 
     let known = known.or_else(|| fold.taken()).unwrap_or_default();
     let of_fit = |(sums, fit): (&Scored<'_>, &Factors<'_>)| {
-        let (k, of_all) = (fit.spectra.k(), solve(sums, &known, (cells, genes)));
+        let k = fit.spectra.k();
         let (mut wtw, mut usage) = (vec![0.0; k * k], vec![0.0; 2 * k]);
         sums.wtw.read(0..k, 0..k, &mut wtw);
         sums.usage.read(0..2, 0..k, &mut usage);
+        let wtt = |gene: usize, out: &mut [f64]| sums.wtt.read(gene..gene + 1, 0..k, out);
+        let of_all = regress(&Regression { wtw: &wtw, totals: &usage[..k], wtt: &wtt }, &known, cells);
         let hht = fit.spectra.gram();
         let variance = (0..k).map(|c| (0..k).map(|d| wtw[c * k + d] * hht[d * k + c]).sum()).collect();
         let counts = usage[..k].iter().zip(&sums.weights).map(|(w, s)| w * f64::from(*s)).collect();
@@ -137,24 +139,32 @@ fn largest(usages: &Usages, blocks: &dyn Blocks, engine: &Engine<'_>) -> Result<
     Ok(largest)
 }
 
-/// (WᵀW)⁻¹ WᵀZ, gene by gene; directions in which W has nothing count for nothing.
-fn solve(sums: &Scored<'_>, known: &[PerMillion], (cells, genes): (usize, usize)) -> Spectra {
-    let k = sums.usages.k();
-    let (mut wtw, mut totals) = (vec![0.0; k * k], vec![0.0; k]);
-    sums.wtw.read(0..k, 0..k, &mut wtw);
-    sums.usage.read(0..1, 0..k, &mut totals);
-    let inverse = inverse(&wtw, k);
-    let mut scores = Spectra::zeros(genes, k);
+/// The sums of a regression on usages W.
+pub(crate) struct Regression<'s> {
+    /// WᵀW, k × k.
+    pub(crate) wtw: &'s [f64],
+    /// Σ w_i.
+    pub(crate) totals: &'s [f64],
+    /// Gives WᵀT of a gene.
+    pub(crate) wtt: &'s (dyn Fn(usize, &mut [f64]) + Sync),
+}
+
+/// (WᵀW)⁻¹ WᵀZ, gene by gene, with the sums of T that are `known` of every gene over n `cells`; directions in which
+/// W has nothing count for nothing.
+pub(crate) fn regress(sums: &Regression<'_>, known: &[PerMillion], cells: usize) -> Spectra {
+    let (k, totals) = (sums.totals.len(), sums.totals);
+    let inverse = inverse(sums.wtw, k);
+    let mut scores = Spectra::zeros(known.len(), k);
     let ks = scores.ks();
     scores.ht_mut().par_chunks_mut(GENE_CHUNK * ks).enumerate().for_each(|(chunk, rows)| {
         let mut wtt = vec![0.0; k];
         for (at, row) in rows.chunks_exact_mut(ks).enumerate() {
             let gene = chunk * GENE_CHUNK + at;
-            sums.wtt.read(gene..gene + 1, 0..k, &mut wtt);
+            (sums.wtt)(gene, &mut wtt);
             let mean = known[gene].sum / cells as f64;
             let variance = (known[gene].sum_sq / cells as f64 - mean * mean).max(LEAST_VARIANCE);
             let deviation = variance.sqrt();
-            wtt.iter_mut().zip(&totals).for_each(|(sum, total)| *sum = (*sum - total * mean) / deviation);
+            wtt.iter_mut().zip(totals).for_each(|(sum, total)| *sum = (*sum - total * mean) / deviation);
             for (value, weights) in row.iter_mut().zip(inverse.chunks_exact(k)) {
                 *value = weights.iter().zip(&wtt).map(|(weight, sum)| weight * sum).sum::<f64>() as f32;
             }

@@ -4,13 +4,13 @@
 //! Genes that the spectra do not know have the factor zero in D, so they count nowhere. With scaled genes
 //! D also has 1/σ of the fit that found the spectra, and the genes weigh as they did there.
 
-use partwise_kernels::{Dead, UpdateRule};
+use partwise_kernels::{Dead, PreparedRule, UpdateRule};
 use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, UsageTables, Value};
 use partwise_storage::store::Store;
 
-use crate::blocks::{FitData, StoreBlocks};
+use crate::blocks::{Blocks, FitData, StoreBlocks};
 use crate::comm::Comm;
-use crate::compute::row_table::{Local, RowMap, RowSums, RowTable};
+use crate::compute::row_table::{Local, RowMap, RowSums, RowTable, Sink};
 use crate::digest::RowHashes;
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
@@ -26,6 +26,29 @@ pub struct KnownSpectra {
     pub spectra: Spectra,
     /// d_j: the weight of every gene, zero where the spectra do not know it.
     pub factors: Vec<f32>,
+    /// The scale of the cells whose usages are found.
+    pub cells: CellScale,
+}
+
+/// What a cell is multiplied by, and its usages with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellScale {
+    /// Nothing.
+    None,
+    /// 10⁶ / (sum of the cell): spectra are in values per million.
+    PerMillion,
+}
+
+impl KnownSpectra {
+    /// The tables of usages under them. Spectra in values per million all have about the same sum, so a usage is a
+    /// part of a cell as it is: cNMF normalizes usages alike.
+    pub(crate) fn tables(&self, in_obs: bool) -> UsageTables {
+        let sums = match self.cells {
+            CellScale::None => self.spectra.sums(),
+            CellScale::PerMillion => vec![1.0; self.spectra.k()],
+        };
+        UsageTables::new(sums, in_obs)
+    }
 }
 
 /// What came of it.
@@ -56,7 +79,7 @@ pub fn transform(
     let k = known.spectra.k();
     let engine = Engine::new(plan.segment_bytes as usize, monitor).among(comm);
     let Destination { path, overwrite, usages_in_obs, notes } = dest;
-    let tables = UsageTables::new(known.spectra.sums(), usages_in_obs);
+    let tables = known.tables(usages_in_obs);
     let begin = |file: &mut AnnDataWriter| {
         file.copy_annotations(&store.annotations()?)?;
         Ok(tables.begin(file, store.cells())?)
@@ -64,7 +87,8 @@ pub fn transform(
     let rows = |file: &RowsInPlace| {
         let sink =
             |first: usize, rows: &[f32]| Ok(tables.put(rows, |table, at, part| file.write(table, first + at, part))?);
-        usages(&data, known, &engine, plan.threads, &sink)
+        let wanted = Wanted { known, sink: &sink };
+        usages(&data, &[wanted], &engine, plan.threads).map(|mut found| found.swap_remove(0))
     };
     let finish = |file: &mut AnnDataWriter, found: &Transformed| {
         let mut spectra = known.spectra.to_rows();
@@ -84,61 +108,118 @@ pub fn transform(
     write_rows((path, overwrite), comm, begin, rows, finish)
 }
 
-/// Gives the usages of all cells to `sink`.
-fn usages(
-    data: &dyn FitData,
-    known: &KnownSpectra,
-    engine: &Engine<'_>,
-    threads: usize,
-    sink: &crate::compute::row_table::Sink<'_>,
-) -> Result<Transformed, DriverError> {
-    let (blocks, k) = (data.blocks(), known.spectra.k());
-    // Ĥ = H·D, its components scaled by powers of two so that their norms are in [1, 2).
-    let mut scaled = known.spectra.clone();
-    scaled.multiply_genes(&known.factors);
-    let mut hht = scaled.gram();
-    let powers = unit_norm_powers(&mut hht, k);
-    scaled.scale_components(&powers);
-    let gram: Vec<f32> = hht.iter().map(|&value| value as f32).collect();
-    let rule = UpdateRule::Bpp.prepare(&gram, k, Dead::Zero);
-    // X̂·Ĥᵀ = X·(D·Ĥᵀ).
-    scaled.multiply_genes(&known.factors);
+/// Usages that are wanted of all cells, and who takes them.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'w> {
+    pub(crate) known: &'w KnownSpectra,
+    pub(crate) sink: &'w Sink<'w>,
+}
 
-    let squares = blocks.gene_sq_norms().iter().zip(&known.factors);
-    let sq_norm: f64 = squares.map(|(norm, &factor)| norm * f64::from(factor).powi(2)).sum();
-    let sums = RowSums::new(k, sq_norm);
-    let hashes = RowHashes::new(blocks.blocks());
-    let rescaled = |first: usize, rows: &[f32]| {
+/// Known spectra, ready for a pass.
+struct Prepared {
+    /// D·Ĥᵀ, its components scaled by powers of two.
+    scaled: Spectra,
+    powers: Vec<f32>,
+    /// Ĥ·Ĥᵀ, so scaled.
+    hht: Vec<f64>,
+    rule: PreparedRule,
+    /// ‖X̂‖².
+    sq_norm: f64,
+    sums: RowSums,
+    hashes: RowHashes,
+}
+
+impl Prepared {
+    fn new(known: &KnownSpectra, blocks: &dyn Blocks) -> Self {
+        let k = known.spectra.k();
+        // Ĥ = H·D, its components scaled by powers of two so that their norms are in [1, 2).
+        let mut scaled = known.spectra.clone();
+        scaled.multiply_genes(&known.factors);
+        let mut hht = scaled.gram();
+        let powers = unit_norm_powers(&mut hht, k);
+        scaled.scale_components(&powers);
+        let gram: Vec<f32> = hht.iter().map(|&value| value as f32).collect();
+        let rule = UpdateRule::Bpp.prepare(&gram, k, Dead::Zero);
+        // X̂·Ĥᵀ = X·(D·Ĥᵀ).
+        scaled.multiply_genes(&known.factors);
+        let squares = blocks.gene_sq_norms().iter().zip(&known.factors);
+        let sq_norm: f64 = squares.map(|(norm, &factor)| norm * f64::from(factor).powi(2)).sum();
+        let (sums, hashes) = (RowSums::new(k, sq_norm), RowHashes::new(blocks.blocks()));
+        Prepared { scaled, powers, hht, rule, sq_norm, sums, hashes }
+    }
+
+    /// Usages in the scale of the spectra, and of the cells, on their way to their sink.
+    fn hand_over(
+        &self,
+        data: &dyn FitData,
+        wanted: &Wanted<'_>,
+        first: usize,
+        rows: &[f32],
+    ) -> Result<(), DriverError> {
+        let k = self.powers.len();
         let mut rows = rows.to_vec();
         for row in rows.chunks_exact_mut(k) {
-            row.iter_mut().zip(&powers).for_each(|(value, power)| *value *= power);
+            row.iter_mut().zip(&self.powers).for_each(|(value, power)| *value *= power);
         }
-        hashes.add(first / blocks.block_rows(), &rows);
-        sink(first, &rows)
-    };
-    let fold = RowTable {
-        data: blocks,
-        factor: scaled.view(),
-        ld: scaled.ks(),
-        map: RowMap::Nnls(&rule),
-        sums: Some(&sums),
-        sink: &rescaled,
-    };
-    let mut workers: Vec<_> =
-        (0..threads.min(blocks.blocks()).max(1)).map(|_| Worker::new(Local::new(blocks, k))).collect();
-    engine.announce("usages", blocks);
-    engine.pass(blocks, &fold, &mut workers, Direction::Forward)?;
-    engine.monitor().finish();
+        if wanted.known.cells == CellScale::PerMillion {
+            let moments = data.cell_moments(first..first + rows.len() / k)?;
+            for (row, cell) in rows.chunks_exact_mut(k).zip(moments).filter(|(_, cell)| cell.sum > 0.0) {
+                row.iter_mut().for_each(|value| *value *= (1e6 / cell.sum) as f32);
+            }
+        }
+        self.hashes.add(first / data.blocks().block_rows(), &rows);
+        (wanted.sink)(first, &rows)
+    }
 
-    let (mut yty, mut cross) = (vec![0.0; k * k], [0.0]);
-    sums.yty.read(0..k, 0..k, &mut yty);
-    sums.cross.read(0..1, 0..1, &mut cross);
-    let model: f64 = yty.iter().zip(&hht).map(|(y, h)| y * h).sum();
-    let residual = (sq_norm - 2.0 * cross[0] + model).max(0.0);
-    Ok(Transformed {
-        relative_error: if sq_norm > 0.0 { (residual / sq_norm).sqrt() } else { 0.0 },
-        digest: hashes.finish(engine.comm(), &known.spectra)?,
-    })
+    fn finish(self, known: &KnownSpectra, comm: &dyn Comm) -> Result<Transformed, DriverError> {
+        let k = self.powers.len();
+        let (mut yty, mut cross) = (vec![0.0; k * k], [0.0]);
+        self.sums.yty.read(0..k, 0..k, &mut yty);
+        self.sums.cross.read(0..1, 0..1, &mut cross);
+        let model: f64 = yty.iter().zip(&self.hht).map(|(y, h)| y * h).sum();
+        let residual = (self.sq_norm - 2.0 * cross[0] + model).max(0.0);
+        Ok(Transformed {
+            relative_error: if self.sq_norm > 0.0 { (residual / self.sq_norm).sqrt() } else { 0.0 },
+            digest: self.hashes.finish(comm, &known.spectra)?,
+        })
+    }
+}
+
+/// Gives the usages of all cells under each of several spectra to their sinks, in one read of all of X. The errors
+/// are of the data as they are, whatever the scale of the cells.
+pub(crate) fn usages(
+    data: &dyn FitData,
+    wanted: &[Wanted<'_>],
+    engine: &Engine<'_>,
+    threads: usize,
+) -> Result<Vec<Transformed>, DriverError> {
+    let blocks = data.blocks();
+    let prepared: Vec<Prepared> = wanted.iter().map(|wanted| Prepared::new(wanted.known, blocks)).collect();
+    let sinks: Vec<Box<Sink<'_>>> = prepared
+        .iter()
+        .zip(wanted)
+        .map(|(prepared, wanted)| -> Box<Sink<'_>> {
+            Box::new(move |first: usize, rows: &[f32]| prepared.hand_over(data, wanted, first, rows))
+        })
+        .collect();
+    let folds = prepared.iter().zip(&sinks).map(|(prepared, sink)| RowTable {
+        data: blocks,
+        factor: prepared.scaled.view(),
+        ld: prepared.scaled.ks(),
+        map: RowMap::Nnls(&prepared.rule),
+        sums: Some(&prepared.sums),
+        sink,
+    });
+    let folds: Vec<RowTable<'_>> = folds.collect();
+    let threads = threads.min(blocks.blocks()).max(1);
+    let local = || wanted.iter().map(|wanted| Local::new(blocks, wanted.known.spectra.k())).collect::<Vec<_>>();
+    let mut workers: Vec<_> = (0..threads).map(|_| Worker::new(local())).collect();
+    engine.announce("usages", blocks);
+    engine.pass(blocks, &folds, &mut workers, Direction::Forward)?;
+    engine.monitor().finish();
+    drop(folds);
+    drop(sinks);
+    prepared.into_iter().zip(wanted).map(|(prepared, wanted)| prepared.finish(wanted.known, engine.comm())).collect()
 }
 
 #[cfg(test)]
@@ -202,7 +283,7 @@ mod tests {
         }
         // One gene is unknown, the others are weighted.
         let factors: Vec<f32> = (0..genes).map(|j| if j == 4 { 0.0 } else { 0.5 + (j % 3) as f32 }).collect();
-        let known = KnownSpectra { spectra, factors };
+        let known = KnownSpectra { spectra, factors, cells: CellScale::None };
         for threads in [1, 3] {
             let found = Mutex::new(BTreeMap::new());
             let sink = |first: usize, rows: &[f32]| {
@@ -210,7 +291,8 @@ mod tests {
                 Ok(())
             };
             let engine = Engine::new(1 << 20, &Quiet);
-            let done = usages(&data, &known, &engine, threads, &sink).unwrap();
+            let wanted = Wanted { known: &known, sink: &sink };
+            let done = usages(&data, &[wanted], &engine, threads).unwrap().swap_remove(0);
             let w: Vec<f32> = found.into_inner().unwrap().into_values().flatten().collect();
             assert_eq!(w.len(), cells * k);
             let h: Vec<Vec<f64>> = (0..k)

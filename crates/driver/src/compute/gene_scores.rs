@@ -22,9 +22,9 @@ use crate::products::TileProducts;
 use crate::usages::Usages;
 
 /// Most tiles that add to a share of WᵀT before it becomes integers.
-const SHARE_TILES: usize = 6;
+pub(super) const SHARE_TILES: usize = 6;
 /// Values per million are at most this.
-const MILLION: f64 = 1e6;
+pub(super) const MILLION: f64 = 1e6;
 
 /// One fit, and its sums.
 pub(crate) struct Scored<'p> {

@@ -6,6 +6,7 @@ pub(crate) mod gene_scores;
 pub(crate) mod logarithms;
 pub(crate) mod moments;
 pub(crate) mod profile;
+pub(crate) mod refit;
 pub(crate) mod row_table;
 pub(crate) mod subspace;
 pub(crate) mod take_rows;

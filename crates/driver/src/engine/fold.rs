@@ -38,8 +38,8 @@ pub struct TilePlace {
 /// 4. `merge` adds up, over the processes, the sums of this one.
 /// 5. After the pass, the owner of the fold reads the sum.
 ///
-/// Several folds share a pass as a pair `(A, B)`, nested if there are more. Each tile is read and
-/// decoded once for all of them, and each has the sums that it has alone.
+/// Several folds share a pass as a pair `(A, B)`, nested if there are more, or as a list of one kind.
+/// Each tile is read and decoded once for all of them, and each has the sums that it has alone.
 ///
 /// A fold knows nothing of threads, shards, disks, budgets, progress or interruption.
 pub trait Fold: Sync {
@@ -109,6 +109,30 @@ impl<A: Fold, B: Fold> Fold for (A, B) {
 
     fn wants(&self, block: usize, cells: Range<usize>) -> bool {
         self.0.wants(block, cells.clone()) || self.1.wants(block, cells)
+    }
+}
+
+impl<F: Fold> Fold for Vec<F> {
+    type Local = Vec<F::Local>;
+
+    fn begin(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
+        self.iter().zip(local).try_for_each(|(fold, local)| fold.begin(local, block, info))
+    }
+
+    fn tile(&self, local: &mut Self::Local, tile: &mut TileProducts<'_>, place: &TilePlace) -> Result<(), TileError> {
+        self.iter().zip(local).try_for_each(|(fold, local)| fold.tile(local, tile, place))
+    }
+
+    fn end(&self, local: &mut Self::Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
+        self.iter().zip(local).try_for_each(|(fold, local)| fold.end(local, block, info))
+    }
+
+    fn merge(&self, comm: &dyn Comm) -> Result<(), CommError> {
+        self.iter().try_for_each(|fold| fold.merge(comm))
+    }
+
+    fn wants(&self, block: usize, cells: Range<usize>) -> bool {
+        self.iter().any(|fold| fold.wants(block, cells.clone()))
     }
 }
 

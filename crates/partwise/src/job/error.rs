@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use partwise_driver::comm::{CommError, Elsewhere};
+use partwise_driver::consensus::ConsensusError;
 use partwise_driver::{ConfigError, DriverError};
 use partwise_storage::{Axis, StorageError};
 
@@ -147,6 +148,53 @@ pub enum JobError {
         axis: Axis,
         /// The first name that the data have.
         example: String,
+    },
+    /// A folder is not that of a cNMF run, or the run has no replicates of a k.
+    #[error(
+        "{}: has no {}; name the folder DIR/NAME of a cNMF run, and the k that it combined", path.display(),
+        missing.strip_prefix(path).unwrap_or(missing).display()
+    )]
+    NoReplicates {
+        /// The folder.
+        path: PathBuf,
+        /// The file that is not there.
+        missing: PathBuf,
+    },
+    /// Replicates that have no consensus.
+    #[error("{}: {error}", path.display())]
+    Consensus {
+        /// Their spectra.
+        path: PathBuf,
+        /// Why.
+        error: ConsensusError,
+    },
+    /// Genes of the replicates are not unique.
+    #[error(
+        "{}: genes repeat, such as {}; make names unique before the replicates are made, and here as there",
+        path.display(), names.join(", ")
+    )]
+    AmbiguousGenes {
+        /// The file.
+        path: PathBuf,
+        /// Some of them.
+        names: Vec<String>,
+    },
+    /// Genes of the replicates are not in the data.
+    #[error(
+        "{}: lacks {missing} of the {of} genes of {}, such as {}; give the counts that the replicates were made from",
+        path.display(), list.display(), examples.join(", ")
+    )]
+    MissingGenes {
+        /// The data.
+        path: PathBuf,
+        /// The list of genes.
+        list: PathBuf,
+        /// How many it lacks.
+        missing: usize,
+        /// How many there are.
+        of: usize,
+        /// Some of them.
+        examples: Vec<String>,
     },
     /// The place of the store holds the store of another matrix.
     #[error(

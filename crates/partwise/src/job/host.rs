@@ -59,6 +59,13 @@ pub enum Note<'n> {
         /// Cells fitted, and cells of the input.
         cells: (usize, usize),
     },
+    /// Cells have no usage of any program.
+    UnusedCells {
+        /// How many.
+        unused: usize,
+        /// Cells of the data.
+        of: usize,
+    },
     /// The genes of new cells were matched with those of a result.
     Matched {
         /// How many.

@@ -4,6 +4,8 @@
 //! |-----------|-----------------------------------------------------------------|
 //! | `fit`     | how do one fit or many become results?                          |
 //! | `pca`     | how does an input become principal components?                  |
+//! | `consensus` | which programs do many replicates have in common?              |
+//! | `cnmf`    | where are the replicates in the folder of a cNMF run?           |
 //! | `genes`   | which genes of an input vary most for their level?              |
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `transform` | how do new cells get usages under the spectra of a result?    |
@@ -36,6 +38,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cnmf;
+mod consensus;
 mod error;
 mod filter;
 mod fit;
@@ -53,6 +57,7 @@ mod store_place;
 mod stored;
 mod transform;
 
+pub use consensus::{ConsensusDone, ConsensusJob, OneConsensus};
 pub use error::JobError;
 pub use filter::Filter;
 pub use fit::{FitDone, FitJob, JobDone};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::result::Destination;
-use partwise_driver::{DataShape, KnownSpectra, Machine, Spectra, Transformed, transform};
-use partwise_storage::anndata::{Value, read_factors, read_gene_numbers, read_uns, visit_texts};
+use partwise_driver::{CellScale, DataShape, KnownSpectra, Machine, Spectra, Transformed, transform};
+use partwise_storage::anndata::{Table, Value, read_factors, read_gene_numbers, read_uns, visit_texts};
 use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
 
 use super::host::{Host, Note};
@@ -165,7 +165,6 @@ impl TransformJob {
         let k = file.components();
         let key = self.gene_key.as_deref();
         let annotations = store.annotations()?;
-        let places = self.match_genes(&annotations, store.genes(), file.genes(), key)?;
         let deviations = read_gene_numbers(&self.result, "scale")?;
         let told: BTreeMap<String, Value> = match read_uns(&self.result, "nmf") {
             Ok(Value::Map(members)) => members.into_iter().collect(),
@@ -181,6 +180,34 @@ impl TransformJob {
             .into());
         }
 
+        // Those of a consensus are in values per million, and count for the genes that were selected.
+        let is_consensus = told.get("consensus") == Some(&Value::from(true));
+        let in_millions = is_consensus && told.get("scores_of_tpm") == Some(&Value::from(true));
+        let scales: Vec<f64> = match deviations.filter(|_| is_scaled) {
+            Some(numbers) => numbers,
+            None => vec![1.0; file.genes()],
+        };
+        let is_used = |gene: usize| scales[gene].is_finite();
+        let places = self.match_genes(&annotations, store.genes(), (file.genes(), &is_used), key)?;
+        let table = if is_consensus { Some(Table::open(&self.result, "varm", "spectra_tpm")?) } else { None };
+        if let Some(table) = table.as_ref().filter(|table| (table.rows(), table.columns()) != (file.genes(), k)) {
+            return Err(StorageError::InvalidDataset {
+                path: self.result.clone(),
+                dataset: "varm/spectra_tpm".into(),
+                problem: format!(
+                    "has {} x {} values for {} genes and k = {k}",
+                    table.rows(),
+                    table.columns(),
+                    file.genes()
+                ),
+                remedy: "use a result as partwise wrote it".into(),
+            }
+            .into());
+        }
+        // Spectra of a consensus were divided by deviations with n, and the cells by those with n - 1.
+        let n = file.cells() as f64;
+        let ratio = if is_consensus && n > 1.0 { (n / (n - 1.0)).sqrt() } else { 1.0 };
+
         let mut spectra = Spectra::zeros(store.genes(), k);
         let mut factors = vec![0.0_f32; store.genes()];
         let ks = spectra.ks();
@@ -188,21 +215,25 @@ impl TransformJob {
         for first in (0..file.genes()).step_by(ROWS_AT_ONCE) {
             let rows = first..(first + ROWS_AT_ONCE).min(file.genes());
             values.resize(rows.len() * k, 0.0);
-            file.read_spectra(rows.clone(), &mut values)?;
+            match &table {
+                Some(table) => table.read(rows.clone(), k, &mut values)?,
+                None => file.read_spectra(rows.clone(), &mut values)?,
+            }
             for (gene, row) in rows.zip(values.chunks_exact(k)) {
                 let Some(place) = places[gene] else { continue };
-                spectra.ht_mut()[place * ks..place * ks + k].copy_from_slice(row);
-                let deviation = deviations.as_ref().filter(|_| is_scaled).map_or(1.0, |numbers| numbers[gene]);
-                factors[place] = (1.0 / deviation) as f32;
+                let to = &mut spectra.ht_mut()[place * ks..place * ks + k];
+                to.iter_mut().zip(row).for_each(|(to, &value)| *to = (f64::from(value) * ratio) as f32);
+                factors[place] = (1.0 / scales[gene]) as f32;
             }
         }
-        let both = places.iter().flatten().count();
-        let matched = Matched { both, missing: file.genes() - both, unknown: store.genes() - both };
+        let (both, used) = (places.iter().flatten().count(), (0..file.genes()).filter(|&gene| is_used(gene)).count());
+        let matched = Matched { both, missing: used - both, unknown: store.genes() - both };
         let real = |name: &str| match told.get(name) {
             Some(Value::Float(value)) => *value,
             _ => f64::NAN,
         };
-        let fitted_relative_error = real("relative_error");
+        // The error of a consensus is of another matrix.
+        let fitted_relative_error = if is_consensus { f64::NAN } else { real("relative_error") };
         let mut notes: Vec<(String, Value)> = vec![
             ("version".into(), env!("CARGO_PKG_VERSION").into()),
             ("k".into(), Value::Int(k as i64)),
@@ -216,15 +247,16 @@ impl TransformJob {
         let told = told.into_iter();
         notes.extend(told.filter(|(name, _)| name == "digest").map(|(_, digest)| ("spectra_of".into(), digest)));
         notes.push(("scale".into(), if is_scaled { "std" } else { "none" }.into()));
-        Ok(Known { spectra: KnownSpectra { spectra, factors }, matched, fitted_relative_error, notes })
+        let cells = if in_millions { CellScale::PerMillion } else { CellScale::None };
+        Ok(Known { spectra: KnownSpectra { spectra, factors, cells }, matched, fitted_relative_error, notes })
     }
 
-    /// For each gene of the result its place among the genes of the new data.
+    /// For each gene of the result that is used its place among the genes of the new data.
     fn match_genes(
         &self,
         annotations: &Path,
         genes: usize,
-        of_result: usize,
+        (of_result, is_used): (usize, &dyn Fn(usize) -> bool),
         key: Option<&str>,
     ) -> Result<Vec<Option<usize>>, JobError> {
         let mut places: HashMap<String, usize> = HashMap::with_capacity(genes);
@@ -241,7 +273,7 @@ impl TransformJob {
         let mut twice = Vec::new();
         visit_texts(&self.result, Axis::Genes, key, |name| {
             of_first.get_or_insert_with(|| name.to_owned());
-            let place = places.get(name).copied();
+            let place = places.get(name).copied().filter(|_| found.len() < of_result && is_used(found.len()));
             if place.is_some() && known.insert(name.to_owned(), ()).is_some() {
                 twice.push(name.to_owned());
             }

@@ -36,7 +36,12 @@ pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made,
     lead.extend(on_lost(&notes));
     let page = Page {
         title: name_of(path),
-        kind: if is_of_new_cells(&fit.story) { "usages of new cells" } else { "a factorization" }.into(),
+        kind: match () {
+            () if is_of_new_cells(&fit.story) => "usages of new cells",
+            () if fit.story.truth("consensus") == Some(true) => "a consensus",
+            () => "a factorization",
+        }
+        .into(),
         lead,
         settings: settings(&fit.story),
         figures,
@@ -50,6 +55,14 @@ fn words(fit: &Fit) -> Vec<String> {
     let story = &fit.story;
     let (cells, genes, k) = (thousands(fit.cells), thousands(fit.genes.len()), fit.k);
     let mut words = vec![match is_of_new_cells(story) {
+        _ if story.truth("consensus") == Some(true) => format!(
+            "Consensus of {} replicates: {k} programs of {cells} cells × {genes} genes. Stability (silhouette) {:.3}; {} of the \
+             spectra are below the local density {}.",
+            story.number("replicates").unwrap_or(0.0),
+            story.number("stability").unwrap_or(f64::NAN),
+            percent(story.number("kept").unwrap_or(f64::NAN)),
+            story.number("density").unwrap_or(f64::NAN),
+        ),
         true => format!("Usages of {cells} new cells × {genes} genes under {k} programs of another factorization."),
         false => {
             format!("Non-negative matrix factorization X ≈ W·H of {cells} cells × {genes} genes into {k} programs.")

@@ -276,6 +276,14 @@ pub(crate) fn write_numbers<T: H5Type + Pod>(
     Ok(dataset)
 }
 
+/// Writes a list of truth values.
+pub(crate) fn write_flags(parent: &Group, name: &str, values: &[bool]) -> hdf5::Result<Dataset> {
+    let dataset = parent.new_dataset::<bool>().no_chunk().obj_track_times(false).shape(values.len()).create(name)?;
+    attribute::set_encoding(&dataset, "array", "0.2.0")?;
+    write_values(&dataset, &Datatype::from_type::<bool>()?, values.len(), values.iter().map(|&value| u8::from(value)))?;
+    Ok(dataset)
+}
+
 /// Writes `len` values, which are in memory as `memory` says.
 #[track_caller]
 fn write_values<T: Pod>(

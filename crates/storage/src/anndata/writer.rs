@@ -145,6 +145,18 @@ impl AnnDataWriter {
         written.map(drop).map_err(|e| self.problem(&place, &e))
     }
 
+    /// Adds a column of truth values to `var`, one for each gene, in the place of any column of that name.
+    ///
+    /// # Errors
+    ///
+    /// - `var` has not been written, or the column cannot be
+    pub fn gene_flags(&mut self, name: &str, values: &[bool]) -> Result<(), StorageError> {
+        let place = format!("var/{name}");
+        let table = self.announce(Axis::Genes, name).map_err(|e| self.problem(&place, &e))?;
+        let written = frame::write_flags(&table, name, values);
+        written.map(drop).map_err(|e| self.problem(&place, &e))
+    }
+
     /// Begins a column of f32 in `obs`, in the place of any column of that name.
     ///
     /// # Errors

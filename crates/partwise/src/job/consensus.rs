@@ -1,0 +1,332 @@
+//! The programs that many replicates have in common, from their spectra and the counts to results.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use fixedbitset::FixedBitSet;
+use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::comm::agree;
+use partwise_driver::consensus::{Medians, Programs, RefitPlan, Selected, Written, find_medians, refit, write};
+use partwise_driver::engine::Engine;
+use partwise_driver::plan::RowsPlan;
+use partwise_driver::shard::shards;
+use partwise_driver::{ConfigError, DataShape, DriverError, Machine, Spectra};
+use partwise_storage::anndata::{Value, visit_names};
+use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
+
+use super::JobError;
+use super::cnmf::CnmfRun;
+use super::fit::notes;
+use super::host::{Host, Note};
+use super::input::{self, is_store};
+use super::output;
+use super::paths::{Output, OutputKind, Paths, Role};
+use super::places::store_of;
+use super::stored::{Opened, Stored};
+use crate::machine;
+
+/// Genes that a message gives as examples.
+const EXAMPLES: usize = 3;
+/// Tables of genes × k in memory while usages are written: those of the programs, and spectra in two scales.
+const TABLES: usize = 6;
+
+/// The consensus of replicates, for one or several k.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConsensusJob {
+    /// The folder of a cNMF run, `DIR/NAME`.
+    pub replicates: PathBuf,
+    /// The counts that the replicates were made from: all genes.
+    pub input: Inputs,
+    /// Which matrix of a file.
+    pub selection: Selection,
+    /// Numbers of components.
+    pub ks: Vec<usize>,
+    /// Spectra whose local density is not below it are left out.
+    pub density: f64,
+    /// The result of one k, or the folder of the results of several; `None`: beside the replicates.
+    pub output: Option<PathBuf>,
+    /// Where a file is converted to; `None`: as for a fit.
+    pub store: Option<PathBuf>,
+    /// Whether a result that exists may be replaced.
+    pub overwrite: Overwrite,
+}
+
+/// A finished consensus.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConsensusDone {
+    /// Cells n.
+    pub cells: usize,
+    /// Genes m.
+    pub genes: usize,
+    /// Genes that were selected.
+    pub selected: usize,
+    /// In the order of `ks`.
+    pub results: Vec<OneConsensus>,
+    /// Reads of all of X.
+    pub passes: usize,
+    /// The store.
+    pub store: PathBuf,
+    /// The forecast of the peak resident size.
+    pub planned_peak_bytes: u64,
+    /// Workers.
+    pub threads: usize,
+}
+
+/// The consensus of one k.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OneConsensus {
+    /// Components.
+    pub k: usize,
+    /// The medians.
+    pub medians: Medians,
+    /// What follows from them.
+    pub programs: Programs,
+    /// The result.
+    pub result: PathBuf,
+    /// A hash of its usages and its spectra in values per million.
+    pub digest: String,
+}
+
+impl ConsensusJob {
+    /// The consensus of the cNMF run in `replicates` for `ks`, all else by default.
+    pub fn new(replicates: impl Into<PathBuf>, input: impl Into<Inputs>, ks: impl Into<Vec<usize>>) -> Self {
+        ConsensusJob {
+            replicates: replicates.into(),
+            input: input.into(),
+            selection: Selection::default(),
+            ks: ks.into(),
+            density: 0.5,
+            output: None,
+            store: None,
+            overwrite: Overwrite::Refuse,
+        }
+    }
+
+    /// Runs the job on `machine`: all processes of `host` call it.
+    ///
+    /// # Errors
+    ///
+    /// As for a fit; if the replicates are not there, their genes not in the data, or the filter leaves nothing.
+    pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<ConsensusDone, H::Error> {
+        let run = host.agree(CnmfRun::open(&self.replicates).map_err(H::Error::from))?;
+        let results = self.results();
+        let (place, opened) = host.agree(self.open(&run, &results).map_err(H::Error::from))?;
+        let Stored { store, .. } = Stored::of(opened, &place, machine, self.overwrite, host)?;
+        host.check_data(&store)?;
+        host.freed();
+        let prepared = host.agree(self.prepare(&run, &store, machine, host).map_err(H::Error::from))?;
+        Ok(self.find(&store, prepared, results, host)?)
+    }
+
+    /// The files of the results.
+    fn results(&self) -> Vec<PathBuf> {
+        let default = |ending: &str| self.replicates.components().collect::<PathBuf>().with_extension(ending);
+        match self.ks[..] {
+            [k] => vec![self.output.clone().unwrap_or_else(|| default(&format!("k{k}.h5ad")))],
+            _ => {
+                let folder = self.output.clone().unwrap_or_else(|| default("consensus"));
+                let folder: PathBuf = folder.components().collect();
+                self.ks.iter().map(|k| folder.join(format!("k{k}.h5ad"))).collect()
+            }
+        }
+    }
+
+    /// Checks settings, replicates and paths, and opens the input. Returns the place of its store as well.
+    fn open(&self, run: &CnmfRun, results: &[PathBuf]) -> Result<(PathBuf, Opened), JobError> {
+        let mut sorted = self.ks.clone();
+        sorted.sort_unstable();
+        if sorted.is_empty() || sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+            let problem = if sorted.is_empty() { "is empty" } else { "has one twice" };
+            return Err(ConfigError::List { name: "k", problem: problem.into() }.into());
+        }
+        if sorted[0] == 0 {
+            return Err(ConfigError::Zero { name: "k" }.into());
+        }
+        if !(self.density.is_finite() && self.density > 0.0) {
+            return Err(ConfigError::Number { name: "the density threshold", value: self.density }.into());
+        }
+        input::check(&self.input)?;
+        // Beside the result, or the folder of the results.
+        let output = if results.len() > 1 { output::folder(&results[0]) } else { &results[0] };
+        let store = store_of(&self.input, &self.selection, self.store.as_deref(), output)?;
+        let mut paths = self.input.paths().fold(Paths::default(), |paths, path| paths.reading(Role::Input, path));
+        paths = paths.reading(Role::Names, &run.list());
+        for &k in &self.ks {
+            run.shape(k)?;
+            paths = paths.reading(Role::Spectra, &run.spectra(k));
+        }
+        if !is_store(&self.input) {
+            let (kind, overwrite) = (OutputKind::Store, Overwrite::Replace);
+            paths = paths.writing(Output { role: Role::Store, path: store.clone(), kind, overwrite });
+        }
+        if results.len() > 1 {
+            let (kind, overwrite) = (OutputKind::Folder, Overwrite::Replace);
+            paths = paths.writing(Output { role: Role::Results, path: output.into(), kind, overwrite });
+        }
+        for result in results {
+            let (kind, overwrite) = (OutputKind::AnnData, self.overwrite);
+            paths = paths.writing(Output { role: Role::Result, path: result.clone(), kind, overwrite });
+        }
+        paths.check()?;
+        Ok((store.clone(), Opened::of(&self.input, &self.selection, &store)?))
+    }
+
+    /// Everything before the passes.
+    fn prepare<H: Host>(
+        &self,
+        run: &CnmfRun,
+        store: &Store,
+        machine: &Machine,
+        host: &H,
+    ) -> Result<Prepared, JobError> {
+        let places = self.places(run, store)?;
+        let most = places.len().min(store.cells());
+        if let Some(&k) = self.ks.iter().find(|&&k| k > most) {
+            return Err(ConfigError::Components { k, cells: store.cells(), genes: places.len(), most }.into());
+        }
+        let machine = machine.with_resident(machine::resident());
+        let own = shards(&StoreBlocks::new(store), host.comm().size()).swap_remove(host.comm().rank());
+        let shape = DataShape::of_store(store)?.with_shard(store, own);
+        let mut values = 0;
+        for &k in &self.ks {
+            let (spectra, width) = run.shape(k)?;
+            values = values.max(spectra.saturating_mul(width));
+        }
+        let plan = RefitPlan::new(&shape, &machine, &self.ks, values)?;
+        let rows = RowsPlan::new(&shape, &machine, self.ks.iter().sum(), TABLES)?;
+        let medians = self.medians(run, places.len(), plan.threads, host)?;
+        Ok(Prepared { medians, places, plan, rows })
+    }
+
+    fn find<H: Host>(
+        &self,
+        store: &Store,
+        Prepared { medians, places, plan, rows }: Prepared,
+        results: Vec<PathBuf>,
+        host: &H,
+    ) -> Result<ConsensusDone, JobError> {
+        let (comm, leads) = (host.comm(), host.comm().rank() == 0);
+        let mut genes = FixedBitSet::with_capacity(store.genes());
+        places.iter().for_each(|&place| genes.insert(place));
+        let selected = self.ks.iter().zip(&medians).map(|(&k, medians)| {
+            let mut spectra = Spectra::zeros(store.genes(), k);
+            let ks = spectra.ks();
+            for (c, spectrum) in medians.spectra.chunks_exact(places.len()).enumerate() {
+                for (&place, &value) in places.iter().zip(spectrum) {
+                    spectra.ht_mut()[place * ks + c] = value as f32;
+                }
+            }
+            Selected { genes: genes.clone(), medians: spectra }
+        });
+        let selected: Vec<Selected> = selected.collect();
+        let engine = Engine::new(plan.segment_bytes as usize, host).among(comm);
+        let (programs, passes) = refit(&StoreBlocks::new(store), &selected, &engine, plan.threads)?;
+        drop(selected);
+        host.freed();
+        let unused = programs.iter().map(|programs| programs.unused_cells).max().unwrap_or(0);
+        if unused > 0 && leads {
+            host.note(&Note::UnusedCells { unused, of: store.cells() });
+        }
+
+        let folder = output::folder(&results[0]);
+        let made = match results.len() > 1 && leads {
+            true => std::fs::create_dir_all(folder).map_err(|error| StorageError::io("create", folder, error)),
+            false => Ok(()),
+        };
+        agree(comm, made.map_err(JobError::from))?;
+        let of_k = |(medians, programs)| Written { medians, density: self.density, programs };
+        let written: Vec<Written<'_>> = medians.iter().zip(&programs).map(of_k).collect();
+        let mut about: Vec<(String, Value)> = notes(store);
+        about.push(("replicates_of".into(), "cnmf".into()));
+        let digests = write(store, &written, (&results, self.overwrite), &about, &rows, (comm, host))?;
+        results.iter().for_each(|result| host.note(&Note::Written { path: result }));
+        let each = self.ks.iter().zip(medians).zip(programs).zip(results).zip(digests);
+        let one = |((((&k, medians), programs), result), digest)| OneConsensus { k, medians, programs, result, digest };
+        Ok(ConsensusDone {
+            cells: store.cells(),
+            genes: store.genes(),
+            selected: places.len(),
+            results: each.map(one).collect(),
+            passes: passes + 1,
+            store: store.path().into(),
+            planned_peak_bytes: plan.peak_bytes.max(rows.peak_bytes),
+            threads: plan.threads,
+        })
+    }
+
+    /// The medians of every k, one after the other, on so many threads.
+    fn medians<H: Host>(
+        &self,
+        run: &CnmfRun,
+        genes: usize,
+        threads: usize,
+        host: &H,
+    ) -> Result<Vec<Medians>, JobError> {
+        let mut medians = Vec::with_capacity(self.ks.len());
+        for &k in &self.ks {
+            if host.cancelled() {
+                return Err(DriverError::Cancelled.into());
+            }
+            let replicates = run.replicates(k, genes)?;
+            let found = find_medians(&replicates, self.density, threads);
+            medians.push(found.map_err(|error| JobError::Consensus { path: run.spectra(k), error })?);
+            drop(replicates);
+            host.freed();
+        }
+        Ok(medians)
+    }
+
+    /// The places of the selected genes in the data, in the order of the list.
+    fn places(&self, run: &CnmfRun, store: &Store) -> Result<Vec<usize>, JobError> {
+        let names = run.genes()?;
+        let mut found: HashMap<&str, Option<usize>> = names.iter().map(|name| (name.as_str(), None)).collect();
+        if found.len() < names.len() {
+            return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(&names) });
+        }
+        let (mut place, mut twice) = (0, Vec::new());
+        visit_names(&store.annotations()?, Axis::Genes, |name| {
+            if found.get_mut(name).is_some_and(|known| known.replace(place).is_some()) {
+                twice.push(name.to_owned());
+            }
+            place += 1;
+        })?;
+        if !twice.is_empty() {
+            twice.truncate(EXAMPLES);
+            return Err(JobError::AmbiguousGenes { path: self.input.named_after(), names: twice });
+        }
+        let missing: Vec<&String> = names.iter().filter(|name| found[name.as_str()].is_none()).collect();
+        if !missing.is_empty() {
+            return Err(JobError::MissingGenes {
+                path: self.input.named_after(),
+                list: run.list(),
+                missing: missing.len(),
+                of: names.len(),
+                examples: missing.iter().take(EXAMPLES).map(|name| (*name).clone()).collect(),
+            });
+        }
+        Ok(names.iter().filter_map(|name| found[name.as_str()]).collect())
+    }
+}
+
+/// What the passes need.
+struct Prepared {
+    medians: Vec<Medians>,
+    /// The places of the selected genes, in the order of the columns of the medians.
+    places: Vec<usize>,
+    plan: RefitPlan,
+    rows: RowsPlan,
+}
+
+/// Some names that are there twice.
+fn repeated(names: &[String]) -> Vec<String> {
+    let mut sorted: Vec<&String> = names.iter().collect();
+    sorted.sort_unstable();
+    let mut twice: Vec<String> =
+        sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+    twice.dedup();
+    twice.truncate(EXAMPLES);
+    twice
+}
