@@ -8,6 +8,7 @@
 //! | [`dense`]  | X·Hᵀ (computed by faer) and WᵀX of a row-major tile                       |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
 //! | [`cross`]  | AᵀB, and rows times a small matrix, in f64                              |
+//! | [`distance`] | the distance of two vectors in f64                                    |
 //! | [`eigen`]  | eigenvalues and eigenvectors of small symmetric matrices                |
 //! | [`update`] | the update rules, one per file, for rows of W or columns of H           |
 //! | [`fixed`]  | sums over blocks in fixed point, which do not depend on their order     |
@@ -58,6 +59,7 @@
 mod lanes;
 pub mod cross;
 pub mod dense;
+pub mod distance;
 pub mod eigen;
 mod factor;
 pub mod fixed;

@@ -4,11 +4,12 @@
 //! Several starts run, and the one with the least sum of squares is taken. Everything is summed in the order of
 //! the spectra, and ties go to the lower index, so that the labels do not depend on threads.
 
+use partwise_kernels::distance::distance_sq;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::spectra::{Replicates, distance_sq};
+use super::spectra::Replicates;
 
 /// Starts, as in cNMF.
 const STARTS: u64 = 10;

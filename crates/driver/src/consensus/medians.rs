@@ -1,8 +1,7 @@
 //! From the spectra of all replicates to the median spectra of the programs that they share.
 
 use super::clusters::clusters;
-use super::density::local_densities;
-use super::silhouette::silhouette;
+use super::neighbours::Neighbours;
 use super::{ConsensusError, Replicates};
 
 /// The median spectra of one k, and how much the replicates agree on them.
@@ -35,9 +34,9 @@ pub fn find_medians(replicates: &Replicates, threshold: f64, threads: usize) -> 
 
 fn medians(replicates: &Replicates, threshold: f64) -> Result<Medians, ConsensusError> {
     let (k, count) = (replicates.k(), replicates.len());
-    let densities = local_densities(replicates);
     let all: Vec<usize> = (0..count).collect();
     let labels = clusters(replicates, &all, k);
+    let Neighbours { densities, silhouette: stability } = Neighbours::find(replicates, &labels, k);
     let kept: Vec<usize> = all.iter().copied().filter(|&spectrum| densities[spectrum] < threshold).collect();
     let too_few = || ConsensusError::Density {
         threshold,
@@ -73,7 +72,7 @@ fn medians(replicates: &Replicates, threshold: f64) -> Result<Medians, Consensus
     Ok(Medians {
         spectra,
         kept: kept.len() as f64 / count as f64,
-        stability: silhouette(replicates, &labels, k),
+        stability,
         replicates: replicates.replicates(),
         densities,
     })

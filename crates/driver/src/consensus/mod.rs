@@ -3,10 +3,9 @@
 //!
 //! | file         | question                                                        |
 //! |--------------|-----------------------------------------------------------------|
-//! | `spectra`    | how do replicates lie side by side, and how far apart are two?  |
-//! | `density`    | which spectra have neighbours in other replicates?              |
+//! | `spectra`    | how do replicates lie side by side?                             |
 //! | `clusters`   | which spectra are the same program? k-means                     |
-//! | `silhouette` | how clear are the clusters?                                     |
+//! | `neighbours` | which spectra have neighbours in other replicates, and how clear are the clusters? |
 //! | `medians`    | from replicates to median spectra: the steps above, in order    |
 //! | `refit`      | which usages, scores and spectra of all genes follow from them? |
 //! | `write`      | how do they become AnnData files?                               |
@@ -25,10 +24,9 @@
 //!    deviation (n − 1), under S divided by that of the population.
 
 mod clusters;
-mod density;
 mod medians;
+mod neighbours;
 mod refit;
-mod silhouette;
 mod spectra;
 #[cfg(feature = "hdf5")]
 mod write;

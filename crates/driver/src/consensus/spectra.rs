@@ -2,9 +2,6 @@
 
 use super::ConsensusError;
 
-/// Sums that run side by side in a distance, so that vectors of any width give the same bits.
-const LANES: usize = 8;
-
 /// The spectra of all replicates of one k, R·k × m, each of norm 1.
 #[derive(Debug, Clone)]
 pub struct Replicates {
@@ -71,34 +68,9 @@ impl Replicates {
     }
 }
 
-/// ‖a − b‖², in an order of summation of its own.
-pub(super) fn distance_sq(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; LANES];
-    let (whole, rest) = (a.chunks_exact(LANES), a.chunks_exact(LANES).remainder());
-    for (a, b) in whole.zip(b.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            let difference = a[lane] - b[lane];
-            sums[lane] += difference * difference;
-        }
-    }
-    let tail: f64 = rest.iter().zip(&b[a.len() - rest.len()..]).map(|(a, b)| (a - b) * (a - b)).sum();
-    sums.iter().sum::<f64>() + tail
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances_are_those_of_the_plain_sum_and_zero_of_the_same() {
-        for len in [1, 7, 8, 9, 40, 101] {
-            let a: Vec<f64> = (0..len).map(|at| f64::from(at * at % 7) / 3.0).collect();
-            let b: Vec<f64> = (0..len).map(|at| f64::from(at * 5 % 11) / 7.0).collect();
-            let plain: f64 = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum();
-            assert!((distance_sq(&a, &b) - plain).abs() <= 1e-12 * plain.max(1.0));
-            assert_eq!(distance_sq(&a, &a), 0.0);
-        }
-    }
 
     #[test]
     fn parts_of_replicates_and_empty_spectra_are_refused() {

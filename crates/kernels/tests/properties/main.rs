@@ -2,6 +2,7 @@
 //! and rules never go uphill.
 
 mod dense;
+mod distance;
 mod eigen;
 mod fixed;
 mod gram;
