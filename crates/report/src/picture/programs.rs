@@ -11,6 +11,11 @@ const NAMED: usize = 3;
 /// The least correlation of similar programs.
 const ALIKE: f64 = 0.2;
 
+/// The names of programs.
+pub(super) fn titles(programs: &[usize]) -> Vec<String> {
+    programs.iter().map(|program| format!("program {program}")).collect()
+}
+
 /// The figure; `similarity` has the correlation of each pair of spectra.
 pub(crate) fn figure(fit: &Fit, similarity: &[f64]) -> Figure {
     let by_score = fit.scores.is_some();
