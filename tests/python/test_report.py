@@ -1,9 +1,11 @@
 """The page of a result: its numbers are those that numpy finds in the file, and a browser shows it without a network."""
 
+import html
 import json
 import os
 import re
 import shutil
+from xml.etree import ElementTree
 
 import anndata
 import numpy as np
@@ -218,6 +220,73 @@ def test_equal_results_give_equal_pages(partwise, labelled):
     partwise.json("report", inner / "r.h5ad", *options, "-o", "b.html", "--threads", 1)
     a, b = (partwise.path(name).read_bytes() for name in ("a.html", "b.html"))
     assert a == b and str(partwise.folder).encode() not in a
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def figures_of(partwise, result, *options):
+    """The figures that the program writes: texts and sizes in mm of each SVG, and the pixels of each PNG."""
+    image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
+    said = partwise.json("report", result, *options, "-o", "page.html", "--svg", "figures", "--png", "figures", "--force")
+    assert said["files"] == [f"figures/{name}.{kind}" for kind in ("svg", "png") for name in said["pictures"]]
+    vectors, pixels = {}, {}
+    for name in said["pictures"]:
+        root = ElementTree.parse(partwise.path(f"figures/{name}.svg")).getroot()
+        assert root.tag == SVG + "svg" and root.find(SVG + "title").text
+        size = [float(root.get(side).removesuffix("mm")) for side in ("width", "height")]
+        box = [float(number) for number in root.get("viewBox").split()]
+        assert 30 < size[0] < 181 and 20 < size[1] < 730, (name, size)
+        # A point of the drawing is a point on paper.
+        assert box[2] == pytest.approx(size[0] * 72 / 25.4, abs=0.05)
+        texts = root.findall(SVG + "text")
+        assert {text.get("font-size") for text in texts} <= {"7", "8"}, name
+        for text in texts:
+            assert 0 <= float(text.get("x")) <= box[2] and 0 <= float(text.get("y")) <= box[3], (name, text.text)
+        vectors[name] = [text.text for text in texts]
+        pixels[name] = image.imread(partwise.path(f"figures/{name}.png"))
+        height, width, channels = pixels[name].shape
+        assert channels == 3 and abs(width - size[0] / 25.4 * 300) < 2 and abs(height - size[1] / 25.4 * 300) < 2
+        # Not blank, and white at the edge: nothing is cut off.
+        assert 0.005 < (pixels[name].min(axis=2) < 0.9).mean() < 0.9, name
+        for edge in (pixels[name][:6], pixels[name][-6:], pixels[name][:, :6], pixels[name][:, -6:]):
+            assert (edge == 1).all(), name
+    return vectors, pixels
+
+
+def test_figures_are_files_of_a_papers_size_with_the_texts_of_the_page(partwise, labelled):
+    vectors, pixels = figures_of(partwise, "r.h5ad", "--label", "kind", "--label", "cluster")
+    assert set(vectors) == {"programs", "cells", "labels", "shares", "genes", "overlap", "error"}
+    data = data_of(partwise.path("page.html"))
+    for name in ("labels", "shares", "overlap", "error"):
+        layout = data[name]["views"][0]["layout"]
+        assert vectors[name].count(layout["xaxis"]["title"]["text"]) >= 1, name
+    for axis in data["cells"]["axes"][:2]:
+        assert sum(text.startswith(axis["name"][:7]) for text in vectors["cells"]) == 7, axis["name"]
+    # A panel for each choice of colours.
+    assert {colour["name"] for colour in data["cells"]["colours"]} <= set(vectors["cells"])
+    first = re.findall(r'<span class="name">([^<]+)<', partwise.path("page.html").read_text())
+    assert set(first) - set(vectors["programs"]) <= {html.escape(HOSTILE, quote=False)}, first
+    # Names that would be markup are texts, and cut to their room.
+    hostile = HOSTILE.replace("\n", " ")
+    assert any(len(text) > 8 and hostile.startswith(text.rstrip("\u2026")) for text in vectors["labels"])
+
+    # The fields of the heat map have the colours of the shares: the darkest and the brightest ones.
+    shares = np.array(data["shares"]["views"][0]["data"][0]["z"])
+    dark = (np.abs(pixels["shares"] - np.array([0x44, 0x01, 0x54]) / 255).max(axis=2) < 0.05).mean()
+    assert dark > 0.3 * (shares < 0.02).mean(), dark
+
+
+def test_figures_of_sets_and_of_principal_components_are_files_too(partwise, labelled):
+    partwise.json("fit", "labelled.h5ad", "-k", "2,3", "--seed", "0,1", "-o", "set")
+    vectors, _ = figures_of(partwise, "set")
+    assert set(vectors) == {"by_k", "agreement"}
+    assert vectors["by_k"].count("number of programs k") == 2 and "explained part" in vectors["by_k"]
+    partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
+    vectors, _ = figures_of(partwise, "p.h5ad", "--label", "kind")
+    assert set(vectors) == {"cells", "variance", "axes"}
+    assert vectors["variance"].count("component") == 2
+    assert [text for text in vectors["axes"] if text.startswith("PC")] == [f"PC{c}" for c in range(1, 6)]
 
 
 # A browser.

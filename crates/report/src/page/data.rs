@@ -18,7 +18,7 @@ pub(super) fn of(figure: &Figure) -> Option<Value> {
         }
         Picture::Cells(of) => ("cells", cells(of)),
         Picture::Genes(of) => ("genes", genes(of)),
-        Picture::Cards(_) => return None,
+        Picture::Cards { .. } => return None,
     };
     object["kind"] = kind.into();
     object["title"] = figure.title.clone().into();

@@ -107,7 +107,7 @@ mod tests {
     fn page(name: &str) -> Page {
         let plot = Plot::Curves(Curves { x: Axis::new(name), y: Axis::new(name), traces: Vec::new() });
         let view = View { name: name.into(), plot };
-        let gene = Gene { name: name.into(), value: "1".into(), bar: "100".into() };
+        let gene = Gene { name: name.into(), value: "1".into(), bar: 100.0 };
         let card = Card {
             number: 0,
             title: "Program 0".into(),
@@ -123,7 +123,7 @@ mod tests {
             settings: vec![(name.into(), name.into())],
             figures: vec![
                 figure("bars", Picture::Views { choice: "", views: vec![view], height: 300 }),
-                figure("cards", Picture::Cards(vec![card])),
+                figure("cards", Picture::Cards { cards: vec![card], measure: "score" }),
             ],
             table: Some(Table { title: name.into(), head: vec![name.into()], rows: vec![vec![name.into()]] }),
         }

@@ -29,7 +29,11 @@ pub(crate) enum Picture {
     /// A gene in every program.
     Genes(Genes),
     /// Cards with lists of genes.
-    Cards(Vec<Card>),
+    Cards {
+        cards: Vec<Card>,
+        /// The name of the length of bars.
+        measure: &'static str,
+    },
 }
 
 /// One view of a figure.
@@ -59,5 +63,5 @@ pub(crate) struct Gene {
     pub(crate) name: String,
     pub(crate) value: String,
     /// Length of the bar, percent.
-    pub(crate) bar: String,
+    pub(crate) bar: f64,
 }
