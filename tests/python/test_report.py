@@ -338,6 +338,26 @@ def requests_of(window):
     return [url for url in sent if not url.startswith(("file:", "data:", "blob:"))]
 
 
+def undrawn(window):
+    """The figures that are not drawn."""
+    return window.execute_script(
+        "return [...document.querySelectorAll('.plot')].filter(p => !p.querySelector('svg')).map(p => p.closest('section').id)")
+
+
+def scrolled(window):
+    """Goes through the page as a reader does, until the figures of each screen are drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    seen = (
+        "return [...document.querySelectorAll('.plot')].filter(p => { const r = p.getBoundingClientRect();"
+        "return r.top < innerHeight && r.bottom > 0; }).every(p => p.querySelector('svg'))")
+    top, height = 0, window.execute_script("return innerHeight")
+    while top < window.execute_script("return document.documentElement.scrollHeight"):
+        window.execute_script("window.scrollTo(0, arguments[0])", top)
+        WebDriverWait(window, 20).until(lambda w: w.execute_script(seen))
+        top += height
+
+
 def click(window, selector):
     from selenium.webdriver.common.by import By
 
@@ -369,9 +389,11 @@ def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwi
     window = browser(partwise.path("page.html"))
     run = window.execute_script
 
-    # Every picture is drawn, and every axis has a name.
-    plots = run("return [...document.querySelectorAll('.plot')].map(p => [p.closest('section').id, p.querySelectorAll('svg').length])")
-    assert len(plots) == 6 and all(count > 0 for _, count in plots), plots
+    # What is far below is drawn when the reader comes there, then every picture is there, and every axis has a name.
+    assert undrawn(window)[-1] == "error"
+    scrolled(window)
+    plots = run("return [...document.querySelectorAll('.plot')].map(p => p.closest('section').id)")
+    assert len(plots) == 6 and undrawn(window) == []
     for figure in ["cells", "labels", "shares", "genes", "overlap", "error"]:
         names = run(
             "const l = document.querySelector(arguments[0] + ' .plot')._fullLayout;"
@@ -464,10 +486,35 @@ def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
     window = browser(partwise.path("page.html"), width=390, height=844)
     assert window.execute_script("return innerWidth") == 390
     assert window.execute_script("return document.documentElement.scrollWidth") <= 390
+    scrolled(window)
+    assert undrawn(window) == []
     wide = window.execute_script(
         "return [...document.querySelectorAll('.plot svg')].filter(s => s.getBoundingClientRect().right > 390.5).length")
     assert wide == 0
     assert requests_of(window) == []
+
+
+def test_a_card_and_a_printer_need_figures_that_the_reader_has_not_seen(partwise, labelled, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    partwise.json("report", "r.h5ad", "-o", "page.html")
+    # In a narrow window, the figure is far below the first card.
+    window = browser(partwise.path("page.html"), width=390, height=300)
+    assert len(undrawn(window)) == 5
+    click(window, ".card[data-number='0'] .choose")
+    chosen_card = "const card = document.querySelector('.card.chosen'); return card && card.dataset.number"
+    WebDriverWait(window, 20).until(lambda w: w.execute_script(chosen_card) == "0")
+    assert "cells" not in undrawn(window)
+
+    # Paper has all figures.
+    window = browser(partwise.path("page.html"), height=300)
+    assert len(undrawn(window)) == 5
+    window.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert undrawn(window) == []
+    widths = window.execute_script("return [...document.querySelectorAll('.plot')].map(p => p._fullLayout.width)")
+    assert widths == [680] * 5, widths
+    window.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert not [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -476,4 +523,6 @@ def test_few_programs_have_a_page_too(partwise, counts, browser, k):
     partwise.json("report", "r.h5ad", "-o", "page.html")
     assert "The result has no scores" in partwise.path("page.html").read_text()
     window = browser(partwise.path("page.html"))
+    scrolled(window)
+    assert undrawn(window) == []
     assert not [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"]
