@@ -50,6 +50,10 @@ def main(reports, folder):
                 ready = lambda driver: driver.execute_script("return document.documentElement.dataset.ready")
                 WebDriverWait(driver, 60).until(ready)
                 opened = report
+            # A figure is drawn when it comes near the window.
+            driver.execute_script("document.getElementById(arguments[0]).scrollIntoView()", figure)
+            drawn = lambda driver: driver.execute_script(f"return document.querySelectorAll('#{figure} .plot svg').length")
+            WebDriverWait(driver, 60).until(drawn)
             if choice:
                 choices = driver.find_element("css selector", f"#{figure} .colour, #{figure} .view")
                 Select(choices).select_by_visible_text(choice)

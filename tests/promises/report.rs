@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::Folder;
+use crate::program::{Folder, names_in};
 
 /// A folder with a file, its store and a result.
 fn with_result() -> Folder {
@@ -49,6 +49,50 @@ fn a_report_replaces_only_a_report_and_only_with_force() {
     assert_eq!(folder.run("report r.h5ad -o x.pw/page.html").code, Some(2));
     assert_eq!(folder.names(), ["notes.html", "page.html", "r.h5ad", "x.h5ad", "x.pw"]);
     folder.ok("verify x.pw");
+}
+
+#[test]
+fn figures_are_files_and_replace_only_figures_and_only_with_force() {
+    let folder = with_result();
+    let names = ["programs", "cells", "shares", "genes", "overlap", "error"];
+    let made = folder.json("report r.h5ad --svg figures --png figures/");
+    let files: Vec<String> =
+        ["svg", "png"].iter().flat_map(|ending| names.map(|name| format!("figures/{name}.{ending}"))).collect();
+    let told: Vec<&str> = made["files"].as_array().expect("a list").iter().filter_map(|file| file.as_str()).collect();
+    assert_eq!(told, files);
+    assert!(made["report"] == "r.report.html" && folder.path("r.report.html").exists());
+    assert_eq!(names_in(&folder.path("figures")).len(), files.len());
+    let read = |name: &str| fs::read(folder.path(name)).expect("a figure");
+    let before = read("figures/cells.svg");
+
+    // The page is missing, so only figures are in the way; nothing is written.
+    fs::remove_file(folder.path("r.report.html")).expect("the page");
+    for line in ["report r.h5ad --svg figures", "report r.h5ad --png ./figures"] {
+        let refused = folder.run(line);
+        assert_eq!(refused.code, Some(73), "{}", refused.stderr);
+        assert!(refused.stderr.contains("exists already") && refused.stderr.contains("--force"), "{}", refused.stderr);
+        assert!(!folder.path("r.report.html").exists());
+    }
+    fs::write(folder.path("figures/mine.svg"), "mine").expect("a file in the folder");
+    fs::write(folder.path("figures/cells.svg"), "<svg").expect("a file in the folder");
+    let said = folder.ok("report r.h5ad --svg figures --png figures --force").stdout;
+    assert!(said.contains("figures: 6 pictures, each a file (SVG)"), "{said}");
+    assert!(read("figures/cells.svg") == before && read("figures/mine.svg") == b"mine");
+
+    // Other files in the place of a figure stay, even with force.
+    for (name, option) in [("figures/error.svg", "svg"), ("figures/error.png", "png")] {
+        fs::write(folder.path(name), "my notes").expect("a file in the folder");
+        let refused = folder.run(&format!("report r.h5ad --{option} figures --force"));
+        assert_eq!(refused.code, Some(73), "{}", refused.stderr);
+        assert!(refused.stderr.contains("will not be overwritten"), "{}", refused.stderr);
+        assert_eq!(read(name), b"my notes");
+    }
+    // A file or a store is no folder for figures, and neither is one inside a folder that is not there.
+    for (place, code) in [("r.h5ad", 2), ("x.pw", 2), ("no/figures", 74)] {
+        let refused = folder.run(&format!("report r.h5ad --svg {place} --force"));
+        assert_eq!(refused.code, Some(code), "{place}: {}", refused.stderr);
+        assert_eq!(refused.stderr.lines().count(), 1, "{place}: {}", refused.stderr);
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 """The page of a result: its numbers are those that numpy finds in the file, and a browser shows it without a network."""
 
+import html
 import json
 import os
 import re
 import shutil
+from xml.etree import ElementTree
 
 import anndata
 import numpy as np
@@ -220,6 +222,73 @@ def test_equal_results_give_equal_pages(partwise, labelled):
     assert a == b and str(partwise.folder).encode() not in a
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def figures_of(partwise, result, *options):
+    """The figures that the program writes: texts and sizes in mm of each SVG, and the pixels of each PNG."""
+    image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
+    said = partwise.json("report", result, *options, "-o", "page.html", "--svg", "figures", "--png", "figures", "--force")
+    assert said["files"] == [f"figures/{name}.{kind}" for kind in ("svg", "png") for name in said["pictures"]]
+    vectors, pixels = {}, {}
+    for name in said["pictures"]:
+        root = ElementTree.parse(partwise.path(f"figures/{name}.svg")).getroot()
+        assert root.tag == SVG + "svg" and root.find(SVG + "title").text
+        size = [float(root.get(side).removesuffix("mm")) for side in ("width", "height")]
+        box = [float(number) for number in root.get("viewBox").split()]
+        assert 30 < size[0] < 181 and 20 < size[1] < 730, (name, size)
+        # A point of the drawing is a point on paper.
+        assert box[2] == pytest.approx(size[0] * 72 / 25.4, abs=0.05)
+        texts = root.findall(SVG + "text")
+        assert {text.get("font-size") for text in texts} <= {"7", "8"}, name
+        for text in texts:
+            assert 0 <= float(text.get("x")) <= box[2] and 0 <= float(text.get("y")) <= box[3], (name, text.text)
+        vectors[name] = [text.text for text in texts]
+        pixels[name] = image.imread(partwise.path(f"figures/{name}.png"))
+        height, width, channels = pixels[name].shape
+        assert channels == 3 and abs(width - size[0] / 25.4 * 300) < 2 and abs(height - size[1] / 25.4 * 300) < 2
+        # Not blank, and white at the edge: nothing is cut off.
+        assert 0.005 < (pixels[name].min(axis=2) < 0.9).mean() < 0.9, name
+        for edge in (pixels[name][:6], pixels[name][-6:], pixels[name][:, :6], pixels[name][:, -6:]):
+            assert (edge == 1).all(), name
+    return vectors, pixels
+
+
+def test_figures_are_files_of_a_papers_size_with_the_texts_of_the_page(partwise, labelled):
+    vectors, pixels = figures_of(partwise, "r.h5ad", "--label", "kind", "--label", "cluster")
+    assert set(vectors) == {"programs", "cells", "labels", "shares", "genes", "overlap", "error"}
+    data = data_of(partwise.path("page.html"))
+    for name in ("labels", "shares", "overlap", "error"):
+        layout = data[name]["views"][0]["layout"]
+        assert vectors[name].count(layout["xaxis"]["title"]["text"]) >= 1, name
+    for axis in data["cells"]["axes"][:2]:
+        assert sum(text.startswith(axis["name"][:7]) for text in vectors["cells"]) == 7, axis["name"]
+    # A panel for each choice of colours.
+    assert {colour["name"] for colour in data["cells"]["colours"]} <= set(vectors["cells"])
+    first = re.findall(r'<span class="name">([^<]+)<', partwise.path("page.html").read_text())
+    assert set(first) - set(vectors["programs"]) <= {html.escape(HOSTILE, quote=False)}, first
+    # Names that would be markup are texts, and cut to their room.
+    hostile = HOSTILE.replace("\n", " ")
+    assert any(len(text) > 8 and hostile.startswith(text.rstrip("\u2026")) for text in vectors["labels"])
+
+    # The fields of the heat map have the colours of the shares: the darkest and the brightest ones.
+    shares = np.array(data["shares"]["views"][0]["data"][0]["z"])
+    dark = (np.abs(pixels["shares"] - np.array([0x44, 0x01, 0x54]) / 255).max(axis=2) < 0.05).mean()
+    assert dark > 0.3 * (shares < 0.02).mean(), dark
+
+
+def test_figures_of_sets_and_of_principal_components_are_files_too(partwise, labelled):
+    partwise.json("fit", "labelled.h5ad", "-k", "2,3", "--seed", "0,1", "-o", "set")
+    vectors, _ = figures_of(partwise, "set")
+    assert set(vectors) == {"by_k", "agreement"}
+    assert vectors["by_k"].count("number of programs k") == 2 and "explained part" in vectors["by_k"]
+    partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
+    vectors, _ = figures_of(partwise, "p.h5ad", "--label", "kind")
+    assert set(vectors) == {"cells", "variance", "axes"}
+    assert vectors["variance"].count("component") == 2
+    assert [text for text in vectors["axes"] if text.startswith("PC")] == [f"PC{c}" for c in range(1, 6)]
+
+
 # A browser.
 
 
@@ -269,6 +338,26 @@ def requests_of(window):
     return [url for url in sent if not url.startswith(("file:", "data:", "blob:"))]
 
 
+def undrawn(window):
+    """The figures that are not drawn."""
+    return window.execute_script(
+        "return [...document.querySelectorAll('.plot')].filter(p => !p.querySelector('svg')).map(p => p.closest('section').id)")
+
+
+def scrolled(window):
+    """Goes through the page as a reader does, until the figures of each screen are drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    seen = (
+        "return [...document.querySelectorAll('.plot')].filter(p => { const r = p.getBoundingClientRect();"
+        "return r.top < innerHeight && r.bottom > 0; }).every(p => p.querySelector('svg'))")
+    top, height = 0, window.execute_script("return innerHeight")
+    while top < window.execute_script("return document.documentElement.scrollHeight"):
+        window.execute_script("window.scrollTo(0, arguments[0])", top)
+        WebDriverWait(window, 20).until(lambda w: w.execute_script(seen))
+        top += height
+
+
 def click(window, selector):
     from selenium.webdriver.common.by import By
 
@@ -300,9 +389,11 @@ def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwi
     window = browser(partwise.path("page.html"))
     run = window.execute_script
 
-    # Every picture is drawn, and every axis has a name.
-    plots = run("return [...document.querySelectorAll('.plot')].map(p => [p.closest('section').id, p.querySelectorAll('svg').length])")
-    assert len(plots) == 6 and all(count > 0 for _, count in plots), plots
+    # What is far below is drawn when the reader comes there, then every picture is there, and every axis has a name.
+    assert undrawn(window)[-1] == "error"
+    scrolled(window)
+    plots = run("return [...document.querySelectorAll('.plot')].map(p => p.closest('section').id)")
+    assert len(plots) == 6 and undrawn(window) == []
     for figure in ["cells", "labels", "shares", "genes", "overlap", "error"]:
         names = run(
             "const l = document.querySelector(arguments[0] + ' .plot')._fullLayout;"
@@ -395,10 +486,35 @@ def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
     window = browser(partwise.path("page.html"), width=390, height=844)
     assert window.execute_script("return innerWidth") == 390
     assert window.execute_script("return document.documentElement.scrollWidth") <= 390
+    scrolled(window)
+    assert undrawn(window) == []
     wide = window.execute_script(
         "return [...document.querySelectorAll('.plot svg')].filter(s => s.getBoundingClientRect().right > 390.5).length")
     assert wide == 0
     assert requests_of(window) == []
+
+
+def test_a_card_and_a_printer_need_figures_that_the_reader_has_not_seen(partwise, labelled, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    partwise.json("report", "r.h5ad", "-o", "page.html")
+    # In a narrow window, the figure is far below the first card.
+    window = browser(partwise.path("page.html"), width=390, height=300)
+    assert len(undrawn(window)) == 5
+    click(window, ".card[data-number='0'] .choose")
+    chosen_card = "const card = document.querySelector('.card.chosen'); return card && card.dataset.number"
+    WebDriverWait(window, 20).until(lambda w: w.execute_script(chosen_card) == "0")
+    assert "cells" not in undrawn(window)
+
+    # Paper has all figures.
+    window = browser(partwise.path("page.html"), height=300)
+    assert len(undrawn(window)) == 5
+    window.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert undrawn(window) == []
+    widths = window.execute_script("return [...document.querySelectorAll('.plot')].map(p => p._fullLayout.width)")
+    assert widths == [680] * 5, widths
+    window.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert not [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -407,4 +523,6 @@ def test_few_programs_have_a_page_too(partwise, counts, browser, k):
     partwise.json("report", "r.h5ad", "-o", "page.html")
     assert "The result has no scores" in partwise.path("page.html").read_text()
     window = browser(partwise.path("page.html"))
+    scrolled(window)
+    assert undrawn(window) == []
     assert not [entry for entry in window.get_log("browser") if entry["level"] == "SEVERE"]

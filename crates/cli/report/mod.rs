@@ -1,11 +1,11 @@
-//! `partwise report`: the pictures of a result as one page. The page itself is the library's.
+//! `partwise report`: the pictures of a result as one page, and as files. All of them are the library's.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use partwise::job::{Output, OutputKind, Paths, Role};
 use partwise::storage::Overwrite;
-use partwise_report::{BEGINS, EmbeddingSpec, Note, Report, ReportSpec, report};
+use partwise_report::{BEGINS, EmbeddingSpec, FigureFormat, Note, Report, ReportSpec, figures, report};
 use serde::Serialize;
 
 use crate::failure::{Failure, overwrite};
@@ -21,13 +21,17 @@ use crate::size::ByteSize;
 /// against k, and which programs come back in every seed. Of a result of pca: the cells, the variances and the
 /// genes of each component.
 ///
-/// The page is one HTML file for any browser. The camera above each picture saves it as SVG.
+/// The page is one HTML file for any browser. The camera above each picture saves it as SVG, as it is on the screen.
+///
+/// --svg and --png write each picture for a paper: a column or a page wide (85 to 180 mm), with type of 7 and 8
+/// points, on white. A picture with views has a panel for each; cells have one for each label and program.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise report pbmc3k.nmf.h5ad                         the page is pbmc3k.nmf.report.html\n  \
     partwise report pbmc3k.nmf.h5ad --label cell_type --embedding pbmc3k.h5ad -o pbmc3k.html\n  \
     partwise report pbmc3k.nmf.h5ad --embedding pbmc3k.h5ad:X_tsne\n  \
     partwise report pbmc3k.pca.h5ad --label cell_type\n  \
+    partwise report pbmc3k.nmf.h5ad --label cell_type --svg figures --png figures\n  \
     partwise report pbmc3k.nmf/                             a folder of fits of several k")]
 pub(crate) struct Options {
     /// A result of fit or pca, or a folder of results of fit
@@ -36,6 +40,12 @@ pub(crate) struct Options {
     /// The page [default: RESULT with the ending .report.html]
     #[arg(short, long, value_name = "FILE.html", help_heading = "Files")]
     output: Option<PathBuf>,
+    /// Also write each picture as SVG into the folder DIR, for a paper
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    svg: Option<PathBuf>,
+    /// Also write each picture as PNG into the folder DIR, 300 pixels to the inch
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    png: Option<PathBuf>,
     /// A column of obs to colour and group cells by; may be repeated
     #[arg(long = "label", value_name = "COLUMN", help_heading = "Pictures")]
     labels: Vec<String>,
@@ -52,7 +62,9 @@ pub(crate) struct Options {
 struct Summary<'r> {
     report: &'r str,
     bytes: usize,
-    pictures: &'r [&'static str],
+    pictures: Vec<&'static str>,
+    /// The files of single pictures.
+    files: &'r [String],
 }
 
 pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure> {
@@ -60,26 +72,72 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
     let output = options.output.clone().unwrap_or_else(|| default_output(&options.result, options.result.is_dir()));
     let embedding = options.embedding.as_deref().map(embedding);
     let overwrite = overwrite(common.force);
-    let page = page(output.clone(), overwrite);
     let mut paths = Paths::default().reading(Role::Input, &options.result);
     if let Some(embedding) = &embedding {
         paths = paths.reading(Role::Input, &embedding.path);
     }
-    paths.writing(page).check()?;
+    paths = paths.writing(page(output.clone(), overwrite));
+    let folders = options.folders();
+    if !folders.is_empty() {
+        paths = with_figures(paths, &folders, figures(&options.result)?, overwrite);
+    }
+    paths.check()?;
 
     let mut spec = ReportSpec::default().with_labels(options.labels.clone());
     spec.embedding = embedding;
     let made = write(&options.result, &spec, &output, overwrite, progress)?;
 
+    let mut files = Vec::new();
+    for (folder, format) in &folders {
+        let written = made.write_figures(folder, *format, overwrite)?;
+        files.extend(written.iter().map(|file| file.to_string_lossy().into_owned()));
+    }
+    let unknown = if options.png.is_some() { made.characters_without_glyph() } else { String::new() };
+    if !unknown.is_empty() {
+        progress.note(&format!(
+            "the font of PNG pictures does not have {}; boxes stand for them, and SVG pictures keep the text",
+            unknown.escape_debug()
+        ));
+    }
+
     let (name, bytes) = (output.to_string_lossy(), made.html().len());
     if common.json {
-        return print::json(&Summary { report: &name, bytes, pictures: made.pictures() });
+        return print::json(&Summary { report: &name, bytes, pictures: made.pictures(), files: &files });
     }
-    print::text(&format!(
-        "{name}: {} pictures, {}; open it in a browser",
-        made.pictures().len(),
-        ByteSize(bytes as u64)
-    ))
+    let count = made.pictures().len();
+    let mut text = format!("{name}: {count} pictures, {}; open it in a browser", ByteSize(bytes as u64));
+    for (folder, format) in &folders {
+        let kind = format.file("").to_uppercase();
+        text.push_str(&format!("\n{}: {count} pictures, each a file ({})", folder.display(), kind.trim_matches('.')));
+    }
+    print::text(&text)
+}
+
+impl Options {
+    /// The folders of single pictures.
+    fn folders(&self) -> Vec<(&Path, FigureFormat)> {
+        let typed = [(&self.svg, FigureFormat::Svg), (&self.png, FigureFormat::Png)];
+        typed.into_iter().filter_map(|(folder, format)| Some((folder.as_deref()?, format))).collect()
+    }
+}
+
+/// The paths with the files of the figures called `names`, in their folders.
+fn with_figures(mut paths: Paths, folders: &[(&Path, FigureFormat)], names: &[&str], overwrite: Overwrite) -> Paths {
+    let absolute = |folder: &Path| std::path::absolute(folder).unwrap_or_else(|_| folder.into());
+    for (at, (folder, format)) in folders.iter().enumerate() {
+        if !folders[..at].iter().any(|(other, _)| absolute(other) == absolute(folder)) {
+            let (role, path, kind) = (Role::Results, folder.to_path_buf(), OutputKind::Folder);
+            paths = paths.writing(Output { role, path, kind, overwrite });
+        }
+        for name in names {
+            let kind = match format {
+                FigureFormat::Png => OutputKind::Png,
+                _ => OutputKind::Text { what: "an SVG picture", begins: &["<svg", "<?xml"] },
+            };
+            paths = paths.writing(Output { role: Role::Plot, path: folder.join(format.file(name)), kind, overwrite });
+        }
+    }
+    paths
 }
 
 /// The page of a result, as an output among others.

@@ -1,4 +1,5 @@
 //! Results as one page of pictures: an HTML file that holds its data and its code, and asks no network for anything.
+//! Each picture can also be a file of its own, for a paper.
 //!
 //! The crate reads results of `fit` and `pca` as partwise wrote them, and nothing else. It does no mathematics of a
 //! fit: what a page shows follows from W, H and the trace. It neither prints nor knows the program's options.
@@ -9,6 +10,7 @@
 //! | `cluster` | in which order are like rows neighbours?                                |
 //! | `picture` | which figure do numbers make? One picture per file                      |
 //! | `page`    | how do figures become one file?                                         |
+//! | `paper`   | how does each figure become a file of its own?                          |
 //! | `kind`    | which pictures does a kind of result have? One kind per file            |
 //! | `error`   | why is there no report?                                                 |
 //!
@@ -18,12 +20,13 @@
 //! ```no_run
 //! use std::path::Path;
 //!
-//! use partwise_report::{ReportSpec, report};
+//! use partwise_report::{FigureFormat, ReportSpec, report};
 //! use partwise_storage::Overwrite;
 //!
 //! let spec = ReportSpec::default().with_labels(["cell_type"]);
 //! let page = report(Path::new("pbmc3k.nmf.h5ad"), &spec)?;
 //! page.write(Path::new("pbmc3k.html"), Overwrite::Refuse)?;
+//! page.write_figures(Path::new("figures"), FigureFormat::Svg, Overwrite::Refuse)?;
 //! assert!(page.pictures().contains(&"cells"));
 //! # Ok::<(), partwise_report::ReportError>(())
 //! ```
@@ -33,16 +36,21 @@ mod cluster;
 mod error;
 mod kind;
 mod page;
+mod paper;
 mod picture;
 mod read;
 
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use partwise_storage::Overwrite;
-use partwise_storage::anndata::write_text;
+use partwise_storage::anndata::write_whole;
+use partwise_storage::{Overwrite, StorageError};
 
 pub use error::ReportError;
 pub use page::BEGINS;
+
+use picture::Figure;
 
 /// What a page shows beyond the result itself.
 #[derive(Debug, Clone, Default)]
@@ -102,11 +110,41 @@ pub enum Note {
     },
 }
 
+/// What a file of a figure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FigureFormat {
+    /// Vectors, with texts that an editor can change.
+    Svg,
+    /// 300 pixels to the inch, drawn with the font of this crate.
+    Png,
+}
+
+impl FigureFormat {
+    /// The name of the file of a figure.
+    pub fn file(self, figure: &str) -> String {
+        let ending = match self {
+            FigureFormat::Svg => "svg",
+            FigureFormat::Png => "png",
+        };
+        format!("{figure}.{ending}")
+    }
+}
+
+/// The names of the figures that the page of what is at `path` can have; a result may lack some.
+///
+/// # Errors
+///
+/// Nothing is at `path`, or no result that a report can show.
+pub fn figures(path: &Path) -> Result<&'static [&'static str], ReportError> {
+    kind::figures(path)
+}
+
 /// A page that is made and not written yet.
 #[derive(Debug)]
 pub struct Report {
     html: String,
-    pictures: Vec<&'static str>,
+    figures: Vec<Figure>,
     notes: Vec<Note>,
 }
 
@@ -123,8 +161,7 @@ pub struct Report {
 /// - labels or an embedding are given for a folder
 pub fn report(path: &Path, spec: &ReportSpec) -> Result<Report, ReportError> {
     let (page, notes) = kind::page(path, spec)?;
-    let pictures = page.figures.iter().map(|figure| figure.id).collect();
-    Ok(Report { html: page.html()?, pictures, notes })
+    Ok(Report { html: page.html()?, figures: page.figures, notes })
 }
 
 impl Report {
@@ -134,8 +171,8 @@ impl Report {
     }
 
     /// The names of its pictures, in their order.
-    pub fn pictures(&self) -> &[&'static str] {
-        &self.pictures
+    pub fn pictures(&self) -> Vec<&'static str> {
+        self.figures.iter().map(|figure| figure.id).collect()
     }
 
     /// What the user should know besides.
@@ -150,6 +187,58 @@ impl Report {
     /// - `dest` exists and may not be overwritten, another run is writing it, or its folder is not writable
     /// - the disk is full or failing
     pub fn write(&self, dest: &Path, overwrite: Overwrite) -> Result<(), ReportError> {
-        Ok(write_text(dest, &self.html, overwrite)?)
+        Ok(write_whole(dest, self.html.as_bytes(), overwrite)?)
+    }
+
+    /// Each figure as a file: its name, and its content. It has the width of a column or of a page, 85 to 180 mm, and
+    /// type of 7 and 8 points, on white.
+    ///
+    /// Equal results give equal files, on every machine.
+    pub fn figures(&self, format: FigureFormat) -> Vec<(String, Vec<u8>)> {
+        let file = |figure: &Figure| {
+            let sheet = paper::draw(figure);
+            let content = match format {
+                FigureFormat::Svg => paper::svg::write(&sheet, &figure.title).into_bytes(),
+                FigureFormat::Png => paper::png::write(&sheet),
+            };
+            (format.file(figure.id), content)
+        };
+        self.figures.iter().map(file).collect()
+    }
+
+    /// Characters of texts that the font of PNG files does not have: boxes stand for them.
+    pub fn characters_without_glyph(&self) -> String {
+        let mut characters = BTreeSet::new();
+        self.figures.iter().for_each(|figure| paper::png::unknown(&paper::draw(figure), &mut characters));
+        characters.into_iter().collect()
+    }
+
+    /// Writes each figure into `folder`, which is made if it is not there, and returns the files. Each file is whole or
+    /// not there; others in the folder stay.
+    ///
+    /// # Errors
+    ///
+    /// - a file exists and may not be overwritten, or another run is writing it
+    /// - the folder cannot be made, or is not writable
+    /// - the disk is full or failing: figures before this one are there
+    pub fn write_figures(
+        &self,
+        folder: &Path,
+        format: FigureFormat,
+        overwrite: Overwrite,
+    ) -> Result<Vec<PathBuf>, ReportError> {
+        match std::fs::create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(StorageError::io("create", folder, error).into());
+            }
+            _ => (),
+        }
+        let mut files = Vec::new();
+        for (name, content) in self.figures(format) {
+            let file = folder.join(name);
+            write_whole(&file, &content, overwrite)?;
+            files.push(file);
+        }
+        Ok(files)
     }
 }

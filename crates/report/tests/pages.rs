@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use partwise_report::{EmbeddingSpec, Note, ReportError, ReportSpec, report};
+use partwise_report::{EmbeddingSpec, FigureFormat, Note, ReportError, ReportSpec, figures, report};
 use partwise_storage::anndata::{AnnDataWriter, Value as Uns};
 use partwise_storage::{Axis, Overwrite};
 use serde_json::Value;
@@ -15,11 +15,16 @@ const K: usize = 3;
 
 /// Begins a file with names of cells and genes, and a column.
 fn begin(path: &Path, cells: usize) -> AnnDataWriter {
+    begin_with(path, cells, "b<b>")
+}
+
+/// The same with another name of a group.
+fn begin_with(path: &Path, cells: usize, group: &str) -> AnnDataWriter {
     let mut file = AnnDataWriter::create(path, Overwrite::Replace).unwrap();
     let mut obs = file.dataframe(Axis::Cells, cells).unwrap();
     // The names of the first two cells are the same.
     obs.names((0..cells).map(|cell| format!("cell{}", cell.max(1)))).unwrap();
-    obs.texts("kind", (0..cells).map(|cell| if cell % 3 == 0 { "a" } else { "b<b>" })).unwrap();
+    obs.texts("kind", (0..cells).map(|cell| if cell % 3 == 0 { "a" } else { group })).unwrap();
     obs.finish().unwrap();
     let mut var = file.dataframe(Axis::Genes, GENES).unwrap();
     var.names((0..GENES).map(|gene| format!("gene{gene}"))).unwrap();
@@ -92,6 +97,68 @@ fn axes_have_names(data: &Value) {
     }
 }
 
+/// Checks that a file is 30 to 181 mm wide.
+#[track_caller]
+fn is_of_a_papers_size(file: &str, content: &[u8]) {
+    let width = match content.strip_prefix(b"\x89PNG\r\n\x1a\n") {
+        // The width is the first number of the first piece; 300 pixels are an inch.
+        Some(rest) => 25.4 / 300.0 * f64::from(u32::from_be_bytes(rest[8..12].try_into().unwrap())),
+        None => {
+            let text = std::str::from_utf8(content).unwrap();
+            assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"), "{file}");
+            text.split_once("width=\"").unwrap().1.split_once("mm\"").unwrap().0.parse().unwrap()
+        }
+    };
+    assert!((30.0..181.0).contains(&width), "{file}: {width} mm");
+}
+
+#[test]
+fn no_name_changes_a_figure_and_characters_without_glyph_are_reported() {
+    let folder = Folder::new();
+    let names = ["b", "</text><text>&amp; \"q\" 'a'\r\nnew\u{1}\u{ffff}", "]]><!--あ"];
+    let made: Vec<(Vec<String>, String)> = names
+        .iter()
+        .map(|name| {
+            let mut file = begin_with(&folder.at("r.h5ad"), CELLS, name);
+            let table = |rows: usize, from: usize| (0..rows * K).map(|at| number(at + from)).collect::<Vec<f32>>();
+            file.array2("obsm", "X_nmf", CELLS, K).unwrap().write_rows(0, &table(CELLS, 0)).unwrap();
+            file.array2("varm", "spectra", GENES, K).unwrap().write_rows(0, &table(GENES, 50)).unwrap();
+            file.uns("nmf", &story(K, 0)).unwrap();
+            file.finish().unwrap();
+            let page = report(&folder.at("r.h5ad"), &ReportSpec::default().with_labels(["kind"])).unwrap();
+            let texts = page.figures(FigureFormat::Svg).into_iter().map(|(_, svg)| String::from_utf8(svg).unwrap());
+            (texts.collect(), page.characters_without_glyph())
+        })
+        .collect();
+    for ((texts, unknown), expected) in made.iter().zip(["", "\u{fffd}", "あ"]) {
+        assert_eq!(unknown, expected);
+        for (text, plain) in texts.iter().zip(&made[0].0) {
+            for mark in ["<", ">", "\n"] {
+                assert_eq!(text.matches(mark).count(), plain.matches(mark).count(), "{mark:?} in {text}");
+            }
+            assert!(!text.contains(['\u{1}', '\u{ffff}', '\r']));
+        }
+    }
+    assert!(made[1].0.iter().any(|text| text.contains("&lt;/text&gt;&lt;text&gt;&amp;amp; &quot;q&quot;")));
+}
+
+#[test]
+fn figures_are_written_beside_other_files() {
+    let folder = Folder::new();
+    pca(&folder.at("p.h5ad"));
+    let page = report(&folder.at("p.h5ad"), &ReportSpec::default()).unwrap();
+    let inside = folder.at("figures");
+    let files = page.write_figures(&inside, FigureFormat::Svg, Overwrite::Refuse).unwrap();
+    assert_eq!(files, ["cells.svg", "variance.svg", "axes.svg"].map(|name| inside.join(name)));
+    fs::write(inside.join("mine.svg"), "mine").unwrap();
+    assert!(page.write_figures(&inside, FigureFormat::Svg, Overwrite::Refuse).is_err());
+    fs::write(&files[1], "<svg").unwrap();
+    page.write_figures(&inside, FigureFormat::Svg, Overwrite::Replace).unwrap();
+    assert!(fs::read_to_string(&files[1]).unwrap().ends_with("</svg>\n"));
+    assert_eq!(fs::read_to_string(inside.join("mine.svg")).unwrap(), "mine");
+    assert_eq!(fs::read_dir(&inside).unwrap().count(), 4);
+}
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -125,6 +192,14 @@ fn every_kind_has_its_pictures_and_every_axis_a_name() {
         assert!(pictures.iter().all(|id| page.html().contains(&format!("<section id=\"{id}\""))), "{name}");
         let again = report(&folder.at(name), spec).unwrap();
         assert!(page.html() == again.html(), "{name}: a page is always the same");
+        assert_eq!(figures(&folder.at(name)).unwrap(), pictures, "{name}");
+        for format in [FigureFormat::Svg, FigureFormat::Png] {
+            let files = page.figures(format);
+            assert!(files == again.figures(format), "{name}: files of figures are always the same");
+            let names: Vec<String> = pictures.iter().map(|id| format.file(id)).collect();
+            assert_eq!(files.iter().map(|(file, _)| file.clone()).collect::<Vec<_>>(), names);
+            files.iter().for_each(|(file, content)| is_of_a_papers_size(file, content));
+        }
         let place = folder.0.path().to_string_lossy().into_owned();
         assert!(!page.html().contains(&place), "{name}: no folder is in a page");
     }

@@ -82,6 +82,8 @@ pub enum OutputKind {
         /// The beginnings that a text of this kind can have.
         begins: &'static [&'static str],
     },
+    /// A picture in PNG. It replaces empty files, and other such pictures.
+    Png,
     /// A store. The work that writes it decides which folders it may replace.
     Store,
     /// A folder whose other files stay.
@@ -175,11 +177,19 @@ impl Output {
             OutputKind::Folder => return Ok(()),
             OutputKind::Store if path.exists() && !path.is_dir() => return refuse("it is not a store".into()),
             OutputKind::Store => (),
-            OutputKind::Text { what, begins } => match text_occupant(path, what, begins) {
-                Ok(None) => (),
-                Ok(Some(reason)) => return refuse(reason),
-                Err(error) => return Err(StorageError::io("read", path, error).into()),
-            },
+            OutputKind::Text { .. } | OutputKind::Png => {
+                let occupant = match &self.kind {
+                    OutputKind::Text { what, begins } => {
+                        occupant(path, what, &begins.iter().map(|begin| begin.as_bytes()).collect::<Vec<_>>())
+                    }
+                    _ => occupant(path, "a PNG picture", &[b"\x89PNG\r\n\x1a\n"]),
+                };
+                match occupant {
+                    Ok(None) => (),
+                    Ok(Some(reason)) => return refuse(reason),
+                    Err(error) => return Err(StorageError::io("read", path, error).into()),
+                }
+            }
         }
         match self.overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() {
             true => Err(StorageError::Exists { path: path.clone() }.into()),
@@ -188,8 +198,8 @@ impl Output {
     }
 }
 
-/// Why the text `what` may not replace what is at `path`; `None` if it may.
-fn text_occupant(path: &Path, what: &str, begins: &[&str]) -> io::Result<Option<String>> {
+/// Why the file `what` may not replace what is at `path`; `None` if it may.
+fn occupant(path: &Path, what: &str, begins: &[&[u8]]) -> io::Result<Option<String>> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -205,8 +215,7 @@ fn text_occupant(path: &Path, what: &str, begins: &[&str]) -> io::Result<Option<
     let mut start = Vec::new();
     File::open(path)?.take(longest as u64).read_to_end(&mut start)?;
     // A killed run may have left a part of the first line.
-    let is_of_kind =
-        begins.iter().any(|begin| begin.as_bytes().starts_with(&start) || start.starts_with(begin.as_bytes()));
+    let is_of_kind = begins.iter().any(|begin| begin.starts_with(&start) || start.starts_with(begin));
     Ok((!is_of_kind).then(|| format!("it is not {what}")))
 }
 
@@ -319,6 +328,10 @@ mod tests {
             fs::write(at(name), content).unwrap();
         }
         fs::create_dir(at("folder")).unwrap();
+        fs::write(at("picture"), b"\x89PNG\r\n\x1a\nmore").unwrap();
+        let png = |name| Paths::default().writing(output(at(name), OutputKind::Png, Overwrite::Replace)).check();
+        assert!(png("picture").is_ok() && png("empty").is_ok());
+        assert!(png("thesis").unwrap_err().to_string().contains("it is not a PNG picture"));
         let check = |path: PathBuf, overwrite| Paths::default().writing(output(path, TABLE, overwrite)).check();
         for name in ["table", "begun", "empty"] {
             check(at(name), Overwrite::Replace).unwrap();

@@ -10,6 +10,9 @@ use crate::page::{Page, settings};
 use crate::picture::{by_label, cells, error_by_pass, genes, overlap, percent, programs, shares, thousands};
 use crate::read::{Fit, Story};
 
+/// The names of its figures; a result may lack some.
+pub(super) const FIGURES: [&str; 7] = ["programs", "cells", "labels", "shares", "genes", "overlap", "error"];
+
 /// The page of the result at `path`, whose `uns["nmf"]` is `story`.
 pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made, ReportError> {
     let fit = Fit::read(path, story, &spec.labels)?;

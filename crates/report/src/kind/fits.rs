@@ -14,6 +14,9 @@ use crate::picture::by_k::Point;
 use crate::picture::{agreement, by_k, percent, thousands};
 use crate::read::{Story, spectra};
 
+/// The names of its figures; a result may lack some.
+pub(super) const FIGURES: [&str; 2] = ["by_k", "agreement"];
+
 /// The most seeds of a k that are compared, and the most numbers in the spectra of all of them.
 const SEEDS: usize = 10;
 const NUMBERS: usize = 64 << 20;

@@ -22,8 +22,36 @@ use crate::{Note, ReportSpec};
 /// A page, and what its reader should know besides.
 type Made = (Page, Vec<Note>);
 
+/// A kind of result, with what its file tells about the run.
+enum Kind {
+    Fit(Story),
+    Fits,
+    Pca(Story),
+}
+
+/// The names of the figures that a page of what is at `path` can have.
+pub(crate) fn figures(path: &Path) -> Result<&'static [&'static str], ReportError> {
+    Ok(match kind(path)? {
+        Kind::Fit(_) => &fit::FIGURES,
+        Kind::Fits => &fits::FIGURES,
+        Kind::Pca(_) => &pca::FIGURES,
+    })
+}
+
 /// The page of what is at `path`.
 pub(crate) fn page(path: &Path, spec: &ReportSpec) -> Result<Made, ReportError> {
+    match kind(path)? {
+        Kind::Fit(story) => fit::page(path, story, spec),
+        Kind::Pca(story) => pca::page(path, story, spec),
+        Kind::Fits if !spec.labels.is_empty() || spec.embedding.is_some() => {
+            Err(ReportError::OneResultOnly { path: path.into() })
+        }
+        Kind::Fits => fits::page(path),
+    }
+}
+
+/// The kind of what is at `path`.
+fn kind(path: &Path) -> Result<Kind, ReportError> {
     let meta = std::fs::metadata(path).map_err(|error| StorageError::io("read", path, error))?;
     let no_result = |found: &str| ReportError::NoResult { path: path.into(), found: found.into() };
     if meta.is_dir() {
@@ -31,16 +59,13 @@ pub(crate) fn page(path: &Path, spec: &ReportSpec) -> Result<Made, ReportError> 
         if ["manifest.json", "table.bin"].iter().all(|name| path.join(name).is_file()) {
             return Err(no_result("is a store, which has no result in it"));
         }
-        if !spec.labels.is_empty() || spec.embedding.is_some() {
-            return Err(ReportError::OneResultOnly { path: path.into() });
-        }
-        return fits::page(path);
+        return Ok(Kind::Fits);
     }
     if let Some(story) = Story::read(path, "nmf")? {
-        return fit::page(path, story, spec);
+        return Ok(Kind::Fit(story));
     }
     if let Some(story) = Story::read(path, "partwise_pca")? {
-        return pca::page(path, story, spec);
+        return Ok(Kind::Pca(story));
     }
     Err(no_result("holds neither uns[\"nmf\"] nor uns[\"partwise_pca\"]"))
 }

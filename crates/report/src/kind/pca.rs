@@ -9,6 +9,9 @@ use crate::page::{Page, settings};
 use crate::picture::{axes, cells, percent, thousands, variance};
 use crate::read::{Pca, Story};
 
+/// The names of its figures; a result may lack some.
+pub(super) const FIGURES: [&str; 3] = ["cells", "variance", "axes"];
+
 /// The page of the result at `path`, whose `uns["partwise_pca"]` is `story`.
 pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made, ReportError> {
     let pca = Pca::read(path, story, &spec.labels)?;

@@ -37,7 +37,9 @@ report.cards = (section) => {
       const genes = [...card.querySelectorAll(".name")].map((name) => name.textContent);
       button.textContent = (await copy(genes.join("\n"))) ? "copied" : "cannot copy";
       setTimeout(() => (button.textContent = "copy genes"), 1500);
-    } else if (report.colourBy && report.colourBy(Number(card.dataset.number))) {
+    } else {
+      await report.need("cells");
+      if (!report.colourBy(Number(card.dataset.number))) return;
       cards.forEach((other) => other.classList.toggle("chosen", other === card));
     }
   });

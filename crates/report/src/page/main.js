@@ -1,5 +1,5 @@
 "use strict";
-// Unpacks plotly.js, and draws one figure after the other.
+// Unpacks plotly.js, and draws each figure when it comes near the part of the page that the reader sees.
 (() => {
   const figures = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
@@ -25,6 +25,7 @@
     before = root.dataset.theme;
     root.dataset.theme = "light";
     report.print(true);
+    if (typeof Plotly !== "undefined") [...undrawn].forEach(draw);
   });
   addEventListener("afterprint", () => {
     if (before) root.dataset.theme = before;
@@ -50,24 +51,55 @@
     document.head.append(script);
   }
 
-  async function start() {
-    document.querySelectorAll(".cards").forEach((cards) => report.cards(cards.closest(".figure")));
-    await unpack();
-    for (const section of document.querySelectorAll("main > .figure")) {
-      const figure = figures[section.id];
-      if (!figure) continue;
-      await report[figure.kind](section, section.id, figure);
-      // The page stays usable while figures are drawn.
-      await new Promise((done) => setTimeout(done));
-    }
-    // For whoever waits for the page: the milliseconds that it took.
-    root.dataset.ready = Math.round(performance.now());
-  }
-
-  start().catch((error) => {
+  function failed(error) {
     const problem = document.getElementById("problem");
     problem.textContent = `The pictures cannot be drawn: ${error.message}. A browser of 2023 or later draws them.`;
     problem.hidden = false;
     console.error(error);
-  });
+  }
+
+  // Sections whose figures are not drawn yet.
+  const undrawn = new Set([...document.querySelectorAll("main > .figure")].filter((section) => figures[section.id]));
+
+  function draw(section) {
+    if (!undrawn.delete(section)) return undefined;
+    const figure = figures[section.id];
+    return report[figure.kind](section, section.id, figure);
+  }
+
+  // One figure after the other; in between, the page answers its reader.
+  let queue = Promise.resolve();
+  const pause = () => new Promise((done) => setTimeout(done));
+  function soon(section) {
+    queue = queue.then(() => (undrawn.has(section) ? Promise.resolve(draw(section)).then(pause) : undefined)).catch(failed);
+    return queue;
+  }
+
+  // A figure that is needed wherever the reader is.
+  report.need = (id) => soon(document.getElementById(id));
+
+  function isSeen(section) {
+    const { top, bottom } = section.getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+  }
+
+  async function start() {
+    document.querySelectorAll(".cards").forEach((cards) => report.cards(cards.closest(".figure")));
+    // For whoever waits for the page: the milliseconds until all that is seen first was there.
+    const ready = () => (root.dataset.ready ??= Math.round(performance.now()));
+    const seen = [...undrawn].filter(isSeen);
+    // If no figure is on the first screen, the reader has all of it before plotly.js, which takes a second to begin.
+    if (!seen.length) ready();
+    queue = pause().then(unpack);
+    seen.forEach(soon);
+    await queue;
+    ready();
+    const near = new IntersectionObserver(
+      (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => soon(entry.target)),
+      { rootMargin: "1000px 0px" },
+    );
+    undrawn.forEach((section) => near.observe(section));
+  }
+
+  start().catch(failed);
 })();

@@ -1,5 +1,7 @@
 //! Figures as one file: the frame, its style and its code, and all data.
 
+mod data;
+
 use askama::Template;
 use partwise_storage::anndata::Value;
 use serde_json::{Map, Value as Json};
@@ -63,7 +65,7 @@ impl Page {
     /// The page as one HTML file.
     pub(crate) fn html(&self) -> Result<String, ReportError> {
         let data: Map<String, Json> =
-            self.figures.iter().filter_map(|figure| Some((figure.id.to_owned(), figure.data()?))).collect();
+            self.figures.iter().filter_map(|figure| Some((figure.id.to_owned(), data::of(figure)?))).collect();
         let data = within_script(&Json::from(data).to_string());
         let frame = Frame { page: self, begins: BEGINS, style: STYLE, code: CODE, plotly: PLOTLY, data };
         frame.render().map_err(|error| ReportError::Page(error.to_string()))
@@ -98,17 +100,14 @@ pub(crate) fn settings(story: &Story) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Card, Gene, View};
+    use crate::picture::{Axis, Card, Curves, Gene, Plot, View};
 
     const HOSTILE: &str = "</script><script>alert(1)</script><!-- & \"q\" 'a'\n\u{2028}\u{2029}";
 
     fn page(name: &str) -> Page {
-        let view = View {
-            name: name.into(),
-            data: serde_json::json!([{"type": "bar", "name": name}]),
-            layout: serde_json::json!({"xaxis": {"title": {"text": name}}}),
-        };
-        let gene = Gene { name: name.into(), value: "1".into(), bar: "100".into() };
+        let plot = Plot::Curves(Curves { x: Axis::new(name), y: Axis::new(name), traces: Vec::new() });
+        let view = View { name: name.into(), plot };
+        let gene = Gene { name: name.into(), value: "1".into(), bar: 100.0 };
         let card = Card {
             number: 0,
             title: "Program 0".into(),
@@ -124,7 +123,7 @@ mod tests {
             settings: vec![(name.into(), name.into())],
             figures: vec![
                 figure("bars", Picture::Views { choice: "", views: vec![view], height: 300 }),
-                figure("cards", Picture::Cards(vec![card])),
+                figure("cards", Picture::Cards { cards: vec![card], measure: "score" }),
             ],
             table: Some(Table { title: name.into(), head: vec![name.into()], rows: vec![vec![name.into()]] }),
         }

@@ -1,9 +1,7 @@
 //! Which programs come back in every seed: the similarity of programs to the closest ones of other seeds.
 
-use serde_json::{Value, json};
-
 use super::number::digits;
-use super::{Figure, Picture, View};
+use super::{Axis, Curves, Figure, Picture, Plot, Style, Ticks, Trace, View};
 
 /// How well the seeds of one k agree.
 #[derive(Debug)]
@@ -49,9 +47,9 @@ pub(crate) fn figure(agreements: &[Agreement]) -> Option<Figure> {
     if agreements.is_empty() {
         return None;
     }
-    let x: Vec<usize> = agreements.iter().flat_map(|of| vec![of.k; of.of_programs.len()]).collect();
-    let y: Vec<Value> = agreements.iter().flat_map(|of| &of.of_programs).map(|&value| digits(value, 4)).collect();
-    let medians: Vec<Value> = agreements
+    let x: Vec<f64> = agreements.iter().flat_map(|of| vec![of.k as f64; of.of_programs.len()]).collect();
+    let y: Vec<f64> = agreements.iter().flat_map(|of| &of.of_programs).map(|&value| digits(value, 4)).collect();
+    let medians: Vec<f64> = agreements
         .iter()
         .map(|of| {
             let mut sorted = of.of_programs.clone();
@@ -60,29 +58,36 @@ pub(crate) fn figure(agreements: &[Agreement]) -> Option<Figure> {
         })
         .collect();
     let ks: Vec<usize> = agreements.iter().map(|of| of.k).collect();
+    let median = Trace {
+        name: "median",
+        x: ks.iter().map(|&k| k as f64).collect(),
+        y: medians,
+        style: Style::Line,
+        colour: "#E69F00",
+        hover: None,
+        about: Vec::new(),
+    };
+    let points = Trace {
+        name: "a program",
+        x,
+        y,
+        style: Style::Points,
+        colour: "#0072B2",
+        hover: Some("k = %{x}<br>cosine %{y:.3f}<extra></extra>"),
+        about: Vec::new(),
+    };
+    let plot = Plot::Curves(Curves {
+        x: Axis::new("number of programs k").with_ticks(Ticks::At(ks)),
+        y: Axis::new("cosine with the closest program").with_zero(),
+        traces: vec![median, points],
+    });
     Some(Figure {
         id: "agreement",
         title: "Which programs come back in every seed".into(),
         see: "Each point is a program; one near 1 comes back in all other seeds of this k, and one far below is an \
               accident of its start."
             .into(),
-        picture: Picture::Views {
-            choice: "",
-            views: vec![View {
-                name: String::new(),
-                data: json!([
-                    {"type": "scatter", "mode": "lines", "name": "median", "x": ks, "y": medians, "hoverinfo": "skip",
-                     "line": {"color": "#E69F00", "width": 2}},
-                    {"type": "scatter", "mode": "markers", "name": "a program", "x": x, "y": y,
-                     "hovertemplate": "k = %{x}<br>cosine %{y:.3f}<extra></extra>",
-                     "marker": {"color": "#0072B2", "size": 7, "opacity": 0.6}},
-                ]),
-                layout: json!({"xaxis": {"title": {"text": "number of programs k"}, "tickvals": ks, "automargin": true},
-                    "yaxis": {"title": {"text": "cosine with the closest program"}, "rangemode": "tozero"},
-                    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}),
-            }],
-            height: 380,
-        },
+        picture: Picture::Views { choice: "", views: vec![View { name: String::new(), plot }], height: 380 },
     })
 }
 

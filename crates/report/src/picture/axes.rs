@@ -1,6 +1,6 @@
 //! A card for each principal component: the genes at both ends of its axis.
 
-use super::number::percent;
+use super::number::{digits, percent};
 use super::{Card, Figure, Gene, Picture};
 use crate::read::Pca;
 
@@ -12,7 +12,12 @@ pub(crate) fn figure(pca: &Pca) -> Figure {
     let cards = (0..pca.shown).map(|component| card(pca, component)).collect();
     let see = "Genes of opposite sign pull cells to opposite ends of a component; the bar shows the weight beside the \
                largest one.";
-    Figure { id: "axes", title: "Genes of each component".into(), see: see.into(), picture: Picture::Cards(cards) }
+    Figure {
+        id: "axes",
+        title: "Genes of each component".into(),
+        see: see.into(),
+        picture: Picture::Cards { cards, measure: "weight" },
+    }
 }
 
 fn card(pca: &Pca, component: usize) -> Card {
@@ -23,7 +28,7 @@ fn card(pca: &Pca, component: usize) -> Card {
     let gene = |&gene: &usize| Gene {
         name: pca.genes[gene].clone(),
         value: format!("{:.3}", value(gene)),
-        bar: format!("{:.1}", 100.0 * value(gene).abs() / most),
+        bar: digits(100.0 * value(gene).abs() / most, 4),
     };
     let up = order.iter().filter(|&&gene| value(gene) > 0.0).take(GENES).map(gene).collect();
     let down = order.iter().rev().filter(|&&gene| value(gene) < 0.0).take(GENES).map(gene).collect();

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::number::digits;
-use super::{Figure, Picture, View};
+use super::{Axis, Curves, Figure, Picture, Plot, Style, Ticks, Trace, View};
 
 /// A fit of the folder, in numbers.
 #[derive(Debug, Clone)]
@@ -41,20 +39,24 @@ fn view(name: &str, title: &str, points: &[Point], value: impl Fn(&Point) -> f64
         }
     }
     let ks: Vec<usize> = best.keys().copied().collect();
-    let column = |of: &dyn Fn(&Point) -> Value| points.iter().map(of).collect::<Vec<Value>>();
-    View {
-        name: name.into(),
-        data: json!([
-            {"type": "scatter", "mode": "lines", "name": "best of each k", "x": ks,
-             "y": best.values().map(|&value| digits(value, 7)).collect::<Vec<Value>>(), "hoverinfo": "skip",
-             "line": {"color": "#E69F00", "width": 2}},
-            {"type": "scatter", "mode": "markers", "name": "a fit", "x": column(&|point| point.k.into()),
-             "y": column(&|point| digits(value(point), 7)),
-             "customdata": column(&|point| format!("{}, seed {}", point.file, point.seed).into()),
-             "hovertemplate": "%{customdata}<br>k = %{x}: %{y:.5f}<extra></extra>",
-             "marker": {"color": "#0072B2", "size": 8, "opacity": 0.8}},
-        ]),
-        layout: json!({"xaxis": {"title": {"text": "number of programs k"}, "tickvals": ks, "automargin": true},
-            "yaxis": {"title": {"text": title}}, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}),
-    }
+    let line = Trace {
+        name: "best of each k",
+        x: ks.iter().map(|&k| k as f64).collect(),
+        y: best.values().map(|&value| digits(value, 7)).collect(),
+        style: Style::Line,
+        colour: "#E69F00",
+        hover: None,
+        about: Vec::new(),
+    };
+    let each = Trace {
+        name: "a fit",
+        x: points.iter().map(|point| point.k as f64).collect(),
+        y: points.iter().map(|point| digits(value(point), 7)).collect(),
+        style: Style::Points,
+        colour: "#0072B2",
+        hover: Some("%{customdata}<br>k = %{x}: %{y:.5f}<extra></extra>"),
+        about: points.iter().map(|point| format!("{}, seed {}", point.file, point.seed)).collect(),
+    };
+    let x = Axis::new("number of programs k").with_ticks(Ticks::At(ks));
+    View { name: name.into(), plot: Plot::Curves(Curves { x, y: Axis::new(title), traces: vec![line, each] }) }
 }

@@ -1,9 +1,7 @@
 //! What groups of cells use: the mean shares of each group, over all of its cells.
 
-use serde_json::{Value, json};
-
 use super::number::decimals;
-use super::{Figure, Picture, View, thousands};
+use super::{About, Axis, Figure, Heat, Palette, Picture, Plot, Ticks, View, thousands};
 use crate::read::{Fit, Values};
 
 /// The most groups of a heat map.
@@ -19,13 +17,8 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Option<Figure> {
         groups.truncate(GROUPS);
         groups.sort_unstable();
         let left_out = names.len() - groups.len();
-        let z: Vec<Value> = groups
-            .iter()
-            .map(|&group| decimals(programs.iter().map(|&program| usage[group * fit.k + program]), 4).into())
-            .collect();
-        let places: Vec<usize> = (0..groups.len()).collect();
-        let texts: Vec<&String> = groups.iter().map(|&group| &names[group]).collect();
-        let hover: Vec<String> = groups
+        let means = |&group: &usize| decimals(programs.iter().map(|&program| usage[group * fit.k + program]), 4);
+        let about = groups
             .iter()
             .map(|&group| format!("{} ({} cells)", names[group], thousands(sizes[group] as usize)))
             .collect();
@@ -36,18 +29,19 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Option<Figure> {
         if *missing > 0 {
             title.push_str(&format!(", {} cells without a value", thousands(*missing as usize)));
         }
-        views.push(View {
-            name: label.name.clone(),
-            data: json!([{"type": "heatmap", "z": z, "zmin": 0, "colorscale": "Viridis", "rows": hover, "xgap": 1, "ygap": 1,
-                "hovertemplate": "%{customdata}<br>program %{x}: mean share %{z:.3f}<extra></extra>",
-                "colorbar": {"title": {"text": "mean share"}, "thickness": 12}}]),
-            layout: json!({
-                "xaxis": {"title": {"text": "program"}, "tickvals": (0..fit.k).collect::<Vec<usize>>(),
-                    "ticktext": programs.iter().map(usize::to_string).collect::<Vec<String>>(), "ticks": ""},
-                "yaxis": {"title": {"text": title}, "tickvals": places, "ticktext": texts,
-                    "ticks": "", "autorange": "reversed"},
-            }),
-        });
+        let heat = Heat {
+            x: Axis::new("program").with_ticks(Ticks::Names(programs.iter().map(usize::to_string).collect())),
+            y: Axis::new(title).with_ticks(Ticks::Names(groups.iter().map(|&group| names[group].clone()).collect())),
+            rows: groups.iter().map(means).collect(),
+            palette: Palette::Viridis,
+            range: (0.0, None),
+            unit: "mean share",
+            gaps: true,
+            hover: "%{customdata}<br>program %{x}: mean share %{z:.3f}<extra></extra>",
+            about: About::Rows(about),
+            strips: Vec::new(),
+        };
+        views.push(View { name: label.name.clone(), plot: Plot::Heat(heat) });
         rows = rows.max(groups.len());
     }
     (!views.is_empty()).then(|| Figure {

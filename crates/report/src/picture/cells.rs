@@ -1,21 +1,14 @@
 //! Cells in the plane, coloured by what the reader chooses.
 
 use partwise_kernels::eigen::symmetric_eigen;
-use serde_json::{Value, json};
 
 use super::groups::Shown;
 use super::number::{decimals, three};
-use super::{Figure, Picture};
+use super::{By, Cells, Colour, Direction, Figure, Picture};
 use crate::read::{Embedding, Fit, Labels, Pca, Values};
 
 /// Principal components of the shares that the reader can choose from.
 const COMPONENTS: usize = 5;
-
-/// A direction of the plane.
-struct Axis {
-    name: String,
-    values: Vec<Value>,
-}
 
 /// The figure of a result of `fit`; `None` if one program leaves nothing to see.
 pub(crate) fn of_fit(fit: &Fit, embedding: Option<&Embedding>) -> Option<Figure> {
@@ -24,10 +17,11 @@ pub(crate) fn of_fit(fit: &Fit, embedding: Option<&Embedding>) -> Option<Figure>
         None if fit.k < 2 => return None,
         None => of_shares(&fit.shares, fit.k),
     };
-    let mut colours: Vec<Value> = fit.labels.iter().map(by_label).collect();
+    let mut colours: Vec<Colour> = fit.labels.iter().map(by_label).collect();
     colours.extend((0..fit.k).map(|program| {
-        let of = decimals(fit.shares.iter().skip(program).step_by(fit.k).copied(), 3);
-        json!({"name": format!("program {program}"), "program": program, "unit": "share", "values": of})
+        let values = decimals(fit.shares.iter().skip(program).step_by(fit.k).copied(), 3);
+        let by = By::Numbers { unit: "share".into(), values, card: Some(program) };
+        Colour { name: format!("program {program}"), by }
     }));
     Some(figure(
         axes,
@@ -51,49 +45,47 @@ pub(crate) fn of_pca(pca: &Pca, embedding: Option<&Embedding>) -> Figure {
         None => (0..pca.shown)
             .map(|c| {
                 let part = pca.variance_ratio.get(c).map_or(String::new(), |&part| format!(" ({:.1} %)", 100.0 * part));
-                Axis { name: format!("PC{}{part}", c + 1), values: three(component(c)) }
+                Direction { name: format!("PC{}{part}", c + 1), values: three(component(c)) }
             })
             .collect(),
     };
-    let mut colours: Vec<Value> = pca.labels.iter().map(by_label).collect();
-    colours.extend((0..pca.shown).map(
-        |c| json!({"name": format!("PC{}", c + 1), "program": c, "unit": "score", "values": three(component(c))}),
-    ));
+    let mut colours: Vec<Colour> = pca.labels.iter().map(by_label).collect();
+    colours.extend((0..pca.shown).map(|c| {
+        let by = By::Numbers { unit: "score".into(), values: three(component(c)), card: Some(c) };
+        Colour { name: format!("PC{}", c + 1), by }
+    }));
     figure(axes, colours, &pca.names, "Each point is a cell; groups that a component separates are its content.")
 }
 
-fn figure(axes: Vec<Axis>, colours: Vec<Value>, names: &[String], see: &str) -> Figure {
-    let axes: Vec<Value> = axes.into_iter().map(|axis| json!({"name": axis.name, "values": axis.values})).collect();
+fn figure(directions: Vec<Direction>, colours: Vec<Colour>, names: &[String], see: &str) -> Figure {
     Figure {
         id: "cells",
         title: "Cells".into(),
         see: see.into(),
-        picture: Picture::Cells(json!({"axes": axes, "colours": colours, "cells": names})),
+        picture: Picture::Cells(Cells { directions, colours, names: names.to_vec() }),
     }
 }
 
-fn in_embedding(embedding: &Embedding) -> Vec<Axis> {
-    let axis = |at: usize| Axis {
+fn in_embedding(embedding: &Embedding) -> Vec<Direction> {
+    let axis = |at: usize| Direction {
         name: format!("{} {}", embedding.key, at + 1),
         values: three(embedding.places.iter().map(|place| place.map_or(f64::NAN, |place| place[at]))),
     };
     vec![axis(0), axis(1)]
 }
 
-fn by_label(label: &Labels) -> Value {
-    match &label.values {
-        Values::Groups { names, sizes, of_sample, .. } => {
-            let shown = Shown::new(names, sizes, of_sample);
-            json!({"name": label.name, "groups": shown.names, "colours": shown.colours, "codes": shown.codes})
-        }
+fn by_label(label: &Labels) -> Colour {
+    let by = match &label.values {
+        Values::Groups { names, sizes, of_sample, .. } => By::Groups(Shown::new(names, sizes, of_sample)),
         Values::Numbers(numbers) => {
-            json!({"name": label.name, "unit": label.name, "values": three(numbers.iter().copied())})
+            By::Numbers { unit: label.name.clone(), values: three(numbers.iter().copied()), card: None }
         }
-    }
+    };
+    Colour { name: label.name.clone(), by }
 }
 
 /// The principal components of the shares, cells × k, that have the most variance.
-fn of_shares(shares: &[f64], k: usize) -> Vec<Axis> {
+fn of_shares(shares: &[f64], k: usize) -> Vec<Direction> {
     let cells = (shares.len() / k) as f64;
     let mut mean = vec![0.0; k];
     for cell in shares.chunks_exact(k) {
@@ -122,7 +114,7 @@ fn of_shares(shares: &[f64], k: usize) -> Vec<Axis> {
                 cell.iter().zip(&mean).zip(&axis).map(|((share, mean), entry)| (share - mean) * entry).sum()
             };
             let part = if all > 0.0 { eigen.values[c].max(0.0) / all } else { 0.0 };
-            Axis {
+            Direction {
                 name: format!("PC{} of the shares ({:.0} %)", c + 1, 100.0 * part),
                 values: decimals(shares.chunks_exact(k).map(score), 4),
             }

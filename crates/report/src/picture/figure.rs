@@ -1,6 +1,6 @@
-//! A figure: a title, a sentence on what to see in it, and what the page draws.
+//! A figure: a title, a sentence on what to see in it, and what it shows.
 
-use serde_json::{Value, json};
+use super::{Cells, Genes, Plot};
 
 /// A titled figure.
 #[derive(Debug)]
@@ -13,10 +13,10 @@ pub(crate) struct Figure {
     pub(crate) picture: Picture,
 }
 
-/// What the page draws.
+/// What a figure shows.
 #[derive(Debug)]
 pub(crate) enum Picture {
-    /// Traces and layouts of plotly.js, one for each choice of the reader.
+    /// Plots, one for each choice of the reader.
     Views {
         /// What the reader chooses; empty if there is one view.
         choice: &'static str,
@@ -24,20 +24,23 @@ pub(crate) enum Picture {
         /// Height in pixels.
         height: usize,
     },
-    /// Cells in the plane: an object for the page's own code.
-    Cells(Value),
-    /// A gene in every program: an object for the page's own code.
-    Genes(Value),
+    /// Cells in the plane.
+    Cells(Cells),
+    /// A gene in every program.
+    Genes(Genes),
     /// Cards with lists of genes.
-    Cards(Vec<Card>),
+    Cards {
+        cards: Vec<Card>,
+        /// The name of the length of bars.
+        measure: &'static str,
+    },
 }
 
 /// One view of a figure.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) name: String,
-    pub(crate) data: Value,
-    pub(crate) layout: Value,
+    pub(crate) plot: Plot,
 }
 
 /// A card: a program, or an axis.
@@ -60,26 +63,5 @@ pub(crate) struct Gene {
     pub(crate) name: String,
     pub(crate) value: String,
     /// Length of the bar, percent.
-    pub(crate) bar: String,
-}
-
-impl Figure {
-    /// The object of the figure in the data of the page; `None` if the page has all of it as text.
-    pub(crate) fn data(&self) -> Option<Value> {
-        let (kind, mut object) = match &self.picture {
-            Picture::Views { views, .. } => {
-                let views: Vec<Value> = views
-                    .iter()
-                    .map(|view| json!({"name": view.name, "data": view.data, "layout": view.layout}))
-                    .collect();
-                ("views", json!({ "views": views }))
-            }
-            Picture::Cells(object) => ("cells", object.clone()),
-            Picture::Genes(object) => ("genes", object.clone()),
-            Picture::Cards(_) => return None,
-        };
-        object["kind"] = kind.into();
-        object["title"] = self.title.clone().into();
-        Some(object)
-    }
+    pub(crate) bar: f64,
 }

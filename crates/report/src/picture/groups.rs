@@ -16,6 +16,7 @@ const OTHER: &str = "#B0B0B0";
 const MISSING: &str = "#D9D9D9";
 
 /// Groups with their names and colours.
+#[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) names: Vec<String>,
     pub(crate) colours: Vec<&'static str>,

@@ -3,8 +3,9 @@
 //!
 //! | file          | picture                                                          |
 //! |---------------|------------------------------------------------------------------|
-//! | `figure`      | what is a figure, and what can the page do with it?              |
-//! | `number`      | how many digits of a number go into the page?                    |
+//! | `figure`      | what is a figure?                                                |
+//! | `plot`        | what can a figure show?                                          |
+//! | `number`      | how many digits of a number does a figure have?                  |
 //! | `groups`      | which colours and names do groups of cells have?                 |
 //! | `error_by_pass` | the error after each pass                                      |
 //! | `shares`      | a clustered heat map of W                                        |
@@ -18,7 +19,7 @@
 //! | `variance`    | the variance of principal components                             |
 //! | `axes`        | a card for each principal component                              |
 //!
-//! Texts are as they are in the files; the page escapes them wherever they are shown.
+//! Texts are as they are in the files; `page` and `paper` escape them wherever they are shown.
 
 pub(crate) mod agreement;
 pub(crate) mod axes;
@@ -31,9 +32,13 @@ pub(crate) mod genes;
 mod groups;
 mod number;
 pub(crate) mod overlap;
+mod plot;
 pub(crate) mod programs;
 pub(crate) mod shares;
 pub(crate) mod variance;
 
 pub(crate) use figure::{Card, Figure, Gene, Picture, View};
 pub(crate) use number::{percent, thousands};
+pub(crate) use plot::{
+    About, Axis, By, Cells, Colour, Curves, Direction, Genes, Heat, Palette, Plot, Strip, Style, Ticks, Trace,
+};

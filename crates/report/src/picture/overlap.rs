@@ -1,9 +1,8 @@
 //! How alike programs are: correlations of their spectra, and of their scores.
 
-use serde_json::{Value, json};
-
 use super::number::decimals;
-use super::{Figure, Picture, View};
+use super::programs::titles;
+use super::{About, Axis, Figure, Heat, Palette, Picture, Plot, Ticks, View};
 use crate::read::Fit;
 
 /// The correlation of each pair of columns of `table`, genes × k, over the genes that have numbers; k × k. It is 0
@@ -53,22 +52,20 @@ pub(crate) fn figure(fit: &Fit, spectra: &[f64], programs: &[usize]) -> Option<F
 
 fn view(name: &str, correlations: &[f64], programs: &[usize]) -> View {
     let k = programs.len();
-    let rows: Vec<Value> =
-        programs.iter().map(|&a| decimals(programs.iter().map(|&b| correlations[a * k + b]), 3).into()).collect();
-    let places: Vec<usize> = (0..k).collect();
-    let titles: Vec<String> = programs.iter().map(|program| format!("program {program}")).collect();
-    let numbers: Vec<String> = programs.iter().map(usize::to_string).collect();
-    View {
-        name: name.into(),
-        data: json!([{"type": "heatmap", "z": rows, "zmin": -1, "zmax": 1, "colorscale": "RdBu", "reversescale": false,
-            "hovertemplate": "%{y} and program %{x}<br>correlation %{z:.3f}<extra></extra>", "xgap": 1, "ygap": 1,
-            "colorbar": {"title": {"text": "correlation"}, "thickness": 12}}]),
-        layout: json!({
-            "xaxis": {"title": {"text": "program"}, "tickvals": places, "ticktext": numbers, "ticks": ""},
-            "yaxis": {"title": {"text": "program"}, "tickvals": places, "ticktext": titles, "ticks": "",
-                "autorange": "reversed"},
-        }),
-    }
+    let row = |&a: &usize| decimals(programs.iter().map(|&b| correlations[a * k + b]), 3);
+    let heat = Heat {
+        x: Axis::new("program").with_ticks(Ticks::Names(programs.iter().map(usize::to_string).collect())),
+        y: Axis::new("program").with_ticks(Ticks::Names(titles(programs))),
+        rows: programs.iter().map(row).collect(),
+        palette: Palette::BlueRed,
+        range: (-1.0, Some(1.0)),
+        unit: "correlation",
+        gaps: true,
+        hover: "%{y} and program %{x}<br>correlation %{z:.3f}<extra></extra>",
+        about: About::Nothing,
+        strips: Vec::new(),
+    };
+    View { name: name.into(), plot: Plot::Heat(heat) }
 }
 
 #[cfg(test)]

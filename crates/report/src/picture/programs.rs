@@ -1,6 +1,6 @@
 //! A card for each program: its first genes, its part of the cells, where it is used, and which ones are like it.
 
-use super::number::percent;
+use super::number::{digits, percent};
 use super::{Card, Figure, Gene, Picture};
 use crate::read::{Fit, Values};
 
@@ -11,21 +11,28 @@ const NAMED: usize = 3;
 /// The least correlation of similar programs.
 const ALIKE: f64 = 0.2;
 
+/// The names of programs.
+pub(super) fn titles(programs: &[usize]) -> Vec<String> {
+    programs.iter().map(|program| format!("program {program}")).collect()
+}
+
 /// The figure; `similarity` has the correlation of each pair of spectra.
 pub(crate) fn figure(fit: &Fit, similarity: &[f64]) -> Figure {
     let by_score = fit.scores.is_some();
-    let see = match by_score {
-        true => {
+    let (see, measure) = match by_score {
+        true => (
             "The genes of the largest score mark a program, whatever their level; the bar shows the score beside that \
-             of the first gene."
-        }
-        false => {
+             of the first gene.",
+            "score",
+        ),
+        false => (
             "The result has no scores, so these are the genes of the largest weight, which are often high in every \
-             cell; the bar shows the weight beside that of the first gene."
-        }
+             cell; the bar shows the weight beside that of the first gene.",
+            "weight",
+        ),
     };
     let cards = (0..fit.k).map(|program| card(fit, program, similarity)).collect();
-    Figure { id: "programs", title: "Programs".into(), see: see.into(), picture: Picture::Cards(cards) }
+    Figure { id: "programs", title: "Programs".into(), see: see.into(), picture: Picture::Cards { cards, measure } }
 }
 
 fn card(fit: &Fit, program: usize, similarity: &[f64]) -> Card {
@@ -62,7 +69,7 @@ fn card(fit: &Fit, program: usize, similarity: &[f64]) -> Card {
     let genes = genes.iter().map(|&gene| Gene {
         name: fit.genes[gene].clone(),
         value: format!("{:.3e}", value(gene)),
-        bar: format!("{:.1}", 100.0 * value(gene) / most),
+        bar: digits(100.0 * value(gene) / most, 4),
     });
     Card {
         number: program,

@@ -1,10 +1,9 @@
 //! A clustered heat map of W: what each cell uses.
 
-use serde_json::{Value, json};
-
 use super::groups::Shown;
 use super::number::decimals;
-use super::{Figure, Picture, View};
+use super::programs::titles;
+use super::{About, Axis, Figure, Heat, Palette, Picture, Plot, Strip, Ticks, View};
 use crate::cluster;
 use crate::read::{Fit, Sample, Values};
 
@@ -24,59 +23,33 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
         .map(|cell| cell.iter().enumerate().map(|(place, share)| place as f64 * share).sum())
         .collect();
     let order = cluster::order_of_rows(&shares, k, &keys);
-    let names: Vec<&str> = order.iter().map(|&cell| fit.names[some.rows()[cell]].as_str()).collect();
-    let rows: Vec<Value> =
-        (0..k).map(|program| decimals(order.iter().map(|&cell| shares[cell * k + program]), 3).into()).collect();
-    let title = |program: &usize| format!("program {program}");
-    // The page repeats the names of columns for each field.
-    let mut data = vec![json!({"type": "heatmap", "z": rows, "columns": names, "colorscale": "Viridis",
-        "zmin": 0, "zmax": 1, "y": (0..k).collect::<Vec<usize>>(), "hovertemplate":
-        "%{customdata}<br>%{y}: share %{z:.3f}<extra></extra>", "hoverongaps": false,
-        "colorbar": {"title": {"text": "share"}, "thickness": 12, "len": 1.0}})];
-
-    let strips: Vec<_> = fit
+    let strips: Vec<Strip> = fit
         .labels
         .iter()
         .filter_map(|label| match &label.values {
             Values::Groups { names, sizes, of_sample, .. } => {
-                Some((label.name.as_str(), Shown::new(names, sizes, of_sample)))
+                let mut groups = Shown::new(names, sizes, of_sample);
+                groups.codes = order.iter().map(|&cell| groups.codes[some.rows()[cell]]).collect();
+                Some(Strip { name: label.name.clone(), groups })
             }
             Values::Numbers(_) => None,
         })
         .collect();
-    let bars = strips.len() as f64 * 0.05;
-    let mut layout = json!({
-        "xaxis": {"title": {"text": format!("cells ({} shown, neighbours are alike)", order.len())}},
-        "yaxis": {"title": {"text": "program"}, "tickvals": (0..k).collect::<Vec<usize>>(),
-            "ticktext": programs.iter().map(title).collect::<Vec<String>>(), "autorange": "reversed",
-            "domain": [0.0, 1.0 - bars], "ticks": ""},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-    });
-    for (place, (name, shown)) in strips.iter().enumerate() {
-        let axis = place + 2;
-        let codes: Vec<usize> = order.iter().map(|&cell| shown.codes[some.rows()[cell]]).collect();
-        let count = shown.names.len() as f64;
-        let steps: Vec<Value> = shown
-            .colours
-            .iter()
-            .enumerate()
-            .flat_map(|(i, colour)| [json!([i as f64 / count, colour]), json!([(i + 1) as f64 / count, colour])])
-            .collect();
-        data.push(json!({"type": "heatmap", "z": [codes], "yaxis": format!("y{axis}"), "colorscale": steps,
-            "zmin": -0.5, "zmax": count - 0.5, "showscale": false, "names": shown.names,
-            "hovertemplate": "%{customdata}<extra></extra>"}));
-        let end = 1.0 - 0.05 * place as f64;
-        layout[format!("yaxis{axis}")] = json!({"domain": [end - 0.042, end], "tickvals": [0], "ticktext": [name],
-            "ticks": "", "anchor": "x", "title": {"text": ""}});
-        for (group, colour) in shown.names.iter().zip(&shown.colours) {
-            let of = if strips.len() > 1 { format!("{name}: {group}") } else { group.clone() };
-            data.push(json!({"type": "scatter", "mode": "markers", "x": [Value::Null], "y": [Value::Null],
-                "name": of, "marker": {"color": colour, "symbol": "square", "size": 10}, "hoverinfo": "skip"}));
-        }
-    }
-    let groups: usize = strips.iter().map(|(_, shown)| shown.names.len()).sum();
+    let groups: usize = strips.iter().map(|strip| strip.groups.names.len()).sum();
     // The legend has about four groups in a line.
     let height = 180 + 20 * k.max(5) + 26 * strips.len() + 24 * groups.div_ceil(4);
+    let heat = Heat {
+        x: Axis::new(format!("cells ({} shown, neighbours are alike)", order.len())),
+        y: Axis::new("program").with_ticks(Ticks::Names(titles(programs))),
+        rows: (0..k).map(|program| decimals(order.iter().map(|&cell| shares[cell * k + program]), 3)).collect(),
+        palette: Palette::Viridis,
+        range: (0.0, Some(1.0)),
+        unit: "share",
+        gaps: false,
+        hover: "%{customdata}<br>%{y}: share %{z:.3f}<extra></extra>",
+        about: About::Columns(order.iter().map(|&cell| fit.names[some.rows()[cell]].clone()).collect()),
+        strips,
+    };
     Figure {
         id: "shares",
         title: "What cells use".into(),
@@ -86,7 +59,7 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
                 .into(),
         picture: Picture::Views {
             choice: "",
-            views: vec![View { name: String::new(), data: data.into(), layout }],
+            views: vec![View { name: String::new(), plot: Plot::Heat(heat) }],
             height: height.min(1400),
         },
     }

@@ -23,7 +23,7 @@
 //! | `top_genes` | which genes mark each program of a result?   |
 //! | `merge`   | how do results get into another AnnData file?  |
 //! | `csv_tables` | how do results become tables of text?       |
-//! | `text`    | how is a page about a result written?          |
+//! | `whole`   | how is a page about a result written?          |
 //! | `export`  | how does a store become an AnnData file again? |
 
 mod array;
@@ -39,11 +39,11 @@ mod part;
 mod rows;
 mod sparse;
 mod table;
-mod text;
 mod top_genes;
 mod uns;
 mod usages;
 mod value;
+mod whole;
 mod writer;
 
 pub use array::ArrayWriter;
@@ -57,10 +57,10 @@ pub use names::{hash_of_name, read_gene_numbers, visit_names, visit_texts};
 pub use rows::{Placed, RowsInPlace};
 pub use sparse::CsrWriter;
 pub use table::{Table, members};
-pub use text::write_text;
 pub use top_genes::{TopGenes, read_top_genes};
 pub use uns::read_uns;
 pub use usages::{NORMALIZED, USAGES, UsageTables};
 pub use value::Value;
+pub use whole::write_whole;
 pub(crate) use writer::frame_name;
 pub use writer::{AnnDataWriter, check_destination};

@@ -1,4 +1,4 @@
-//! Writes a text that belongs to a result, such as a page about it.
+//! Writes a file that belongs to a result, such as a page about it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ use crate::traffic;
 /// Bytes that are written at once.
 const PIECE: usize = 1 << 20;
 
-/// Writes `text` to `dest`, whole or not at all: it is written beside its place, synced and renamed. The
+/// Writes `content` to `dest`, whole or not at all: it is written beside its place, synced and renamed. The
 /// caller has looked at what `dest` replaces.
 ///
 /// # Errors
@@ -20,11 +20,11 @@ const PIECE: usize = 1 << 20;
 /// - `dest` exists and may not be overwritten
 /// - another run is writing it, or its folder is not writable
 /// - the disk is full or failing: no new file is left, at the destination or beside it
-pub fn write_text(dest: &Path, text: &str, overwrite: Overwrite) -> Result<(), StorageError> {
+pub fn write_whole(dest: &Path, content: &[u8], overwrite: Overwrite) -> Result<(), StorageError> {
     let failed = |error| StorageError::io("write", dest, error);
     let part = Part::claim(dest)?;
     let mut file = OpenOptions::new().write(true).create_new(true).open(part.path()).map_err(failed)?;
-    for piece in text.as_bytes().chunks(PIECE) {
+    for piece in content.chunks(PIECE) {
         file.write_all(piece).map_err(failed)?;
         traffic::ended();
     }
@@ -43,13 +43,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_whole_or_not_there() {
+    fn a_file_is_whole_or_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("page.html");
-        write_text(&dest, "first", Overwrite::Refuse).unwrap();
-        assert!(matches!(write_text(&dest, "second", Overwrite::Refuse), Err(StorageError::Exists { .. })));
+        write_whole(&dest, b"first", Overwrite::Refuse).unwrap();
+        assert!(matches!(write_whole(&dest, b"second", Overwrite::Refuse), Err(StorageError::Exists { .. })));
         assert_eq!(std::fs::read_to_string(&dest).unwrap(), "first");
-        write_text(&dest, "second", Overwrite::Replace).unwrap();
+        write_whole(&dest, b"second", Overwrite::Replace).unwrap();
         assert_eq!(std::fs::read_to_string(&dest).unwrap(), "second");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
