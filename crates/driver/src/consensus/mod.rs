@@ -32,7 +32,7 @@ mod spectra;
 mod write;
 
 pub use medians::{Medians, find_medians};
-pub use refit::{Programs, RefitPlan, Selected, refit};
+pub use refit::{Programs, Selected, plan, refit};
 pub use spectra::Replicates;
 #[cfg(feature = "hdf5")]
 pub use write::{Written, write};

@@ -9,7 +9,7 @@ use crate::compute::refit::{Local, Refit, RefitSums};
 use crate::engine::{Direction, Engine, SEGMENTS, Worker};
 use crate::error::{ConfigError, DriverError};
 use crate::overdispersion::sums_per_million;
-use crate::plan::SEGMENT_BYTES;
+use crate::plan::RowsPlan;
 use crate::plan::peak::{
     BYTES_PER_GENE, DENSE_WORKER_BYTES, LATER_BYTES, LEAST_MARGIN, MARGIN, TABLE_BYTES_PER_TILE, WORKER_BYTES,
 };
@@ -53,60 +53,31 @@ pub struct Programs {
     pub sums: Vec<PerMillion>,
 }
 
-/// The decisions before the pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RefitPlan {
-    /// Workers.
-    pub threads: usize,
-    /// Bytes of a segment.
-    pub segment_bytes: u64,
-    /// The forecast of the peak resident size.
-    pub peak_bytes: u64,
-}
-
-impl RefitPlan {
-    /// A plan for consensus of each of `ks`, the largest of which has spectra of `values` values.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Memory`]: the replicates of one k, or one thread with the smallest segments, do not fit.
-    pub fn new(shape: &DataShape, machine: &Machine, ks: &[usize], values: usize) -> Result<Self, ConfigError> {
-        let process = machine.resident.max(RESIDENT + HDF5_BYTES) + LATER_BYTES;
-        let tables = TABLE_BYTES_PER_TILE * shape.tiles() + (BYTES_PER_GENE + 48) * shape.genes as u64;
-        // Medians, in two scales; spectra of all genes and scores; sums.
-        let of_k = |k: usize| 4 * (4 * shape.genes * stride(k)) as u64 + RefitSums::bytes(shape.genes, k);
-        let standing: u64 = ks.iter().map(|&k| of_k(k)).sum();
-        // As read, scaled to norm 1, and distances.
-        let replicates = 12 * values as u64 + machine.threads as u64 * (1 << 20);
-        let rows = shape.block_rows.min(shape.cells);
-        let locals: u64 = ks.iter().map(|&k| Local::bytes(rows, shape.tile_rows, shape.genes, k)).sum();
-        let dense = if shape.layout == Layout::Dense { DENSE_WORKER_BYTES } else { 0 };
-        let peak = |threads: usize, segment: u64| {
-            let worker = WORKER_BYTES
-                + dense
-                + locals
-                + Decoder::bytes(shape.genes, shape.max_tile_nonzeros)
-                + SEGMENTS as u64 * segment.min(shape.max_block_bytes);
-            let sum = process + tables + standing + replicates.max(threads as u64 * worker);
-            sum + (sum / MARGIN).max(LEAST_MARGIN)
-        };
-        let smallest = shape.max_tile_bytes;
-        let most = machine.threads.min(shape.own_blocks()).max(1);
-        let segments = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(smallest));
-        let choices = (1..=most).rev().flat_map(|threads| segments.map(|segment| (threads, segment)));
-        let plans = choices.map(|(threads, segment_bytes)| RefitPlan {
-            threads,
-            segment_bytes,
-            peak_bytes: peak(threads, segment_bytes),
-        });
-        let needed = peak(1, smallest);
-        plans.into_iter().find(|plan| plan.peak_bytes <= machine.memory).ok_or(ConfigError::Memory {
-            budget: machine.memory,
-            needed,
-            lower_blocks: None,
-        })
-    }
+/// The plan of consensus of each of `ks`, the largest of which has spectra of `values` values.
+///
+/// # Errors
+///
+/// [`ConfigError::Memory`]: the replicates of one k, or one thread with the smallest segments, do not fit.
+pub fn plan(shape: &DataShape, machine: &Machine, ks: &[usize], values: usize) -> Result<RowsPlan, ConfigError> {
+    let process = machine.resident.max(RESIDENT + HDF5_BYTES) + LATER_BYTES;
+    let tables = TABLE_BYTES_PER_TILE * shape.tiles() + (BYTES_PER_GENE + 48) * shape.genes as u64;
+    // Medians, in two scales; spectra of all genes and scores; sums.
+    let of_k = |k: usize| 4 * (4 * shape.genes * stride(k)) as u64 + RefitSums::bytes(shape.genes, k);
+    let standing: u64 = ks.iter().map(|&k| of_k(k)).sum();
+    // As read, scaled to norm 1, and distances.
+    let replicates = 12 * values as u64 + machine.threads as u64 * (1 << 20);
+    let rows = shape.block_rows.min(shape.cells);
+    let locals: u64 = ks.iter().map(|&k| Local::bytes(rows, shape.tile_rows, shape.genes, k)).sum();
+    let dense = if shape.layout == Layout::Dense { DENSE_WORKER_BYTES } else { 0 };
+    RowsPlan::within(shape, machine, |threads, segment| {
+        let worker = WORKER_BYTES
+            + dense
+            + locals
+            + Decoder::bytes(shape.genes, shape.max_tile_nonzeros)
+            + SEGMENTS as u64 * segment.min(shape.max_block_bytes);
+        let sum = process + tables + standing + replicates.max(threads as u64 * worker);
+        sum + (sum / MARGIN).max(LEAST_MARGIN)
+    })
 }
 
 /// The programs of each of `selected`, and how many reads of all of X it took: one, and another where a store does

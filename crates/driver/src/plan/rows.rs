@@ -1,4 +1,4 @@
-//! The plan of a pass that computes a few numbers for each row and writes them as it goes.
+//! The plan of a pass that computes a few numbers for each row, and writes them as it goes or adds them up.
 
 use partwise_kernels::stride;
 use partwise_storage::store::Layout;
@@ -33,8 +33,6 @@ impl RowsPlan {
     ///
     /// [`ConfigError::Memory`]: one thread with the smallest segments does not fit.
     pub fn new(shape: &DataShape, machine: &Machine, k: usize, factors: usize) -> Result<Self, ConfigError> {
-        let smallest = shape.max_tile_bytes;
-        let most = machine.threads.min(shape.own_blocks()).max(1);
         let peak = |threads: usize, segment: u64| {
             let process = machine.resident.max(RESIDENT) + HDF5_BYTES + LATER_BYTES + RESULT_BYTES;
             let columns = (COLUMNS_BYTES_PER_CELL * shape.cells as u64).min(COLUMNS_BYTES);
@@ -52,15 +50,29 @@ impl RowsPlan {
             let sum = process + columns + tables + known + threads as u64 * worker;
             sum + (sum / MARGIN).max(LEAST_MARGIN)
         };
+        RowsPlan::within(shape, machine, peak)
+    }
+
+    /// The most threads with the largest segments whose `peak` the budget holds.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Memory`]: one thread with the smallest segments does not fit.
+    pub(crate) fn within(
+        shape: &DataShape,
+        machine: &Machine,
+        peak: impl Fn(usize, u64) -> u64,
+    ) -> Result<Self, ConfigError> {
+        let smallest = shape.max_tile_bytes;
+        let most = machine.threads.min(shape.own_blocks()).max(1);
         let segments = [SEGMENT_BYTES, SEGMENT_BYTES / 4, 0].map(|bytes| bytes.max(smallest));
         let choices = (1..=most).rev().flat_map(|threads| segments.map(|segment| (threads, segment)));
-        let found = choices
-            .map(|(threads, segment_bytes)| RowsPlan {
-                threads,
-                segment_bytes,
-                peak_bytes: peak(threads, segment_bytes),
-            })
-            .find(|plan| plan.peak_bytes <= machine.memory);
+        let mut plans = choices.map(|(threads, segment_bytes)| RowsPlan {
+            threads,
+            segment_bytes,
+            peak_bytes: peak(threads, segment_bytes),
+        });
+        let found = plans.find(|plan| plan.peak_bytes <= machine.memory);
         found.ok_or(ConfigError::Memory { budget: machine.memory, needed: peak(1, smallest), lower_blocks: None })
     }
 }

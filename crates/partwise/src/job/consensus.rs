@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use fixedbitset::FixedBitSet;
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::comm::agree;
-use partwise_driver::consensus::{Medians, Programs, RefitPlan, Selected, Written, find_medians, refit, write};
+use partwise_driver::consensus::{self, Medians, Programs, Selected, Written, find_medians, refit, write};
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
@@ -195,7 +195,7 @@ impl ConsensusJob {
             let (spectra, width) = run.shape(k)?;
             values = values.max(spectra.saturating_mul(width));
         }
-        let plan = RefitPlan::new(&shape, &machine, &self.ks, values)?;
+        let plan = consensus::plan(&shape, &machine, &self.ks, values)?;
         let rows = RowsPlan::new(&shape, &machine, self.ks.iter().sum(), TABLES)?;
         let medians = self.medians(run, places.len(), plan.threads, host)?;
         Ok(Prepared { medians, places, plan, rows })
@@ -316,7 +316,7 @@ struct Prepared {
     medians: Vec<Medians>,
     /// The places of the selected genes, in the order of the columns of the medians.
     places: Vec<usize>,
-    plan: RefitPlan,
+    plan: RowsPlan,
     rows: RowsPlan,
 }
 
