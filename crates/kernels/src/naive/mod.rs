@@ -2,7 +2,7 @@
 //! the fast kernels with them, in this crate and in those above it.
 //!
 //! There are two kinds. If a kernel promises bits, its twin does the same operations in the same
-//! order, and tests compare the two with `==`: [`sparse`], [`dense`], [`gram`], [`fixed`],
+//! order, and tests compare the two with `==`: [`sparse`], [`dense`], [`gram`], [`xtx`], [`fixed`],
 //! [`update`](mod@update). If a kernel promises a value, its twin is the formula in f64, and
 //! `docs/numerics.md` derives the bound of the difference: [`product`], [`loss`].
 
@@ -15,3 +15,4 @@ pub mod loss;
 pub mod product;
 pub mod sparse;
 pub mod update;
+pub mod xtx;

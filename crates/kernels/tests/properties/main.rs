@@ -11,3 +11,4 @@ mod shapes;
 mod sparse;
 mod update;
 mod wide;
+mod xtx;
