@@ -64,7 +64,7 @@ pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};
 pub use init::start_digest;
 pub use model::{Init, Model, Rules};
 pub use monitor::{CheckpointEvent, FitId, FitMonitor};
-pub use pca::{PcaConfig, PcaPlan, TargetSum};
+pub use pca::{MethodSpec, PcaConfig, PcaPlan, TargetSum};
 pub use plan::{Execution, Plan};
 pub use probe::{PassTime, Probe};
 pub use scores::Scores;
