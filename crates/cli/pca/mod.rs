@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use partwise::driver::{PcaConfig, ScaleSpec, TargetSum};
+use clap::{Args, ValueEnum};
+use partwise::driver::{MethodSpec, PcaConfig, ScaleSpec, TargetSum};
 use partwise::job::{PcaDone, PcaJob};
 use partwise::machine;
 use serde::Serialize;
@@ -27,7 +27,8 @@ const LISTED: usize = 8;
 /// Compute principal components of cells x genes, read block by block
 ///
 /// The matrix is centred only in the arithmetic, so it stays sparse and on disk. The axes and the scores
-/// take at most eight reads of the data.
+/// take at most eight reads of the data, and two or three where the Gram matrix of the genes is small
+/// enough.
 ///
 /// The result is an AnnData file with the keys of scanpy: obsm["X_pca"] holds the scores of the cells,
 /// varm["PCs"] the axes, uns["pca"] the variances. uns["partwise_pca"] holds the settings. sc.pl.pca and
@@ -57,6 +58,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SUM", value_parser = positive, requires = "log1p", allow_negative_numbers = true,
         help_heading = "Components")]
     target_sum: Option<f64>,
+    /// How the axes are found. gram: from the Gram matrix of the genes, for up to some thousand genes, in
+    /// one read; krylov: from products with the covariance, in up to six. auto: the one expected to take
+    /// less time
+    #[arg(long, value_enum, default_value_t = Method::Auto, hide_possible_values = true,
+        value_name = "auto|gram|krylov", help_heading = "Components")]
+    method: Method,
     /// The result [default: INPUT with the ending .pca.h5ad]
     #[arg(short, long, value_name = "OUT.h5ad", help_heading = "Files")]
     output: Option<PathBuf>,
@@ -72,6 +79,14 @@ pub(crate) struct Options {
     pub(crate) common: Common,
 }
 
+/// The words of `--method`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    Auto,
+    Gram,
+    Krylov,
+}
+
 fn positive(typed: &str) -> Result<f64, &'static str> {
     let number: f64 = typed.parse().map_err(|_| "a number above zero is needed")?;
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("a number above zero is needed") }
@@ -83,6 +98,7 @@ struct Report {
     cells: usize,
     genes: usize,
     components: usize,
+    method: &'static str,
     passes: usize,
     variance_ratio: Vec<f64>,
     total_variance: f64,
@@ -126,8 +142,16 @@ impl Options {
             Scale::Std => ScaleSpec::Std,
         };
         let log1p = self.log1p.then_some(self.target_sum.map_or(TargetSum::Median, TargetSum::Sum));
-        let config =
-            PcaConfig::new(self.components).with_scale(scale).with_log1p(log1p).with_seed(self.common.one_seed()?);
+        let method = match self.method {
+            Method::Auto => MethodSpec::Auto,
+            Method::Gram => MethodSpec::Gram,
+            Method::Krylov => MethodSpec::Krylov,
+        };
+        let config = PcaConfig::new(self.components)
+            .with_scale(scale)
+            .with_log1p(log1p)
+            .with_method(method)
+            .with_seed(self.common.one_seed()?);
         let mut job = PcaJob::new(self.files.inputs()?, config);
         job.selection = self.select.selection();
         job.filter = self.only.filter();
@@ -145,6 +169,7 @@ impl Report {
             cells: done.cells,
             genes: done.genes,
             components: scores.variance.len(),
+            method: scores.method.word(),
             passes: scores.passes,
             variance_ratio: scores.variance_ratio.clone(),
             total_variance: scores.total_variance,
@@ -178,10 +203,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{} % of the variance ({}{more}) after {} reads of the data",
+            "{} % of the variance ({}{more}) after {} reads of the data, by the method {}",
             percent(self.variance_ratio.iter().sum()),
             some.join(" + "),
-            self.passes
+            self.passes,
+            self.method
         )?;
         write!(
             f,

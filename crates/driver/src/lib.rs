@@ -69,7 +69,7 @@ pub use init::start_digest;
 pub use model::{Init, Model, Rules};
 pub use monitor::{CheckpointEvent, FitId, FitMonitor};
 pub use overdispersion::Overdispersion;
-pub use pca::{PcaConfig, PcaPlan, TargetSum};
+pub use pca::{MethodSpec, PcaConfig, PcaPlan, TargetSum};
 pub use plan::{Execution, Plan};
 pub use probe::{PassTime, Probe};
 pub use scores::Scores;

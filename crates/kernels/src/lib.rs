@@ -71,6 +71,7 @@ pub mod naive;
 mod runs;
 pub mod sparse;
 pub mod update;
+pub mod xtx;
 
 pub use factor::{FactorBuf, FactorMut, FactorRef, stride};
 pub use isa::Isa;

@@ -3,6 +3,7 @@
 pub(crate) mod centred;
 pub(crate) mod factorize;
 pub(crate) mod gene_scores;
+pub(crate) mod gram;
 pub(crate) mod logarithms;
 pub(crate) mod moments;
 pub(crate) mod profile;

@@ -25,9 +25,13 @@ use super::PcaModel;
 use crate::error::DriverError;
 use crate::spectra::{GENE_CHUNK, Spectra};
 
-/// Residuals of this part of an eigenvalue are small. The error of the eigenvalue is its square over
-/// the relative distance to the next one.
+/// Residuals of this part of an eigenvalue are small, where a product takes a pass. The error of the
+/// eigenvalue is its square over the relative distance to the next one.
 const TOL: f64 = 1e-3;
+/// The same where a product takes no pass.
+const FINE_TOL: f64 = 1e-5;
+/// Spaces one after the other where a product takes no pass; blood cells take three.
+const SPACES: usize = 6;
 /// Directions with less than this part of the largest squared norm are rounding.
 const RANK_TOL: f64 = 1e-12;
 /// A part beyond the space with a squared norm of less than this part of C² is rounding of C·Q.
@@ -39,47 +43,102 @@ const OWN: f64 = 0.5;
 /// Multiplies directions by C.
 pub(super) type Product<'p> = dyn FnMut(&Spectra) -> Result<Spectra, DriverError> + Send + 'p;
 
+/// How far a search goes.
+pub(super) struct Search {
+    /// Axes wanted.
+    components: usize,
+    /// Products of a space at most.
+    steps: usize,
+    /// Spaces at most. Each begins with the best directions of the one before it.
+    spaces: usize,
+    tol: f64,
+}
+
+impl Search {
+    /// For products that take a pass each: one space.
+    pub(super) fn of_passes(model: &PcaModel) -> Self {
+        let steps = if model.exact { 1 } else { model.steps };
+        Search { components: model.config.components, steps, spaces: 1, tol: TOL }
+    }
+
+    /// For products that take no pass.
+    pub(super) fn in_memory(model: &PcaModel) -> Self {
+        Search { components: model.config.components, steps: model.steps, spaces: SPACES, tol: FINE_TOL }
+    }
+}
+
 /// The c best axes, largest eigenvalue first, and how many products they took.
 pub(super) fn axes(
     product: &mut Product<'_>,
     first: Spectra,
-    model: &PcaModel,
+    search: &Search,
 ) -> Result<(Spectra, usize), DriverError> {
-    let (l, c) = (first.k(), model.config.components);
-    let mut blocks = vec![first];
-    // T, one column of blocks after the other: those of rows 0 to j of column j.
-    let mut columns: Vec<Vec<Vec<f64>>> = Vec::new();
-    loop {
-        let mut rest = product(&blocks[blocks.len() - 1])?;
-        columns.push(blocks.iter().map(|q| cross_of(q, &rest)).collect());
-        let eigen = ritz(&columns, l);
-        if model.exact || blocks.len() == model.steps {
+    let (l, mut products) = (first.k(), 0);
+    let mut space = Space::from(product, first, search)?;
+    for _ in 1..search.spaces {
+        if space.is_enough {
             break;
         }
-        subtract(&mut rest, &blocks, &columns[blocks.len() - 1]);
-        let gram = rest.gram();
-        let noise = NOISE * eigen.values[0] * eigen.values[0];
-        if is_converged(&eigen, &gram, l, c) || orthonormal(&mut rest, &gram, noise) == 0 {
-            break;
-        }
-        // Again, for what was small beside the rounding of the first time.
-        let parts: Vec<Vec<f64>> = blocks.iter().map(|q| cross_of(q, &rest)).collect();
-        subtract(&mut rest, &blocks, &parts);
-        let gram = rest.gram();
-        if orthonormal(&mut rest, &gram, OWN) == 0 {
-            break;
-        }
-        blocks.push(rest);
+        products += space.blocks.len();
+        let mut best = space.best(l);
+        let gram = best.gram();
+        orthonormal(&mut best, &gram, 0.0);
+        space = Space::from(product, best, search)?;
     }
-    let eigen = ritz(&columns, l);
-    let size = columns.len() * l;
-    let mut found = Spectra::zeros(blocks[0].genes(), c);
-    for (j, q) in blocks.iter().enumerate() {
-        let rows = (0..l).flat_map(|i| &eigen.vectors[(j * l + i) * size..][..c]).copied().collect::<Vec<_>>();
-        add_product(&mut found, q, &rows);
-    }
+    let mut found = space.best(search.components);
     settle(&mut found);
-    Ok((found, blocks.len()))
+    Ok((found, products + space.blocks.len()))
+}
+
+/// A Krylov space and the Ritz vectors in it.
+struct Space {
+    /// Q_0, Q_1, …
+    blocks: Vec<Spectra>,
+    eigen: SymmetricEigen,
+    /// Whether a larger space would change nothing of note.
+    is_enough: bool,
+}
+
+impl Space {
+    fn from(product: &mut Product<'_>, first: Spectra, search: &Search) -> Result<Self, DriverError> {
+        let (l, c) = (first.k(), search.components);
+        let mut blocks = vec![first];
+        // T, one column of blocks after the other: those of rows 0 to j of column j.
+        let mut columns: Vec<Vec<Vec<f64>>> = Vec::new();
+        loop {
+            let mut rest = product(&blocks[blocks.len() - 1])?;
+            columns.push(blocks.iter().map(|q| cross_of(q, &rest)).collect());
+            let eigen = ritz(&columns, l);
+            if blocks.len() == search.steps {
+                return Ok(Space { blocks, eigen, is_enough: false });
+            }
+            subtract(&mut rest, &blocks, &columns[blocks.len() - 1]);
+            let gram = rest.gram();
+            let noise = NOISE * eigen.values[0] * eigen.values[0];
+            if is_converged(&eigen, &gram, (l, c), search.tol) || orthonormal(&mut rest, &gram, noise) == 0 {
+                return Ok(Space { blocks, eigen, is_enough: true });
+            }
+            // Again, for what was small beside the rounding of the first time.
+            let parts: Vec<Vec<f64>> = blocks.iter().map(|q| cross_of(q, &rest)).collect();
+            subtract(&mut rest, &blocks, &parts);
+            let gram = rest.gram();
+            if orthonormal(&mut rest, &gram, OWN) == 0 {
+                return Ok(Space { blocks, eigen, is_enough: true });
+            }
+            blocks.push(rest);
+        }
+    }
+
+    /// The `count` best Ritz vectors.
+    fn best(&self, count: usize) -> Spectra {
+        let (l, size) = (self.blocks[0].k(), self.eigen.values.len());
+        let mut found = Spectra::zeros(self.blocks[0].genes(), count);
+        for (j, q) in self.blocks.iter().enumerate() {
+            let rows = (0..l).flat_map(|i| &self.eigen.vectors[(j * l + i) * size..][..count]);
+            add_product(&mut found, q, &rows.copied().collect::<Vec<_>>());
+        }
+        found
+    }
 }
 
 /// The eigenvalues and eigenvectors of T.
@@ -102,13 +161,13 @@ fn ritz(columns: &[Vec<Vec<f64>>], l: usize) -> SymmetricEigen {
 
 /// Whether the residuals of the first c Ritz vectors are small. `gram` is that of the part of the last
 /// product beyond the space.
-fn is_converged(eigen: &SymmetricEigen, gram: &[f64], l: usize, c: usize) -> bool {
+fn is_converged(eigen: &SymmetricEigen, gram: &[f64], (l, c): (usize, usize), tol: f64) -> bool {
     let size = eigen.values.len();
     (0..c.min(size)).all(|axis| {
         let last: Vec<f64> = (size - l..size).map(|row| eigen.vectors[row * size + axis]).collect();
         let image = |row: &[f64]| row.iter().zip(&last).map(|(g, u)| g * u).sum::<f64>();
         let square: f64 = gram.chunks_exact(l).zip(&last).map(|(row, u)| u * image(row)).sum();
-        square.max(0.0).sqrt() <= TOL * eigen.values[axis]
+        square.max(0.0).sqrt() <= tol * eigen.values[axis]
     }) && c <= size
 }
 
@@ -180,7 +239,7 @@ pub(super) fn orthonormal(z: &mut Spectra, gram: &[f64], least: f64) -> usize {
 
 /// Brings columns to norm 1, the entry of largest magnitude positive (the first one, if several are).
 /// Columns of zeros stay.
-fn settle(axes: &mut Spectra) {
+pub(super) fn settle(axes: &mut Spectra) {
     let ks = axes.ks();
     for c in 0..axes.k() {
         let norm = axes.component(c).map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();

@@ -6,14 +6,16 @@
 //! ```text
 //! always   the process when the plan is made, code that it touches later, tables, workers, the mapped
 //!          store or the blocks that stay in memory
-//! axes     buffers of the workers, the Krylov space, the sums and shares of a product
+//! axes     buffers of the workers, the Krylov space, the sums and shares of a product; or the sum of the
+//!          Gram matrix with its shares, or with the covariance
 //! scores   buffers of the workers, the axes, and the HDF5 library, which copies names and columns
 //! ```
 
 use partwise_kernels::stride;
 use partwise_storage::store::Layout;
 
-use super::{PcaConfig, PcaModel, TargetSum, basis};
+use super::cost::Work;
+use super::{MethodSpec, PcaConfig, PcaModel, TargetSum, basis, gram};
 use crate::compute::centred::{self, CentredSums};
 use crate::compute::{logarithms, row_table};
 use crate::config::ScaleSpec;
@@ -109,22 +111,27 @@ impl PcaConfig {
         if machine.threads == 0 {
             return Err(ConfigError::Zero { name: "threads" });
         }
-        let model = self.model(shape, (cells, genes), subset.map_or(0, Subset::reads));
-        let execution = execution(&Sizes { shape, machine, model: &model })?;
+        let nonzeros = subset.map_or(shape.nonzeros, Subset::nonzeros);
+        let model = self.model(shape, (cells, genes), nonzeros, subset.map_or(0, Subset::reads));
+        let execution = execution(&Sizes { shape, machine, model: &model, kept: genes })?;
         Ok(PcaPlan { model, execution })
     }
 
-    fn model(&self, shape: &DataShape, (cells, genes): (usize, usize), reads: usize) -> PcaModel {
+    fn model(&self, shape: &DataShape, (cells, genes): (usize, usize), nonzeros: u64, reads: usize) -> PcaModel {
         let c = self.components;
         // Lanes that are there anyway are used. More directions than cells find nothing.
-        let directions = stride(c + SPARE.max(c / 2)).min(genes).min(cells).max(c);
-        let config = self.clone();
-        if genes <= directions || (genes <= EXACT_GENES && genes * shape.genes <= EXACT_VALUES) {
-            return PcaModel { config, directions: genes, exact: true, steps: 1 };
-        }
+        let wide = stride(c + SPARE.max(c / 2)).min(genes).min(cells).max(c);
+        let exact = genes <= wide || (genes <= EXACT_GENES && genes * shape.genes <= EXACT_VALUES);
+        let directions = if exact { genes } else { wide };
         let others = 1 + reads + usize::from(self.log1p.is_some());
-        let steps = (DIRECTIONS / directions).clamp(LEAST_STEPS, STEPS).min(PASSES - others.min(PASSES - 1));
-        PcaModel { config, directions, exact: false, steps }
+        let most = (DIRECTIONS / directions).clamp(LEAST_STEPS, STEPS).min(PASSES - others.min(PASSES - 1));
+        let steps = if exact { 1 } else { most };
+        let gram = match self.method {
+            MethodSpec::Gram => true,
+            MethodSpec::Krylov => false,
+            MethodSpec::Auto => Work { shape, genes, nonzeros, directions, steps }.gram_is_faster(),
+        };
+        PcaModel { config: self.clone(), gram, directions, exact, steps }
     }
 }
 
@@ -134,6 +141,8 @@ struct Sizes<'p> {
     shape: &'p DataShape,
     machine: &'p Machine,
     model: &'p PcaModel,
+    /// Genes that are kept.
+    kept: usize,
 }
 
 /// The parts that are in memory, and the buffers for the others.
@@ -193,7 +202,7 @@ impl Sizes<'_> {
             let shape = DataShape { block_rows, ..*self.shape };
             LowerBlocks { block_rows, needed: Sizes { shape: &shape, ..*self }.smallest() }
         });
-        let lower: Vec<_> = lower.filter(|lower| lower.needed < now).collect();
+        let lower: Vec<_> = lower.filter(|lower| lower.needed + LEAST_MARGIN <= now).collect();
         lower.iter().find(|lower| lower.needed <= now - now / 20).or(lower.last()).copied()
     }
 
@@ -223,6 +232,14 @@ impl Sizes<'_> {
             + CentredSums::bytes(genes, l)
             + if scaled { factor(l) } else { 0 }
             + threads * centred::Local::bytes(genes, shape.tile_rows, l);
+        let tile = match shape.layout {
+            Layout::Sparse => shape.max_tile_nonzeros,
+            Layout::Dense => shape.tile_rows * self.kept,
+        };
+        let axes = match model.gram {
+            true => axes.max(gram::bytes((self.kept, genes), (block_rows, tile), model, held.threads)),
+            false => axes,
+        };
         // The axes, those of the genes that are kept, those scaled, and a copy without padding.
         let columns = (COLUMNS_BYTES_PER_CELL * shape.cells as u64).min(COLUMNS_BYTES);
         // The scores of a block, once more if some are left out.

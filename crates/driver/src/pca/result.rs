@@ -64,6 +64,7 @@ fn about(axes: &Axes<'_>, scores: &Scores, store: &Store, notes: Vec<(String, Va
     about.extend(recorded(&axes.model.settings()));
     about.extend(axes.target_sum().map(|sum| ("target_sum".into(), sum.into())));
     about.extend([
+        ("method".into(), axes.method.word().into()),
         ("passes".into(), Value::Int(scores.passes as i64)),
         ("total_variance".into(), scores.total_variance.into()),
         ("digest".into(), scores.digest.as_str().into()),

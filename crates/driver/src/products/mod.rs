@@ -125,6 +125,14 @@ impl TileProducts<'_> {
         self.genes
     }
 
+    /// Stored entries of the tile, zeros of a dense one included.
+    pub(crate) fn entries_at_most(&self) -> usize {
+        match &self.tile {
+            Tile::Sparse(tile) => tile.nonzeros(),
+            Tile::Dense(tile) => tile.values.len(),
+        }
+    }
+
     /// From here on, every value x of row i is ln(1 + x·factors\[i\]) for all computations of the pass.
     /// The logarithm is a function of this program and not the system's, so that it has the same bits
     /// everywhere.

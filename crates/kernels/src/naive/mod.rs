@@ -3,7 +3,7 @@
 //!
 //! There are two kinds. If a kernel promises bits, its twin does the same operations in the same
 //! order, and tests compare the two with `==`: [`sparse`], [`dense`], [`distance`], [`gram`],
-//! [`fixed`], [`update`](mod@update). If a kernel promises a value, its twin is the formula in f64, and
+//! [`xtx`], [`fixed`], [`update`](mod@update). If a kernel promises a value, its twin is the formula in f64, and
 //! `docs/numerics.md` derives the bound of the difference: [`product`], [`loss`].
 
 #![allow(clippy::needless_range_loop, reason = "formulas are written with their indices")]
@@ -16,3 +16,4 @@ pub mod loss;
 pub mod product;
 pub mod sparse;
 pub mod update;
+pub mod xtx;

@@ -12,3 +12,4 @@ mod shapes;
 mod sparse;
 mod update;
 mod wide;
+mod xtx;

@@ -45,6 +45,11 @@ impl Filter {
         *self == Filter::default()
     }
 
+    /// Whether genes are chosen.
+    pub(super) fn leaves_out_genes(&self) -> bool {
+        self.genes_file.is_some() || self.min_cells > 0
+    }
+
     /// The files of names.
     pub(super) fn lists(&self) -> impl Iterator<Item = &Path> {
         [&self.genes_file, &self.cells_file].into_iter().flatten().map(PathBuf::as_path)

@@ -9,7 +9,7 @@ use partwise_driver::engine::Engine;
 use partwise_driver::fit::Run;
 use partwise_driver::pca::{PcaPlan, Scores, find_axes, write};
 use partwise_driver::shard::shards;
-use partwise_driver::{ConfigError, DataShape, DriverError, Machine, PcaConfig, Subset};
+use partwise_driver::{ConfigError, DataShape, DriverError, Machine, MethodSpec, PcaConfig, Subset};
 use partwise_storage::convert::{ConvertSpec, excerpt};
 use partwise_storage::source::Source;
 use partwise_storage::{Inputs, Layout, Overwrite, Selection, StorageError, Store};
@@ -148,7 +148,7 @@ impl PcaJob {
         if let Opened::Source(source) = &mut opened {
             let foreseen = foresee::shape(source.as_ref());
             let converting = machine.with_conversion(machine::resident());
-            match self.config.plan(&foreseen, None, &converting) {
+            match self.of_all_genes().plan(&foreseen, None, &converting) {
                 // A dense file may become a sparse store, which takes less.
                 Err(ConfigError::Memory { .. }) if foreseen.layout == Layout::Dense => (),
                 Err(ConfigError::Memory { budget, needed, .. }) => {
@@ -170,7 +170,7 @@ impl PcaJob {
         match excerpt(source, &spec) {
             Err(StorageError::MemoryBudget { smallest, .. }) => Ok(smallest),
             Err(error) => Err(error.into()),
-            Ok(excerpt) => match self.config.plan(&DataShape::from(&excerpt), None, machine) {
+            Ok(excerpt) => match self.of_all_genes().plan(&DataShape::from(&excerpt), None, machine) {
                 Err(ConfigError::Memory { needed, .. }) => Ok(needed),
                 planned => Ok(planned?.execution.peak_bytes),
             },
@@ -220,6 +220,16 @@ impl PcaJob {
         let leaves_out_genes = subset.is_some_and(|subset| subset.genes().is_some());
         let shape = if leaves_out_genes { shape.leaving_out_genes() } else { shape };
         let machine = machine.with_resident(machine::resident()).with_maps(host.may_map());
-        Ok(self.config.plan(&shape, subset, &machine)?)
+        let config = if subset.is_some() { self.config.clone() } else { self.of_all_genes() };
+        Ok(config.plan(&shape, subset, &machine)?)
+    }
+
+    /// The settings for the input as a whole. If genes are left out, the Gram matrix is that of the others,
+    /// and counts once they are known.
+    fn of_all_genes(&self) -> PcaConfig {
+        match self.filter.leaves_out_genes() {
+            true => self.config.clone().with_method(MethodSpec::Krylov),
+            false => self.config.clone(),
+        }
     }
 }
