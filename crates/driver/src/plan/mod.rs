@@ -5,11 +5,10 @@
 //! |--------|---------------------------------------|
 //! | `caps` | how large may the sample of a start be? |
 //! | `peak` | how much memory do fits take?         |
-//! | `rows` | how is a pass planned that writes rows? |
+//! | `rows` | how is a pass planned that computes numbers for each row? |
 
 mod caps;
 pub(crate) mod peak;
-#[cfg(feature = "hdf5")]
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -26,7 +25,6 @@ use crate::spectra::GENE_CHUNK;
 use crate::usages::UsagesPlace;
 use caps::sample_caps;
 use peak::{Held, Sizes};
-#[cfg(feature = "hdf5")]
 pub use rows::RowsPlan;
 
 /// Bytes of a segment if the budget is ample. Smaller reads cost more system calls, larger ones
