@@ -207,9 +207,15 @@ mod tests {
         let mut rows = vec![Vec::new(); CELLS];
         entries.iter().for_each(|&(cell, gene, value)| rows[cell as usize].push((gene, value)));
         let tiles: Vec<usize> = rows.chunks(TILE_ROWS).map(|tile| tile.iter().map(Vec::len).sum()).collect();
-        for (collected, strip_tiles, window) in
-            [(100, 1, 1), (700, 2, 1), (700, 2, 1_200), (1_000, 3, 2_000), (1_500, 4, 1), (1 << 20, 6, 1 << 20)]
-        {
+        for (collected, strip_tiles, window) in [
+            (100, 1, 1),
+            (700, 2, 1),
+            (700, 2, 1_200),
+            (1_000, 3, 2_000),
+            (1_000, 3, 1 << 20),
+            (1_500, 4, 1),
+            (1 << 20, 6, 1 << 20),
+        ] {
             for height in [1, 100, TILE_ROWS, 700, CELLS] {
                 let mut gather = gather(&entries, Room { collected, strip_tiles, window });
                 let most_per_tile = *tiles.iter().max().unwrap();
