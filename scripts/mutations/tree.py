@@ -1,11 +1,12 @@
 """A copy of the repository in which mutants are made and tested."""
 
+import contextlib
 import json
 import os
-import pathlib
-import re
 import shutil
+import signal
 import subprocess
+import tempfile
 import time
 
 from .mutant import listed
@@ -21,10 +22,12 @@ ENVIRONMENT = {
 # A mutant may take this many times the time of the tests without one, and some seconds, before it
 # counts as one without end.
 PATIENCE, AT_LEAST = 5, 30
+# The compiler evaluates constants, so it may have no end either.
+LONGEST_BUILD = 600
 
 
 class Failed(Exception):
-    """The tests fail, or cargo-mutants does, without a mutant."""
+    """The tests fail without a mutant."""
 
 
 class Tree:
@@ -42,34 +45,59 @@ class Tree:
 
     def mutants(self, crates, files):
         """All mutants of these crates, in files that match one of the globs, if there are any."""
-        command = ["--list", "--json", *(f"--package=partwise-{crate}" for crate in crates), *(f"--file={glob}" for glob in files)]
-        return listed(json.loads(self.cargo_mutants(command, check=True).stdout), self.root)
+        command = [
+            "cargo", "mutants", f"--dir={self.root}", "--no-config", "--colors=never", "--list", "--json",
+            *(f"--package=partwise-{crate}" for crate in crates), *(f"--file={glob}" for glob in files),
+        ]
+        ended = subprocess.run(command, check=True, env=self.environment, stdout=subprocess.PIPE, text=True)
+        return listed(json.loads(ended.stdout), self.root)
 
     def seconds_of_tests(self, crate, tests):
-        """The time that the tests take without a mutant."""
-        command = ["cargo", "test", "--quiet", "--locked", f"--package=partwise-{crate}", *tests]
-        for phase in (["--no-run"], []):
+        """The time that each of the tests takes without a mutant."""
+        seconds = {}
+        for test in tests:
+            self.must_pass(crate, test, "--no-run")
             began = time.monotonic()
-            ended = subprocess.run([*command, *phase], cwd=self.root, env=self.environment, capture_output=True, text=True)
-            if ended.returncode != 0:
-                raise Failed(f"{' '.join(command)}\n{ended.stdout}{ended.stderr}")
-        return time.monotonic() - began
+            self.must_pass(crate, test)
+            seconds[test] = time.monotonic() - began
+        return seconds
 
-    def outcome(self, mutant, tests, seconds):
-        """caught, missed, timeout or unviable: what the tests say of a mutant."""
-        ended = self.cargo_mutants([
-            "--in-place", "--baseline=skip", f"--timeout={PATIENCE * seconds + AT_LEAST:.0f}",
-            f"--output={self.folder}", f"--package=partwise-{mutant.crate}", f"--re=^{re.escape(mutant.name)}$",
-            *(f"--cargo-arg={test}" for test in ["--locked", *tests]),
-        ])
-        if ended.returncode not in (0, 2, 3):
-            raise Failed(f"cargo-mutants ended with {ended.returncode}\n{ended.stdout}")
-        outcomes = json.loads((self.folder / "mutants.out/outcomes.json").read_text())
-        counts = {key: outcomes[key] for key in ("caught", "missed", "timeout", "unviable")}
-        if sum(counts.values()) != 1:
-            raise Failed(f"cargo-mutants tried {counts} for {mutant.name}")
-        return next(key for key, count in counts.items() if count)
+    def outcome(self, mutant, seconds):
+        """caught, missed, timeout or unviable: what the tests, one after another, say of a mutant."""
+        # cargo-mutants lists the mutants and does not make them: its filter by name lets every
+        # deleted field of a struct pass (27.1.0), so it would try those along with each mutant.
+        path = self.root / mutant.file
+        source = path.read_text()
+        path.write_text(mutant.made(source))
+        try:
+            for test in seconds:
+                if self.code(mutant.crate, test, LONGEST_BUILD, "--no-run")[0] != 0:
+                    return "unviable"
+                code, _ = self.code(mutant.crate, test, PATIENCE * seconds[test] + AT_LEAST)
+                if code != 0:
+                    return "timeout" if code is None else "caught"
+            return "missed"
+        finally:
+            path.write_text(source)
 
-    def cargo_mutants(self, arguments, check=False):
-        command = ["cargo", "mutants", f"--dir={self.root}", "--no-config", "--colors=never", *arguments]
-        return subprocess.run(command, check=check, env=self.environment, stdout=subprocess.PIPE, text=True)
+    def must_pass(self, crate, test, *phase):
+        code, output = self.code(crate, test, None, *phase)
+        if code != 0:
+            raise Failed(f"{test} of {crate} ended with {code}\n{output}")
+
+    def code(self, crate, test, timeout, *phase):
+        """The exit code of a test, None after a timeout, and its output."""
+        command = ["cargo", "test", "--quiet", "--locked", f"--package=partwise-{crate}", test, *phase]
+        with tempfile.TemporaryFile("w+") as output:
+            running = subprocess.Popen(command, cwd=self.root, env=self.environment, stdout=output, stderr=output, start_new_session=True)
+            try:
+                code = running.wait(timeout)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                # The test may have children, and a caller that is interrupted leaves it running.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+            output.seek(0)
+            return code, output.read()

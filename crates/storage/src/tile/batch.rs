@@ -86,3 +86,25 @@ impl RunBatch {
         self.values.reserve(BATCH_NONZEROS + SLACK);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_for_sheets_holds_the_bytes_that_it_announces() {
+        for (runs, nonzeros) in [(0, 0), (1, 1), (7, 300), (2_000, 2_000), (30_000, SHEET_NONZEROS)] {
+            let mut batch = RunBatch::new();
+            batch.prepare_sheet(runs, nonzeros);
+            let RunBatch { genes, ends, rows, values, sources, patched } = &batch;
+            let of_runs = 4 * (genes.capacity() + ends.capacity()) + size_of_val(&sources[..]);
+            let held =
+                of_runs + size_of::<(u32, usize)>() * patched.capacity() + rows.capacity() + 4 * values.capacity();
+            assert_eq!(RunBatch::sheet_bytes(runs, nonzeros), held, "{runs} runs of {nonzeros} nonzeros");
+        }
+        // A tile may have more of both than a sheet.
+        assert_eq!(RunBatch::sheet_bytes(9, 8), RunBatch::sheet_bytes(8, 8));
+        let full = RunBatch::sheet_bytes(100, SHEET_NONZEROS);
+        assert_eq!(RunBatch::sheet_bytes(100, SHEET_NONZEROS + 1), full);
+    }
+}

@@ -136,3 +136,29 @@ impl<'a> Lookup<'a> {
         good
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_beyond_the_values_of_their_row_are_refused() {
+        // Rows of two values, none and one, and the bytes that follow every section.
+        let mut bytes: Vec<u8> = [2u16, 0, 1].iter().flat_map(|length| length.to_le_bytes()).collect();
+        bytes.extend([0.5f32, 1.5, 2.5, 9.0].iter().flat_map(|value| value.to_le_bytes()));
+        let end = bytes.len() - 4;
+        assert!(check(&bytes[..end], 3).is_ok());
+        assert!(check(&bytes[..end - 1], 3).is_err() && check(&bytes, 3).is_err());
+
+        let lookup = Lookup::new(&bytes, 3);
+        let replaced = |rows: &[u8], codes: &[u32]| {
+            let mut values: Vec<f32> = codes.iter().copied().map(f32::from_bits).collect();
+            lookup.replace(rows, &mut values).then_some(values)
+        };
+        assert_eq!(replaced(&[0, 2, 0, 0], &[0, 0, 1, 0]), Some(vec![0.5, 2.5, 1.5, 0.5]));
+        for (row, code) in [(0, 2), (0, 3), (1, 0), (2, 1), (3, 0), (255, 0), (0, u32::MAX)] {
+            assert_eq!(replaced(&[row], &[code]), None, "code {code} of row {row}");
+            assert_eq!(replaced(&[0, row, 0], &[0, code, 0]), None, "code {code} of row {row} among others");
+        }
+    }
+}

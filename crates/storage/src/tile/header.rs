@@ -141,3 +141,37 @@ impl Header {
 pub(super) fn mismatch(what: &'static str, expected: usize, found: u64) -> TileError {
     TileError::Mismatch { what, expected: expected as u64, found }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_contradicts_its_mode_is_refused() {
+        let counts = Header {
+            mode: Mode::Counts,
+            rows: TILE_ROWS,
+            runs: 2,
+            nonzeros: 3,
+            row_bytes: 3,
+            patch_bytes: 5,
+            dictionary_bytes: 0,
+            value_bytes: 1,
+        };
+        let dictionary = Header { mode: Mode::Dictionary, dictionary_bytes: 9, ..counts };
+        let raw = Header { mode: Mode::Raw, patch_bytes: 0, value_bytes: 12, ..counts };
+        for sound in [counts, dictionary, raw] {
+            assert_eq!(sound.check(), Ok(()));
+            assert_eq!(Header::parse(&sound.to_bytes()), Ok(sound));
+            let high = Header { rows: TILE_ROWS + 1, ..sound };
+            assert_eq!(high.check(), Err(mismatch("rows (at most)", TILE_ROWS, TILE_ROWS as u64 + 1)));
+        }
+        let refused = |header: Header, what, expected, found| {
+            assert_eq!(header.check(), Err(mismatch(what, expected, found)));
+        };
+        refused(Header { value_bytes: 11, ..raw }, "length of the values", 12, 11);
+        refused(Header { patch_bytes: 1, ..raw }, "length of the patches", 0, 1);
+        refused(Header { dictionary_bytes: 1, ..raw }, "length of the dictionary", 0, 1);
+        refused(Header { dictionary_bytes: 1, ..counts }, "length of the dictionary", 0, 1);
+    }
+}

@@ -90,3 +90,20 @@ fn check_genes(bitmap: &[u8], genes: usize, runs: usize) -> Result<(), TileError
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn genes_beyond_those_of_the_matrix_are_refused_with_the_number_that_they_would_need() {
+        let mut bitmap = [0; 16];
+        bitmap[69 / 8] |= 1 << (69 % 8);
+        assert_eq!(check_genes(&bitmap, 70, 1), Ok(()));
+        assert_eq!(check_genes(&bitmap, 70, 2), Err(mismatch("genes present", 2, 1)));
+        assert_eq!(check_genes(&bitmap, 69, 1), Err(mismatch("genes (at most)", 69, 70)));
+        bitmap[100 / 8] |= 1 << (100 % 8);
+        assert_eq!(check_genes(&bitmap, 70, 2), Err(mismatch("genes (at most)", 70, 101)));
+        assert_eq!(check_genes(&bitmap, 128, 2), Ok(()));
+    }
+}

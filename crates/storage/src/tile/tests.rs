@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::batch::{BATCH_NONZEROS, RunBatch};
 use super::decode::RunDecoder;
 use super::encode::{CsrRows, TileEncoder};
-use super::header::Mode;
+use super::header::{Header, Mode};
+use super::rows::Rows as UnpackedRows;
 use super::sheet::SHEET_NONZEROS;
 use super::simd::Level;
 use super::sparse::SparseTile;
@@ -95,12 +96,25 @@ fn assert_round_trip(rows: &Rows, genes: usize) -> Mode {
     let (bytes, moments) = encode(rows, genes);
     let expected = naive(rows);
     let tile = SparseTile::parse(&bytes, rows.len(), genes, expected.len() as u64).unwrap();
+    assert!(matches!(Level::all(), [Level::Plain, ..]), "every CPU has a level");
     for &level in Level::all() {
         assert!(decode(&tile, level) == expected, "{level:?} differs");
         assert!(decode_sheets(&tile, level).0 == expected, "sheets of {level:?} differ");
     }
+    assert_rows(&tile, rows);
     assert_moments(&moments, rows, &expected);
     tile.header.mode
+}
+
+fn assert_rows(tile: &SparseTile<'_>, rows: &Rows) {
+    let mut unpacked = UnpackedRows::default();
+    let unpacked = unpacked.of(tile).unwrap();
+    assert_eq!(unpacked.len(), rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        let entries = unpacked.indptr[at]..unpacked.indptr[at + 1];
+        let found = unpacked.indices[entries.clone()].iter().zip(&unpacked.values[entries]);
+        assert!(found.map(|(&gene, &value)| (gene, value)).eq(row.iter().copied()), "row {at} differs");
+    }
 }
 
 fn assert_moments(moments: &TileMoments, rows: &Rows, triples: &Triples) {
@@ -204,6 +218,9 @@ fn rows_with_few_distinct_values_get_a_dictionary_others_stay_raw() {
     let distinct: Rows =
         (0..256).map(|row| (0..500).map(|gene| (gene, 0.1 + (row * 500 + gene) as f32)).collect()).collect();
     assert_eq!(assert_round_trip(&distinct, 500), Mode::Raw);
+    // The dictionary alone would be smaller than the values, but the codes need bytes too.
+    let many: Rows = (0..8).map(|row| (0..500).map(|gene| (gene, (gene % 450 + row) as f32 + 0.5)).collect()).collect();
+    assert_eq!(assert_round_trip(&many, 500), Mode::Raw);
     let large: Rows = (0..40).map(|row| row_of(&[16_777_218.0, 3.0e38, 1.0 + row as f32])).collect();
     assert_ne!(assert_round_trip(&large, 3), Mode::Counts);
 }
@@ -214,6 +231,42 @@ fn a_large_dictionary_reaches_wide_codes() {
         .map(|row| (0..4000u32).map(|gene| (gene, ((gene * 31 + row) % 1500) as f32 * 0.25 + 0.125)).collect())
         .collect();
     assert_eq!(assert_round_trip(&rows, 4000), Mode::Dictionary);
+}
+
+/// The error with which a tile of one gene is refused, parsed or decoded in either way.
+fn refusal(bytes: &[u8], rows: usize, nonzeros: u64, by_sheets: bool) -> Option<String> {
+    let decoded = SparseTile::parse(bytes, rows, 1, nonzeros).and_then(|tile| {
+        let (mut runs, mut batch) = (tile.runs(), RunBatch::new());
+        while if by_sheets { runs.next_sheet(&mut batch)? } else { runs.next_batch(&mut batch)? } {}
+        Ok(())
+    });
+    decoded.err().map(|error| error.to_string())
+}
+
+#[test]
+fn sections_that_the_runs_do_not_use_up_are_refused() {
+    for unit in [1.0, 0.37] {
+        let rows: Rows =
+            (0..100).map(|row| vec![(0, if row == 50 { 70_000.0 } else { 1.0 + (row % 3) as f32 } * unit)]).collect();
+        let (bytes, _) = encode(&rows, 1);
+        let header = Header::parse(&bytes).unwrap();
+        let sections = header.sections(1).unwrap();
+        let longer = [
+            (Header { row_bytes: header.row_bytes + 1, ..header }, sections.rows.end, "row section"),
+            (Header { patch_bytes: header.patch_bytes + 1, ..header }, sections.patches.end, "patch"),
+            (Header { value_bytes: header.value_bytes + 1, ..header }, sections.values.end, "value"),
+        ];
+        for by_sheets in [false, true] {
+            assert_eq!(refusal(&bytes, 100, 100, by_sheets), None);
+            for (header, end, word) in &longer {
+                let mut longer = bytes.clone();
+                longer[..header.to_bytes().len()].copy_from_slice(&header.to_bytes());
+                longer.insert(*end, 0);
+                let error = refusal(&longer, 100, 100, by_sheets).expect("a byte too many");
+                assert!(error.contains(word), "expected {word:?} in {error:?}");
+            }
+        }
+    }
 }
 
 fn any_rows() -> impl Strategy<Value = (Rows, usize)> {

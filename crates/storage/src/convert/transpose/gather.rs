@@ -174,3 +174,86 @@ fn keep(entries: &mut Entries, first: usize, inside: &Range<u32>) {
     genes.truncate(kept);
     values.truncate(kept);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scatter::Scatter;
+    use super::*;
+
+    /// Cells of all tests: the last tile has few, and the fifth none that have entries.
+    const CELLS: usize = 5 * TILE_ROWS + 7;
+
+    fn gather(entries: &[(u32, u32, f32)], room: Room) -> Gather {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scatter = Scatter::create(folder.path(), CELLS, room, 2).unwrap();
+        for some in entries.chunks(50) {
+            let mut list = Entries::default();
+            some.iter().for_each(|&(cell, gene, value)| list.push(cell, gene, value));
+            scatter.push(&list).unwrap();
+        }
+        scatter.finish().unwrap()
+    }
+
+    /// Entries in an order without a pattern; some cells have none, some several of one gene.
+    fn scattered() -> Vec<(u32, u32, f32)> {
+        let of = |at: u32| (at.wrapping_mul(2_654_435_769) >> 8) % CELLS as u32;
+        let entries = (0..6_000).map(|at| (of(at), at % 7, (at + 1) as f32));
+        entries.filter(|&(cell, ..)| cell as usize / TILE_ROWS != 4 && cell % 5 != 0).collect()
+    }
+
+    #[test]
+    fn rows_come_back_whatever_the_strips_pieces_and_windows() {
+        let entries = scattered();
+        let mut rows = vec![Vec::new(); CELLS];
+        entries.iter().for_each(|&(cell, gene, value)| rows[cell as usize].push((gene, value)));
+        let tiles: Vec<usize> = rows.chunks(TILE_ROWS).map(|tile| tile.iter().map(Vec::len).sum()).collect();
+        for (collected, strip_tiles, window) in [
+            (100, 1, 1),
+            (700, 2, 1),
+            (700, 2, 1_200),
+            (1_000, 3, 2_000),
+            (1_000, 3, 1 << 20),
+            (1_500, 4, 1),
+            (1 << 20, 6, 1 << 20),
+        ] {
+            for height in [1, 100, TILE_ROWS, 700, CELLS] {
+                let mut gather = gather(&entries, Room { collected, strip_tiles, window });
+                let most_per_tile = *tiles.iter().max().unwrap();
+                assert_eq!(gather.form(), Form::Sparse { entries: entries.len() as u64, most_per_tile });
+                for first in (0..CELLS).step_by(height) {
+                    let end = CELLS.min(first + height);
+                    let mut chunk = RowChunk::default();
+                    gather.read_rows(first..end, &mut chunk).unwrap();
+                    let RowChunk::Sparse { indptr, indices, values } = chunk else { panic!("sparse rows") };
+                    let place = format!("rows {first}..{end}, strips of {strip_tiles} tiles, windows of {window}");
+                    assert_eq!(indptr.len(), end - first + 1, "{place}");
+                    for (row, pair) in rows[first..end].iter().zip(indptr.windows(2)) {
+                        let found = indices[pair[0]..pair[1]].iter().copied().zip(values[pair[0]..pair[1]].to_vec());
+                        assert!(found.eq(row.iter().copied()), "{place}");
+                    }
+                    let held = gather.window.genes.len();
+                    assert!(held <= window.max(most_per_tile), "{held} entries in a window: {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_fullest_window_and_the_largest_piece() {
+        // Three entries in the first tile and five in the second, which are one piece of each strip.
+        let entries: Vec<_> = (0..8).map(|at| (if at < 3 { at } else { 300 }, at, 1.0)).collect();
+        let counts = 8 * CELLS.div_ceil(TILE_ROWS) as u64;
+        let bytes = |strip_tiles: usize, window: usize| {
+            let gather = gather(&entries, Room { collected: 100, strip_tiles, window });
+            let largest = gather.aside.pieces.iter().flatten().max_by_key(|piece| piece.entries).unwrap();
+            let places: usize = gather.aside.pieces.iter().map(Vec::capacity).sum();
+            (gather.resident_bytes() - counts - 24 * places as u64, largest.bytes as u64)
+        };
+        let (both, packed) = bytes(6, 100);
+        assert_eq!(both, 8 * IN_WINDOW + 8 * 24 + packed, "no window has more than all entries");
+        let (both, packed) = bytes(6, 6);
+        assert_eq!(both, 6 * IN_WINDOW + 8 * 24 + packed, "a window of six");
+        let (both, packed) = bytes(1, 2);
+        assert_eq!(both, 5 * IN_WINDOW + 5 * 24 + packed, "a tile that is more than a window");
+    }
+}

@@ -112,6 +112,16 @@ mod tests {
         })
     }
 
+    #[test]
+    fn fractions_are_no_integers_even_if_all_are_small() {
+        let (mut entries, mut bytes, mut plane, mut back) =
+            (Entries::default(), Vec::new(), Vec::new(), Entries::default());
+        [0.5, 1.25, 16_000.75].iter().for_each(|&value| entries.push(0, 0, value));
+        pack(&entries, &mut bytes, &mut plane);
+        assert!(unpack(&bytes, 3, &mut back, &mut plane).is_some());
+        assert_eq!(back.values, entries.values);
+    }
+
     proptest! {
         #[test]
         fn pieces_give_back_their_entries(first in entries(), second in entries()) {

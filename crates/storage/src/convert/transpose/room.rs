@@ -88,6 +88,9 @@ mod tests {
             for (entries, tiles) in [(0, 1), (1, 1), (53_000_000, 200), (100_000_000_000, 400_000), (2_000, 40_000)] {
                 let Room { collected, strip_tiles, window } = Room::divide(room, entries, tiles);
                 assert!(collected as u64 * COLLECTED <= room && window as u64 * IN_WINDOW <= room / 8);
+                let enough = [entries.max(1), MOST_COLLECTED].contains(&(collected as u64));
+                assert!(enough || (collected as u64 + 1) * COLLECTED > room * 3 / 4, "{collected} in {room} bytes");
+                assert!((window as u64 + 1) * IN_WINDOW > room / 8, "{window} in {room} bytes");
                 let strips = tiles.div_ceil(strip_tiles as u64);
                 let pieces = strips * entries.div_ceil(collected as u64);
                 assert!(strips == 1 || pieces * PLACE <= room / 4, "{pieces} pieces in {room} bytes");
