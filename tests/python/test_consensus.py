@@ -195,3 +195,8 @@ def test_mistakes_are_named_and_pickles_not_run(partwise, run):
     assert "repeat" in fails(65, *ask, "-k", 5)
     names.write_text("\n".join(run.genes[1:]))
     assert "columns" in fails(65, *ask, "-k", 5)
+    names.write_bytes(b"\xff\xfe gene")
+    assert "UTF-8" in fails(65, *ask, "-k", 5)
+    with names.open("wb") as file:
+        file.truncate(1 << 30)
+    assert "more text" in fails(65, *ask, "-k", 5, "--memory", "100M")

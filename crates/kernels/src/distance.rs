@@ -5,7 +5,7 @@ use crate::Isa;
 /// Sums that run side by side, so that vectors of any width give the same bits: four of the widest.
 pub(crate) const LANES: usize = 32;
 
-/// ‖a − b‖²: differences, squares and sums in f64, the terms in [`LANES`] sums by their place, which are added in
+/// ‖a − b‖²: differences, squares and sums in f64, the terms in 32 sums by their place, which are added in
 /// order, and then those that do not fill all lanes. Exactly 0 for equal vectors. Costs `3·len` flops.
 ///
 /// # Panics

@@ -15,6 +15,8 @@ use super::JobError;
 
 /// Spectra that are read at once.
 const ROWS: usize = 64;
+/// Bytes of a list of genes at most.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// The files of a cNMF run.
 #[derive(Debug, Clone)]
@@ -87,7 +89,17 @@ impl CnmfRun {
     /// The names of the selected genes in the order of the list.
     pub(super) fn genes(&self) -> Result<Vec<String>, JobError> {
         let path = self.list();
-        let text = fs::read_to_string(&path).map_err(|error| StorageError::io("read", &path, error))?;
+        let io = |error| StorageError::io("read", &path, error);
+        let no_list = |problem: &str| StorageError::InvalidLine {
+            path: path.clone(),
+            line: 1,
+            problem: problem.into(),
+            remedy: "use the list as cNMF wrote it, one name a line".into(),
+        };
+        if fs::metadata(&path).map_err(io)?.len() > MOST_BYTES {
+            return Err(no_list("begins more text than names of genes are").into());
+        }
+        let text = String::from_utf8(fs::read(&path).map_err(io)?).map_err(|_| no_list("is no text in UTF-8"))?;
         Ok(text
             .lines()
             .map(|line| line.trim_end_matches('\r'))
