@@ -35,10 +35,17 @@ pub(crate) fn of_warning(warning: &Warning) -> String {
     line.strip_suffix(&place.to_string()).map_or(line.clone(), |before| format!("{before}{option}"))
 }
 
-/// The sentence of a budget that is too small. Sizes have the units that people type; the smallest that
-/// suffices is rounded up.
+/// What the resident size of a process that begins differs by, from run to run.
+const FROM_RUN_TO_RUN: u64 = 256 << 10;
+
+/// The smallest budget, in MiB, that will suffice in another run, too.
+fn smallest_budget(needed: u64) -> u64 {
+    (needed + FROM_RUN_TO_RUN).div_ceil(1 << 20)
+}
+
+/// The sentence of a budget that is too small. Sizes have the units that people type.
 fn too_small(budget: u64, work: &str, smallest: u64, condition: &str) -> String {
-    let (budget, smallest) = (ByteSize(budget), smallest.div_ceil(1 << 20));
+    let (budget, smallest) = (ByteSize(budget), smallest_budget(smallest));
     format!(
         "a memory budget of {budget} is too small{work}; the smallest is {smallest}M{condition} (--memory {smallest}M)"
     )
@@ -49,7 +56,7 @@ pub(crate) fn of_config(error: &ConfigError) -> String {
     match error {
         ConfigError::Memory { budget, needed, lower_blocks } => {
             let advice = lower_blocks.map_or_else(String::new, |lower| {
-                let memory = lower.needed.div_ceil(1 << 20);
+                let memory = smallest_budget(lower.needed);
                 let rows = lower.block_rows;
                 format!("; a store converted with --block-rows {rows} needs less (--memory {memory}M)")
             });

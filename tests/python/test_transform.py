@@ -198,9 +198,9 @@ def test_what_cannot_be_transformed_is_said_in_one_line(partwise, cells, change,
 
 
 def test_the_memory_is_kept(partwise, tmp_path):
-    partwise.json("simulate", "--kind", "counts", "--cells", 130000, "--genes", 2000, "--depth", 1500, "-o", "x.h5ad")
+    partwise.json("simulate", "--kind", "counts", "--cells", 160000, "--genes", 2000, "--depth", 1500, "-o", "x.h5ad")
     partwise.json("convert", "x.h5ad", "-o", "x.pw", "--memory", "1G")
     partwise.json("fit", "x.pw", "-k", 20, "--max-passes", 3, "-o", "r.h5ad")
-    assert sum(file.stat().st_size for file in partwise.path("x.pw").iterdir()) > 36 << 20
-    said = partwise.json("transform", "r.h5ad", "x.pw", "-o", "o.h5ad", "--memory", "36M")
-    assert said["peak_rss_bytes"] <= min(said["planned_peak_bytes"], 36 << 20), said
+    assert sum(file.stat().st_size for file in partwise.path("x.pw").iterdir()) > 40 << 20
+    said = partwise.json("transform", "r.h5ad", "x.pw", "-o", "o.h5ad", "--memory", "40M")
+    assert said["peak_rss_bytes"] <= min(said["planned_peak_bytes"], 40 << 20), said

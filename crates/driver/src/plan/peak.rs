@@ -29,8 +29,8 @@ use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
-/// does not give back. A build with assertions has more code.
-pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 5 } else { 4 }) << 20;
+/// does not give back.
+pub(crate) const LATER_BYTES: u64 = 5 << 20;
 /// The same for several fits: more code, and lists of fits.
 const SET_BYTES: u64 = 1 << 20;
 /// Pieces of the heap that waves before this one leave, which no later buffer fits into.
