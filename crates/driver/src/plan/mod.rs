@@ -328,6 +328,7 @@ impl<'b> Budget<'b> {
             seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
             scaled: self.config.scale == ScaleSpec::Std || self.shape.leaves_out_genes,
             sampled,
+            given: models.iter().any(|model| matches!(model.init, Init::Given(_))),
             scored: self.config.scores,
             passes: (self.config.max_passes - usize::from(sampled)).saturating_add(usize::from(filled)),
             written,

@@ -29,8 +29,10 @@ use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
-/// does not give back.
-pub(crate) const LATER_BYTES: u64 = 5 << 20;
+/// does not give back. A build with assertions has more code.
+pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 5 } else { 4 }) << 20;
+/// What reading an earlier result leaves in memory.
+const GIVEN_BYTES: u64 = 1 << 20;
 /// The same for several fits: more code, and lists of fits.
 const SET_BYTES: u64 = 1 << 20;
 /// Pieces of the heap that waves before this one leave, which no later buffer fits into.
@@ -68,6 +70,8 @@ pub(super) struct Sizes<'p> {
     pub(super) scaled: bool,
     /// Whether fits start from a sample.
     pub(super) sampled: bool,
+    /// Whether a fit starts from an earlier result.
+    pub(super) given: bool,
     /// Whether genes are scored.
     pub(super) scored: bool,
     /// Whether the process has written results of an earlier wave, and so has the code of the HDF5
@@ -153,7 +157,8 @@ impl Sizes<'_> {
         let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
         let fit = resident + mapped + workers + passes.max(start);
         let result = resident.max(with_hdf5) + generation + self.result();
-        let later = if self.ks.len() > 1 { LATER_BYTES + SET_BYTES } else { LATER_BYTES };
+        let of_set = if self.ks.len() > 1 { SET_BYTES } else { 0 };
+        let later = LATER_BYTES + of_set + if self.given { GIVEN_BYTES } else { 0 };
         let peak = later + tables + fit.max(result);
         peak + (peak / MARGIN).max(LEAST_MARGIN)
     }
