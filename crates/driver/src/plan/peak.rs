@@ -31,6 +31,8 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
 /// does not give back. A build with assertions has more code.
 pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 5 } else { 4 }) << 20;
+/// The part of it that a process has touched already when it has converted a file.
+const TOUCHED_BYTES: u64 = 1 << 20;
 /// What reading an earlier result leaves in memory.
 const GIVEN_BYTES: u64 = 1 << 20;
 /// The same for several fits: more code, and lists of fits.
@@ -158,7 +160,13 @@ impl Sizes<'_> {
         let fit = resident + mapped + workers + passes.max(start);
         let result = resident.max(with_hdf5) + generation + self.result();
         let of_set = if self.ks.len() > 1 { SET_BYTES } else { 0 };
-        let later = LATER_BYTES + of_set + if self.given { GIVEN_BYTES } else { 0 };
+        let has_converted = self.machine.resident > RESIDENT + HDF5_BYTES;
+        let later = LATER_BYTES + of_set;
+        let later = match (self.given, has_converted) {
+            (true, _) => later + GIVEN_BYTES,
+            (false, true) => later - TOUCHED_BYTES,
+            (false, false) => later,
+        };
         let peak = later + tables + fit.max(result);
         peak + (peak / MARGIN).max(LEAST_MARGIN)
     }
