@@ -31,7 +31,7 @@ use crate::wording::{cells_by_genes, duration, relative_error};
     partwise transform atlas.nmf.h5ad patient.h5ad                 the output is patient.usages.h5ad\n  \
     partwise transform atlas.nmf.h5ad \"samples/*.h5ad\" -o new.h5ad --gene-key gene_ids")]
 pub(crate) struct Options {
-    /// A result of fit
+    /// A result of fit or consensus
     #[arg(value_name = "RESULT.h5ad")]
     result: PathBuf,
     #[command(flatten)]

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! is made once, in f64. Of up to [`ALL`] genes, or where directions are all genes, all eigenvectors are
-//! taken. Of more, C is kept in f32, and the best come from Krylov spaces, each of which begins with the best directions of the one before it.
+//! taken. Of more, C is kept in f32, and the best come from Krylov spaces, each of which begins with the
+//! best directions of the one before it.
 
 use partwise_kernels::eigen::large_symmetric_eigen;
 use partwise_kernels::{FactorBuf, FactorRef, cross, stride};

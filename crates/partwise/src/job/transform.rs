@@ -28,7 +28,7 @@ const TABLES: usize = 3;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TransformJob {
-    /// The result of a fit.
+    /// The result of a fit or a consensus.
     pub result: PathBuf,
     /// The new cells.
     pub input: Inputs,
