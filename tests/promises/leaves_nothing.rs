@@ -28,7 +28,7 @@ fn ctrl_c_while_a_file_is_written() {
     folder.ok("simulate --kind counts --cells 30000 --genes 3000 --programs 4 --depth 1000 -o x.h5ad");
     let before = folder.names();
     for line in [
-        "simulate --kind clusters --cells 10000000 --genes 1000 -o huge.h5ad",
+        "simulate --kind clusters --cells 500000 --genes 1000 -o large.h5ad",
         "convert x.h5ad -o x.pw --threads 1",
         "fit x.h5ad -k 4 -o r.h5ad --threads 1",
     ] {
