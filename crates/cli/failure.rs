@@ -227,11 +227,14 @@ impl From<JobError> for Failure {
             | JobError::AmbiguousGenes { .. }
             | JobError::MissingGenes { .. }
             | JobError::NoSharedGene { .. } => Code::BadData,
-            JobError::NoReplicates { .. } => Code::NoInput,
+            JobError::NoReplicates { .. } | JobError::CountsGone { .. } => Code::NoInput,
+            JobError::NoCounts { .. } | JobError::NotSwept { .. } => Code::Usage,
             JobError::Consensus { error: ConsensusError::Density { .. }, .. } => Code::Usage,
             JobError::Consensus { .. } => Code::BadData,
             JobError::NoFolder { .. } => Code::Io,
-            JobError::OtherStore { .. } | JobError::OtherResult { .. } => Code::CannotCreate,
+            JobError::OtherStore { .. } | JobError::OtherResult { .. } | JobError::OtherSweep { .. } => {
+                Code::CannotCreate
+            }
             _ => Code::Usage,
         };
         Self::new(code, remedy::of_job(&error))

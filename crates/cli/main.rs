@@ -32,6 +32,7 @@ mod settings;
 mod simulate;
 mod size;
 mod store_report;
+mod sweep;
 mod transform;
 mod verbs;
 mod verify;

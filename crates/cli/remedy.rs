@@ -129,6 +129,12 @@ pub(crate) fn of_job(error: &JobError) -> String {
             other.display(),
             option_of(*role)
         ),
+        JobError::NoCounts { .. } | JobError::CountsGone { .. } => format!("{error} with --input"),
+        JobError::OtherSweep { path, differences } => format!(
+            "{}: holds a sweep of {}; ask for what it has, choose another folder with -o, or start anew with --force",
+            path.display(),
+            differences.join("; ")
+        ),
         JobError::OtherResult { path, differences } => format!(
             "{}: is a result {}; repeat its settings, choose another -o, or overwrite it with --force",
             path.display(),

@@ -7,7 +7,9 @@ use crate::failure::{Failure, say};
 use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
-use crate::{bench, consensus, convert, export, fit, genes, info, pca, plan, report, simulate, transform, verify};
+use crate::{
+    bench, consensus, convert, export, fit, genes, info, pca, plan, report, simulate, sweep, transform, verify,
+};
 
 const EXAMPLES: &str = "Examples:
   partwise fit pbmc3k.h5ad -k 10          factorize; the result is pbmc3k.nmf.h5ad
@@ -61,6 +63,7 @@ pub(crate) enum Verb {
     Export(export::Options),
     Plan(plan::Options),
     Transform(transform::Options),
+    Sweep(sweep::Options),
     Consensus(consensus::Options),
     Simulate(simulate::Options),
     Bench(bench::Options),
@@ -86,6 +89,7 @@ impl Verb {
             Verb::Export(options) => export::run(options, progress),
             Verb::Plan(options) => plan::run(options),
             Verb::Transform(options) => transform::run(options, world, progress),
+            Verb::Sweep(options) => sweep::run(options, world, progress),
             Verb::Consensus(options) => consensus::run(options, world, progress),
             Verb::Simulate(options) => simulate::run(options, progress),
             Verb::Bench(options) => bench::run(options, progress),
@@ -95,7 +99,7 @@ impl Verb {
 
     /// Whether several processes can run it together.
     pub(crate) fn is_distributed(&self) -> bool {
-        matches!(self, Verb::Fit(_) | Verb::Pca(_) | Verb::Transform(_) | Verb::Consensus(_))
+        matches!(self, Verb::Fit(_) | Verb::Pca(_) | Verb::Transform(_) | Verb::Sweep(_) | Verb::Consensus(_))
     }
 
     /// The common options; `None` for `bench`, which has a list of threads.
@@ -111,6 +115,7 @@ impl Verb {
             Verb::Export(options) => Some(&options.common),
             Verb::Plan(options) => Some(&options.common),
             Verb::Transform(options) => Some(&options.common),
+            Verb::Sweep(options) => Some(&options.common),
             Verb::Consensus(options) => Some(&options.common),
             Verb::Simulate(options) => Some(&options.common),
             Verb::Bench(_) | Verb::BenchCase(_) => None,

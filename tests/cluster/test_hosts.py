@@ -174,6 +174,22 @@ def test_a_consensus_is_that_of_one_process(mpi, hosts, short, tmp_path):
 
 
 @pytest.mark.quick
+def test_a_sweep_is_that_of_one_process(mpi, hosts, short, tmp_path):
+    verb = ["sweep", short.store, "-k", "3,5", "--replicates", "6", "--hvg", "40", "--json", "--quiet", "-o"]
+    alone = subprocess.run([mpi.binary, *verb, tmp_path / "alone.sweep"], check=True, capture_output=True, text=True)
+    names = hosts.names[:3]
+    command = mpi.command(hosts, (names, [*verb, tmp_path / "all.sweep", "--threads", "1"]))
+    run = hosts.start(names[0], command, tmp_path)
+    assert run.ends(60) == 0, run.out.read_text() + run.said
+    said, want = json.loads(run.out.read_text()), json.loads(alone.stdout)
+    assert said["ranks"] == 3 and said["passes"] == 1
+    assert said["digest"] == want["digest"] and said["k"] == want["k"]
+    for file in ("replicates/k3.from0.h5ad", "replicates/k5.from0.h5ad", "stability.csv", "genes.txt"):
+        assert (tmp_path / "alone.sweep" / file).read_bytes() == (tmp_path / "all.sweep" / file).read_bytes()
+    run.leaves_nothing()
+
+
+@pytest.mark.quick
 def test_principal_components_are_those_of_one_process(mpi, hosts, short, tmp_path):
     verb = ["pca", short.store, "-c", "5", "--log1p", "--min-counts", "10", "--json", "--quiet", "-o"]
     alone = subprocess.run([mpi.binary, *verb, tmp_path / "alone.h5ad"], check=True, capture_output=True, text=True)

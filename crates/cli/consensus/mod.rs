@@ -22,10 +22,11 @@ use crate::wording::{duration, thousands};
 
 /// Find the programs that many replicates have in common
 ///
-/// REPLICATES is the folder of a run of cNMF after `cnmf combine` (OUTPUT_DIR/NAME), which holds the spectra
-/// of all replicates; --input names the counts that they were made from. Spectra that few replicates share
-/// are left out, the others are clustered into k programs. These are the steps of `cnmf consensus`, in two
-/// reads of the counts and within --memory, whatever their number.
+/// REPLICATES is the folder of a sweep (NAME.sweep), or that of a run of cNMF after `cnmf combine`
+/// (OUTPUT_DIR/NAME) with --input for the counts that it was made from. Spectra that few replicates share are
+/// left out, the others are clustered into k programs. These are the steps of `cnmf consensus`, within --memory
+/// and in one read of the counts after a sweep, two otherwise, for all k together. Another k or --density fits
+/// no replicate again.
 ///
 /// The result is an AnnData file: obsm["X_nmf"] holds the usages, varm["gene_scores"] the scores of all
 /// genes, varm["spectra_tpm"] the spectra in values per million, varm["spectra"] the median spectra of the
@@ -33,14 +34,16 @@ use crate::wording::{duration, thousands};
 /// Several k give a folder with one file each.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
+    partwise consensus pbmc.sweep -k 8                              the result is pbmc.k8.h5ad\n  \
     partwise consensus cnmf/pbmc --input pbmc.h5ad -k 8             the result is cnmf/pbmc.k8.h5ad\n  \
     partwise consensus cnmf/pbmc --input pbmc.h5ad -k 5..9 --density 0.1 -o programs")]
 pub(crate) struct Options {
-    /// The folder of a run of cNMF
+    /// The folder of a sweep, or of a run of cNMF
     #[arg(value_name = "REPLICATES")]
     replicates: PathBuf,
     /// The counts that the replicates were made from: cells x genes in any format that fit reads, or a store
-    #[arg(long, value_name = "INPUT", required = true, help_heading = "Input")]
+    /// [default: the store that the sweep was made from]
+    #[arg(long, value_name = "INPUT", help_heading = "Input")]
     input: Vec<PathBuf>,
     /// The number of programs; several are separated by commas, or given as 5..9
     #[arg(short, value_name = "K", help_heading = "Programs")]
@@ -164,8 +167,10 @@ fn reports(done: &ConsensusDone) -> Vec<OneReport> {
 
 impl Options {
     fn job(&self) -> Result<ConsensusJob, Failure> {
-        let inputs = Inputs::expand(&self.input, Joining::default())?;
-        let mut job = ConsensusJob::new(&self.replicates, inputs, self.k.0.clone());
+        let mut job = ConsensusJob::new(&self.replicates, self.k.0.clone());
+        if !self.input.is_empty() {
+            job.input = Some(Inputs::expand(&self.input, Joining::default())?);
+        }
         job.selection = self.select.selection();
         job.density = self.density;
         job.output.clone_from(&self.output);

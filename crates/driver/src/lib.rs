@@ -15,6 +15,7 @@
 //! | [`engine::Fold`]          | a computation over row blocks, as the engine sees it            |
 //! | [`result::write`]         | a fit as an AnnData file                                        |
 //! | [`consensus`]             | the programs that many replicates have in common                |
+//! | [`sweep`]                 | many replicates of several k in the same passes, for a consensus |
 //! | [`transform()`]           | usages of other cells under known spectra                       |
 //!
 //! The engine alone knows threads, processes, reading ahead, progress and interruption; a
@@ -54,6 +55,7 @@ pub mod simulate;
 mod solve;
 pub mod spectra;
 pub mod subset;
+pub mod sweep;
 pub mod trace;
 #[cfg(feature = "hdf5")]
 pub mod transform;
@@ -76,6 +78,7 @@ pub use scores::Scores;
 pub use shape::{DataShape, Machine};
 pub use spectra::Spectra;
 pub use subset::{Keep, Subset};
+pub use sweep::SweepConfig;
 pub use trace::{StopReason, TraceRow};
 #[cfg(feature = "hdf5")]
 pub use transform::{CellScale, KnownSpectra, Transformed, transform};

@@ -174,11 +174,11 @@ impl Probe {
         let all_of_them: Vec<usize> = (0..solvers.len()).collect();
         let mut assembly = Assembly::new(blocks, &solvers, &all_of_them, plan.execution.threads);
         // The first pass finds cold buffers.
-        assembly.pass(&engine, blocks, &mut solvers)?;
+        assembly.pass("pass", &engine, blocks, &mut solvers)?;
         let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);
         let began = Instant::now();
         while timed < PASSES || began.elapsed() < TIMED {
-            assembly.pass(&engine, blocks, &mut solvers)?;
+            assembly.pass("pass", &engine, blocks, &mut solvers)?;
             folding += watch.last().as_secs_f64();
             all += solvers[0].trace().last().map_or(0.0, |row| row.seconds);
             timed += 1;

@@ -23,6 +23,8 @@ pub enum UsagesPlace {
     Memory,
     /// In two scratch files in this folder: 4·n·k bytes each.
     Disk(PathBuf),
+    /// Nowhere: every pass finds W from zero, and keeps none of it.
+    Nowhere,
 }
 
 /// What W is before the first pass.
@@ -44,6 +46,7 @@ pub enum UsagesStart {
 enum Generations {
     Memory(Vec<Mutex<[Vec<f32>; 2]>>),
     Disk { folder: PathBuf, files: [File; 2] },
+    Nowhere,
 }
 
 /// The usages of all cells, read and written one row block at a time.
@@ -88,6 +91,7 @@ impl Usages {
                 };
                 Generations::Disk { folder: folder.clone(), files: [scratch(folder)?, scratch(folder)?] }
             }
+            UsagesPlace::Nowhere => Generations::Nowhere,
         };
         Ok(Usages { cells, k, block_rows, start: Some(start), current: 0, rescale: vec![1.0; k], generations })
     }
@@ -246,12 +250,15 @@ impl Usages {
                 traffic::ended();
                 Ok(())
             }
+            Generations::Nowhere => Ok(()),
         }
     }
 
     /// The generation that the pass just ended has written becomes the current one.
     pub fn accept(&mut self) {
-        self.start = None;
+        if !matches!(self.generations, Generations::Nowhere) {
+            self.start = None;
+        }
         self.current = 1 - self.current;
         self.rescale.fill(1.0);
     }
@@ -286,6 +293,7 @@ impl Usages {
                 traffic::ended();
                 then(&kept);
             }
+            Generations::Nowhere => then(&vec![0.0; self.rows_of(block) * self.k]),
         }
         Ok(())
     }
@@ -334,6 +342,15 @@ mod tests {
         let mut rows = vec![9.0; usages.rows_of(block) * 3];
         usages.load(block, &mut rows).unwrap();
         rows
+    }
+
+    #[test]
+    fn usages_that_are_kept_nowhere_are_zero_in_every_pass() {
+        let mut usages = filled(&UsagesPlace::Nowhere);
+        usages.rescale(&[2.0, 1.0, 0.5]);
+        let mut rows = vec![7.0; usages.rows_of(1) * 3];
+        usages.load(1, &mut rows).unwrap();
+        assert!(rows.iter().all(|&value| value == 0.0));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub use remedy::{Choice, Matrices, Remedy};
 pub use source::{RowChunk, Source};
 pub use store::{
     BlockInfo, EncodedTile, GeneMoments, Join, Joining, Layout, Overwrite, Segment, SegmentBuf, Selection, SourceStamp,
-    Store, StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock,
+    Store, StoreHeader, StoreWriter, Summary, VerifyReport, default_block_rows, reblock, select_genes,
 };
 pub use tile::{
     CellMoments, CsrRows, DenseTile, RunBatch, RunDecoder, SparseTile, TILE_ROWS, Tile, TileEncoder, TileError,

@@ -35,7 +35,7 @@ pub use medians::{Medians, find_medians};
 pub use refit::{Programs, Selected, plan, refit};
 pub use spectra::Replicates;
 #[cfg(feature = "hdf5")]
-pub use write::{Written, write};
+pub use write::{Stores, Written, write};
 
 /// Why replicates have no consensus.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,13 +1,17 @@
 //! Programs as AnnData files, with the final usages of one pass.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
+use fixedbitset::FixedBitSet;
+use partwise_storage::StorageError;
 use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, UsageTables, Value};
-use partwise_storage::store::{Overwrite, Store};
+use partwise_storage::store::{GeneMoments, Overwrite, PerMillion, Store};
+use partwise_storage::tile::CellMoments;
 
 use super::refit::inverse_deviation;
 use super::{Medians, Programs};
-use crate::blocks::StoreBlocks;
+use crate::blocks::{Blocks, FitData, StoreBlocks};
 use crate::comm::Comm;
 use crate::compute::row_table::Sink;
 use crate::engine::Engine;
@@ -28,14 +32,23 @@ pub struct Written<'a> {
     pub programs: &'a Programs,
 }
 
-/// Writes `results` to the files `paths`, in one read of all of X for all of them. `notes` go into `uns["nmf"]`. All
+/// The data of the programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Stores<'s> {
+    /// All genes.
+    pub all: &'s Store,
+    /// The same cells with the selected genes alone, if there is a store of them.
+    pub selected: Option<&'s Store>,
+}
+
+/// Writes `results` to the files `paths`, in one read of the selected genes, or of all of X, for all of them. `notes` go into `uns["nmf"]`. All
 /// processes of `comm` call it. Returns a digest for each.
 ///
 /// # Errors
 ///
 /// As [`result::write_among`](crate::result::write_among), and as a pass of a fit.
 pub fn write(
-    store: &Store,
+    stores: Stores<'_>,
     results: &[Written<'_>],
     (paths, overwrite): (&[PathBuf], Overwrite),
     notes: &[(String, Value)],
@@ -43,15 +56,16 @@ pub fn write(
     (comm, monitor): (&dyn Comm, &dyn FitMonitor),
 ) -> Result<Vec<String>, DriverError> {
     let engine = Engine::new(plan.segment_bytes as usize, monitor).among(comm);
-    let known: Vec<KnownSpectra> = results.iter().map(|result| final_spectra(result.programs, store.cells())).collect();
-    let job = Job { store, results, paths, overwrite, notes, known: &known, engine: &engine, threads: plan.threads };
+    let known: Vec<KnownSpectra> =
+        results.iter().map(|result| final_spectra(result.programs, stores.all.cells())).collect();
+    let job = Job { stores, results, paths, overwrite, notes, known: &known, engine: &engine, threads: plan.threads };
     let found = job.write_from(0, &[])?;
     Ok(found.into_iter().map(|found| found.digest).collect())
 }
 
 /// The files of one read.
 struct Job<'j> {
-    store: &'j Store,
+    stores: Stores<'j>,
     results: &'j [Written<'j>],
     paths: &'j [PathBuf],
     overwrite: Overwrite,
@@ -65,7 +79,7 @@ impl Job<'_> {
     /// Begins the files from the one `at` this place on, fills them and the files `before`, and ends them.
     fn write_from(&self, at: usize, before: &[&RowsInPlace]) -> Result<Vec<Transformed>, DriverError> {
         let Some(result) = self.results.get(at) else { return self.fill(before) };
-        let (programs, store) = (result.programs, self.store);
+        let (programs, store) = (result.programs, self.stores.all);
         let (genes, k) = (programs.tpm.genes(), programs.tpm.k());
         let begin = |file: &mut AnnDataWriter| {
             file.copy_annotations(&store.annotations()?)?;
@@ -108,9 +122,17 @@ impl Job<'_> {
                 })
             })
             .collect();
-        let wanted = self.known.iter().zip(&sinks).map(|(known, sink)| Wanted { known, sink });
-        let wanted: Vec<Wanted<'_>> = wanted.collect();
-        usages(&StoreBlocks::new(self.store), &wanted, self.engine, self.threads)
+        let whole = StoreBlocks::new(self.stores.all);
+        let find = |data: &dyn FitData, known: &[KnownSpectra]| {
+            let wanted = known.iter().zip(&sinks).map(|(known, sink)| Wanted { known, sink });
+            let wanted: Vec<Wanted<'_>> = wanted.collect();
+            usages(data, &wanted, self.engine, self.threads)
+        };
+        let Some(selected) = self.stores.selected else { return find(&whole, self.known) };
+        let genes = self.results.iter().map(|result| &result.programs.genes);
+        let known: Vec<KnownSpectra> =
+            self.known.iter().zip(genes).map(|(known, genes)| of_selected(known, genes)).collect();
+        find(&SelectedGenes { selected: StoreBlocks::new(selected), whole }, &known)
     }
 }
 
@@ -133,6 +155,45 @@ fn final_spectra(programs: &Programs, cells: usize) -> KnownSpectra {
     }
     let cells = if programs.per_million { CellScale::PerMillion } else { CellScale::None };
     KnownSpectra { spectra, factors, cells }
+}
+
+/// The columns of the selected genes.
+fn of_selected(known: &KnownSpectra, genes: &FixedBitSet) -> KnownSpectra {
+    let factors = genes.ones().map(|gene| known.factors[gene]).collect();
+    KnownSpectra { spectra: known.spectra.of_genes(genes), factors, cells: known.cells }
+}
+
+/// The selected genes of all cells, whose sums are those over all genes.
+struct SelectedGenes<'s> {
+    selected: StoreBlocks<'s>,
+    whole: StoreBlocks<'s>,
+}
+
+impl FitData for SelectedGenes<'_> {
+    fn blocks(&self) -> &dyn Blocks {
+        &self.selected
+    }
+    fn nonzeros(&self) -> u64 {
+        self.selected.nonzeros()
+    }
+    fn sq_norm(&self) -> f64 {
+        self.selected.sq_norm()
+    }
+    fn gene_moments(&self) -> &[GeneMoments] {
+        self.selected.gene_moments()
+    }
+    fn holds_counts(&self) -> bool {
+        self.whole.holds_counts()
+    }
+    fn per_million(&self) -> Result<Option<Vec<PerMillion>>, StorageError> {
+        Ok(None)
+    }
+    fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError> {
+        self.whole.cell_moments(cells)
+    }
+    fn fingerprint(&self) -> String {
+        self.whole.fingerprint()
+    }
 }
 
 fn about(result: &Written<'_>) -> Vec<(String, Value)> {

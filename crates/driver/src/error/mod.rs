@@ -85,6 +85,12 @@ pub enum ConfigError {
         /// The problem with it.
         problem: String,
     },
+    /// Fewer than two replicates of a k.
+    #[error("a sweep needs two replicates or more of each k, not {replicates}")]
+    Replicates {
+        /// How many were asked for.
+        replicates: usize,
+    },
     /// An earlier result can start only one fit, and there are several.
     #[error("an earlier result is a start for one k and one seed, not for {fits} fits")]
     GivenForMany {

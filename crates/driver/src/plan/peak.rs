@@ -61,40 +61,40 @@ const PACKING_BYTES: u64 = 22;
 
 /// Sizes from which the peak is added up.
 #[derive(Clone)]
-pub(super) struct Sizes<'p> {
-    pub(super) shape: &'p DataShape,
-    pub(super) machine: &'p Machine,
+pub(crate) struct Sizes<'p> {
+    pub(crate) shape: &'p DataShape,
+    pub(crate) machine: &'p Machine,
     /// Components of each fit.
-    pub(super) ks: Vec<usize>,
+    pub(crate) ks: Vec<usize>,
     /// How many different seeds the fits have: each draws a sample of its own.
-    pub(super) seeds: usize,
+    pub(crate) seeds: usize,
     /// Whether genes are scaled or left out, which takes one more copy of H.
-    pub(super) scaled: bool,
+    pub(crate) scaled: bool,
     /// Whether fits start from a sample.
-    pub(super) sampled: bool,
+    pub(crate) sampled: bool,
     /// Whether a fit starts from an earlier result.
-    pub(super) given: bool,
+    pub(crate) given: bool,
     /// Whether genes are scored.
-    pub(super) scored: bool,
+    pub(crate) scored: bool,
     /// Whether the process has written results of an earlier wave, and so has the code of the HDF5
     /// library in memory.
-    pub(super) written: bool,
+    pub(crate) written: bool,
     /// Full passes at most: W has one generation in the first and two from then on.
-    pub(super) passes: usize,
+    pub(crate) passes: usize,
 }
 
 /// The parts that are in memory, and the buffers for the others.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
-    pub(super) threads: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) threads: usize,
     /// Threads of loops over genes: as many, or more where there are fewer blocks than threads.
-    pub(super) pool: usize,
+    pub(crate) pool: usize,
     /// Bytes of a segment.
-    pub(super) segment: u64,
-    pub(super) usages: bool,
-    pub(super) mapped: bool,
+    pub(crate) segment: u64,
+    pub(crate) usages: bool,
+    pub(crate) mapped: bool,
     /// Bytes of packed blocks that stay in memory from the first pass on.
-    pub(super) pinned: u64,
+    pub(crate) pinned: u64,
 }
 
 impl Sizes<'_> {
@@ -126,7 +126,7 @@ impl Sizes<'_> {
 
     /// Peak resident bytes: the parts that are always there, and the largest of start, passes and
     /// result.
-    pub(super) fn peak(&self, held: Held) -> u64 {
+    pub(crate) fn peak(&self, held: Held) -> u64 {
         let shape = self.shape;
         let tables =
             TABLE_BYTES_PER_TILE * shape.cells.div_ceil(shape.tile_rows) as u64 + BYTES_PER_GENE * shape.genes as u64;

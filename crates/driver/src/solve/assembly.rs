@@ -54,9 +54,11 @@ impl Assembly {
         &self.solvers
     }
 
-    /// One pass over the data for all of them. A pass that fails before its end changes no solver.
+    /// One pass over the data for all of them, shown as `stage`. A pass that fails before its end changes no
+    /// solver.
     pub(crate) fn pass(
         &mut self,
+        stage: &str,
         engine: &Engine<'_>,
         data: &dyn Blocks,
         solvers: &mut [Solver<'_>],
@@ -65,11 +67,6 @@ impl Assembly {
         let prepared: Vec<Prepared> = self.solvers.iter().map(|&i| solvers[i].prepare()).collect();
         let first = &solvers[self.solvers[0]];
         let (sq_norm, direction) = (first.sq_norm, first.standing.direction);
-        let passes = self.solvers.iter().map(|&i| solvers[i].passes()).max().unwrap_or(0);
-        let stage = match self.solvers.len() {
-            1 => format!("pass {}", passes + 1),
-            fits => format!("pass {}, {fits} fits", passes + 1),
-        };
 
         let mut next = self.solvers.iter().zip(&prepared);
         let mut panels = Vec::with_capacity(self.panels.len());
@@ -93,7 +90,7 @@ impl Assembly {
             panels.push(Panel { ht, members: members.collect(), sums });
         }
         let fold = Factorize { data, panels };
-        engine.announce(&stage, data);
+        engine.announce(stage, data);
         let spent = engine.pass(data, &fold, &mut self.workers, direction)?;
         engine.monitor().finish();
 

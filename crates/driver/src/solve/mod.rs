@@ -109,7 +109,12 @@ pub(crate) fn run(
             drop(assembly.take());
         }
         let assembly = assembly.get_or_insert_with(|| Assembly::new(data, solvers, &active, threads));
-        assembly.pass(engine, data, solvers)?;
+        let passes = active.iter().map(|&i| solvers[i].passes()).max().unwrap_or(0);
+        let stage = match active.len() {
+            1 => format!("pass {}", passes + 1),
+            fits => format!("pass {}, {fits} fits", passes + 1),
+        };
+        assembly.pass(&stage, engine, data, solvers)?;
         for &i in &active {
             ended(i, &solvers[i])?;
         }

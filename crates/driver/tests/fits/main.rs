@@ -23,6 +23,7 @@ mod sets;
 mod shared_pass;
 mod starts;
 mod sums;
+mod sweeps;
 mod threads_comm;
 mod trajectory;
 mod waiting;

@@ -37,6 +37,10 @@ impl CnmfRun {
         Ok(run)
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The names of the selected genes, one a line.
     pub(super) fn list(&self) -> PathBuf {
         self.folder.join(format!("{}.overdispersed_genes.txt", self.name))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use fixedbitset::FixedBitSet;
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::comm::agree;
-use partwise_driver::consensus::{self, Medians, Programs, Selected, Written, find_medians, refit, write};
+use partwise_driver::consensus::{self, Medians, Programs, Selected, Stores, Written, find_medians, refit, write};
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
@@ -15,10 +15,10 @@ use partwise_storage::anndata::{Value, visit_names};
 use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
 
 use super::JobError;
-use super::cnmf::CnmfRun;
 use super::fit::notes;
 use super::host::{Host, Note};
 use super::input::{self, is_store};
+use super::origin::Origin;
 use super::output;
 use super::paths::{Output, OutputKind, Paths, Role};
 use super::places::store_of;
@@ -34,10 +34,10 @@ const TABLES: usize = 6;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConsensusJob {
-    /// The folder of a cNMF run, `DIR/NAME`.
+    /// The folder of a sweep, or of a cNMF run, `DIR/NAME`.
     pub replicates: PathBuf,
-    /// The counts that the replicates were made from: all genes.
-    pub input: Inputs,
+    /// The counts that the replicates were made from: all genes. `None`: a sweep knows them.
+    pub input: Option<Inputs>,
     /// Which matrix of a file.
     pub selection: Selection,
     /// Numbers of components.
@@ -91,11 +91,11 @@ pub struct OneConsensus {
 }
 
 impl ConsensusJob {
-    /// The consensus of the cNMF run in `replicates` for `ks`, all else by default.
-    pub fn new(replicates: impl Into<PathBuf>, input: impl Into<Inputs>, ks: impl Into<Vec<usize>>) -> Self {
+    /// The consensus of `replicates` for `ks`, all else by default.
+    pub fn new(replicates: impl Into<PathBuf>, ks: impl Into<Vec<usize>>) -> Self {
         ConsensusJob {
             replicates: replicates.into(),
-            input: input.into(),
+            input: None,
             selection: Selection::default(),
             ks: ks.into(),
             density: 0.5,
@@ -111,13 +111,14 @@ impl ConsensusJob {
     ///
     /// As for a fit; if the replicates are not there, their genes not in the data, or the filter leaves nothing.
     pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<ConsensusDone, H::Error> {
-        let run = host.agree(CnmfRun::open(&self.replicates).map_err(H::Error::from))?;
+        let run = host.agree(Origin::open(&self.replicates).map_err(H::Error::from))?;
+        let counts = host.agree(run.counts(self.input.as_ref()).map_err(H::Error::from))?;
         let results = self.results();
-        let (place, opened) = host.agree(self.open(&run, &results).map_err(H::Error::from))?;
+        let (place, opened) = host.agree(self.open(&run, &counts, &results).map_err(H::Error::from))?;
         let Stored { store, .. } = Stored::of(opened, &place, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
-        let prepared = host.agree(self.prepare(&run, &store, machine, host).map_err(H::Error::from))?;
+        let prepared = host.agree(self.prepare(&run, (&store, &counts), machine, host).map_err(H::Error::from))?;
         Ok(self.find(&store, prepared, results, host)?)
     }
 
@@ -135,7 +136,7 @@ impl ConsensusJob {
     }
 
     /// Checks settings, replicates and paths, and opens the input. Returns the place of its store as well.
-    fn open(&self, run: &CnmfRun, results: &[PathBuf]) -> Result<(PathBuf, Opened), JobError> {
+    fn open(&self, run: &Origin, counts: &Inputs, results: &[PathBuf]) -> Result<(PathBuf, Opened), JobError> {
         let mut sorted = self.ks.clone();
         sorted.sort_unstable();
         if sorted.is_empty() || sorted.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -148,17 +149,17 @@ impl ConsensusJob {
         if !(self.density.is_finite() && self.density > 0.0) {
             return Err(ConfigError::Number { name: "the density threshold", value: self.density }.into());
         }
-        input::check(&self.input)?;
+        input::check(counts)?;
         // Beside the result, or the folder of the results.
         let output = if results.len() > 1 { output::folder(&results[0]) } else { &results[0] };
-        let store = store_of(&self.input, &self.selection, self.store.as_deref(), output)?;
-        let mut paths = self.input.paths().fold(Paths::default(), |paths, path| paths.reading(Role::Input, path));
+        let store = store_of(counts, &self.selection, self.store.as_deref(), output)?;
+        let mut paths = counts.paths().fold(Paths::default(), |paths, path| paths.reading(Role::Input, path));
         paths = paths.reading(Role::Names, &run.list());
         for &k in &self.ks {
-            run.shape(k)?;
+            run.spectra_count(k)?;
             paths = paths.reading(Role::Spectra, &run.spectra(k));
         }
-        if !is_store(&self.input) {
+        if !is_store(counts) {
             let (kind, overwrite) = (OutputKind::Store, Overwrite::Replace);
             paths = paths.writing(Output { role: Role::Store, path: store.clone(), kind, overwrite });
         }
@@ -171,18 +172,19 @@ impl ConsensusJob {
             paths = paths.writing(Output { role: Role::Result, path: result.clone(), kind, overwrite });
         }
         paths.check()?;
-        Ok((store.clone(), Opened::of(&self.input, &self.selection, &store)?))
+        Ok((store.clone(), Opened::of(counts, &self.selection, &store)?))
     }
 
     /// Everything before the passes.
     fn prepare<H: Host>(
         &self,
-        run: &CnmfRun,
-        store: &Store,
+        run: &Origin,
+        (store, counts): (&Store, &Inputs),
         machine: &Machine,
         host: &H,
     ) -> Result<Prepared, JobError> {
-        let places = self.places(run, store)?;
+        run.check(store)?;
+        let places = places(run, store, counts)?;
         let most = places.len().min(store.cells());
         if let Some(&k) = self.ks.iter().find(|&&k| k > most) {
             return Err(ConfigError::Components { k, cells: store.cells(), genes: places.len(), most }.into());
@@ -192,19 +194,24 @@ impl ConsensusJob {
         let shape = DataShape::of_store(store)?.with_shard(store, own);
         let mut values = 0;
         for &k in &self.ks {
-            let (spectra, width) = run.shape(k)?;
-            values = values.max(spectra.saturating_mul(width));
+            values = values.max(run.spectra_count(k)?.saturating_mul(places.len()));
         }
         let plan = consensus::plan(&shape, &machine, &self.ks, values)?;
-        let rows = RowsPlan::new(&shape, &machine, self.ks.iter().sum(), TABLES)?;
+        let copy = run.copy()?;
+        let of_rows = copy.as_ref().map(|copy| -> Result<DataShape, JobError> {
+            let own = shards(&StoreBlocks::new(copy), host.comm().size()).swap_remove(host.comm().rank());
+            Ok(DataShape::of_store(copy)?.with_shard(copy, own))
+        });
+        let of_rows = of_rows.transpose()?.map_or(shape, |of_copy| DataShape { genes: shape.genes, ..of_copy });
+        let rows = RowsPlan::new(&of_rows, &machine, self.ks.iter().sum(), TABLES)?;
         let medians = self.medians(run, places.len(), plan.threads, host)?;
-        Ok(Prepared { medians, places, plan, rows })
+        Ok(Prepared { medians, places, copy, notes: run.notes()?, plan, rows })
     }
 
     fn find<H: Host>(
         &self,
         store: &Store,
-        Prepared { medians, places, plan, rows }: Prepared,
+        Prepared { medians, places, copy, notes: of_replicates, plan, rows }: Prepared,
         results: Vec<PathBuf>,
         host: &H,
     ) -> Result<ConsensusDone, JobError> {
@@ -240,8 +247,9 @@ impl ConsensusJob {
         let of_k = |(medians, programs)| Written { medians, density: self.density, programs };
         let written: Vec<Written<'_>> = medians.iter().zip(&programs).map(of_k).collect();
         let mut about: Vec<(String, Value)> = notes(store);
-        about.push(("replicates_of".into(), "cnmf".into()));
-        let digests = write(store, &written, (&results, self.overwrite), &about, &rows, (comm, host))?;
+        about.extend(of_replicates);
+        let stores = Stores { all: store, selected: copy.as_ref() };
+        let digests = write(stores, &written, (&results, self.overwrite), &about, &rows, (comm, host))?;
         results.iter().for_each(|result| host.note(&Note::Written { path: result }));
         let each = self.ks.iter().zip(medians).zip(programs).zip(results).zip(digests);
         let one = |((((&k, medians), programs), result), digest)| OneConsensus { k, medians, programs, result, digest };
@@ -250,7 +258,8 @@ impl ConsensusJob {
             genes: store.genes(),
             selected: places.len(),
             results: each.map(one).collect(),
-            passes: passes + 1,
+            // Usages are found in the copy of the selected genes, if there is one.
+            passes: passes + usize::from(copy.is_none()),
             store: store.path().into(),
             planned_peak_bytes: plan.peak_bytes.max(rows.peak_bytes),
             threads: plan.threads,
@@ -258,13 +267,7 @@ impl ConsensusJob {
     }
 
     /// The medians of every k, one after the other, on so many threads.
-    fn medians<H: Host>(
-        &self,
-        run: &CnmfRun,
-        genes: usize,
-        threads: usize,
-        host: &H,
-    ) -> Result<Vec<Medians>, JobError> {
+    fn medians<H: Host>(&self, run: &Origin, genes: usize, threads: usize, host: &H) -> Result<Vec<Medians>, JobError> {
         let mut medians = Vec::with_capacity(self.ks.len());
         for &k in &self.ks {
             if host.cancelled() {
@@ -278,37 +281,37 @@ impl ConsensusJob {
         }
         Ok(medians)
     }
+}
 
-    /// The places of the selected genes in the data, in the order of the list.
-    fn places(&self, run: &CnmfRun, store: &Store) -> Result<Vec<usize>, JobError> {
-        let names = run.genes()?;
-        let mut found: HashMap<&str, Option<usize>> = names.iter().map(|name| (name.as_str(), None)).collect();
-        if found.len() < names.len() {
-            return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(&names) });
-        }
-        let (mut place, mut twice) = (0, Vec::new());
-        visit_names(&store.annotations()?, Axis::Genes, |name| {
-            if found.get_mut(name).is_some_and(|known| known.replace(place).is_some()) {
-                twice.push(name.to_owned());
-            }
-            place += 1;
-        })?;
-        if !twice.is_empty() {
-            twice.truncate(EXAMPLES);
-            return Err(JobError::AmbiguousGenes { path: self.input.named_after(), names: twice });
-        }
-        let missing: Vec<&String> = names.iter().filter(|name| found[name.as_str()].is_none()).collect();
-        if !missing.is_empty() {
-            return Err(JobError::MissingGenes {
-                path: self.input.named_after(),
-                list: run.list(),
-                missing: missing.len(),
-                of: names.len(),
-                examples: missing.iter().take(EXAMPLES).map(|name| (*name).clone()).collect(),
-            });
-        }
-        Ok(names.iter().filter_map(|name| found[name.as_str()]).collect())
+/// The places of the selected genes in the data, in the order of the list.
+fn places(run: &Origin, store: &Store, counts: &Inputs) -> Result<Vec<usize>, JobError> {
+    let names = run.genes()?;
+    let mut found: HashMap<&str, Option<usize>> = names.iter().map(|name| (name.as_str(), None)).collect();
+    if found.len() < names.len() {
+        return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(&names) });
     }
+    let (mut place, mut twice) = (0, Vec::new());
+    visit_names(&store.annotations()?, Axis::Genes, |name| {
+        if found.get_mut(name).is_some_and(|known| known.replace(place).is_some()) {
+            twice.push(name.to_owned());
+        }
+        place += 1;
+    })?;
+    if !twice.is_empty() {
+        twice.truncate(EXAMPLES);
+        return Err(JobError::AmbiguousGenes { path: counts.named_after(), names: twice });
+    }
+    let missing: Vec<&String> = names.iter().filter(|name| found[name.as_str()].is_none()).collect();
+    if !missing.is_empty() {
+        return Err(JobError::MissingGenes {
+            path: counts.named_after(),
+            list: run.list(),
+            missing: missing.len(),
+            of: names.len(),
+            examples: missing.iter().take(EXAMPLES).map(|name| (*name).clone()).collect(),
+        });
+    }
+    Ok(names.iter().filter_map(|name| found[name.as_str()]).collect())
 }
 
 /// What the passes need.
@@ -316,6 +319,10 @@ struct Prepared {
     medians: Vec<Medians>,
     /// The places of the selected genes, in the order of the columns of the medians.
     places: Vec<usize>,
+    /// The store of the selected genes, if there is one.
+    copy: Option<Store>,
+    /// What a result says of the replicates.
+    notes: Vec<(String, Value)>,
     plan: RowsPlan,
     rows: RowsPlan,
 }

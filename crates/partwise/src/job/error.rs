@@ -99,6 +99,17 @@ pub enum JobError {
         /// Each difference: the value of the result and that of the fit.
         differences: Vec<String>,
     },
+    /// The folder of a sweep has one of other data, genes or settings.
+    #[error(
+        "{}: holds a sweep of {}; ask for what it has, choose another folder, or allow it to be overwritten",
+        path.display(), differences.join("; ")
+    )]
+    OtherSweep {
+        /// The folder.
+        path: PathBuf,
+        /// Each difference: what the folder has, and what was asked for.
+        differences: Vec<String>,
+    },
     /// The folder for checkpoints is in use for something else.
     #[error("{}: checkpoints need a folder of their own; choose another", folder.display())]
     CheckpointFolder {
@@ -159,6 +170,33 @@ pub enum JobError {
         path: PathBuf,
         /// The file that is not there.
         missing: PathBuf,
+    },
+    /// A cNMF run does not say where its counts are.
+    #[error("{}: does not say where its counts are; name the file that the run was made from", path.display())]
+    NoCounts {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The store that a sweep was made from is gone.
+    #[error("{}: was made from {}, which is gone; name the counts", path.display(), store.display())]
+    CountsGone {
+        /// The folder of the sweep.
+        path: PathBuf,
+        /// The store.
+        store: PathBuf,
+    },
+    /// A sweep has no replicates of a k.
+    #[error(
+        "{}: has no replicates of k = {k}, only of {}; sweep it into the same folder", path.display(),
+        has.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    NotSwept {
+        /// The folder.
+        path: PathBuf,
+        /// The k asked for.
+        k: usize,
+        /// Those that it has.
+        has: Vec<usize>,
     },
     /// Replicates that have no consensus.
     #[error("{}: {error}", path.display())]

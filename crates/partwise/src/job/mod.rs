@@ -5,6 +5,8 @@
 //! | `fit`     | how do one fit or many become results?                          |
 //! | `pca`     | how does an input become principal components?                  |
 //! | `consensus` | which programs do many replicates have in common?              |
+//! | `sweep`   | how do many replicates of several k become the folder of a sweep? |
+//! | `origin`  | where do the replicates of a consensus come from?               |
 //! | `cnmf`    | where are the replicates in the folder of a cNMF run?           |
 //! | `genes`   | which genes of an input vary most for their level?              |
 //! | `input`   | is the input a store, or a file to convert?                     |
@@ -49,12 +51,14 @@ pub mod host;
 pub mod input;
 mod kept;
 mod merge;
+mod origin;
 pub mod output;
 pub mod paths;
 mod pca;
 mod places;
 mod store_place;
 mod stored;
+mod sweep;
 mod transform;
 
 pub use consensus::{ConsensusDone, ConsensusJob, OneConsensus};
@@ -68,4 +72,5 @@ pub use merge::{CsvJob, MergeJob};
 pub use paths::{Output, OutputKind, Paths, Role};
 pub use pca::{PcaDone, PcaJob};
 pub use store_place::find_store;
+pub use sweep::{OfK, SweepDone, SweepJob, is_sweep};
 pub use transform::{Matched, TransformDone, TransformJob};

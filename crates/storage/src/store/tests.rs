@@ -267,3 +267,46 @@ fn a_damaged_tile_is_named_by_file_block_and_rows() {
     let text = segment.tile(1).unwrap_err().to_string();
     assert!(text.contains("blocks-00000.bin: block 0 is damaged at rows 256 to 511: its checksum should be"), "{text}");
 }
+
+#[test]
+fn selected_genes_are_the_columns_of_the_matrix_and_their_sums() {
+    let folder = tempfile::tempdir().unwrap();
+    for header in cuts() {
+        let values = matrix(header.cells, header.genes);
+        let store = build(&folder.path().join("a.pw"), header.clone(), &values);
+        let mut genes = fixedbitset::FixedBitSet::with_capacity(header.genes);
+        (0..header.genes).filter(|gene| gene % 3 != 1).for_each(|gene| genes.insert(gene));
+        let dest = folder.path().join("b.pw");
+        let mut files = Vec::new();
+        for threads in [1, 3] {
+            let copy = select_genes(&store, &genes, (&dest, Overwrite::Replace), threads, &Quiet).unwrap();
+            let expected: Vec<f32> =
+                values.chunks(header.genes).flat_map(|row| genes.ones().map(|gene| row[gene])).collect();
+            assert!(read_all(&copy, 2) == expected, "{header:?}");
+            let sums: Vec<_> = genes.ones().map(|gene| store.gene_moments()[gene]).collect();
+            assert_eq!(copy.gene_moments(), sums);
+            assert!(copy.annotations().is_err());
+            let bytes = std::fs::read(dest.join(names::block_file(0))).unwrap();
+            files.push((bytes, std::fs::read(dest.join(names::GENES)).unwrap()));
+        }
+        assert!(files[0] == files[1], "{header:?}: the same bytes on any number of threads");
+    }
+}
+
+#[test]
+fn selecting_from_a_damaged_store_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = header(700, 40, Layout::Sparse, 512, 256);
+    let store = build(&folder.path().join("a.pw"), cut, &matrix(700, 40));
+    let path = folder.path().join("a.pw").join(names::block_file(0));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let mut genes = fixedbitset::FixedBitSet::with_capacity(40);
+    genes.insert_range(..20);
+    let dest = folder.path().join("b.pw");
+    let error = select_genes(&store, &genes, (&dest, Overwrite::Refuse), 2, &Quiet).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadData);
+    assert!(!dest.exists());
+}

@@ -1,0 +1,142 @@
+//! The description of a sweep's folder: `sweep.json`, sealed JSON as that of a store.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use partwise_driver::SweepConfig;
+use partwise_driver::model::Setting;
+use partwise_storage::anndata::write_whole;
+use partwise_storage::{Overwrite, StorageError, sealed};
+use serde::{Deserialize, Serialize};
+
+const FORMAT: &str = "partwise sweep";
+/// The version that is written, and the only one that is read.
+const VERSION: u32 = 1;
+/// Larger files are no descriptions of a sweep.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What all replicates of a folder have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    format: String,
+    version: u32,
+    writer: String,
+    /// The store of all genes.
+    pub(super) store: PathBuf,
+    /// Of that store.
+    pub(super) fingerprint: String,
+    /// Of the copy of the selected genes.
+    pub(super) copy_fingerprint: String,
+    pub(super) selected_genes: usize,
+    /// A hash of their names.
+    pub(super) genes_sha256: String,
+    pub(super) settings: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    pub(super) fn new(
+        store: PathBuf,
+        [fingerprint, copy_fingerprint]: [String; 2],
+        (selected_genes, genes_sha256): (usize, String),
+        config: &SweepConfig,
+    ) -> Self {
+        let word = |(name, value): (&str, Setting)| (name.to_owned(), value.to_string());
+        Manifest {
+            format: FORMAT.into(),
+            version: VERSION,
+            writer: env!("CARGO_PKG_VERSION").into(),
+            store,
+            fingerprint,
+            copy_fingerprint,
+            selected_genes,
+            genes_sha256,
+            settings: config.settings().into_iter().map(word).collect(),
+        }
+    }
+
+    /// Reads the description at `path`; `None` if there is none.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, StorageError> {
+        let io = |error| StorageError::io("read", path, error);
+        match path.metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+            Ok(meta) if meta.len() > MAX_BYTES => {
+                return Err(StorageError::damaged(path, "the size", format!("up to {MAX_BYTES} bytes"), meta.len()));
+            }
+            Ok(_) => (),
+        }
+        let content = std::fs::read(path).map_err(io)?;
+        sealed::check(&content, path)?;
+        let found: Manifest = serde_json::from_slice(&content)
+            .map_err(|error| StorageError::damaged(path, "the description", "that of a sweep", error.to_string()))?;
+        match found.format == FORMAT && found.version == VERSION {
+            true => Ok(Some(found)),
+            false => {
+                let version = format!("{} {}", found.format, found.version);
+                Err(StorageError::damaged(path, "the version", format!("{FORMAT} {VERSION}"), version))
+            }
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), StorageError> {
+        write_whole(path, &sealed::to_bytes(self), Overwrite::Replace)
+    }
+
+    /// In what a sweep that is `wanted` differs, in words; empty if its replicates belong into this folder.
+    pub(super) fn differences(&self, wanted: &Manifest) -> Vec<String> {
+        let mut differences = Vec::new();
+        if self.fingerprint != wanted.fingerprint {
+            differences.push("other data".into());
+        }
+        if self.genes_sha256 != wanted.genes_sha256 {
+            let (had, wanted) = (self.selected_genes, wanted.selected_genes);
+            differences.push(match had == wanted {
+                true => format!("other {had} genes"),
+                false => format!("{had} selected genes, not {wanted}"),
+            });
+        }
+        for (name, value) in &wanted.settings {
+            let had = self.settings.get(name).map_or("unknown", String::as_str);
+            if had != value {
+                differences.push(format!("{name} = {had}, not {value}"));
+            }
+        }
+        differences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(config: &SweepConfig) -> Manifest {
+        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], (2000, "c".into()), config)
+    }
+
+    #[test]
+    fn a_description_comes_back_and_damage_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sweep.json");
+        assert_eq!(Manifest::read(&path).unwrap(), None);
+        let written = manifest(&SweepConfig::new([5], 20));
+        written.write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), Some(written));
+        let mut content = std::fs::read(&path).unwrap();
+        content[20] ^= 1;
+        std::fs::write(&path, content).unwrap();
+        assert!(Manifest::read(&path).is_err());
+    }
+
+    #[test]
+    fn differences_are_named_and_more_replicates_are_none() {
+        let had = manifest(&SweepConfig::new([5], 20));
+        assert_eq!(had.differences(&manifest(&SweepConfig::new([5, 6], 40))), Vec::<String>::new());
+        let mut config = SweepConfig::new([5], 20);
+        (config.seed, config.meet) = (3, false);
+        let mut other = manifest(&config);
+        other.fingerprint = "z".into();
+        (other.genes_sha256, other.selected_genes) = ("y".into(), 1000);
+        let expected = ["other data", "2000 selected genes, not 1000", "meet = true, not false", "seed = 0, not 3"];
+        assert_eq!(had.differences(&other), expected);
+    }
+}

@@ -1,0 +1,348 @@
+//! Many replicates of several k from one input, and how stable each k is.
+//!
+//! | file         | question                                                        |
+//! |--------------|-----------------------------------------------------------------|
+//! | `folder`     | which files does a sweep leave, and what do they hold?          |
+//! | `manifest`   | what do all replicates of a folder have in common?              |
+//! | `replicates` | how do finished replicates become a file?                       |
+//! | `choice`     | how stable is each k, and how well does it fit?                 |
+
+mod choice;
+mod folder;
+mod manifest;
+mod replicates;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use fixedbitset::FixedBitSet;
+use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::comm::agree;
+use partwise_driver::consensus;
+use partwise_driver::engine::Engine;
+use partwise_driver::overdispersion::sums_per_million;
+use partwise_driver::plan::RowsPlan;
+use partwise_driver::shard::shards;
+use partwise_driver::sweep::{Cohort, SweepPlan, run_wave};
+use partwise_driver::{ConfigError, DataShape, Machine, Overdispersion, SweepConfig};
+use partwise_storage::anndata::visit_names;
+use partwise_storage::store::{Layout, select_bytes, select_genes};
+use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
+
+pub use choice::OfK;
+pub(super) use folder::Folder;
+use manifest::Manifest;
+pub(super) use replicates::Told;
+
+use super::filter::Filter;
+use super::host::{Host, Note};
+use super::paths::{Output, OutputKind, Paths, Role};
+use super::places::store_of;
+use super::stored::{Opened, Stored};
+use super::{JobError, input};
+use crate::machine;
+
+/// Replicates of several k from one input.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SweepJob {
+    /// A store, a file in a format that is read, or several files as one matrix.
+    pub input: Inputs,
+    /// Which matrix of a file.
+    pub selection: Selection,
+    /// The genes to choose from: those of a list, or that enough cells have. Cells are all of the input.
+    pub filter: Filter,
+    /// So many genes are selected, the most overdispersed; `None`: all to choose from.
+    pub genes: Option<NonZeroUsize>,
+    /// The replicates.
+    pub config: SweepConfig,
+    /// The folder of the sweep; `None`: beside the input.
+    pub output: Option<PathBuf>,
+    /// Where a file is converted to; `None`: as for a fit.
+    pub store: Option<PathBuf>,
+    /// Whether a sweep of other data or settings in the folder may be replaced.
+    pub overwrite: Overwrite,
+}
+
+/// A finished sweep.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SweepDone {
+    /// Cells n.
+    pub cells: usize,
+    /// Genes m.
+    pub genes: usize,
+    /// Genes that were selected.
+    pub selected: usize,
+    /// Every k of the folder.
+    pub ks: Vec<OfK>,
+    /// Replicates that this run has made.
+    pub made: usize,
+    /// Reads of all of X.
+    pub passes: usize,
+    /// Groups of replicates, one after the other.
+    pub waves: usize,
+    /// The folder.
+    pub sweep: PathBuf,
+    /// The store of all genes.
+    pub store: PathBuf,
+    /// A hash of all replicates.
+    pub digest: String,
+    /// The forecast of the peak resident size.
+    pub planned_peak_bytes: u64,
+    /// Workers.
+    pub threads: usize,
+}
+
+impl SweepJob {
+    /// The sweep `config` of the 2,000 most overdispersed genes of `input`, all else by default.
+    pub fn new(input: impl Into<Inputs>, config: SweepConfig) -> Self {
+        SweepJob {
+            input: input.into(),
+            selection: Selection::default(),
+            filter: Filter::default(),
+            genes: NonZeroUsize::new(2000),
+            config,
+            output: None,
+            store: None,
+            overwrite: Overwrite::Refuse,
+        }
+    }
+
+    /// Runs the job on `machine`: all processes of `host` call it. Replicates that the folder has are not made again.
+    ///
+    /// # Errors
+    ///
+    /// As for a fit, and if the folder has a sweep of other data, genes or settings.
+    pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<SweepDone, H::Error> {
+        let folder =
+            Folder::at(&self.output.clone().unwrap_or_else(|| self.input.named_after().with_extension("sweep")));
+        let (place, opened) = host.agree(self.open(&folder).map_err(H::Error::from))?;
+        let Stored { store, .. } = Stored::of(opened, &place, machine, Overwrite::Replace, host)?;
+        host.check_data(&store)?;
+        host.freed();
+        let machine = machine.with_resident(machine::resident()).with_maps(host.may_map());
+        let (selected, mut reads) = self.select(&store, &machine, host)?;
+        let names = names_of(&store, &selected);
+        let names = host.agree(names.map_err(|error| JobError::from(error).into()))?;
+        reads += self.prepare(&folder, &store, (&selected, &names), &machine, host)?;
+        host.freed();
+        let mut copy = host.agree(folder.open_copy().map_err(H::Error::from))?;
+
+        let missing = self.config.cohorts().map(|cohort| Ok((cohort, folder.has(&cohort)?)));
+        let missing: Result<Vec<(Cohort, bool)>, StorageError> = missing.collect();
+        let missing = host.agree(missing.map_err(|error| JobError::from(error).into()))?;
+        let todo: Vec<Cohort> = missing.into_iter().filter(|(_, has)| !has).map(|(cohort, _)| cohort).collect();
+        let plans = host.agree(self.plans(&copy, &todo, &machine, host).map_err(H::Error::from))?;
+        let (plan, rows) = (plans.0.agreed(host.comm()).map_err(JobError::from)?, plans.1);
+        host.agree(if plan.map_store && !todo.is_empty() { host.map(&mut copy) } else { Ok(()) })?;
+        self.waves(&folder, &copy, (&todo, &names), &plan, host)?;
+        host.freed();
+
+        let ks = choice::choice(&folder, &copy, &rows, host);
+        let ks = host.agree(ks.map_err(H::Error::from))?;
+        let written = if host.comm().rank() == 0 { choice::write(&folder.table(), &ks) } else { Ok(()) };
+        host.agree(written.map_err(|error| JobError::from(error).into()))?;
+        let digest = host.agree(folder.digest().map_err(|error| JobError::from(error).into()))?;
+        Ok(SweepDone {
+            cells: store.cells(),
+            genes: store.genes(),
+            selected: names.len(),
+            ks,
+            made: todo.iter().map(|cohort| cohort.len).sum(),
+            passes: reads,
+            waves: plan.waves.len(),
+            sweep: folder.path().into(),
+            store: store.path().into(),
+            digest,
+            planned_peak_bytes: plan.peak_bytes.max(rows.peak_bytes),
+            threads: plan.threads,
+        })
+    }
+
+    /// Checks settings and paths, and opens the input. Returns the place of its store as well.
+    fn open(&self, folder: &Folder) -> Result<(PathBuf, Opened), JobError> {
+        // What is wrong whatever the data are.
+        self.config.check(usize::MAX, self.genes.map_or(usize::MAX, NonZeroUsize::get))?;
+        input::check(&self.input)?;
+        self.filter.check()?;
+        let store = store_of(&self.input, &self.selection, self.store.as_deref(), folder.path())?;
+        let paths = self.input.paths().fold(Paths::default(), |paths, path| paths.reading(Role::Input, path));
+        let mut paths = self.filter.lists().fold(paths, |paths, list| paths.reading(Role::Names, list));
+        if !input::is_store(&self.input) {
+            let (kind, overwrite) = (OutputKind::Store, Overwrite::Replace);
+            paths = paths.writing(Output { role: Role::Store, path: store.clone(), kind, overwrite });
+        }
+        let (kind, overwrite) = (OutputKind::Folder, Overwrite::Replace);
+        paths = paths.writing(Output { role: Role::Output, path: folder.path().into(), kind, overwrite });
+        paths.check()?;
+        Ok((store.clone(), Opened::of(&self.input, &self.selection, &store)?))
+    }
+
+    /// The selected genes, and how many reads of all of X finding them took.
+    fn select<H: Host>(&self, store: &Store, machine: &Machine, host: &H) -> Result<(FixedBitSet, usize), H::Error> {
+        let note = |note: &Note<'_>| {
+            if host.comm().rank() == 0 {
+                host.note(note);
+            }
+        };
+        let prepare = || {
+            let mut filter = self.filter.clone();
+            filter.overdispersed = self.genes;
+            let among = filter.of(store, machine, &note)?.genes;
+            let own = shards(&StoreBlocks::new(store), host.comm().size()).swap_remove(host.comm().rank());
+            let plan = RowsPlan::new(&DataShape::of_store(store)?.with_shard(store, own), machine, 1, 1)?;
+            Ok::<_, JobError>((among, plan))
+        };
+        let (among, plan) = host.agree(prepare().map_err(H::Error::from))?;
+        let Some(count) = self.genes else {
+            let all = || {
+                let mut all = FixedBitSet::with_capacity(store.genes());
+                all.insert_range(..);
+                all
+            };
+            let mut among = among.unwrap_or_else(all);
+            let moments = store.gene_moments().iter().enumerate();
+            moments.filter(|(_, of)| of.nonzeros == 0).for_each(|(gene, _)| among.remove(gene));
+            return Ok((among, 0));
+        };
+        let engine = Engine::new(plan.segment_bytes as usize, host).among(host.comm());
+        let data = StoreBlocks::new(store);
+        let (sums, reads) = sums_per_million(&data, &engine, plan.threads).map_err(JobError::from)?;
+        let found = Overdispersion::of(&sums, store.cells(), among.as_ref(), store.summary().integer);
+        Ok((found.highest(count.get()), reads))
+    }
+
+    /// Makes the folder and the copy of the selected genes, unless a sweep of them is there already. Returns the
+    /// reads of all of X that it took.
+    fn prepare<H: Host>(
+        &self,
+        folder: &Folder,
+        store: &Store,
+        (selected, names): (&FixedBitSet, &[String]),
+        machine: &Machine,
+        host: &H,
+    ) -> Result<usize, H::Error> {
+        let make = || {
+            self.config.check(store.cells(), names.len())?;
+            if names.is_empty() {
+                return Err(ConfigError::NothingKept { cells: store.cells(), genes: 0 }.into());
+            }
+            let path =
+                std::path::absolute(store.path()).map_err(|error| StorageError::io("read", store.path(), error))?;
+            let of_genes = (names.len(), folder::hash_of(names));
+            let describe =
+                |copy: String| Manifest::new(path.clone(), [store.fingerprint(), copy], of_genes.clone(), &self.config);
+            let had = match folder.manifest() {
+                Err(_) if self.overwrite == Overwrite::Replace => None,
+                had => had?,
+            };
+            if let Some(had) = &had {
+                let differences = had.differences(&describe(String::new()));
+                let is_whole = Store::open(&folder.copy()).is_ok_and(|copy| copy.fingerprint() == had.copy_fingerprint);
+                if differences.is_empty() && is_whole && self.overwrite == Overwrite::Refuse {
+                    return Ok(0);
+                }
+                if !differences.is_empty() && self.overwrite == Overwrite::Refuse {
+                    return Err(JobError::OtherSweep { path: folder.path().into(), differences });
+                }
+            }
+            if self.overwrite == Overwrite::Replace {
+                folder.clear()?;
+            }
+            folder.make()?;
+            let threads = threads_to_select(store, names.len(), machine)?;
+            let dest = (&*folder.copy(), Overwrite::Replace);
+            let copy = select_genes(store, selected, dest, threads, host)?;
+            folder.describe(&describe(copy.fingerprint()), names)?;
+            Ok(1)
+        };
+        let made = if host.comm().rank() == 0 { make() } else { Ok(0) };
+        let made = host.agree(made.map_err(H::Error::from))?;
+        let all = partwise_driver::comm::all_gather(host.comm(), made).map_err(JobError::from)?;
+        Ok(all.into_iter().sum::<i64>() as usize)
+    }
+
+    /// How the replicates `todo` run, and then the pass for the table.
+    fn plans<H: Host>(
+        &self,
+        copy: &Store,
+        todo: &[Cohort],
+        machine: &Machine,
+        host: &H,
+    ) -> Result<(SweepPlan, RowsPlan), JobError> {
+        let own = shards(&StoreBlocks::new(copy), host.comm().size()).swap_remove(host.comm().rank());
+        let shape = DataShape::of_store(copy)?.with_shard(copy, own);
+        let machine = machine.with_resident(machine::resident());
+        let most = self.config.ks.iter().max().copied().unwrap_or(1);
+        let rows = consensus::plan(&shape, &machine, &self.config.ks, self.config.replicates * most * copy.genes())?;
+        Ok((SweepPlan::new(todo, &shape, &machine)?, rows))
+    }
+
+    /// Makes the replicates `todo`, and writes those of a wave as soon as it has ended.
+    fn waves<H: Host>(
+        &self,
+        folder: &Folder,
+        copy: &Store,
+        (todo, names): (&[Cohort], &[String]),
+        plan: &SweepPlan,
+        host: &H,
+    ) -> Result<(), JobError> {
+        let comm = host.comm();
+        let own = shards(&StoreBlocks::new(copy), comm.size()).swap_remove(comm.rank());
+        let data = StoreBlocks::new(copy).keeping(own, plan.pinned_bytes, plan.cached_bytes);
+        let engine = Engine::new(plan.segment_bytes as usize, host).among(comm);
+        let (all, waves) = (todo.iter().map(|cohort| cohort.len).sum::<usize>(), plan.waves.len());
+        let mut done = 0;
+        for (number, wave) in plan.waves.iter().enumerate() {
+            let wave = &todo[wave.clone()];
+            let stage = |at: partwise_driver::sweep::Progress| {
+                let of_waves = if waves > 1 { format!("wave {} of {waves}, ", number + 1) } else { String::new() };
+                let ended = done + at.of - at.going;
+                format!("{of_waves}pass {}, {ended} of {all} replicates done", at.passes)
+            };
+            let found = run_wave(&data, wave, &self.config, (&engine, plan), &stage)?;
+            host.freed();
+            let write = || wave.iter().zip(&found).try_for_each(|(cohort, found)| folder.write(cohort, found, names));
+            let written = if comm.rank() == 0 { write() } else { Ok(()) };
+            agree(comm, written.map_err(JobError::from))?;
+            done += wave.iter().map(|cohort| cohort.len).sum::<usize>();
+        }
+        Ok(())
+    }
+}
+
+/// The names of the selected genes.
+fn names_of(store: &Store, selected: &FixedBitSet) -> Result<Vec<String>, StorageError> {
+    let (mut names, mut gene) = (Vec::with_capacity(selected.count_ones(..)), 0);
+    visit_names(&store.annotations()?, Axis::Genes, |name| {
+        if selected.contains(gene) {
+            names.push(name.to_owned());
+        }
+        gene += 1;
+    })?;
+    Ok(names)
+}
+
+/// Threads whose buffers fit into the memory while the selected genes are copied.
+fn threads_to_select(store: &Store, selected: usize, machine: &Machine) -> Result<usize, ConfigError> {
+    let entries = match store.layout() {
+        Layout::Sparse => store.max_tile_nonzeros().min(store.tile_rows() * selected),
+        Layout::Dense => store.tile_rows() * selected,
+    };
+    let tiles = |threads: usize| (4 * threads * store.max_tile_bytes()) as u64;
+    let needed = |threads: usize| {
+        machine.resident
+            + (4 << 20)
+            + 24 * store.genes() as u64
+            + tiles(threads)
+            + threads as u64 * select_bytes(entries)
+    };
+    let fits = (1..=machine.threads.max(1)).rev().find(|&threads| needed(threads) <= machine.memory);
+    fits.ok_or(ConfigError::Memory { budget: machine.memory, needed: needed(1), lower_blocks: None })
+}
+
+/// Whether there is a sweep at `path`.
+pub fn is_sweep(path: &Path) -> bool {
+    Folder::is_sweep(path)
+}

@@ -1,0 +1,214 @@
+"""A sweep: its replicates, stability and error are those of scikit-learn, numpy and scipy, and go on from where they stopped."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import linear_sum_assignment, nnls
+from sklearn.cluster import KMeans
+from sklearn.decomposition import NMF
+from sklearn.metrics import silhouette_score
+
+CELLS, GENES, PROGRAMS = 900, 200, 4
+
+
+@pytest.fixture
+def counts(partwise):
+    """Counts of four programs; one cell has almost nothing."""
+    rng = np.random.default_rng(3)
+    programs = rng.gamma(0.2, 1, (PROGRAMS, GENES)) + 1e-3
+    rates = rng.dirichlet(np.full(PROGRAMS, 0.3), CELLS) @ (programs / programs.sum(1, keepdims=True))
+    x = rng.poisson(rates * rng.gamma(4, 120, (CELLS, 1))).astype("f4")
+    obs, var = pd.DataFrame(index=[f"cell{i}" for i in range(CELLS)]), pd.DataFrame(index=[f"gene{i}" for i in range(GENES)])
+    anndata.AnnData(sp.csr_matrix(x), obs=obs, var=var).write_h5ad(partwise.path("x.h5ad"))
+    return x
+
+
+def normal(x, chosen):
+    """Selected genes over their standard deviations."""
+    return x[:, chosen].astype("f8") / x[:, chosen].std(0, ddof=1)
+
+
+def replicates(folder, k):
+    """Spectra and what is told of them, of all cohorts."""
+    found, number = [], 0
+    while (path := folder / "replicates" / f"k{k}.from{number}.h5ad").exists():
+        found.append(anndata.read_h5ad(path))
+        number += 20
+    return found
+
+
+def test_replicates_stability_and_error_are_those_of_independent_tools(partwise, counts):
+    said = partwise.json("sweep", "x.h5ad", "-k", "3..5", "--replicates", 8, "--hvg", 120, "--seed", 1)
+    assert said["sweep"].endswith("x.sweep") and said["selected_genes"] == 120 and said["passes"] == 1
+    folder = partwise.path("x.sweep")
+    names = (folder / "genes.txt").read_text().split()
+    chosen = [int(name[4:]) for name in names]
+    assert chosen == sorted(chosen)
+    partwise.json("genes", "x.h5ad", "--hvg", 120, "-o", "g.csv")
+    marked = pd.read_csv(partwise.path("g.csv"), index_col=0)
+    assert list(marked.index[marked["highly_variable"]]) == names
+    xh = normal(counts, chosen)
+    table = pd.read_csv(folder / "stability.csv", index_col=0)
+    assert list(table.index) == [3, 4, 5] == [row["k"] for row in said["k"]]
+    for row in said["k"]:
+        k = row["k"]
+        (found,) = replicates(folder, k)
+        assert list(found.var_names) == names and found.shape == (8 * k, 120)
+        spectra, told = np.asarray(found.X, "f8"), found.uns["sweep"]
+        for r in range(8):
+            h = spectra[r * k : (r + 1) * k]
+            w = np.array([nnls(h.T, cell)[0] for cell in xh])
+            error = ((xh - w @ h) ** 2).sum() / (xh**2).sum()
+            assert told["error"][r] == pytest.approx(error, rel=2e-4)
+        # Nobody else finds a lower median from as many starts.
+        theirs = [NMF(k, init="random", random_state=r, tol=1e-4, max_iter=1000).fit(xh).reconstruction_err_ ** 2 for r in range(8)]
+        assert row["median_error"] * (xh**2).sum() <= np.median(theirs) * (1 + 1e-5) or k != PROGRAMS
+        unit = spectra / np.linalg.norm(spectra, axis=1, keepdims=True)
+        labels = KMeans(k, n_init=30, random_state=1).fit_predict(unit)
+        assert row["stability"] == pytest.approx(silhouette_score(unit, labels), abs=1e-5)
+        medians = np.array([np.median(unit[labels == c], axis=0) for c in range(k)])
+        medians /= medians.sum(1, keepdims=True)
+        w = np.array([nnls(medians.T, cell)[0] for cell in xh])
+        assert row["error"] == pytest.approx(((xh - w @ medians) ** 2).sum(), rel=1e-5)
+        assert row["explained"] == pytest.approx(1 - row["error"] / (xh**2).sum(), rel=1e-4)
+        assert table.loc[k, "stability"] == pytest.approx(row["stability"], rel=1e-12) and table.loc[k, "replicates"] == 8
+        assert row["passes"] == pytest.approx(np.mean(told["passes"]))
+    assert said["most_stable"] == PROGRAMS == table["stability"].idxmax()
+
+
+def test_the_planted_programs_come_out(partwise, counts):
+    partwise.json("sweep", "x.h5ad", "-k", PROGRAMS, "--replicates", 10, "--hvg", 150)
+    said = partwise.json("consensus", "x.sweep", "-k", PROGRAMS, "-o", "c.h5ad")
+    # All of X once; usages come from the copy of the selected genes.
+    assert said["passes"] == 1 and said["selected_genes"] == 150
+    found = anndata.read_h5ad(partwise.path("c.h5ad"))
+    rng = np.random.default_rng(3)
+    planted = rng.gamma(0.2, 1, (PROGRAMS, GENES)) + 1e-3
+    spectra = found.varm["spectra_tpm"].T
+    cosines = (planted / np.linalg.norm(planted, axis=1, keepdims=True)) @ (spectra / np.linalg.norm(spectra, axis=1, keepdims=True)).T
+    rows, columns = linear_sum_assignment(-cosines)
+    assert cosines[rows, columns].min() > 0.98, cosines
+    about = found.uns["nmf"]
+    assert about["replicates_of"] == "sweep" and about["replicates"] == 10 and about["seed"] == "0" and about["meet"] == "true"
+    # The same from the counts as a user names them, and as new cells.
+    named = partwise.json("consensus", "x.sweep", "--input", "x.h5ad", "-k", PROGRAMS, "-o", "n.h5ad")
+    assert named["results"][0]["digest"] == said["results"][0]["digest"]
+    partwise.json("transform", "c.h5ad", "x.h5ad", "-o", "t.h5ad")
+    np.testing.assert_array_equal(anndata.read_h5ad(partwise.path("t.h5ad")).obsm["X_nmf"], found.obsm["X_nmf"])
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in sorted((folder / "replicates").iterdir())}
+
+
+def test_threads_memory_waves_and_extensions_change_no_bit(partwise, counts):
+    ask = ["sweep", "x.h5ad", "--hvg", 100]
+    whole = partwise.json(*ask, "-k", "3..5", "--replicates", 24, "-o", "whole.sweep")
+    want = files(partwise.path("whole.sweep"))
+    assert sorted(want) == [f"k{k}.from{first}.h5ad" for k in (3, 4, 5) for first in (0, 20)] and whole["replicates_made"] == 72
+    small = partwise.json(*ask, "-k", "3..5", "--replicates", 24, "-o", "small.sweep", "--threads", 1, "--memory", "50M")
+    assert files(partwise.path("small.sweep")) == want and small["digest"] == whole["digest"]
+    assert small["peak_rss_bytes"] <= small["memory_bytes"]
+    # Bit by bit, and in another order: first a k with few replicates, then more of it, then the other k.
+    for k, replicates, made in (("4", 5, 5), ("4", 24, 24), ("3..5", 24, 48), ("5", 10, 0)):
+        grown = partwise.json(*ask, "-k", k, "--replicates", replicates, "-o", "grown.sweep")
+        # The copy is made once; a cohort that grows is made anew.
+        assert grown["replicates_made"] == made and grown["passes"] == (1 if replicates == 5 else 0)
+    assert files(partwise.path("grown.sweep")) == want and grown["digest"] == whole["digest"]
+    assert partwise.path("grown.sweep/stability.csv").read_bytes() == partwise.path("whole.sweep/stability.csv").read_bytes()
+
+
+def test_replicates_that_have_met_are_equal_and_may_be_kept_apart(partwise, counts):
+    ask = ["sweep", "x.h5ad", "-k", PROGRAMS, "--replicates", 12, "--hvg", 100]
+    met = partwise.json(*ask, "-o", "met.sweep")["k"][0]
+    apart = partwise.json(*ask, "-o", "apart.sweep", "--no-meet")["k"][0]
+    (found,) = replicates(partwise.path("met.sweep"), PROGRAMS)
+    numbers = found.uns["sweep"]["met"]
+    assert (numbers >= 0).sum() > 3
+    spectra = np.asarray(found.X).reshape(12, PROGRAMS, -1)
+    for replicate, earlier in enumerate(numbers):
+        if earlier >= 0:
+            np.testing.assert_array_equal(spectra[replicate], spectra[earlier])
+    (alone,) = replicates(partwise.path("apart.sweep"), PROGRAMS)
+    assert (alone.uns["sweep"]["met"] == -1).all()
+    assert met["passes"] < apart["passes"] and abs(met["stability"] - apart["stability"]) < 0.05
+
+
+def test_a_sweep_that_was_stopped_goes_on(partwise, counts):
+    ask = ["sweep", "x.h5ad", "-k", "3..9", "--replicates", 60, "--hvg", 100, "--max-passes", 40, "--tol", 0, "--no-meet"]
+    whole = partwise.json(*ask, "-o", "whole.sweep")
+    folder = partwise.path("part.sweep")
+    command = [str(argument) for argument in [partwise.binary, *ask, "-o", "part.sweep", "--threads", 1]]
+    for how in (signal.SIGKILL, signal.SIGINT):
+        run = subprocess.Popen(command, cwd=partwise.folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        before = len(list((folder / "replicates").glob("k*"))) if folder.exists() else 0
+        while run.poll() is None and len(list((folder / "replicates").glob("k*"))) <= before:
+            time.sleep(0.002)
+        run.send_signal(how)
+        said = run.communicate()[1].decode()
+        assert run.returncode == (-9 if how == signal.SIGKILL else 130), said
+    done = len(list((folder / "replicates").glob("k*")))
+    assert 0 < done < 21, "it was stopped in between"
+    rest = partwise.json(*ask, "-o", "part.sweep")
+    assert 0 < rest["replicates_made"] < 420 and rest["digest"] == whole["digest"]
+    assert files(folder) == files(partwise.path("whole.sweep"))
+
+
+def test_mistakes_are_named_and_change_nothing(partwise, counts):
+    ask = ["sweep", "x.h5ad", "--hvg", 50, "--replicates", 4]
+
+    def fails(code, *arguments):
+        ran = partwise.run(*arguments)
+        assert ran.returncode == code and "panicked" not in ran.stderr, ran.stderr
+        return ran.stderr
+
+    assert "two replicates" in fails(2, "sweep", "x.h5ad", "-k", 3, "--replicates", 1)
+    assert "twice" in fails(2, *ask, "-k", "3,3")
+    assert "50" in fails(2, *ask, "-k", 51)
+    assert "tol" in fails(2, *ask, "-k", 3, "--tol", -1)
+    assert "no such" in fails(66, "sweep", "nothing.h5ad", "-k", 3)
+    assert "--memory" in fails(2, *ask, "-k", 3, "--memory", "12M")
+    assert not partwise.path("x.sweep").exists()
+    partwise.json(*ask, "-k", 3)
+    before = files(partwise.path("x.sweep"))
+    assert "seed = 0, not 1" in fails(73, *ask, "-k", 3, "--seed", 1)
+    assert "50 selected genes, not 60" in fails(73, "sweep", "x.h5ad", "--hvg", 60, "-k", 3, "--replicates", 4)
+    assert "meet = true, not false" in fails(73, *ask, "-k", 3, "--no-meet")
+    other = anndata.AnnData(sp.csr_matrix(counts[::-1].copy()), var=pd.DataFrame(index=[f"gene{i}" for i in range(GENES)]))
+    other.write_h5ad(partwise.path("y.h5ad"))
+    assert "other data" in fails(73, "sweep", "y.h5ad", *ask[2:], "-k", 3, "-o", "x.sweep")
+    assert files(partwise.path("x.sweep")) == before
+    assert "only of 3" in fails(2, "consensus", "x.sweep", "-k", 4, "-o", "c.h5ad")
+    assert "other data" in fails(73, "consensus", "x.sweep", "--input", "y.h5ad", "-k", 3, "-o", "c.h5ad")
+    # A changed bit in a replicate, the copy or the description is noticed, and the remedy that is named works.
+    path = partwise.path("x.sweep/replicates/k3.from0.h5ad")
+    damaged = anndata.read_h5ad(path)
+    damaged.X[0, 0] += 1
+    damaged.write_h5ad(path)
+    assert "k3.from0.h5ad" in fails(65, "consensus", "x.sweep", "-k", 3, "-o", "c.h5ad")
+    path.unlink()
+    partwise.json(*ask, "-k", 3)
+    assert files(partwise.path("x.sweep")) == before
+    manifest = partwise.path("x.sweep/sweep.json")
+    manifest.write_text(manifest.read_text().replace('"tol": "0.000001"', '"tol": "0.000002"'))
+    assert "sweep.json" in fails(65, "consensus", "x.sweep", "-k", 3, "-o", "c.h5ad")
+    assert "sweep.json" in fails(65, *ask, "-k", 3)
+    partwise.json(*ask, "-k", 3, "--force")
+    assert files(partwise.path("x.sweep")) == before
+    # Without its copy the sweep makes it again; without its store a consensus asks for the counts.
+    shutil.rmtree(partwise.path("x.sweep/counts.pw"))
+    assert partwise.json(*ask, "-k", 3)["passes"] == 1 and files(partwise.path("x.sweep")) == before
+    shutil.rmtree(partwise.path("x.pw"))
+    assert "--input" in fails(66, "consensus", "x.sweep", "-k", 3, "-o", "c.h5ad")
+    partwise.json("consensus", "x.sweep", "--input", "x.h5ad", "-k", 3, "-o", "c.h5ad")
+    assert json.loads(manifest.read_text())["selected_genes"] == 50
+    assert not os.path.exists(partwise.path("c.h5ad.part"))
