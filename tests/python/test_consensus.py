@@ -200,3 +200,13 @@ def test_mistakes_are_named_and_pickles_not_run(partwise, run):
     with names.open("wb") as file:
         file.truncate(1 << 30)
     assert "more text" in fails(65, *ask, "-k", 5, "--memory", "100M")
+
+
+def test_spectra_can_be_stored_by_columns(partwise, run):
+    """pandas, and so cNMF, stores tables that it has combined like this."""
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "--force"]
+    partwise.json(*ask, "-o", "rows.h5ad")
+    run.spectra[4] = np.asfortranarray(run.spectra[4])
+    run.write(4)
+    partwise.json(*ask, "-o", "columns.h5ad")
+    assert partwise.path("rows.h5ad").read_bytes() == partwise.path("columns.h5ad").read_bytes()
