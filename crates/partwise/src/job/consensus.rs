@@ -23,6 +23,7 @@ use super::output;
 use super::paths::{Output, OutputKind, Paths, Role};
 use super::places::store_of;
 use super::stored::{Opened, Stored};
+use super::texts::{Content, Texts};
 use crate::machine;
 
 /// Genes that a message gives as examples.
@@ -46,6 +47,8 @@ pub struct ConsensusJob {
     pub density: f64,
     /// The result of one k, or the folder of the results of several; `None`: beside the replicates.
     pub output: Option<PathBuf>,
+    /// The folder `DIR/NAME` for the files that cNMF writes, named as it names them; `None`: none of them.
+    pub cnmf_files: Option<PathBuf>,
     /// Where a file is converted to; `None`: as for a fit.
     pub store: Option<PathBuf>,
     /// Whether a result that exists may be replaced.
@@ -86,6 +89,10 @@ pub struct OneConsensus {
     pub programs: Programs,
     /// The result.
     pub result: PathBuf,
+    /// The table of the genes that mark each program.
+    pub top_genes: PathBuf,
+    /// The files that cNMF writes, if they were asked for.
+    pub cnmf_files: Vec<PathBuf>,
     /// A hash of its usages and its spectra in values per million.
     pub digest: String,
 }
@@ -100,6 +107,7 @@ impl ConsensusJob {
             ks: ks.into(),
             density: 0.5,
             output: None,
+            cnmf_files: None,
             store: None,
             overwrite: Overwrite::Refuse,
         }
@@ -113,12 +121,13 @@ impl ConsensusJob {
     pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<ConsensusDone, H::Error> {
         let run = host.agree(CnmfRun::open(&self.replicates).map_err(H::Error::from))?;
         let results = self.results();
-        let (place, opened) = host.agree(self.open(&run, &results).map_err(H::Error::from))?;
+        let texts = self.texts(&results);
+        let (place, opened) = host.agree(self.open(&run, &results, &texts).map_err(H::Error::from))?;
         let Stored { store, .. } = Stored::of(opened, &place, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
         let prepared = host.agree(self.prepare(&run, &store, machine, host).map_err(H::Error::from))?;
-        Ok(self.find(&store, prepared, results, host)?)
+        Ok(self.find(&store, prepared, (results, texts), host)?)
     }
 
     /// The files of the results.
@@ -134,8 +143,14 @@ impl ConsensusJob {
         }
     }
 
+    /// The texts beside each of the results.
+    fn texts(&self, results: &[PathBuf]) -> Vec<Texts> {
+        let of_k = |(result, &k): (&PathBuf, &usize)| Texts::of(result, self.cnmf_files.as_deref(), k, self.density);
+        results.iter().zip(&self.ks).map(of_k).collect()
+    }
+
     /// Checks settings, replicates and paths, and opens the input. Returns the place of its store as well.
-    fn open(&self, run: &CnmfRun, results: &[PathBuf]) -> Result<(PathBuf, Opened), JobError> {
+    fn open(&self, run: &CnmfRun, results: &[PathBuf], texts: &[Texts]) -> Result<(PathBuf, Opened), JobError> {
         let mut sorted = self.ks.clone();
         sorted.sort_unstable();
         if sorted.is_empty() || sorted.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -170,7 +185,8 @@ impl ConsensusJob {
             let (kind, overwrite) = (OutputKind::AnnData, self.overwrite);
             paths = paths.writing(Output { role: Role::Result, path: result.clone(), kind, overwrite });
         }
-        paths.check()?;
+        let folder = (results.len() > 1).then_some(output);
+        Texts::announce(texts, paths, folder, self.overwrite).check()?;
         Ok((store.clone(), Opened::of(&self.input, &self.selection, &store)?))
     }
 
@@ -182,7 +198,8 @@ impl ConsensusJob {
         machine: &Machine,
         host: &H,
     ) -> Result<Prepared, JobError> {
-        let places = self.places(run, store)?;
+        let names = run.genes()?;
+        let places = self.places(run, &names, store)?;
         let most = places.len().min(store.cells());
         if let Some(&k) = self.ks.iter().find(|&&k| k > most) {
             return Err(ConfigError::Components { k, cells: store.cells(), genes: places.len(), most }.into());
@@ -198,14 +215,14 @@ impl ConsensusJob {
         let plan = consensus::plan(&shape, &machine, &self.ks, values)?;
         let rows = RowsPlan::new(&shape, &machine, self.ks.iter().sum(), TABLES)?;
         let medians = self.medians(run, places.len(), plan.threads, host)?;
-        Ok(Prepared { medians, places, plan, rows })
+        Ok(Prepared { medians, names, places, plan, rows })
     }
 
     fn find<H: Host>(
         &self,
         store: &Store,
-        Prepared { medians, places, plan, rows }: Prepared,
-        results: Vec<PathBuf>,
+        Prepared { medians, names, places, plan, rows }: Prepared,
+        (results, texts): (Vec<PathBuf>, Vec<Texts>),
         host: &H,
     ) -> Result<ConsensusDone, JobError> {
         let (comm, leads) = (host.comm(), host.comm().rank() == 0);
@@ -242,9 +259,18 @@ impl ConsensusJob {
         let mut about: Vec<(String, Value)> = notes(store);
         about.push(("replicates_of".into(), "cnmf".into()));
         let digests = write(store, &written, (&results, self.overwrite), &about, &rows, (comm, host))?;
+        let mut each = results.iter().zip(&texts).zip(&programs);
+        let write_texts = |((result, texts), programs): ((&PathBuf, &Texts), &Programs)| {
+            texts.write(&Content { store, result, programs, selected: (&names, &places) }, self.overwrite, host)
+        };
+        agree(comm, if leads { each.try_for_each(write_texts) } else { Ok(()) })?;
         results.iter().for_each(|result| host.note(&Note::Written { path: result }));
-        let each = self.ks.iter().zip(medians).zip(programs).zip(results).zip(digests);
-        let one = |((((&k, medians), programs), result), digest)| OneConsensus { k, medians, programs, result, digest };
+        let each = self.ks.iter().zip(medians).zip(programs).zip(results).zip(texts).zip(digests);
+        let one = |(((((&k, medians), programs), result), texts), digest)| {
+            let Texts { top_genes, cnmf } = texts;
+            let cnmf_files = cnmf.iter().flat_map(|files| files.paths().map(PathBuf::from)).collect();
+            OneConsensus { k, medians, programs, result, top_genes, cnmf_files, digest }
+        };
         Ok(ConsensusDone {
             cells: store.cells(),
             genes: store.genes(),
@@ -280,11 +306,10 @@ impl ConsensusJob {
     }
 
     /// The places of the selected genes in the data, in the order of the list.
-    fn places(&self, run: &CnmfRun, store: &Store) -> Result<Vec<usize>, JobError> {
-        let names = run.genes()?;
+    fn places(&self, run: &CnmfRun, names: &[String], store: &Store) -> Result<Vec<usize>, JobError> {
         let mut found: HashMap<&str, Option<usize>> = names.iter().map(|name| (name.as_str(), None)).collect();
         if found.len() < names.len() {
-            return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(&names) });
+            return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(names) });
         }
         let (mut place, mut twice) = (0, Vec::new());
         visit_names(&store.annotations()?, Axis::Genes, |name| {
@@ -314,6 +339,8 @@ impl ConsensusJob {
 /// What the passes need.
 struct Prepared {
     medians: Vec<Medians>,
+    /// The names of the selected genes.
+    names: Vec<String>,
     /// The places of the selected genes, in the order of the columns of the medians.
     places: Vec<usize>,
     plan: RowsPlan,

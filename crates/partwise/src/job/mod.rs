@@ -6,6 +6,7 @@
 //! | `pca`     | how does an input become principal components?                  |
 //! | `consensus` | which programs do many replicates have in common?              |
 //! | `cnmf`    | where are the replicates in the folder of a cNMF run?           |
+//! | `texts`   | which texts lie beside the result of a consensus?               |
 //! | `genes`   | which genes of an input vary most for their level?              |
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `transform` | how do new cells get usages under the spectra of a result?    |
@@ -55,6 +56,7 @@ mod pca;
 mod places;
 mod store_place;
 mod stored;
+mod texts;
 mod transform;
 
 pub use consensus::{ConsensusDone, ConsensusJob, OneConsensus};
