@@ -155,6 +155,7 @@ fn option_of(role: Role) -> &'static str {
         Role::Store => "--store",
         Role::Trace => "--trace",
         Role::Checkpoints => "--checkpoint",
+        Role::CnmfFiles => "--cnmf-files",
         Role::Plot => "--plot",
         _ => "-o",
     }

@@ -135,13 +135,14 @@ def test_threads_memory_and_other_k_change_no_bit(partwise, run):
     ask = ["consensus", "runs/mine", "--input", "x.h5ad", "--density", 0.4, "--force"]
     both = partwise.json(*ask, "-k", "4,5", "-o", "both")
     assert [one["k"] for one in both["results"]] == [4, 5] and both["passes"] == 2
-    assert sorted(os.listdir(partwise.path("both"))) == ["k4.h5ad", "k5.h5ad"]
+    assert sorted(os.listdir(partwise.path("both"))) == ["k4.h5ad", "k4.top_genes.tsv", "k5.h5ad", "k5.top_genes.tsv"]
     for options in (["--threads", 1], ["--threads", 2, "--memory", "64M"]):
         for one in both["results"]:
             alone = partwise.json(*ask, "-k", one["k"], "-o", "alone.h5ad", *options)
             assert alone["results"][0]["digest"] == one["digest"]
             assert alone["peak_rss_bytes"] <= alone["planned_peak_bytes"] <= alone["memory_bytes"]
-            assert partwise.path("alone.h5ad").read_bytes() == partwise.path(f"both/k{one['k']}.h5ad").read_bytes()
+            for ending in ("h5ad", "top_genes.tsv"):
+                assert partwise.path(f"alone.{ending}").read_bytes() == partwise.path(f"both/k{one['k']}.{ending}").read_bytes()
 
 
 def test_the_same_cells_have_the_same_usages_as_new_ones(partwise, run):
@@ -200,3 +201,153 @@ def test_mistakes_are_named_and_pickles_not_run(partwise, run):
     with names.open("wb") as file:
         file.truncate(1 << 30)
     assert "more text" in fails(65, *ask, "-k", 5, "--memory", "100M")
+
+
+def test_spectra_can_be_stored_by_columns(partwise, run):
+    """pandas, and so cNMF, stores tables that it has combined like this."""
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "--force"]
+    partwise.json(*ask, "-o", "rows.h5ad")
+    run.spectra[4] = np.asfortranarray(run.spectra[4])
+    run.write(4)
+    partwise.json(*ask, "-o", "columns.h5ad")
+    assert partwise.path("rows.h5ad").read_bytes() == partwise.path("columns.h5ad").read_bytes()
+
+
+def read(path):
+    """A table as scripts of cNMF's users read it."""
+    return pd.read_csv(path, sep="\t", index_col=0)
+
+
+def test_top_genes_are_those_of_highest_score(partwise, run):
+    said = partwise.json("consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "-o", "c.h5ad")
+    assert said["results"][0]["top_genes"] == "c.top_genes.tsv"
+    found = anndata.read_h5ad(partwise.path("c.h5ad"))
+    table = pd.read_csv(partwise.path("c.top_genes.tsv"), sep="\t")
+    assert list(table.columns) == ["nmf_0", "nmf_1", "nmf_2", "nmf_3"] and len(table) == 50
+    for program, scores in enumerate(found.varm["gene_scores"].T):
+        best = [found.var_names[gene] for gene in np.argsort(-scores, kind="stable") if scores[gene] > 0][:50]
+        assert list(table.iloc[:, program].dropna()) == best
+
+
+def test_files_for_readers_of_cnmf_hold_the_result(partwise, run):
+    partwise.path("other").mkdir()
+    said = partwise.json("consensus", "runs/mine", "--input", "x.h5ad", "-k", "4,5", "--density", 0.4, "-o", "both", "--cnmf-files", "other/name")
+    assert said["results"][1]["cnmf_files"][-1] == "other/name/name.usages.k_5.dt_0_4.consensus.txt"
+    kinds = ["gene_spectra_score.k_{}.dt_0_4.txt", "gene_spectra_tpm.k_{}.dt_0_4.txt", "spectra.k_{}.dt_0_4.consensus.txt"]
+    kinds += ["starcat_spectra.k_{}.dt_0_4.txt", "usages.k_{}.dt_0_4.consensus.txt"]
+    folder = partwise.path("other/name")
+    assert sorted(os.listdir(folder)) == sorted("name." + kind.format(k) for k in (4, 5) for kind in kinds)
+    for k in (4, 5):
+        found = anndata.read_h5ad(partwise.path(f"both/k{k}.h5ad"))
+        scores, tpm, medians, reference, usages = [read(folder / ("name." + kind.format(k))) for kind in kinds]
+        for table, key in ((scores, "gene_scores"), (tpm, "spectra_tpm")):
+            assert list(table.index) == list(range(1, k + 1)) and list(table.columns) == list(found.var_names)
+            np.testing.assert_array_equal(table.to_numpy("f4"), found.varm[key].T)
+        assert list(medians.index) == list(range(1, k + 1)) and list(medians.columns) == run.genes
+        np.testing.assert_array_equal(medians.to_numpy("f4"), found[:, run.genes].varm["spectra"].T)
+        assert list(usages.columns) == [str(c + 1) for c in range(k)] and list(usages.index) == list(found.obs_names)
+        np.testing.assert_array_equal(usages.to_numpy("f4"), found.obsm["X_nmf"])
+        # cNMF's build_reference, from the texts that it reads itself.
+        x = run.x.astype("f8")
+        t = pd.DataFrame(x / x.sum(1, keepdims=True) * 1e6, columns=found.var_names)
+        want = (tpm.div(tpm.sum(axis=1), axis=0) * 1e6).div(t.std(axis=0, ddof=0))[run.genes]
+        assert list(reference.index) == [f"GEP{c + 1}" for c in range(k)] and list(reference.columns) == run.genes
+        np.testing.assert_allclose(reference, want, rtol=1e-5)
+        # A gene without counts has no deviation, and cNMF leaves its values empty.
+        assert list(reference.columns[reference.isna().any()]) == ["gene7"]
+
+
+def test_columns_of_selected_genes_have_the_order_of_the_list(partwise, run):
+    order = np.random.default_rng(1).permutation(SELECTED)
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "--density", 0.4, "--force"]
+    partwise.json(*ask, "-o", "a.h5ad", "--cnmf-files", "a")
+    run.genes = [run.genes[i] for i in order]
+    run.spectra[4] = np.ascontiguousarray(run.spectra[4][:, order])
+    (run.folder / "mine.overdispersed_genes.txt").write_text("\n".join(run.genes))
+    run.write(4)
+    partwise.json(*ask, "-o", "b.h5ad", "--cnmf-files", "b")
+    for kind in ("spectra.k_4.dt_0_4.consensus", "starcat_spectra.k_4.dt_0_4"):
+        a, b = read(partwise.path(f"a/a.{kind}.txt")), read(partwise.path(f"b/b.{kind}.txt"))
+        assert list(b.columns) == run.genes and list(a.columns) != run.genes
+        np.testing.assert_allclose(b[a.columns], a, rtol=1e-5)
+
+
+def test_the_head_of_usages_names_the_index_of_the_cells(partwise, run):
+    data = anndata.read_h5ad(partwise.path("x.h5ad"))
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "-o", "c.h5ad", "--cnmf-files", "runs/mine", "--force"]
+    usages = run.folder / "mine.usages.k_4.dt_0_5.consensus.txt"
+    for name, head in ((None, "\t1\t2\t3\t4\n"), ("barcode", "barcode\t1\t2\t3\t4\n")):
+        data.obs.index.name = name
+        data.write_h5ad(partwise.path("x.h5ad"))
+        partwise.json(*ask)
+        with usages.open() as file:
+            assert file.readline() == head
+    # Names stay whole.
+    data.obs_names = [f'cell "{i}"\tof\nµ' for i in range(CELLS)]
+    data.write_h5ad(partwise.path("x.h5ad"))
+    partwise.json(*ask)
+    assert list(read(usages).index) == list(data.obs_names)
+
+
+def test_texts_in_the_way_are_refused_before_any_work_and_replaced_with_force(partwise, run):
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "-o", "c.h5ad"]
+    files = ["--cnmf-files", "runs/mine"]
+    scores, usages = run.folder / "mine.gene_spectra_score.k_4.dt_0_5.txt", run.folder / "mine.usages.k_4.dt_0_5.consensus.txt"
+
+    def refuses(code, said, *arguments):
+        before = sorted(partwise.folder.rglob("*"))
+        ran = partwise.run(*arguments)
+        assert ran.returncode == code and said in ran.stderr, ran.stderr
+        assert sorted(partwise.folder.rglob("*")) == before
+
+    table = partwise.path("c.top_genes.tsv")
+    for path, text, arguments in ((table, "nmf_0\tnmf_1\n", []), (scores, "\tgene0\n", files), (usages, "barcode\t1\n", files)):
+        path.write_text(text)
+        refuses(73, f"{path.name}: exists already", *ask, *arguments)
+        assert path.read_text() == text
+        partwise.json(*ask, *arguments, "--force")
+        assert path.read_text() != text
+        for path in [partwise.path("c.h5ad"), table, *run.folder.glob("*.txt")]:
+            if "overdispersed" not in path.name:
+                path.unlink()
+    # Files of other kinds stay.
+    for path, arguments in ((table, []), (scores, files)):
+        path.write_text("thesis")
+        refuses(73, "will not be overwritten", *ask, *arguments, "--force")
+        path.unlink()
+    refuses(74, "the folder nowhere does not exist", *ask, "--cnmf-files", "nowhere/name")
+    partwise.path("notes").write_text("mine")
+    refuses(73, "a folder is needed", *ask, "--cnmf-files", "notes")
+    refuses(2, "would overwrite the input x.h5ad; choose another --cnmf-files", *ask, "--cnmf-files", "x.h5ad")
+    refuses(2, "lies inside the store", *ask, "--cnmf-files", "x.pw/name")
+    refuses(2, "would overwrite", "consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "-o", "c.top_genes.tsv", "--cnmf-files", "c.top_genes.tsv")
+    # The folder of the results, too, can be that of a run of cNMF, and the one in which the program is.
+    partwise.json("consensus", "runs/mine", "--input", "x.h5ad", "-k", "4,5", "-o", "new", "--cnmf-files", "new")
+    assert "new.usages.k_5.dt_0_5.consensus.txt" in os.listdir(partwise.path("new"))
+    partwise.json(*ask, "--cnmf-files", ".")
+    assert partwise.path(f"{partwise.folder.name}.usages.k_4.dt_0_5.consensus.txt").exists()
+
+
+def test_names_and_shapes_are_those_of_a_run_of_cnmf(partwise, real):
+    """The counts and selected genes of a run of cNMF 1.7.1; its tables, and ours of its replicates."""
+    there = real("cnmf/pbmc3k_raw_csr_f32_gzip")
+    data = anndata.read_h5ad(real("counts/pbmc3k_raw_csr_f32_gzip.h5ad"))
+    data.var_names_make_unique()
+    data = data[:, np.asarray((data.X > 0).sum(0)).ravel() >= 3]
+    data = data[np.asarray(data.X.sum(1)).ravel() >= 200]
+    anndata.AnnData(sp.csr_matrix(data.X), pd.DataFrame(index=data.obs_names), pd.DataFrame(index=data.var_names)).write_h5ad(partwise.path("x.h5ad"))
+    genes, spectra = (there / "overdispersed_genes.txt").read_text(), np.load(there / "replicates/k_8.npz")["spectra"]
+    folder = partwise.path("pbmc")
+    (folder / "cnmf_tmp").mkdir(parents=True)
+    (folder / "pbmc.overdispersed_genes.txt").write_text(genes)
+    np.savez(folder / "cnmf_tmp/pbmc.spectra.k_8.merged.df.npz", data=spectra.reshape(-1, spectra.shape[2]), index=[], columns=[])
+    partwise.json("consensus", "pbmc", "--input", "x.h5ad", "-k", 8, "-o", "c.h5ad", "--cnmf-files", "pbmc")
+    for theirs, ours, most in (("usages", "usages.k_8.dt_0_5.consensus", 2e-3), ("gene_spectra_score", "gene_spectra_score.k_8.dt_0_5", 1e-3), ("gene_spectra_tpm", "gene_spectra_tpm.k_8.dt_0_5", 1e-3)):
+        want, got = read(there / f"{theirs}.k_8.dt_0_5.tsv.gz"), read(folder / f"pbmc.{ours}.txt")
+        assert got.shape == want.shape
+        if theirs == "usages":  # the tables kept of the run may sum to 1
+            want, got = want.div(want.sum(axis=1), axis=0), got.div(got.sum(axis=1), axis=0)
+        assert list(got.index) == list(want.index) and list(got.columns) == list(want.columns)
+        close(got.to_numpy(), want.to_numpy(), most)
+    reference = read(folder / "pbmc.starcat_spectra.k_8.dt_0_5.txt")
+    assert list(reference.columns) == genes.split() and reference.shape == (8, 2000)

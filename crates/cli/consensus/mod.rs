@@ -31,12 +31,15 @@ use crate::wording::{duration, thousands};
 /// The result is an AnnData file: obsm["X_nmf"] holds the usages, varm["gene_scores"] the scores of all
 /// genes, varm["spectra_tpm"] the spectra in values per million, varm["spectra"] the median spectra of the
 /// selected genes, var["highly_variable"] which these are, uns["nmf"] the settings and the local densities.
-/// Several k give a folder with one file each.
+/// Several k give a folder with one file each. Beside each result, a table with the ending .top_genes.tsv has
+/// the 50 genes of highest score in each program. --cnmf-files also writes the texts that cNMF writes, for
+/// scripts that read them.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise consensus pbmc.sweep -k 8                              the result is pbmc.k8.h5ad\n  \
     partwise consensus cnmf/pbmc --input pbmc.h5ad -k 8             the result is cnmf/pbmc.k8.h5ad\n  \
-    partwise consensus cnmf/pbmc --input pbmc.h5ad -k 5..9 --density 0.1 -o programs")]
+    partwise consensus cnmf/pbmc --input pbmc.h5ad -k 5..9 --density 0.1 -o programs\n  \
+    partwise consensus cnmf/pbmc --input pbmc.h5ad -k 8 --cnmf-files cnmf/pbmc")]
 pub(crate) struct Options {
     /// The folder of a sweep, or of a run of cNMF
     #[arg(value_name = "REPLICATES")]
@@ -61,6 +64,9 @@ pub(crate) struct Options {
     /// ending .k8.h5ad, or .consensus]
     #[arg(short, long, value_name = "OUT", help_heading = "Files")]
     output: Option<PathBuf>,
+    /// Also write the texts of `cnmf consensus` into this folder, as NAME.usages.k_8.dt_0_5.consensus.txt, …
+    #[arg(long, value_name = "DIR/NAME", help_heading = "Files")]
+    cnmf_files: Option<PathBuf>,
     /// The store that a file is converted into [default: as for fit]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
@@ -93,6 +99,8 @@ struct OneReport {
     k: usize,
     replicates: usize,
     result: String,
+    top_genes: String,
+    cnmf_files: Vec<String>,
     kept: f64,
     stability: f64,
     error: f64,
@@ -151,10 +159,13 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
 }
 
 fn reports(done: &ConsensusDone) -> Vec<OneReport> {
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let one = |one: &partwise::job::OneConsensus| OneReport {
         k: one.k,
         replicates: one.medians.replicates,
-        result: one.result.to_string_lossy().into_owned(),
+        result: text(&one.result),
+        top_genes: text(&one.top_genes),
+        cnmf_files: one.cnmf_files.iter().map(text).collect(),
         kept: one.medians.kept,
         stability: one.medians.stability,
         error: one.programs.error,
@@ -174,6 +185,7 @@ impl Options {
         job.selection = self.select.selection();
         job.density = self.density;
         job.output.clone_from(&self.output);
+        job.cnmf_files.clone_from(&self.cnmf_files);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);
         Ok(job)

@@ -8,6 +8,7 @@
 //! | `neighbours` | which spectra have neighbours in other replicates, and how clear are the clusters? |
 //! | `medians`    | from replicates to median spectra: the steps above, in order    |
 //! | `refit`      | which usages, scores and spectra of all genes follow from them? |
+//! | `reference`  | which spectra does starCAT take?                                |
 //! | `write`      | how do they become AnnData files?                               |
 //!
 //! The steps are those of cNMF 1.7, with exact non-negative least squares in the place of its solver that
@@ -26,6 +27,7 @@
 mod clusters;
 mod medians;
 mod neighbours;
+mod reference;
 mod refit;
 mod spectra;
 #[cfg(feature = "hdf5")]

@@ -8,13 +8,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use partwise_driver::consensus::Replicates;
-use partwise_storage::source::{self, RowChunk};
+use partwise_storage::source::{self, Entries, Form, RowChunk};
 use partwise_storage::{Selection, StorageError};
 
 use super::JobError;
 
 /// Spectra that are read at once.
 const ROWS: usize = 64;
+/// Values that are read at once where they are not stored by rows.
+const ENTRIES: usize = 1 << 16;
 /// Bytes of a list of genes at most.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -71,11 +73,30 @@ impl CnmfRun {
             }
             .into());
         }
-        let (mut spectra, mut chunk) = (Vec::with_capacity(rows * width), RowChunk::default());
-        for first in (0..rows).step_by(ROWS) {
-            source.read_rows(first..(first + ROWS).min(rows), &mut chunk)?;
-            if let RowChunk::Dense { values } = &chunk {
-                spectra.extend_from_slice(values);
+        let mut spectra = Vec::with_capacity(rows * width);
+        match source.form() {
+            // pandas stores the columns of a table that it has combined one after the other.
+            Form::Entries { .. } => {
+                spectra.resize(rows * width, 0.0);
+                let mut entries = Entries::default();
+                loop {
+                    source.read_entries(ENTRIES, &mut entries)?;
+                    if entries.is_empty() {
+                        break;
+                    }
+                    for ((&row, &gene), &value) in entries.cells.iter().zip(&entries.genes).zip(&entries.values) {
+                        spectra[row as usize * width + gene as usize] = value;
+                    }
+                }
+            }
+            _ => {
+                let mut chunk = RowChunk::default();
+                for first in (0..rows).step_by(ROWS) {
+                    source.read_rows(first..(first + ROWS).min(rows), &mut chunk)?;
+                    if let RowChunk::Dense { values } = &chunk {
+                        spectra.extend_from_slice(values);
+                    }
+                }
             }
         }
         Replicates::new(&spectra, k, genes).map_err(|error| JobError::Consensus { path, error })

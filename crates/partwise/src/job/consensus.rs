@@ -23,6 +23,7 @@ use super::output;
 use super::paths::{Output, OutputKind, Paths, Role};
 use super::places::store_of;
 use super::stored::{Opened, Stored};
+use super::texts::{Content, Texts};
 use crate::machine;
 
 /// Genes that a message gives as examples.
@@ -46,6 +47,8 @@ pub struct ConsensusJob {
     pub density: f64,
     /// The result of one k, or the folder of the results of several; `None`: beside the replicates.
     pub output: Option<PathBuf>,
+    /// The folder `DIR/NAME` for the files that cNMF writes, named as it names them; `None`: none of them.
+    pub cnmf_files: Option<PathBuf>,
     /// Where a file is converted to; `None`: as for a fit.
     pub store: Option<PathBuf>,
     /// Whether a result that exists may be replaced.
@@ -86,6 +89,10 @@ pub struct OneConsensus {
     pub programs: Programs,
     /// The result.
     pub result: PathBuf,
+    /// The table of the genes that mark each program.
+    pub top_genes: PathBuf,
+    /// The files that cNMF writes, if they were asked for.
+    pub cnmf_files: Vec<PathBuf>,
     /// A hash of its usages and its spectra in values per million.
     pub digest: String,
 }
@@ -100,6 +107,7 @@ impl ConsensusJob {
             ks: ks.into(),
             density: 0.5,
             output: None,
+            cnmf_files: None,
             store: None,
             overwrite: Overwrite::Refuse,
         }
@@ -114,12 +122,13 @@ impl ConsensusJob {
         let run = host.agree(Origin::open(&self.replicates).map_err(H::Error::from))?;
         let counts = host.agree(run.counts(self.input.as_ref()).map_err(H::Error::from))?;
         let results = self.results();
-        let (place, opened) = host.agree(self.open(&run, &counts, &results).map_err(H::Error::from))?;
+        let texts = self.texts(&results);
+        let (place, opened) = host.agree(self.open(&run, &counts, &results, &texts).map_err(H::Error::from))?;
         let Stored { store, .. } = Stored::of(opened, &place, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
         let prepared = host.agree(self.prepare(&run, (&store, &counts), machine, host).map_err(H::Error::from))?;
-        Ok(self.find(&store, prepared, results, host)?)
+        Ok(self.find(&store, prepared, (results, texts), host)?)
     }
 
     /// The files of the results.
@@ -135,8 +144,20 @@ impl ConsensusJob {
         }
     }
 
+    /// The texts beside each of the results.
+    fn texts(&self, results: &[PathBuf]) -> Vec<Texts> {
+        let of_k = |(result, &k): (&PathBuf, &usize)| Texts::of(result, self.cnmf_files.as_deref(), k, self.density);
+        results.iter().zip(&self.ks).map(of_k).collect()
+    }
+
     /// Checks settings, replicates and paths, and opens the input. Returns the place of its store as well.
-    fn open(&self, run: &Origin, counts: &Inputs, results: &[PathBuf]) -> Result<(PathBuf, Opened), JobError> {
+    fn open(
+        &self,
+        run: &Origin,
+        counts: &Inputs,
+        results: &[PathBuf],
+        texts: &[Texts],
+    ) -> Result<(PathBuf, Opened), JobError> {
         let mut sorted = self.ks.clone();
         sorted.sort_unstable();
         if sorted.is_empty() || sorted.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -171,7 +192,8 @@ impl ConsensusJob {
             let (kind, overwrite) = (OutputKind::AnnData, self.overwrite);
             paths = paths.writing(Output { role: Role::Result, path: result.clone(), kind, overwrite });
         }
-        paths.check()?;
+        let folder = (results.len() > 1).then_some(output);
+        Texts::announce(texts, paths, folder, self.overwrite).check()?;
         Ok((store.clone(), Opened::of(counts, &self.selection, &store)?))
     }
 
@@ -184,7 +206,8 @@ impl ConsensusJob {
         host: &H,
     ) -> Result<Prepared, JobError> {
         run.check(store)?;
-        let places = places(run, store, counts)?;
+        let names = run.genes()?;
+        let places = places(run, &names, store, counts)?;
         let most = places.len().min(store.cells());
         if let Some(&k) = self.ks.iter().find(|&&k| k > most) {
             return Err(ConfigError::Components { k, cells: store.cells(), genes: places.len(), most }.into());
@@ -205,14 +228,14 @@ impl ConsensusJob {
         let of_rows = of_rows.transpose()?.map_or(shape, |of_copy| DataShape { genes: shape.genes, ..of_copy });
         let rows = RowsPlan::new(&of_rows, &machine, self.ks.iter().sum(), TABLES)?;
         let medians = self.medians(run, places.len(), plan.threads, host)?;
-        Ok(Prepared { medians, places, copy, notes: run.notes()?, plan, rows })
+        Ok(Prepared { medians, names, places, copy, notes: run.notes()?, plan, rows })
     }
 
     fn find<H: Host>(
         &self,
         store: &Store,
-        Prepared { medians, places, copy, notes: of_replicates, plan, rows }: Prepared,
-        results: Vec<PathBuf>,
+        Prepared { medians, names, places, copy, notes: of_replicates, plan, rows }: Prepared,
+        (results, texts): (Vec<PathBuf>, Vec<Texts>),
         host: &H,
     ) -> Result<ConsensusDone, JobError> {
         let (comm, leads) = (host.comm(), host.comm().rank() == 0);
@@ -250,9 +273,18 @@ impl ConsensusJob {
         about.extend(of_replicates);
         let stores = Stores { all: store, selected: copy.as_ref() };
         let digests = write(stores, &written, (&results, self.overwrite), &about, &rows, (comm, host))?;
+        let mut each = results.iter().zip(&texts).zip(&programs);
+        let write_texts = |((result, texts), programs): ((&PathBuf, &Texts), &Programs)| {
+            texts.write(&Content { store, result, programs, selected: (&names, &places) }, self.overwrite, host)
+        };
+        agree(comm, if leads { each.try_for_each(write_texts) } else { Ok(()) })?;
         results.iter().for_each(|result| host.note(&Note::Written { path: result }));
-        let each = self.ks.iter().zip(medians).zip(programs).zip(results).zip(digests);
-        let one = |((((&k, medians), programs), result), digest)| OneConsensus { k, medians, programs, result, digest };
+        let each = self.ks.iter().zip(medians).zip(programs).zip(results).zip(texts).zip(digests);
+        let one = |(((((&k, medians), programs), result), texts), digest)| {
+            let Texts { top_genes, cnmf } = texts;
+            let cnmf_files = cnmf.iter().flat_map(|files| files.paths().map(PathBuf::from)).collect();
+            OneConsensus { k, medians, programs, result, top_genes, cnmf_files, digest }
+        };
         Ok(ConsensusDone {
             cells: store.cells(),
             genes: store.genes(),
@@ -284,11 +316,10 @@ impl ConsensusJob {
 }
 
 /// The places of the selected genes in the data, in the order of the list.
-fn places(run: &Origin, store: &Store, counts: &Inputs) -> Result<Vec<usize>, JobError> {
-    let names = run.genes()?;
+fn places(run: &Origin, names: &[String], store: &Store, counts: &Inputs) -> Result<Vec<usize>, JobError> {
     let mut found: HashMap<&str, Option<usize>> = names.iter().map(|name| (name.as_str(), None)).collect();
     if found.len() < names.len() {
-        return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(&names) });
+        return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(names) });
     }
     let (mut place, mut twice) = (0, Vec::new());
     visit_names(&store.annotations()?, Axis::Genes, |name| {
@@ -317,6 +348,8 @@ fn places(run: &Origin, store: &Store, counts: &Inputs) -> Result<Vec<usize>, Jo
 /// What the passes need.
 struct Prepared {
     medians: Vec<Medians>,
+    /// The names of the selected genes.
+    names: Vec<String>,
     /// The places of the selected genes, in the order of the columns of the medians.
     places: Vec<usize>,
     /// The store of the selected genes, if there is one.

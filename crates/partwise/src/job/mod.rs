@@ -8,6 +8,7 @@
 //! | `sweep`   | how do many replicates of several k become the folder of a sweep? |
 //! | `origin`  | where do the replicates of a consensus come from?               |
 //! | `cnmf`    | where are the replicates in the folder of a cNMF run?           |
+//! | `texts`   | which texts lie beside the result of a consensus?               |
 //! | `genes`   | which genes of an input vary most for their level?              |
 //! | `input`   | is the input a store, or a file to convert?                     |
 //! | `transform` | how do new cells get usages under the spectra of a result?    |
@@ -59,6 +60,7 @@ mod places;
 mod store_place;
 mod stored;
 mod sweep;
+mod texts;
 mod transform;
 
 pub use consensus::{ConsensusDone, ConsensusJob, OneConsensus};

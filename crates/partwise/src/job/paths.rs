@@ -44,6 +44,10 @@ pub enum Role {
     Trace,
     /// The folder of the checkpoints.
     Checkpoints,
+    /// The table of the genes that mark each program.
+    TopGenes,
+    /// The files that cNMF writes, or their folder.
+    CnmfFiles,
     /// A picture.
     Plot,
     /// The only output of other work.
@@ -63,6 +67,8 @@ impl fmt::Display for Role {
             Role::Results => "the folder of the results",
             Role::Trace => "the trace",
             Role::Checkpoints => "the folder of the checkpoints",
+            Role::TopGenes => "the table of top genes",
+            Role::CnmfFiles => "the files for readers of cNMF",
             Role::Plot => "the plot",
             Role::Output => "the output",
         })

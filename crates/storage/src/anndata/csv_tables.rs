@@ -1,19 +1,17 @@
 //! Tables as text (CSV, RFC 4180): those of a result, and those of genes. A row for each cell or gene, its name
 //! first.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use hdf5::Datatype;
 
 use super::factors;
 use super::names::visit_names;
-use super::part::Part;
+use super::text_file::{Kind, TextFile, written};
 use super::uns::read_uns;
 use super::{USAGES, Value};
 use crate::hdf::{self, problem, raw};
-use crate::{Axis, Monitor, StorageError, Unit};
+use crate::{Axis, Monitor, Overwrite, StorageError, Unit};
 
 /// Rows that are in memory at once.
 const ROWS: usize = 1024;
@@ -105,8 +103,11 @@ pub fn csv_tables(path: &Path) -> Result<Vec<CsvTable>, StorageError> {
 /// - `dest` cannot be written: nothing is left there
 /// - `monitor` cancels
 pub fn write_csv(path: &Path, table: &CsvTable, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
-    written(dest, |text| match table.from {
-        From::Rows(axis, place) => write_rows(path, (axis, place), table.columns, text, monitor),
+    written(dest, Kind::Csv, Overwrite::Replace, |text| match table.from {
+        From::Rows(axis, place) => {
+            let corner = if axis == Axis::Cells { "cell" } else { "gene" };
+            write_rows(path, (axis, place), (corner, table.columns), text, monitor)
+        }
         From::Lists(place) => write_lists(path, place, table.columns, text),
     })
 }
@@ -127,7 +128,7 @@ pub fn write_gene_csv<R: serde::Serialize>(
     of_gene: impl Fn(usize) -> R,
     dest: &Path,
 ) -> Result<(), StorageError> {
-    written(dest, |text| {
+    written(dest, Kind::Csv, Overwrite::Replace, |text| {
         text.row(("gene", columns))?;
         let (mut gene, mut written) = (0, Ok(()));
         visit_names(names_of, Axis::Genes, |name| {
@@ -140,38 +141,13 @@ pub fn write_gene_csv<R: serde::Serialize>(
     })
 }
 
-/// What `write` writes, at `dest`: whole or not at all.
-fn written(dest: &Path, write: impl FnOnce(&mut Text<'_>) -> Result<(), StorageError>) -> Result<(), StorageError> {
-    let part = Part::claim(dest)?;
-    let file = File::create(part.path()).map_err(|e| StorageError::io("create", dest, e))?;
-    let mut text = Text { writer: csv::Writer::from_writer(BufWriter::new(file)), dest };
-    write(&mut text)?;
-    let file = text.writer.into_inner().map_err(|e| StorageError::io("write", dest, e.into_error()));
-    let file = file?.into_inner().map_err(|e| StorageError::io("write", dest, e.into_error()))?;
-    file.sync_all().map_err(|e| StorageError::io("write", dest, e))?;
-    part.place(dest, true).map_err(|e| StorageError::io("create", dest, e))
-}
-
-/// A file of text that is being written.
-struct Text<'d> {
-    writer: csv::Writer<BufWriter<File>>,
-    dest: &'d Path,
-}
-
-impl Text<'_> {
-    fn row(&mut self, row: impl serde::Serialize) -> Result<(), StorageError> {
-        self.writer.serialize(row).map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => StorageError::io("write", self.dest, error),
-            other => StorageError::io("write", self.dest, std::io::Error::other(format!("{other:?}"))),
-        })
-    }
-}
-
-fn write_rows(
+/// Writes a table of cells or genes of the result at `path`. The head is `corner` and the names of the columns, which
+/// have the prefix and are counted from `first`.
+pub(super) fn write_rows(
     path: &Path,
     (axis, place): (Axis, &str),
-    (prefix, first): (&str, usize),
-    text: &mut Text<'_>,
+    (corner, (prefix, first)): (&str, (&str, usize)),
+    text: &mut TextFile<'_>,
     monitor: &dyn Monitor,
 ) -> Result<(), StorageError> {
     let file = hdf::file::open(path)?;
@@ -179,7 +155,7 @@ fn write_rows(
     let fail = |e: &hdf5::Error| problem::problem("read", path, place, e);
     let memory = Datatype::from_type::<f32>().map_err(|e| fail(&e))?;
     let columns: Vec<String> = (first..first + width).map(|column| format!("{prefix}{column}")).collect();
-    text.row((if axis == Axis::Cells { "cell" } else { "gene" }, columns))?;
+    text.row((corner, columns))?;
     monitor.start(place, len as u64, Unit::Rows);
 
     let (mut names, mut bytes, mut row, mut values) = (Vec::<String>::new(), 0, 0, Vec::new());
@@ -228,7 +204,7 @@ fn write_lists(
     path: &Path,
     place: &[&str],
     (prefix, first): (&str, usize),
-    text: &mut Text<'_>,
+    text: &mut TextFile<'_>,
 ) -> Result<(), StorageError> {
     let (root, inner) = place.split_first().unwrap_or((&"", &[]));
     let mut about = read_uns(path, root)?;

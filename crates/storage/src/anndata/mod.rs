@@ -23,6 +23,8 @@
 //! | `top_genes` | which genes mark each program of a result?   |
 //! | `merge`   | how do results get into another AnnData file?  |
 //! | `csv_tables` | how do results become tables of text?       |
+//! | `tsv_tables` | which tables of text has a consensus?       |
+//! | `text_file` | how does a table of text appear whole or not at all? |
 //! | `whole`   | how is a page about a result written?          |
 //! | `export`  | how does a store become an AnnData file again? |
 
@@ -39,7 +41,9 @@ mod part;
 mod rows;
 mod sparse;
 mod table;
+mod text_file;
 mod top_genes;
+mod tsv_tables;
 mod uns;
 mod usages;
 mod value;
@@ -58,6 +62,7 @@ pub use rows::{Placed, RowsInPlace};
 pub use sparse::CsrWriter;
 pub use table::{Table, members};
 pub use top_genes::{TopGenes, read_top_genes};
+pub use tsv_tables::{GeneColumns, PROGRAMS_BEGIN, TOP_GENES_BEGIN, write_programs, write_top_genes, write_usages};
 pub use uns::read_uns;
 pub use usages::{NORMALIZED, USAGES, UsageTables};
 pub use value::Value;

@@ -60,6 +60,15 @@ pub fn visit_texts(
     }
 }
 
+/// The name that the index of an axis has in pandas; empty if it has none.
+pub(super) fn index_name(path: &Path, axis: Axis) -> Result<String, StorageError> {
+    let name = frame_name(axis);
+    let file = hdf::file::open(path)?;
+    let table = file.group(name).map_err(|error| problem::problem("read", path, name, &error))?;
+    // anndata gives an index without a name this one.
+    Ok(attribute::text(&table, "_index").filter(|index| index != "_index").unwrap_or_default())
+}
+
 /// The columns of a table, without its names.
 pub(super) fn columns(table: &Group, index: &str) -> Vec<String> {
     let ordered = attribute::texts(table, "column-order");
