@@ -1,19 +1,35 @@
 //! The program around a job that has no passes to tell of: shows progress, and stands between the processes.
 
-use partwise::FitMonitor;
+use std::collections::BTreeMap;
+
+use partwise::driver::CheckpointEvent;
 use partwise::driver::comm::Comm;
 use partwise::job::{Host, Note};
 use partwise::storage::{Monitor, Store, Unit, Warning};
+use partwise::{FitId, FitMonitor};
 
 use crate::failure::Failure;
+use crate::keep::{Known, tell_waiting};
 use crate::launch::World;
 use crate::progress::Progress;
 use crate::{mapping, notes};
 
 /// The host of such a job.
 pub(crate) struct Attendant<'a> {
-    pub(crate) progress: &'a Progress,
-    pub(crate) world: &'a World,
+    progress: &'a Progress,
+    world: &'a World,
+    kept: Known,
+}
+
+impl<'a> Attendant<'a> {
+    pub(crate) fn new(progress: &'a Progress, world: &'a World) -> Self {
+        Attendant { progress, world, kept: Known::default() }
+    }
+
+    /// The checkpoints of the job, and the reads of the data before each.
+    pub(crate) fn kept(&self) -> BTreeMap<FitId, usize> {
+        self.kept.passes()
+    }
 }
 
 impl Host for Attendant<'_> {
@@ -44,7 +60,15 @@ impl Host for Attendant<'_> {
     }
 }
 
-impl FitMonitor for Attendant<'_> {}
+impl FitMonitor for Attendant<'_> {
+    fn checkpoint(&self, fit: FitId, event: &CheckpointEvent<'_>) {
+        self.kept.hear((fit, ""), event, self.progress);
+    }
+
+    fn waiting(&self, host: &str, pid: u32) {
+        tell_waiting(host, pid, self.progress);
+    }
+}
 
 impl Monitor for Attendant<'_> {
     fn start(&self, stage: &str, total: u64, unit: Unit) {
