@@ -1,6 +1,7 @@
 //! The program around a job that has no passes to tell of: shows progress, and stands between the processes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use partwise::driver::CheckpointEvent;
 use partwise::driver::comm::Comm;
@@ -19,11 +20,17 @@ pub(crate) struct Attendant<'a> {
     progress: &'a Progress,
     world: &'a World,
     kept: Known,
+    has_store: AtomicBool,
 }
 
 impl<'a> Attendant<'a> {
     pub(crate) fn new(progress: &'a Progress, world: &'a World) -> Self {
-        Attendant { progress, world, kept: Known::default() }
+        Attendant { progress, world, kept: Known::default(), has_store: AtomicBool::new(false) }
+    }
+
+    /// Whether the store is there, so that passes over it may have begun.
+    pub(crate) fn has_store(&self) -> bool {
+        self.has_store.load(Ordering::Relaxed)
     }
 
     /// The checkpoints of the job, and the reads of the data before each.
@@ -48,6 +55,7 @@ impl Host for Attendant<'_> {
     }
 
     fn check_data(&self, store: &Store) -> Result<(), Failure> {
+        self.has_store.store(true, Ordering::Relaxed);
         self.world.check_store(store)
     }
 

@@ -129,11 +129,13 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
     let job = world.agree(options.job())?;
     let attendant = Attendant::new(progress, world);
     let done = match job.run(&machine, &attendant) {
+        Err(failure) if failure.is_interruption() && !attendant.has_store() => {
+            return Err(options.keep.answer(failure, progress.interrupt()));
+        }
         // The pass has ended so in all processes.
         Err(failure) if failure.is_interruption() && !failure.is_agreed() => {
             world.agree(Err(options.interrupted(failure, &job, &attendant, progress)))?
         }
-        Err(failure) if failure.is_interruption() => return Err(options.keep.answer(failure, progress.interrupt())),
         done => done?,
     };
     let peak = world.largest(machine::peak_rss())?;

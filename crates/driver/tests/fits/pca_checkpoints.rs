@@ -127,35 +127,35 @@ fn components_stopped_after_every_pass_end_as_those_left_alone() {
         let subset = subset_of(&store, &part(&matrix));
         let in_memory = Matrix::from_dense(matrix.genes, &matrix.values).unwrap();
         for (i, config) in configs(5).enumerate() {
-            for (kind, subset) in [("store", None), ("part", Some(&subset)), ("memory", None)] {
-                let what = format!("{layout:?}, {} genes, {kind}, {config:?}", matrix.genes);
-                let input = if kind == "memory" { Input::Matrix(&in_memory) } else { Input::Store(&store) };
-                let plan = |threads| match kind {
-                    "memory" => {
-                        let shape = DataShape::of_data(&in_memory).unwrap();
-                        config.plan(&shape, None, &Machine::new(threads, 1 << 30)).unwrap()
-                    }
-                    _ => plan(&store, &config, subset.map(|subset| &**subset), threads),
-                };
-                let alone = find_with(input, &plan(2), &Run { subset, ..Run::default() }, &Quiet).unwrap();
-                let spec = going_on(&folder.join(format!("{kind}-{i}")));
-                let mut stops = 0;
-                let resumed = loop {
-                    // Other threads each time.
-                    match run_among((&Solo, input, subset), &plan(1 + stops % 3), &spec, &Stopper::after(1)) {
-                        Ok(found) => break found,
-                        Err(error) => assert!(matches!(error, DriverError::Cancelled), "{what}: {error}"),
-                    }
-                    stops += 1;
-                };
-                let passes = alone.about.passes - subset.map_or(0, |subset| subset.reads());
-                assert_eq!((stops + 1, resumed.about.resumed_from_pass), (passes, passes - 1), "{what}");
-                assert_equal(&resumed, &alone, &what);
-                most = most.max(passes);
-            }
+            // Each method meets each kind of data.
+            let (kind, subset) = [("store", None), ("part", Some(&subset)), ("memory", None)][i % 3];
+            let what = format!("{layout:?}, {} genes, {kind}, {config:?}", matrix.genes);
+            let input = if kind == "memory" { Input::Matrix(&in_memory) } else { Input::Store(&store) };
+            let plan = |threads| match kind {
+                "memory" => {
+                    let shape = DataShape::of_data(&in_memory).unwrap();
+                    config.plan(&shape, None, &Machine::new(threads, 1 << 30)).unwrap()
+                }
+                _ => plan(&store, &config, subset.map(|subset| &**subset), threads),
+            };
+            let alone = find_with(input, &plan(2), &Run { subset, ..Run::default() }, &Quiet).unwrap();
+            let spec = going_on(&folder.join(format!("{kind}-{i}")));
+            let mut stops = 0;
+            let resumed = loop {
+                // Other threads each time.
+                match run_among((&Solo, input, subset), &plan(1 + stops % 3), &spec, &Stopper::after(1)) {
+                    Ok(found) => break found,
+                    Err(error) => assert!(matches!(error, DriverError::Cancelled), "{what}: {error}"),
+                }
+                stops += 1;
+            };
+            let passes = alone.about.passes - subset.map_or(0, |subset| subset.reads());
+            assert_eq!((stops + 1, resumed.about.resumed_from_pass), (passes, passes - 1), "{what}");
+            assert_equal(&resumed, &alone, &what);
+            most = most.max(passes);
         }
     }
-    assert!(most > 5, "{most} passes");
+    assert!(most > 4, "{most} passes");
 }
 
 #[test]
