@@ -1,19 +1,42 @@
 //! The program around a job that has no passes to tell of: shows progress, and stands between the processes.
 
-use partwise::FitMonitor;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use partwise::driver::CheckpointEvent;
 use partwise::driver::comm::Comm;
 use partwise::job::{Host, Note};
 use partwise::storage::{Monitor, Store, Unit, Warning};
+use partwise::{FitId, FitMonitor};
 
 use crate::failure::Failure;
+use crate::keep::{Known, tell_waiting};
 use crate::launch::World;
 use crate::progress::Progress;
 use crate::{mapping, notes};
 
 /// The host of such a job.
 pub(crate) struct Attendant<'a> {
-    pub(crate) progress: &'a Progress,
-    pub(crate) world: &'a World,
+    progress: &'a Progress,
+    world: &'a World,
+    kept: Known,
+    has_store: AtomicBool,
+}
+
+impl<'a> Attendant<'a> {
+    pub(crate) fn new(progress: &'a Progress, world: &'a World) -> Self {
+        Attendant { progress, world, kept: Known::default(), has_store: AtomicBool::new(false) }
+    }
+
+    /// Whether the store is there, so that passes over it may have begun.
+    pub(crate) fn has_store(&self) -> bool {
+        self.has_store.load(Ordering::Relaxed)
+    }
+
+    /// The checkpoints of the job, and the reads of the data before each.
+    pub(crate) fn kept(&self) -> BTreeMap<FitId, usize> {
+        self.kept.passes()
+    }
 }
 
 impl Host for Attendant<'_> {
@@ -32,6 +55,7 @@ impl Host for Attendant<'_> {
     }
 
     fn check_data(&self, store: &Store) -> Result<(), Failure> {
+        self.has_store.store(true, Ordering::Relaxed);
         self.world.check_store(store)
     }
 
@@ -44,7 +68,15 @@ impl Host for Attendant<'_> {
     }
 }
 
-impl FitMonitor for Attendant<'_> {}
+impl FitMonitor for Attendant<'_> {
+    fn checkpoint(&self, fit: FitId, event: &CheckpointEvent<'_>) {
+        self.kept.hear((fit, ""), event, self.progress);
+    }
+
+    fn waiting(&self, host: &str, pid: u32) {
+        tell_waiting(host, pid, self.progress);
+    }
+}
 
 impl Monitor for Attendant<'_> {
     fn start(&self, stage: &str, total: u64, unit: Unit) {

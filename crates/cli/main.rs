@@ -1,7 +1,7 @@
 //! The program `partwise`: a folder per verb, and the modules that verbs share.
 //!
 //! Modules use each other in one direction only: `main` uses `verbs`, `verbs` uses the folders of
-//! the verbs, these use `options`, `input`, `settings`, `progress` and `launch`, and all use
+//! the verbs, these use `options`, `input`, `settings`, `keep`, `progress` and `launch`, and all use
 //! `failure`.
 #![deny(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod genes;
 mod info;
 mod input;
 mod interrupt;
+mod keep;
 mod launch;
 mod list;
 mod mapping;

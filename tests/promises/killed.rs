@@ -2,6 +2,7 @@
 //! next run reaches the same bits. `scripts/kill-test` kills hundreds of times, also while files
 //! are renamed, and damages checkpoints as well.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use crate::program::Folder;
@@ -106,4 +107,23 @@ fn a_fit_resumes_from_its_checkpoints_and_a_result_stays_until_it_is_replaced() 
         let line = format!("fit {fit} {saving}");
         Replacement { prepare: &prepare, line: &line, bits: &bits }.is_killed(&folder);
     }
+}
+
+#[test]
+fn components_resume_from_their_checkpoints_and_a_result_stays_until_it_is_replaced() {
+    let folder = with_inputs();
+    folder.ok("pca old.pw -c 3 -o old.pca.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let prepare = || {
+        remove(&folder, "saved");
+        std::fs::copy(folder.path("old.pca.h5ad"), folder.path("r.h5ad")).expect("an old result");
+    };
+    let bits = || {
+        let mut hash = DefaultHasher::new();
+        std::fs::read(folder.path("r.h5ad")).expect("a result").hash(&mut hash);
+        format!("{:016x}", hash.finish())
+    };
+    let saving = "-o r.h5ad --force --checkpoint saved --checkpoint-every 1 --resume";
+    let line = format!("pca x.pw -c 20 --log1p --method krylov --threads 1 {saving}");
+    Replacement { prepare: &prepare, line: &line, bits: &bits }.is_killed(&folder);
 }

@@ -1,8 +1,10 @@
-//! A stopped fit resumes at its checkpoint and reaches the same bits as without the stop.
+//! A stopped fit resumes at its checkpoint and reaches the same bits as without the stop. So do
+//! principal components.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::leaves_nothing::Mounted;
 use crate::program::{Folder, Ran, names_in, skip};
@@ -100,15 +102,133 @@ fn signals_without_a_checkpoint_end_a_fit_and_leave_nothing() {
 fn a_conversion_that_a_batch_system_stops_exits_with_75() {
     let folder = Folder::new();
     folder.ok("simulate --kind counts --cells 30000 --genes 3000 --programs 4 --depth 1000 -o x.h5ad");
-    let mut child = folder.start("fit x.h5ad -k 4 -o r.h5ad --threads 1 --checkpoint c --resume");
-    while folder.names() == ["x.h5ad"] {
-        assert!(child.try_wait().expect("the program's state").is_none(), "the program has ended without writing");
+    for verb in ["fit x.h5ad -k 4", "pca x.h5ad"] {
+        let mut child = folder.start(&format!("{verb} -o r.h5ad --threads 1 --checkpoint c --resume"));
+        while folder.names() == ["x.h5ad"] {
+            assert!(child.try_wait().expect("the program's state").is_none(), "the program has ended without writing");
+        }
+        assert!(Command::new("kill").args(["-USR1", &child.id().to_string()]).status().expect("kill runs").success());
+        let ran = Ran::from(child.wait_with_output().expect("the program ends"));
+        assert_eq!(ran.code, Some(75), "{verb}: {}", ran.stderr);
+        let said = "the passes had not begun; run the same command again";
+        assert!(ran.stderr.contains(said), "{verb}: {}", ran.stderr);
+        assert_eq!(folder.names(), ["x.h5ad"], "{verb}");
     }
-    assert!(Command::new("kill").args(["-USR1", &child.id().to_string()]).status().expect("kill runs").success());
-    let ran = Ran::from(child.wait_with_output().expect("the program ends"));
-    assert_eq!(ran.code, Some(75), "{}", ran.stderr);
-    assert!(ran.stderr.contains("run the same command again"), "{}", ran.stderr);
-    assert_eq!(folder.names(), ["x.h5ad"]);
+}
+
+/// Runs `partwise LINE` and sends it the signal once it writes its third checkpoint, which holds two
+/// products.
+fn signalled_at_its_checkpoint(folder: &Folder, line: &str, checkpoints: &str, signal: &str) -> Ran {
+    let mut child = folder.start(line);
+    let third = folder.path(checkpoints).join("state-000003.bin");
+    while !third.exists() {
+        assert!(
+            child.try_wait().expect("the program's state").is_none(),
+            "the program has ended before its third checkpoint"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs").success());
+    Ran::from(child.wait_with_output().expect("the program ends"))
+}
+
+#[test]
+fn components_that_were_stopped_resume_to_the_same_file() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 20000 --genes 2000 --programs 4 --depth 400 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let pca = "pca x.pw -c 10 --log1p --method krylov --threads 1";
+    let alone = folder.json(&format!("{pca} -o alone.h5ad"));
+    assert_eq!((&alone["resumed_from_pass"], &alone["kept"]), (&0.into(), &false.into()));
+    let file = |name: &str| fs::read(folder.path(name)).expect("a result");
+    for (signal, code) in [("-INT", 130), ("-TERM", 75), ("-USR1", 75)] {
+        let kept = format!("{pca} --checkpoint c --checkpoint-every 1 -o r.h5ad");
+        let ran = signalled_at_its_checkpoint(&folder, &kept, "c", signal);
+        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        let said = last.split_once("c holds a checkpoint after ").and_then(|(_, rest)| rest.split_once(" reads"));
+        let passes: u64 = said.and_then(|(number, _)| number.parse().ok()).unwrap_or_else(|| panic!("{last}"));
+        assert!(last.ends_with("run the same command with --resume to go on"), "{last}");
+        assert!(passes >= 2 && !folder.path("r.h5ad").exists(), "{last}");
+        // Any number of threads goes on.
+        let resumed = folder.json(&kept.replace("--threads 1", "--threads 3 --resume"));
+        assert_eq!((&resumed["digest"], &resumed["passes"]), (&alone["digest"], &alone["passes"]), "{signal}");
+        assert_eq!(resumed["resumed_from_pass"], passes, "{signal}");
+        assert!(file("r.h5ad") == file("alone.h5ad"), "{signal}");
+
+        // What is finished is kept, with checkpoints and without.
+        fs::remove_dir_all(folder.path("c")).expect("the checkpoints");
+        for options in ["", "--checkpoint c"] {
+            let ran = folder.ok(&format!("{pca} --resume {options} -o r.h5ad --json"));
+            assert!(ran.stderr.contains("r.h5ad: is finished"), "{}", ran.stderr);
+            let again: serde_json::Value = serde_json::from_str(&ran.stdout).expect("an object");
+            for key in ["digest", "passes", "variance_ratio", "total_variance", "method", "result", "components"] {
+                assert_eq!(
+                    again[key],
+                    alone[key].as_str().map_or(alone[key].clone(), |text| { text.replace("alone", "r").into() }),
+                    "{key}"
+                );
+            }
+            assert_eq!(again["kept"], true);
+            assert!(!folder.path("c").exists());
+        }
+        fs::remove_file(folder.path("r.h5ad")).expect("the result");
+    }
+}
+
+#[test]
+fn components_of_other_settings_are_refused_and_damage_is_reported() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 2000 --genes 700 --programs 3 --depth 100 -o x.h5ad");
+    folder.ok("convert x.h5ad -o x.pw");
+    let pca = "pca x.pw -c 5 --log1p --method krylov --checkpoint c --checkpoint-every 1";
+    let first = folder.json(&format!("{pca} --resume -o r.h5ad"));
+    folder.ok("fit x.pw -k 3 --max-passes 3 --checkpoint f --checkpoint-every 1 -o f.h5ad");
+    let before = (folder.names(), names_in(&folder.path("c")));
+    for (options, code, said) in [
+        ("-c 5 --log1p --resume -o s.h5ad", 2, "--checkpoint"),
+        ("-c 5 --log1p --checkpoint-every 2 -o s.h5ad", 2, "--checkpoint"),
+        ("-c 5 --log1p --checkpoint c -o s.h5ad", 73, "go on from the newest with --resume"),
+        ("-c 5 --log1p --checkpoint x.pw -o s.h5ad", 2, "a folder of their own"),
+        ("-c 5 --log1p --checkpoint c -o c/s.h5ad", 2, "a folder of their own"),
+        ("-c 5 --log1p --checkpoint no/c -o s.h5ad", 74, "the folder no does not exist"),
+        (
+            "-c 6 --log1p --method krylov --checkpoint c --resume -o s.h5ad",
+            2,
+            "of components = 5, this run has components = 6",
+        ),
+        ("-c 5 --method krylov --checkpoint c --resume -o s.h5ad", 2, "of log1p = true, this run has log1p = false"),
+        (
+            "-c 5 --log1p --method krylov --checkpoint f --resume -o s.h5ad",
+            2,
+            "of a factorization, and this run computes",
+        ),
+        ("-c 6 --log1p --method krylov --resume -o r.h5ad", 73, "of components = 5, this run has components = 6"),
+        ("-c 5 --log1p --method krylov --min-counts 3 --resume -o r.h5ad", 73, "of other genes and cells"),
+        ("-c 5 --log1p --resume -o f.h5ad", 73, "f.h5ad: exists already"),
+    ] {
+        let ran = folder.run(&format!("pca x.pw {options}"));
+        assert_eq!(ran.code, Some(code), "{options}: {}", ran.stderr);
+        assert!(ran.stderr.lines().last().is_some_and(|last| last.contains(said)), "{options}: {}", ran.stderr);
+        assert_eq!((folder.names(), names_in(&folder.path("c"))), before, "{options}");
+    }
+    let ran = folder.run("fit x.pw -k 3 --checkpoint c --resume -o s.h5ad");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("of principal components, and this run computes a factorization"), "{}", ran.stderr);
+
+    // With --force the result is made anew, from the axes; and from an older state if they are damaged.
+    let passes = first["passes"].as_u64().expect("a number");
+    let again = folder.json(&format!("{pca} --resume --force -o r.h5ad"));
+    assert_eq!((&again["digest"], &again["resumed_from_pass"]), (&first["digest"], &(passes - 1).into()));
+    let newest = format!("c/state-{:06}.bin", passes - 1);
+    let mut bytes = fs::read(folder.path(&newest)).expect("a file of the checkpoint");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(folder.path(&newest), bytes).expect("a file of the checkpoint");
+    let ran = folder.ok(&format!("{pca} --resume --force --json --quiet -o r.h5ad"));
+    assert!(ran.stderr.starts_with("partwise: warning: ") && ran.stderr.contains(&newest), "{}", ran.stderr);
+    let older: serde_json::Value = serde_json::from_str(&ran.stdout).expect("an object");
+    assert_eq!((&older["digest"], &older["resumed_from_pass"]), (&first["digest"], &(passes - 2).into()));
 }
 
 #[test]

@@ -143,6 +143,16 @@ def test_threads_and_memory_change_no_bit(partwise, counts, options):
         assert said["peak_rss_bytes"] <= said["planned_peak_bytes"] <= said["memory_bytes"]
 
 
+@pytest.mark.parametrize("options", [("--method", "krylov"), ("--log1p", "--method", "krylov"), ("--log1p", "--method", "gram"), ("--log1p",)])
+def test_checkpoints_stay_within_the_memory_and_change_no_bit(partwise, counts, options):
+    alone, _ = run(partwise, counts, *options, name="a.h5ad")
+    for resumed in [0, alone["passes"] - 1]:
+        said, _ = run(partwise, counts, *options, "--memory", "40M", "--checkpoint", "c", "--checkpoint-every", 1, "--resume", name="b.h5ad")
+        assert said["resumed_from_pass"] == resumed
+        assert partwise.path("a.h5ad").read_bytes() == partwise.path("b.h5ad").read_bytes()
+        assert said["peak_rss_bytes"] <= said["planned_peak_bytes"] <= said["memory_bytes"]
+
+
 def test_a_cell_without_counts_stays_zero(partwise):
     rng = np.random.default_rng(3)
     x = rng.poisson(1.0, (300, 60)).astype(np.float32)

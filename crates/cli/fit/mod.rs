@@ -1,6 +1,5 @@
 //! `partwise fit`: the options, and the end of the run. The job itself is the library's.
 
-mod keep;
 mod report;
 mod trace;
 mod watch;
@@ -16,13 +15,13 @@ use partwise_report::ReportSpec;
 
 use crate::failure::{self, Code, Failure, overwrite};
 use crate::input::{Files, Only, Select};
+use crate::keep::Keep;
 use crate::launch::{self, World};
 use crate::options::Common;
 use crate::progress::Progress;
 use crate::report as pictures;
 use crate::settings::{Settings, word};
 use crate::{print, watchdog};
-use keep::Keep;
 use report::Report;
 use watch::Watch;
 
@@ -160,11 +159,8 @@ impl Options {
         job.checkpoint = self.keep.checkpoint(overwrite);
         job.overwrite = overwrite;
         job.keep_results = self.keep.resume && !common.force;
-        let has_result = || Ok::<_, Failure>(job.keep_results && job.has_results()?);
-        if self.keep.resume && job.checkpoint.is_none() && !job.is_set() && !has_result()? {
-            return Err(Failure::usage(
-                "there is no result yet, and --resume needs the folder of the checkpoints: --checkpoint DIR",
-            ));
+        if self.keep.resume && !job.is_set() {
+            self.keep.check(job.keep_results && job.has_results()?)?;
         }
         if self.report {
             let page = pictures::default_output(&job.place_of_result()?, job.is_set());

@@ -13,6 +13,7 @@ use partwise::{FitId, FitMonitor, Plan, TraceRow};
 
 use super::trace::Trace;
 use crate::failure::Failure;
+use crate::keep::{Known, tell_waiting};
 use crate::launch::World;
 use crate::progress::Progress;
 use crate::wording::relative_error;
@@ -31,8 +32,7 @@ pub(super) struct Watch<'a> {
     /// Results written.
     written: AtomicUsize,
     trace: Mutex<Option<Trace>>,
-    /// Reads of the data before the newest checkpoint of each fit.
-    kept: Mutex<BTreeMap<FitId, usize>>,
+    kept: Known,
     /// The pass of several fits that is being told.
     shared: Mutex<Shared>,
     /// The store, once it is there; whether fits have begun.
@@ -58,14 +58,14 @@ impl<'a> Watch<'a> {
         is_set: bool,
         (resume, has_checkpoints): (bool, bool),
     ) -> Self {
-        let (trace, kept, shared, store) = (Mutex::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        let (trace, kept, shared, store) = (Mutex::default(), Known::default(), Mutex::default(), Mutex::default());
         let (begun, written) = (AtomicBool::new(false), AtomicUsize::new(0));
         Watch { progress, world, path, is_set, resume, has_checkpoints, written, trace, kept, shared, store, begun }
     }
 
     /// The fits that have a checkpoint, and the reads of the data before it.
     pub(super) fn kept(&self) -> BTreeMap<FitId, usize> {
-        lock(&self.kept).clone()
+        self.kept.passes()
     }
 
     /// Results written so far.
@@ -185,23 +185,10 @@ impl FitMonitor for Watch<'_> {
 
     fn checkpoint(&self, fit: FitId, event: &CheckpointEvent<'_>) {
         let of_fit = if self.is_set { format!("{fit}: ") } else { String::new() };
+        self.kept.hear((fit, &of_fit), event, self.progress);
         match event {
-            CheckpointEvent::Resumed { passes, trace: rows } => {
-                lock(&self.kept).insert(fit, *passes);
-                self.progress
-                    .note(&format!("{of_fit}going on from a checkpoint, {passes} reads of the data behind it"));
-                self.with_trace(|trace| trace.begin(fit, rows));
-            }
-            CheckpointEvent::Nothing => {
-                self.progress
-                    .note(&format!("{of_fit}there is no whole checkpoint to go on from: starting at the beginning"));
-                self.with_trace(|trace| trace.begin(fit, &[]));
-            }
-            CheckpointEvent::Damaged { reason } => {
-                self.progress
-                    .warning(&format!("{of_fit}a checkpoint cannot be used, the one before it is tried: {reason}"));
-            }
-            CheckpointEvent::Written { passes, .. } => drop(lock(&self.kept).insert(fit, *passes)),
+            CheckpointEvent::Resumed { trace: rows, .. } => self.with_trace(|trace| trace.begin(fit, rows)),
+            CheckpointEvent::Nothing => self.with_trace(|trace| trace.begin(fit, &[])),
             _ => (),
         }
     }
@@ -211,9 +198,7 @@ impl FitMonitor for Watch<'_> {
     }
 
     fn waiting(&self, host: &str, pid: u32) {
-        self.progress.note(&format!(
-            "the checkpoint folder is locked by process {pid} on {host}; waiting to see whether that still runs"
-        ));
+        tell_waiting(host, pid, self.progress);
     }
 }
 

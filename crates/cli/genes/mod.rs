@@ -73,7 +73,7 @@ struct Report<'r> {
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
-    let done = options.job()?.run(&options.common.machine(), &Attendant { progress, world })?;
+    let done = options.job()?.run(&options.common.machine(), &Attendant::new(progress, world))?;
     let (table, store) = (done.output.to_string_lossy(), done.store.to_string_lossy());
     if options.common.json {
         return print::json(&Report {

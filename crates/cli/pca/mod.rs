@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::attendant::Attendant;
 use crate::failure::{Failure, overwrite};
 use crate::input::{Files, Only, Select};
+use crate::keep::Keep;
 use crate::launch::World;
 use crate::options::Common;
 use crate::print;
@@ -39,7 +40,8 @@ const LISTED: usize = 8;
     partwise pca pbmc3k.h5ad --log1p --target-sum 1e4       as scanpy with normalize_total(target_sum=1e4)\n  \
     partwise pca pbmc3k.h5ad --log1p --scale std --genes-file hvg.txt      genes of equal weight, some only\n  \
     partwise pca processed.h5ad -c 30 -o x.pca.h5ad         values that are logarithms already\n  \
-    partwise pca atlas.pw -c 50 --log1p --memory 2G -o atlas.pca.h5ad")]
+    partwise pca atlas.pw -c 50 --log1p --memory 2G -o atlas.pca.h5ad\n  \
+    partwise pca atlas.pw -c 50 --log1p --checkpoint atlas.ck --resume     resumes where it was stopped")]
 pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
@@ -71,6 +73,8 @@ pub(crate) struct Options {
     /// result or the input, made beside the result]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
@@ -114,6 +118,8 @@ struct Report {
     ranks: usize,
     rows_per_rank: Vec<usize>,
     seed: u64,
+    resumed_from_pass: usize,
+    kept: bool,
 }
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
@@ -121,10 +127,15 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
     world.remark().into_iter().for_each(|remark| progress.note(remark));
     let machine = options.common.machine_among(world.quota());
     let job = world.agree(options.job())?;
-    let done = job.run(&machine, &Attendant { progress, world });
-    let done = match done {
+    let attendant = Attendant::new(progress, world);
+    let done = match job.run(&machine, &attendant) {
+        Err(failure) if failure.is_interruption() && !attendant.has_store() => {
+            return Err(options.keep.answer(failure, progress.interrupt()));
+        }
         // The pass has ended so in all processes.
-        Err(failure) if failure.is_interruption() && !failure.is_agreed() => world.agree(Err(failure))?,
+        Err(failure) if failure.is_interruption() && !failure.is_agreed() => {
+            world.agree(Err(options.interrupted(failure, &job, &attendant, progress)))?
+        }
         done => done?,
     };
     let peak = world.largest(machine::peak_rss())?;
@@ -158,7 +169,20 @@ impl Options {
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);
+        job.checkpoint = self.keep.checkpoint(job.overwrite);
+        job.keep_result = self.keep.resume && !self.common.force;
+        if self.keep.resume {
+            self.keep.check(job.keep_result && job.has_result()?)?;
+        }
         Ok(job)
+    }
+
+    /// The end of a pass that was asked to stop: the checkpoints stay, if there are any.
+    fn interrupted(&self, failure: Failure, job: &PcaJob, attendant: &Attendant<'_>, progress: &Progress) -> Failure {
+        match &job.checkpoint {
+            Some(checkpoint) => self.keep.stopped(checkpoint, &attendant.kept(), (false, 0), progress.interrupt()),
+            None => failure,
+        }
     }
 }
 
@@ -185,6 +209,8 @@ impl Report {
             ranks,
             rows_per_rank: scores.rows_per_rank.clone(),
             seed: done.plan.model.config.seed,
+            resumed_from_pass: scores.resumed_from_pass,
+            kept: done.kept,
         }
     }
 }

@@ -16,13 +16,13 @@ const FLUSH: u64 = 64 << 20;
 
 /// Size and checksum (CRC-32C) of a file, or of the part of it that vouches for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seal {
-    pub(super) bytes: u64,
-    pub(super) crc32c: u32,
+pub(crate) struct Seal {
+    pub(crate) bytes: u64,
+    pub(crate) crc32c: u32,
 }
 
 /// A file that is being written.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     path: PathBuf,
     file: BufWriter<File>,
     seal: Seal,
@@ -32,7 +32,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// A new file, or an old one emptied.
-    pub(super) fn create(path: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
         // Opening a pipe would wait without end.
         if fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
             let reason = "it is not a regular file".into();
@@ -44,7 +44,7 @@ impl Draft {
     }
 
     /// Adds bytes at the end.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.put_vouched_for(bytes)?;
         self.seal.crc32c = crc32c::crc32c_append(self.seal.crc32c, bytes);
         Ok(())
@@ -66,7 +66,7 @@ impl Draft {
     }
 
     /// Brings everything to the disk.
-    pub(super) fn finish(self) -> Result<Seal, StorageError> {
+    pub(crate) fn finish(self) -> Result<Seal, StorageError> {
         let path = &self.path;
         let file = self.file.into_inner().map_err(|error| StorageError::io("write", path, error.into_error()))?;
         file.sync_all().map_err(|error| StorageError::io("sync", path, error))?;
@@ -86,7 +86,7 @@ fn forget(file: &File) {
 }
 
 /// A file that is being read, from its first byte to its last.
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     path: PathBuf,
     file: BufReader<File>,
     crc: u32,
@@ -94,14 +94,14 @@ pub(super) struct Sealed {
 
 impl Sealed {
     /// Opens a file that must have `bytes` bytes.
-    pub(super) fn open(path: &Path, bytes: u64) -> Result<Self, StorageError> {
+    pub(crate) fn open(path: &Path, bytes: u64) -> Result<Self, StorageError> {
         check_size(path, bytes)?;
         let file = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
         Ok(Sealed { path: path.into(), file: BufReader::with_capacity(BUFFER, file), crc: 0 })
     }
 
     /// Fills `bytes` with the next bytes of the file.
-    pub(super) fn take(&mut self, bytes: &mut [u8]) -> Result<(), StorageError> {
+    pub(crate) fn take(&mut self, bytes: &mut [u8]) -> Result<(), StorageError> {
         self.file.read_exact(bytes).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => StorageError::damaged(&self.path, "its end", "later", "here"),
             _ => StorageError::io("read", &self.path, error),
@@ -112,7 +112,7 @@ impl Sealed {
     }
 
     /// Compares the checksum of everything taken.
-    pub(super) fn finish(self, crc: u32) -> Result<(), StorageError> {
+    pub(crate) fn finish(self, crc: u32) -> Result<(), StorageError> {
         check_crc(&self.path, "its checksum", crc, self.crc)
     }
 }

@@ -1,14 +1,18 @@
-//! Checkpoints: everything that a fit needs to resume, bit for bit, as if it had not been stopped.
+//! Checkpoints: everything that a run needs to resume, bit for bit, as if it had not been stopped.
+//!
+//! A run is a fit, or the principal components of a matrix: there are two kinds of state (`kind`).
 //!
 //! A checkpoint is the state at the end of a pass. The next pass follows from it alone (the
-//! standing state of the solver, and W), and a dropped pass changes nothing of it. So it makes no
-//! difference whether a fit was stopped between two passes or in the middle of one.
+//! standing state of the solver, and W; or the Krylov space), and a dropped pass changes nothing of
+//! it. So it makes no difference whether a run was stopped between two passes or in the middle of
+//! one.
 //!
 //! A folder keeps two of them. A checkpoint is one file of W from each process, with the rows of
-//! its own blocks, and one file of all the rest. The manifest lists the files that belong together.
-//! It is written last and put in place by a rename, so at any moment the checkpoints that it names
-//! are whole. A fit may resume with any number of processes: each reads the rows of its own blocks
-//! from the files that hold them. Memory holds only the block in hand.
+//! its own blocks, and one file of all the rest. Principal components have no W between passes. The
+//! manifest lists the files that belong together. It is written last and put in place by a rename,
+//! so at any moment the checkpoints that it names are whole. A fit may resume with any number of
+//! processes: each reads the rows of its own blocks from the files that hold them. Memory holds only
+//! the block in hand.
 //!
 //! The fits of a set have a folder each inside the given folder: `k5.seed0`, ….
 //!
@@ -22,6 +26,7 @@ mod clock;
 mod file;
 mod folder;
 mod identity;
+mod kind;
 mod lock;
 mod manifest;
 mod resume;
@@ -32,6 +37,7 @@ mod write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use partwise_storage::StorageError;
 use partwise_storage::store::Overwrite;
 
 use crate::comm::{Comm, agree};
@@ -45,7 +51,9 @@ use folder::Contents;
 use manifest::Entry;
 
 pub use claim::Claim;
+pub(crate) use file::{Draft, Seal, Sealed};
 pub(crate) use identity::Identity;
+pub(crate) use kind::{Course, Files, Restore, Snapshot};
 pub use lock::BatchJob;
 pub(crate) use resume::Expected;
 
@@ -159,15 +167,19 @@ impl CheckpointSpec {
 
 /// A fit between two passes, to continue with.
 #[derive(Debug)]
-pub(crate) struct Course {
+pub(crate) struct FitCourse {
     pub(crate) sample_passes: f64,
     pub(crate) state: solve::State,
 }
 
-impl Course {
-    /// Reads of all of X so far, that of the sample included.
-    pub(crate) fn passes(&self) -> usize {
+impl Course for FitCourse {
+    /// That of the sample included.
+    fn passes(&self) -> usize {
         self.state.before + self.state.trace.len()
+    }
+
+    fn trace(&self) -> &[TraceRow] {
+        &self.state.trace
     }
 }
 
@@ -195,7 +207,32 @@ impl<'m> Moment<'m> {
     }
 }
 
-/// The checkpoints of a fit that runs.
+impl Snapshot for Moment<'_> {
+    fn passes(&self) -> usize {
+        self.passes
+    }
+
+    fn bytes(&self) -> u64 {
+        let spectra = &self.standing.spectra;
+        state::bytes(spectra.genes(), spectra.k(), self.trace.len())
+    }
+
+    fn write(&self, path: &Path) -> Result<Seal, StorageError> {
+        state::write(path, self)
+    }
+
+    fn usages(&self) -> Option<&Usages> {
+        self.usages.start().is_none().then_some(self.usages)
+    }
+
+    /// Without W the file is small: its cost, mostly the wait for the disk, is no measure for the
+    /// bytes of W.
+    fn is_typical(&self) -> bool {
+        self.usages().is_some()
+    }
+}
+
+/// The checkpoints of a run.
 pub(crate) struct Checkpoints<'r> {
     claim: &'r Claim,
     /// Those of this fit.
@@ -223,8 +260,8 @@ impl std::fmt::Debug for Checkpoints<'_> {
 }
 
 impl<'r> Checkpoints<'r> {
-    /// Prepares the folder for the fit `identity`, whose blocks `own` this process has. Removes
-    /// checkpoints that the fit does not resume from and may replace.
+    /// Prepares the folder for the run `identity`, whose blocks `own` this process has. Removes
+    /// checkpoints that the run does not resume from and may replace.
     pub(crate) fn open(
         claim: &'r Claim,
         (fit, is_set, fits): (FitId, bool, usize),
@@ -260,24 +297,24 @@ impl<'r> Checkpoints<'r> {
     }
 
     /// At the end of a pass, or of the start: writes a checkpoint if one is due.
-    pub(crate) fn consider(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
+    pub(crate) fn consider(&mut self, moment: &impl Snapshot) -> Result<(), DriverError> {
         if self.is_new(moment) && self.due(moment)? { self.write(moment) } else { Ok(()) }
     }
 
-    /// The fit ends here without a result: writes its last state, unless that is written already or
+    /// The run ends here without a result: writes its last state, unless that is written already or
     /// there is none yet.
-    pub(crate) fn leave(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
+    pub(crate) fn leave(&mut self, moment: &impl Snapshot) -> Result<(), DriverError> {
         if self.is_new(moment) { self.write(moment) } else { Ok(()) }
     }
 
     /// A start without any read of X costs nothing to make again.
-    fn is_new(&self, moment: &Moment<'_>) -> bool {
-        moment.passes > self.saved
+    fn is_new(&self, moment: &impl Snapshot) -> bool {
+        moment.passes() > self.saved
     }
 
-    fn due(&mut self, moment: &Moment<'_>) -> Result<bool, DriverError> {
+    fn due(&mut self, moment: &impl Snapshot) -> Result<bool, DriverError> {
         if let Some(every) = self.claim.spec().every {
-            return Ok(moment.passes - self.saved >= every);
+            return Ok(moment.passes() - self.saved >= every);
         }
         let bytes = self.bytes(moment);
         let mut due = [i64::from(self.comm.rank() == 0 && self.clock.due(bytes))];
@@ -287,11 +324,9 @@ impl<'r> Checkpoints<'r> {
     }
 
     /// Bytes that this process would write.
-    fn bytes(&self, moment: &Moment<'_>) -> u64 {
-        let spectra = &moment.standing.spectra;
-        let state = state::bytes(spectra.genes(), spectra.k(), moment.trace.len());
-        let rows = if moment.usages.start().is_some() { 0 } else { rows::bytes(moment.usages, self.own.clone()) };
-        rows + if self.comm.rank() == 0 { state } else { 0 }
+    fn bytes(&self, moment: &impl Snapshot) -> u64 {
+        let rows = moment.usages().map_or(0, |usages| rows::bytes(usages, self.own.clone()));
+        rows + if self.comm.rank() == 0 { moment.bytes() } else { 0 }
     }
 
     fn folder(&self) -> &Path {

@@ -6,7 +6,7 @@ use super::file::reason;
 use super::folder::Contents;
 use super::manifest::{Entry, Manifest};
 use super::state::{self, State};
-use super::{Checkpoints, Course, rows};
+use super::{Checkpoints, Course, Files, FitCourse, Restore, rows};
 use crate::comm::{agree, all_gather, broadcast};
 use crate::error::{CheckpointError, DriverError};
 use crate::monitor::CheckpointEvent;
@@ -22,10 +22,30 @@ pub(crate) struct Expected<'e> {
     pub(crate) usages: Box<dyn Fn(UsagesStart) -> Result<Usages, DriverError> + 'e>,
 }
 
+impl Restore for Expected<'_> {
+    type Course = FitCourse;
+
+    fn read(&self, files: &Files<'_>) -> Result<FitCourse, DriverError> {
+        let (path, seal) = files.state();
+        let State { passes, sample_passes, trace, standing, start, pending } =
+            state::read(&path, seal, self.genes, self.k, self.extrapolate)?;
+        let mut usages = (self.usages)(start.unwrap_or(UsagesStart::Zero))?;
+        if start.is_none() {
+            let (own, monitor) = (|| files.own.clone(), files.monitor);
+            monitor.start("resume", rows::bytes(&usages, own()), Unit::Bytes);
+            rows::read(files.folder, &files.entry.usages, &mut usages, own(), monitor)?;
+            monitor.finish();
+        }
+        usages.rescale(&pending);
+        let before = passes.saturating_sub(trace.len());
+        Ok(FitCourse { sample_passes, state: solve::State { standing, usages, before, trace } })
+    }
+}
+
 impl Checkpoints<'_> {
-    /// The newest checkpoint that every process finds whole; `None` if there is none, or if the fit
+    /// The newest checkpoint that every process finds whole; `None` if there is none, or if the run
     /// does not resume.
-    pub(crate) fn resume(&mut self, expected: &Expected<'_>) -> Result<Option<Course>, DriverError> {
+    pub(crate) fn resume<R: Restore>(&mut self, expected: &R) -> Result<Option<R::Course>, DriverError> {
         if !self.claim.spec().resume {
             return Ok(None);
         }
@@ -33,7 +53,7 @@ impl Checkpoints<'_> {
         for (at, entry) in entries.iter().enumerate() {
             let mine = self.read(entry, expected);
             let Some(resumed) = self.whole_everywhere(mine)? else { continue };
-            let (passes, trace) = (resumed.passes(), &resumed.state.trace[..]);
+            let (passes, trace) = (resumed.passes(), resumed.trace());
             self.saved = passes;
             self.entries = entries[at..].to_vec();
             self.monitor.checkpoint(self.fit, &CheckpointEvent::Resumed { passes, trace });
@@ -44,11 +64,11 @@ impl Checkpoints<'_> {
     }
 
     /// The checkpoint that `resume` has found.
-    pub(crate) fn read_again(&self, expected: &Expected<'_>) -> Result<Course, DriverError> {
+    pub(crate) fn read_again<R: Restore>(&self, expected: &R) -> Result<R::Course, DriverError> {
         agree(self.comm, self.read(&self.entries[0], expected))
     }
 
-    /// The checkpoints that process 0 sees in the folder, if they are of this fit.
+    /// The checkpoints that process 0 sees in the folder, if they are of this run.
     fn entries_of_all(&self) -> Result<Vec<Entry>, DriverError> {
         let found = agree(self.comm, if self.comm.rank() == 0 { self.look() } else { Ok(Contents::Nothing) })?;
         if let Contents::Damaged(reason) = &found {
@@ -74,29 +94,18 @@ impl Checkpoints<'_> {
     }
 
     /// Reads this process's part of a checkpoint. Process 0 also checks that all files are there.
-    fn read(&self, entry: &Entry, expected: &Expected<'_>) -> Result<Course, DriverError> {
+    fn read<R: Restore>(&self, entry: &Entry, expected: &R) -> Result<R::Course, DriverError> {
         let folder = self.folder();
         if self.comm.rank() == 0 {
             entry.check_sizes(folder)?;
         }
-        let path = folder.join(&entry.state.name);
-        let State { passes, sample_passes, trace, standing, start, pending } =
-            state::read(&path, entry.state.seal, expected.genes, expected.k, expected.extrapolate)?;
-        let mut usages = (expected.usages)(start.unwrap_or(UsagesStart::Zero))?;
-        if start.is_none() {
-            self.monitor.start("resume", rows::bytes(&usages, self.own.clone()), Unit::Bytes);
-            rows::read(folder, &entry.usages, &mut usages, self.own.clone(), self.monitor)?;
-            self.monitor.finish();
-        }
-        usages.rescale(&pending);
-        let before = passes.saturating_sub(trace.len());
-        Ok(Course { sample_passes, state: solve::State { standing, usages, before, trace } })
+        expected.read(&Files { folder, entry, own: self.own.clone(), monitor: self.monitor })
     }
 
     /// The part that this process has read, if all processes have theirs; `None` if the checkpoint
     /// is damaged for one of them. Any other failure is an error: a disk that does not answer is no
     /// reason to resume from an older state.
-    fn whole_everywhere(&self, mine: Result<Course, DriverError>) -> Result<Option<Course>, DriverError> {
+    fn whole_everywhere<C>(&self, mine: Result<C, DriverError>) -> Result<Option<C>, DriverError> {
         let (resumed, reason) = match mine {
             Ok(resumed) => (Some(resumed), None),
             Err(DriverError::Storage(error)) if error.kind() == ErrorKind::BadData => (None, Some(reason(&error))),

@@ -10,10 +10,11 @@ use super::file::{Seal, check_size};
 use super::folder::{self, Unfinished};
 use super::manifest::{Entry, Manifest, Stamp};
 use super::rows::{self, Part};
-use super::{Checkpoints, Moment, state};
+use super::{Checkpoints, Snapshot};
 use crate::comm::{Comm, CommError, agree};
 use crate::error::{CheckpointError, DriverError};
 use crate::monitor::CheckpointEvent;
+use crate::usages::Usages;
 
 /// How long process 0 waits until it sees the files of the others: a shared disk may cache for a
 /// while that a file is missing.
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Checkpoints<'_> {
     /// Writes `moment`. If anything fails, the checkpoints before it stay as they are.
-    pub(super) fn write(&mut self, moment: &Moment<'_>) -> Result<(), DriverError> {
+    pub(super) fn write(&mut self, moment: &impl Snapshot) -> Result<(), DriverError> {
         let began = Instant::now();
         let bytes = self.bytes(moment);
         self.monitor.start("checkpoint", bytes, Unit::Bytes);
@@ -33,54 +34,53 @@ impl Checkpoints<'_> {
             unfinished.0.clear();
         }
         written?;
-        self.saved = moment.passes;
+        let passes = moment.passes();
+        self.saved = passes;
         let seconds = began.elapsed().as_secs_f64();
-        match moment.usages.start() {
-            None => self.clock.wrote(bytes, seconds),
-            // This file is small: its cost, mostly the wait for the disk, is no measure for the
-            // bytes of W.
-            Some(_) => self.clock.start_anew(),
+        match moment.is_typical() {
+            true => self.clock.wrote(bytes, seconds),
+            false => self.clock.start_anew(),
         }
         self.monitor.finish();
-        self.monitor.checkpoint(self.fit, &CheckpointEvent::Written { passes: moment.passes, bytes, seconds });
+        self.monitor.checkpoint(self.fit, &CheckpointEvent::Written { passes, bytes, seconds });
         Ok(())
     }
 
     /// Writes the files of all processes, and finally the manifest.
-    fn write_files(&mut self, moment: &Moment<'_>, unfinished: &mut Unfinished) -> Result<(), DriverError> {
+    fn write_files(&mut self, moment: &impl Snapshot, unfinished: &mut Unfinished) -> Result<(), DriverError> {
         let mut parts = Vec::new();
-        if moment.usages.start().is_none() {
-            let sealed = agree(self.comm, self.write_rows(moment, unfinished))?;
-            parts = gather_parts(self.comm, moment.passes, self.own.clone(), sealed)?;
+        if let Some(usages) = moment.usages() {
+            let sealed = agree(self.comm, self.write_rows(moment.passes(), usages, unfinished))?;
+            parts = gather_parts(self.comm, moment.passes(), self.own.clone(), sealed)?;
         }
         let completed = if self.comm.rank() == 0 { self.complete(moment, parts, unfinished) } else { Ok(()) };
         agree(self.comm, completed)
     }
 
     /// Writes the rows of this process.
-    fn write_rows(&self, moment: &Moment<'_>, unfinished: &mut Unfinished) -> Result<Seal, DriverError> {
-        let path = self.folder().join(folder::usages_name(moment.passes, self.comm.rank()));
+    fn write_rows(&self, passes: usize, usages: &Usages, unfinished: &mut Unfinished) -> Result<Seal, DriverError> {
+        let path = self.folder().join(folder::usages_name(passes, self.comm.rank()));
         unfinished.0.push(path.clone());
-        rows::write(&path, moment.usages, self.own.clone(), self.monitor)
+        rows::write(&path, usages, self.own.clone(), self.monitor)
     }
 
     /// Writes all the rest and the manifest, then removes everything older than the two newest.
     fn complete(
         &mut self,
-        moment: &Moment<'_>,
+        moment: &impl Snapshot,
         usages: Vec<Part>,
         unfinished: &mut Unfinished,
     ) -> Result<(), DriverError> {
         let folder = self.folder.clone();
-        let name = folder::state_name(moment.passes);
+        let name = folder::state_name(moment.passes());
         let path = folder.join(&name);
         unfinished.0.push(path.clone());
-        let seal = state::write(&path, moment)?;
+        let seal = moment.write(&path)?;
         self.monitor.advance(seal.bytes);
         for part in &usages {
             wait_for(&folder.join(&part.name), part.seal.bytes)?;
         }
-        self.entries.insert(0, Entry { passes: moment.passes, state: Stamp { name, seal }, usages });
+        self.entries.insert(0, Entry { passes: moment.passes(), state: Stamp { name, seal }, usages });
         let manifest = Manifest::new(&self.identity, &self.entries);
         self.claim.check()?;
         manifest.write(&folder)?;

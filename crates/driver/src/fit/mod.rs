@@ -12,7 +12,7 @@ use partwise_kernels::UpdateRule;
 use partwise_storage::store::Store;
 
 use crate::blocks::{FitData, Matrix, StoreBlocks};
-use crate::checkpoint::{Checkpoints, Claim, Course, Expected, Identity, Moment};
+use crate::checkpoint::{Checkpoints, Claim, Course, Expected, FitCourse, Identity, Moment};
 use crate::comm::{Comm, Solo, agree, all_gather, broadcast};
 use crate::config::ScaleSpec;
 use crate::engine::Engine;
@@ -203,7 +203,7 @@ struct Wave<'w> {
 struct Begun<'w> {
     checkpoints: Option<Checkpoints<'w>>,
     resumed_from_pass: usize,
-    course: Option<Course>,
+    course: Option<FitCourse>,
 }
 
 impl<'w> Wave<'w> {
@@ -228,7 +228,7 @@ impl<'w> Wave<'w> {
         let mut kept = Vec::with_capacity(begun.len());
         let mut solvers = Vec::with_capacity(begun.len());
         for (model, Begun { checkpoints, resumed_from_pass, course }) in self.models.iter().zip(begun) {
-            let Course { sample_passes, state } = course.expect("every fit has been started");
+            let FitCourse { sample_passes, state } = course.expect("every fit has been started");
             let passes = model.limits.max_passes.saturating_sub(state.before).max(1);
             let until = Until { passes, tol: model.limits.tol, residual: true };
             solvers.push(Solver::new(blocks, &scale, model.rules, until, state));
@@ -430,11 +430,11 @@ impl<'w> Wave<'w> {
         let Some(claim) = self.run.checkpoint else {
             return Ok(Begun { checkpoints: None, resumed_from_pass: 0, course: None });
         };
-        let identity = Identity::new(self.data, model, given, &claim.spec().cpu);
+        let identity = Identity::of_fit(self.data, model, given, &claim.spec().cpu);
         let fit = (model.id(), self.is_set, self.models.len());
         let mut checkpoints = Checkpoints::open(claim, fit, self.run.comm, self.monitor, identity, self.own())?;
         let course = checkpoints.resume(&self.expected(model))?;
-        let resumed_from_pass = course.as_ref().map_or(0, Course::passes);
+        let resumed_from_pass = course.as_ref().map_or(0, FitCourse::passes);
         Ok(Begun { checkpoints: Some(checkpoints), resumed_from_pass, course })
     }
 
@@ -518,9 +518,9 @@ fn usages_start(model: &Model, uniform: f32) -> UsagesStart {
 }
 
 /// A fit before its first pass.
-fn course(model: &Model, (spectra, usages): (Spectra, Usages), before: usize, sample_passes: f64) -> Course {
+fn course(model: &Model, (spectra, usages): (Spectra, Usages), before: usize, sample_passes: f64) -> FitCourse {
     let standing = Standing::start(spectra, model.rules.extrapolate);
-    Course { sample_passes, state: State { standing, usages, before, trace: Vec::new() } }
+    FitCourse { sample_passes, state: State { standing, usages, before, trace: Vec::new() } }
 }
 
 /// X̂ = X·D ≈ W·Ĥ, so X ≈ W·(Ĥ·D⁻¹) in genes that are not left out.

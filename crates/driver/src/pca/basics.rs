@@ -35,9 +35,11 @@ pub(super) struct Basics {
 }
 
 impl Basics {
+    /// Of logarithms, `known` are the moments if a pass has taken them already.
     pub(super) fn of(
         data: &dyn FitData,
         config: &PcaConfig,
+        known: Option<Vec<GeneMoments>>,
         engine: &Engine<'_>,
         threads: usize,
     ) -> Result<Self, DriverError> {
@@ -49,8 +51,9 @@ impl Basics {
         };
         // A logarithm is at most that of the sum of its cell; a hundredth covers the rounding.
         let largest = target.map(|target| 1.01 * libm::log1p(target));
-        let moments = match (target, largest) {
-            (Some(target), Some(largest)) => {
+        let moments = match (known, target, largest) {
+            (Some(known), ..) => known,
+            (None, Some(target), Some(largest)) => {
                 let moments = Moments::new(data.gene_moments(), largest);
                 let fold = Logarithms { data, target: Some(target), fold: &moments };
                 let mut workers =

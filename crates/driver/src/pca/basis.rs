@@ -67,74 +67,115 @@ impl Search {
     }
 }
 
-/// The c best axes, largest eigenvalue first, and how many products they took.
-pub(super) fn axes(
-    product: &mut Product<'_>,
-    first: Spectra,
-    search: &Search,
-) -> Result<(Spectra, usize), DriverError> {
-    let (l, mut products) = (first.k(), 0);
-    let mut space = Space::from(product, first, search)?;
+/// The c best axes, largest eigenvalue first, of a search whose products take no pass.
+pub(super) fn axes(product: &mut Product<'_>, first: Spectra, search: &Search) -> Result<Spectra, DriverError> {
+    let l = first.k();
+    let mut space = Space::full(product, first, search)?;
     for _ in 1..search.spaces {
-        if space.is_enough {
+        if space.is_enough() {
             break;
         }
-        products += space.blocks.len();
         let mut best = space.best(l);
         let gram = best.gram();
         orthonormal(&mut best, &gram, 0.0);
-        space = Space::from(product, best, search)?;
+        space = Space::full(product, best, search)?;
     }
-    let mut found = space.best(search.components);
-    settle(&mut found);
-    Ok((found, products + space.blocks.len()))
+    Ok(space.axes(search.components))
 }
 
-/// A Krylov space and the Ritz vectors in it.
-struct Space {
-    /// Q_0, Q_1, …
-    blocks: Vec<Spectra>,
+/// A Krylov space, which grows by one product after the other.
+///
+/// Between two products, blocks and T are all that the next product follows from.
+#[derive(Debug)]
+pub(super) struct Space {
+    /// Q_0, Q_1, …; the last one is still to be multiplied, until the space is complete.
+    pub(super) blocks: Vec<Spectra>,
+    /// T, one column of blocks after the other: those of rows 0 to j of column j.
+    pub(super) columns: Vec<Vec<Vec<f64>>>,
+    /// The Ritz vectors of the complete space.
+    complete: Option<Complete>,
+}
+
+/// What is known of a space that grows no more.
+#[derive(Debug)]
+struct Complete {
     eigen: SymmetricEigen,
     /// Whether a larger space would change nothing of note.
     is_enough: bool,
 }
 
 impl Space {
-    fn from(product: &mut Product<'_>, first: Spectra, search: &Search) -> Result<Self, DriverError> {
-        let (l, c) = (first.k(), search.components);
-        let mut blocks = vec![first];
-        // T, one column of blocks after the other: those of rows 0 to j of column j.
-        let mut columns: Vec<Vec<Vec<f64>>> = Vec::new();
-        loop {
-            let mut rest = product(&blocks[blocks.len() - 1])?;
-            columns.push(blocks.iter().map(|q| cross_of(q, &rest)).collect());
-            let eigen = ritz(&columns, l);
-            if blocks.len() == search.steps {
-                return Ok(Space { blocks, eigen, is_enough: false });
-            }
-            subtract(&mut rest, &blocks, &columns[blocks.len() - 1]);
-            let gram = rest.gram();
-            let noise = NOISE * eigen.values[0] * eigen.values[0];
-            if is_converged(&eigen, &gram, (l, c), search.tol) || orthonormal(&mut rest, &gram, noise) == 0 {
-                return Ok(Space { blocks, eigen, is_enough: true });
-            }
-            // Again, for what was small beside the rounding of the first time.
-            let parts: Vec<Vec<f64>> = blocks.iter().map(|q| cross_of(q, &rest)).collect();
-            subtract(&mut rest, &blocks, &parts);
-            let gram = rest.gram();
-            if orthonormal(&mut rest, &gram, OWN) == 0 {
-                return Ok(Space { blocks, eigen, is_enough: true });
-            }
-            blocks.push(rest);
+    /// A space that begins with the directions `first`.
+    pub(super) fn new(first: Spectra) -> Self {
+        Space::at(vec![first], Vec::new())
+    }
+
+    /// A space between two products.
+    pub(super) fn at(blocks: Vec<Spectra>, columns: Vec<Vec<Vec<f64>>>) -> Self {
+        Space { blocks, columns, complete: None }
+    }
+
+    fn full(product: &mut Product<'_>, first: Spectra, search: &Search) -> Result<Self, DriverError> {
+        let mut space = Space::new(first);
+        while !space.is_complete() {
+            space.grow(product, search)?;
         }
+        Ok(space)
+    }
+
+    /// Whether it grows no more.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete.is_some()
+    }
+
+    fn is_enough(&self) -> bool {
+        self.complete.as_ref().is_some_and(|complete| complete.is_enough)
+    }
+
+    /// Takes the next product. If that fails, the space stays as it was.
+    pub(super) fn grow(&mut self, product: &mut Product<'_>, search: &Search) -> Result<(), DriverError> {
+        let Space { blocks, columns, complete } = self;
+        let (l, c) = (blocks[0].k(), search.components);
+        let mut rest = product(&blocks[blocks.len() - 1])?;
+        columns.push(blocks.iter().map(|q| cross_of(q, &rest)).collect());
+        let eigen = ritz(columns, l);
+        if blocks.len() == search.steps {
+            *complete = Some(Complete { eigen, is_enough: false });
+            return Ok(());
+        }
+        subtract(&mut rest, blocks, &columns[blocks.len() - 1]);
+        let gram = rest.gram();
+        let noise = NOISE * eigen.values[0] * eigen.values[0];
+        if is_converged(&eigen, &gram, (l, c), search.tol) || orthonormal(&mut rest, &gram, noise) == 0 {
+            *complete = Some(Complete { eigen, is_enough: true });
+            return Ok(());
+        }
+        // Again, for what was small beside the rounding of the first time.
+        let parts: Vec<Vec<f64>> = blocks.iter().map(|q| cross_of(q, &rest)).collect();
+        subtract(&mut rest, blocks, &parts);
+        let gram = rest.gram();
+        if orthonormal(&mut rest, &gram, OWN) == 0 {
+            *complete = Some(Complete { eigen, is_enough: true });
+            return Ok(());
+        }
+        blocks.push(rest);
+        Ok(())
+    }
+
+    /// The c best axes of a complete space.
+    pub(super) fn axes(&self, components: usize) -> Spectra {
+        let mut found = self.best(components);
+        settle(&mut found);
+        found
     }
 
     /// The `count` best Ritz vectors.
     fn best(&self, count: usize) -> Spectra {
-        let (l, size) = (self.blocks[0].k(), self.eigen.values.len());
+        let eigen = &self.complete.as_ref().expect("a complete space").eigen;
+        let (l, size) = (self.blocks[0].k(), eigen.values.len());
         let mut found = Spectra::zeros(self.blocks[0].genes(), count);
         for (j, q) in self.blocks.iter().enumerate() {
-            let rows = (0..l).flat_map(|i| &self.eigen.vectors[(j * l + i) * size..][..count]);
+            let rows = (0..l).flat_map(|i| &eigen.vectors[(j * l + i) * size..][..count]);
             add_product(&mut found, q, &rows.copied().collect::<Vec<_>>());
         }
         found

@@ -2,6 +2,7 @@
 
 use crate::config::ScaleSpec;
 use crate::model::{Named, Setting};
+use crate::monitor::FitId;
 
 /// The sum that the values of every cell are scaled to before the logarithm is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -51,6 +52,12 @@ impl Method {
             Method::Krylov => "krylov",
         }
     }
+
+    /// The method that has this word.
+    #[cfg(feature = "hdf5")]
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        [Method::Gram, Method::Genes, Method::Krylov].into_iter().find(|method| method.word() == word)
+    }
 }
 
 /// Settings of principal components. Start from `new` and change what differs.
@@ -94,6 +101,11 @@ impl PcaConfig {
     /// Sets the seed.
     pub fn with_seed(self, seed: u64) -> Self {
         PcaConfig { seed, ..self }
+    }
+
+    /// The name of these components in reports of checkpoints, where c stands for k.
+    pub fn id(&self) -> FitId {
+        FitId { k: self.components, seed: self.seed }
     }
 }
 

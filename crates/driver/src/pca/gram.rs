@@ -78,7 +78,7 @@ pub(super) fn axes(
         drop(sum);
         let first = super::covariance::random_directions(kept.len(), model);
         let search = basis::Search::in_memory(model);
-        basis::axes(&mut |q| Ok(times(&matrix, q)), first, &search)?.0
+        basis::axes(&mut |q| Ok(times(&matrix, q)), first, &search)?
     };
     basis::settle(&mut found);
     let (mut axes, ks) = (Spectra::zeros(blocks.genes(), c), found.ks());

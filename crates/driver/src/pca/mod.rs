@@ -14,6 +14,7 @@
 //! | `gram`       | how does the Gram matrix become axes, and is it precise enough? |
 //! | `covariance` | how does a pass take products with C?                           |
 //! | `basis`      | how do products with C become axes? A block Krylov space        |
+//! | `course`     | what is known between two passes, and how does a checkpoint keep it? |
 //! | `result`     | how does it become an AnnData file?                             |
 //!
 //! | pass                         | takes                                           |
@@ -29,6 +30,7 @@ mod basics;
 mod basis;
 mod config;
 mod cost;
+mod course;
 mod covariance;
 mod gram;
 mod plan;
@@ -40,14 +42,15 @@ use std::borrow::Cow;
 
 use fixedbitset::FixedBitSet;
 use partwise_kernels::stride;
-use partwise_storage::Monitor;
 
 use basics::Basics;
+use basis::{Search, Space};
 pub use config::{Method, MethodSpec, PcaConfig, PcaModel, TargetSum};
+use course::{Course, Found, Keeper, Moment, Stage};
 use covariance::{Covariance, first_directions, shift};
 pub use plan::{PcaExecution, PcaPlan};
 #[cfg(feature = "hdf5")]
-pub use result::write;
+pub use result::{read, write};
 
 use crate::blocks::{FitData, StoreBlocks};
 use crate::comm::{agree, broadcast};
@@ -57,6 +60,7 @@ use crate::digest::RowHashes;
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
 use crate::fit::{Input, Run};
+use crate::monitor::FitMonitor;
 use crate::shard::shards;
 use crate::spectra::Spectra;
 use crate::subset::{Subset, SubsetData};
@@ -78,8 +82,9 @@ pub struct Axes<'a> {
     /// How they were found.
     pub method: Method,
     basics: Basics,
-    /// Reads of all of X so far.
+    /// Reads of all of X so far, without those for a subset.
     passes: usize,
+    resumed_from_pass: usize,
 }
 
 impl std::fmt::Debug for Axes<'_> {
@@ -102,6 +107,8 @@ pub struct Scores {
     pub method: Method,
     /// Reads of all of X, that of a subset included.
     pub passes: usize,
+    /// Reads of all of X completed before the checkpoint that this run resumed from; 0: none.
+    pub resumed_from_pass: usize,
     /// A hash of the bits of the scores (n × c) and the axes (c × m), little-endian f32: SHA-256 of the
     /// SHA-256 of the scores' row blocks, one after the other, and then of the axes'; hexadecimal.
     pub digest: String,
@@ -113,6 +120,9 @@ pub struct Scores {
 ///
 /// The bits depend on the data, the settings and the seed, and not on threads, processes or memory.
 ///
+/// With checkpoints, a stop in between does not show either: a resumed run has the bits of an
+/// undisturbed one. A cancelled run writes its state after the last full pass.
+///
 /// # Errors
 ///
 /// - [`DriverError::Storage`]: a block is damaged or cannot be read.
@@ -120,20 +130,23 @@ pub struct Scores {
 /// - [`DriverError::Magnitude`], [`DriverError::Range`]: values beyond the range of 32-bit products.
 /// - [`DriverError::Threads`]: the system starts no threads.
 /// - [`DriverError::Settings`]: processes were given different settings.
+/// - [`DriverError::Checkpoint`]: the folder is not for checkpoints, or its checkpoints are of
+///   another run.
+/// - [`DriverError::Elsewhere`]: another process cannot read or write a checkpoint.
 /// - [`DriverError::Comm`]: a process is lost.
 /// - [`DriverError::Cancelled`]: the monitor of this or another process has cancelled.
-/// - An error of `then`.
+/// - An error of `then`, which fails in all processes with [`DriverError::Cancelled`] or in none.
 pub fn find_axes<'d, T>(
     input: impl Into<Input<'d>>,
     plan: &PcaPlan,
     run: &Run<'_>,
-    monitor: &dyn Monitor,
+    monitor: &dyn FitMonitor,
     then: impl FnOnce(&Axes<'_>) -> Result<T, DriverError>,
 ) -> Result<T, DriverError> {
     let subset = run.subset.map(|subset| &**subset);
     let find = |data: &dyn FitData| match subset {
-        None => then(&Axes::find(data, None, plan, run, monitor)?),
-        Some(subset) => then(&Axes::find(&SubsetData::new(data, subset), Some(subset), plan, run, monitor)?),
+        None => Axes::hand_over(data, None, plan, run, monitor, then),
+        Some(subset) => Axes::hand_over(&SubsetData::new(data, subset), Some(subset), plan, run, monitor, then),
     };
     match input.into() {
         Input::Store(store) => {
@@ -146,40 +159,78 @@ pub fn find_axes<'d, T>(
 }
 
 impl<'a> Axes<'a> {
-    fn find(
+    /// Finds the axes and hands them to `then`. If that is cancelled, a checkpoint keeps the axes.
+    fn hand_over<T>(
         data: &'a dyn FitData,
         subset: Option<&'a Subset>,
         plan: &'a PcaPlan,
         run: &Run<'a>,
-        monitor: &'a dyn Monitor,
+        monitor: &'a dyn FitMonitor,
+        then: impl FnOnce(&Axes<'a>) -> Result<T, DriverError>,
+    ) -> Result<T, DriverError> {
+        shake_hands(&plan.model, run)?;
+        let (mut keeper, course) = Keeper::open(data, &plan.model, run, monitor)?;
+        let axes = Axes::find(data, subset, plan, (run, monitor), (&mut keeper, course))?;
+        let done = then(&axes);
+        keeper.outcome(done, &Moment::of(axes.passes, &axes.basics, Stage::Axes(&axes.axes)))
+    }
+
+    fn find(
+        data: &'a dyn FitData,
+        subset: Option<&'a Subset>,
+        plan: &'a PcaPlan,
+        (run, monitor): (&Run<'a>, &'a dyn FitMonitor),
+        (keeper, course): (&mut Keeper<'a>, Course),
     ) -> Result<Self, DriverError> {
         let PcaPlan { model, execution } = plan;
-        shake_hands(model, run)?;
         let engine = Engine::new(execution.segment_bytes as usize, monitor).among(run.comm);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(execution.threads)
             .thread_name(|i| format!("genes-{i}"))
             .build()
             .map_err(|error| DriverError::Threads { message: error.to_string() })?;
-        let mut passes = subset.map_or(0, Subset::reads);
-        let basics = Basics::of(data, &model.config, &engine, execution.threads)?;
-        passes += usize::from(basics.target.is_some());
+        let Course { mut passes, moments, found } = course;
+        let resumed_from_pass = passes;
+        passes += usize::from(model.config.log1p.is_some() && moments.is_none());
+        let basics = Basics::of(data, &model.config, moments, &engine, execution.threads)?;
+        if passes > resumed_from_pass {
+            keeper.consider(&Moment::of(passes, &basics, Stage::Begun))?;
+        }
         monitor.freed();
         let method = match () {
             () if model.gram && gram::is_precise(&basics, data.blocks()) => Method::Gram,
             () if model.exact => Method::Genes,
             () => Method::Krylov,
         };
-        let (axes, reads) = pool.install(|| match method {
-            Method::Gram => Ok((gram::axes(data, &basics, &engine, execution.threads, model)?, 1)),
-            _ => {
+        let axes = pool.install(|| match (found, method) {
+            (Found::Axes(axes), _) => Ok(axes),
+            (_, Method::Gram) => {
+                let axes = gram::axes(data, &basics, &engine, execution.threads, model);
+                let axes = keeper.outcome(axes, &Moment::of(passes, &basics, Stage::Begun))?;
+                passes += 1;
+                Ok(axes)
+            }
+            (found, _) => {
                 let mut covariance = Covariance::new(data, &basics, &engine, execution.threads, model.directions);
-                let first = first_directions(data, model);
-                basis::axes(&mut |q| covariance.times(q), first, &basis::Search::of_passes(model))
+                let mut space = match found {
+                    Found::Space(space) => space,
+                    _ => Space::new(first_directions(data, model)),
+                };
+                let search = Search::of_passes(model);
+                while !space.is_complete() {
+                    let grown = space.grow(&mut |q| covariance.times(q), &search);
+                    keeper.outcome(grown, &Moment::of(passes, &basics, Stage::of(&space)))?;
+                    passes += 1;
+                    if !space.is_complete() {
+                        keeper.consider(&Moment::of(passes, &basics, Stage::of(&space)))?;
+                    }
+                }
+                Ok::<_, DriverError>(space.axes(model.config.components))
             }
         })?;
+        keeper.consider(&Moment::of(passes, &basics, Stage::Axes(&axes)))?;
         monitor.freed();
-        Ok(Axes { data, subset, model, execution, engine, axes, method, basics, passes: passes + reads })
+        Ok(Axes { data, subset, model, execution, engine, axes, method, basics, passes, resumed_from_pass })
     }
 
     /// Cells n.
@@ -265,7 +316,8 @@ impl<'a> Axes<'a> {
             variance,
             total_variance,
             method: self.method,
-            passes: self.passes + 1,
+            passes: self.passes + 1 + self.subset.map_or(0, Subset::reads),
+            resumed_from_pass: self.resumed_from_pass,
             digest: hashes.finish(comm, &self.axes())?,
             rows_per_rank: shards(blocks, comm.size())
                 .into_iter()

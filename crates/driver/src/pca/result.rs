@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, Value};
+use partwise_storage::StorageError;
+use partwise_storage::anndata::{AnnDataWriter, RowsInPlace, Value, read_uns};
 use partwise_storage::store::{Overwrite, Store};
 
-use super::{Axes, Scores};
+use super::{Axes, Method, Scores};
 use crate::error::DriverError;
 use crate::result::{recorded, write_rows};
 use crate::subset::Subset;
@@ -47,6 +48,50 @@ pub fn write(
         Ok(file.uns("partwise_pca", &Value::Map(about(axes, scores, store, notes)))?)
     };
     write_rows((dest, overwrite), axes.comm(), begin, rows, finish)
+}
+
+/// What [`write()`] has recorded of the scores in the file at `path`; `None` if it is no such file. The
+/// file does not know how many rows each process had.
+///
+/// # Errors
+///
+/// [`StorageError::Io`]: the file cannot be read.
+pub fn read(path: &Path) -> Result<Option<Scores>, StorageError> {
+    let members = |name: &str| match read_uns(path, name) {
+        Ok(Value::Map(members)) => Ok(Some(members)),
+        Err(error @ StorageError::Io { .. }) => Err(error),
+        _ => Ok(None),
+    };
+    let (Some(scanpy), Some(about)) = (members("pca")?, members("partwise_pca")?) else { return Ok(None) };
+    Ok(scores(&scanpy, &about))
+}
+
+fn scores(scanpy: &[(String, Value)], about: &[(String, Value)]) -> Option<Scores> {
+    let find = |members: &'_ [(String, Value)], name: &str| {
+        members.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone())
+    };
+    let numbers = |name: &str| match find(scanpy, name)? {
+        Value::FloatArray(numbers) => Some(numbers),
+        _ => None,
+    };
+    let text = |name: &str| match find(about, name)? {
+        Value::Str(text) => Some(text),
+        _ => None,
+    };
+    let (Value::Int(passes), Value::Float(total_variance)) = (find(about, "passes")?, find(about, "total_variance")?)
+    else {
+        return None;
+    };
+    Some(Scores {
+        variance: numbers("variance")?,
+        variance_ratio: numbers("variance_ratio")?,
+        total_variance,
+        method: Method::of_word(&text("method")?)?,
+        passes: usize::try_from(passes).ok()?,
+        resumed_from_pass: 0,
+        digest: text("digest")?,
+        rows_per_rank: Vec::new(),
+    })
 }
 
 fn of_scanpy(scores: &Scores) -> Vec<(String, Value)> {

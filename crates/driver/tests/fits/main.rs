@@ -13,6 +13,7 @@ mod in_memory;
 mod loss;
 mod losses;
 mod pca;
+mod pca_checkpoints;
 mod pinned;
 mod planted;
 mod processes;

@@ -7,7 +7,7 @@ use partwise_driver::engine::Engine;
 use partwise_driver::fit::Run;
 use partwise_driver::pca::{Method, PcaPlan, Scores, find_axes};
 use partwise_driver::{
-    DataShape, DriverError, Input, Keep, Machine, MethodSpec, PcaConfig, ScaleSpec, Subset, TargetSum,
+    DataShape, DriverError, FitMonitor, Input, Keep, Machine, MethodSpec, PcaConfig, ScaleSpec, Subset, TargetSum,
 };
 use partwise_kernels::eigen::symmetric_eigen;
 use partwise_storage::Quiet;
@@ -18,11 +18,11 @@ use crate::threads_comm::together;
 
 /// Components as a caller has them: scores (n × c), axes (m × c) and what is known of them.
 #[derive(Debug, Clone, PartialEq)]
-struct Found {
+pub(crate) struct Found {
     /// Scores of consecutive cells, by the first of them.
-    rows: Vec<(usize, Vec<f32>)>,
-    axes: Vec<f32>,
-    about: Scores,
+    pub(crate) rows: Vec<(usize, Vec<f32>)>,
+    pub(crate) axes: Vec<f32>,
+    pub(crate) about: Scores,
 }
 
 impl Found {
@@ -32,7 +32,16 @@ impl Found {
 }
 
 fn find(store: &Store, plan: &PcaPlan, run: &Run<'_>) -> Result<Found, DriverError> {
-    find_axes(Input::Store(store), plan, run, &Quiet, |axes| {
+    find_with(Input::Store(store), plan, run, &Quiet)
+}
+
+pub(crate) fn find_with(
+    input: Input<'_>,
+    plan: &PcaPlan,
+    run: &Run<'_>,
+    monitor: &dyn FitMonitor,
+) -> Result<Found, DriverError> {
+    find_axes(input, plan, run, monitor, |axes| {
         let rows = Mutex::new(Vec::new());
         let about = axes.scores(&|first, values| {
             rows.lock().unwrap().push((first, values.to_vec()));
@@ -45,7 +54,7 @@ fn find(store: &Store, plan: &PcaPlan, run: &Run<'_>) -> Result<Found, DriverErr
     })
 }
 
-fn plan(store: &Store, config: &PcaConfig, subset: Option<&Subset>, threads: usize) -> PcaPlan {
+pub(crate) fn plan(store: &Store, config: &PcaConfig, subset: Option<&Subset>, threads: usize) -> PcaPlan {
     let shape = DataShape::of_store(store).unwrap();
     config.plan(&shape, subset, &Machine::new(threads, 1 << 30)).unwrap()
 }
@@ -133,7 +142,7 @@ fn assert_right(found: &Found, a: &[Vec<f64>], c: usize, what: &str) {
     }
 }
 
-fn configs(c: usize) -> impl Iterator<Item = PcaConfig> {
+pub(crate) fn configs(c: usize) -> impl Iterator<Item = PcaConfig> {
     let values = [None, Some(TargetSum::Median), Some(TargetSum::Sum(50.0))].into_iter().flat_map(move |log1p| {
         [ScaleSpec::None, ScaleSpec::Std]
             .map(|scale| PcaConfig::new(c).with_scale(scale).with_log1p(log1p).with_seed(3))
@@ -144,7 +153,7 @@ fn configs(c: usize) -> impl Iterator<Item = PcaConfig> {
 const METHODS: [MethodSpec; 2] = [MethodSpec::Gram, MethodSpec::Krylov];
 
 /// Every third cell and gene is left out.
-fn part(matrix: &Matrix) -> Keep {
+pub(crate) fn part(matrix: &Matrix) -> Keep {
     let some = |len: usize| {
         let mut set = FixedBitSet::with_capacity(len);
         (0..len).filter(|at| at % 3 != 1).for_each(|at| set.insert(at));
@@ -155,7 +164,7 @@ fn part(matrix: &Matrix) -> Keep {
     keep
 }
 
-fn subset_of(store: &Store, keep: &Keep) -> Arc<Subset> {
+pub(crate) fn subset_of(store: &Store, keep: &Keep) -> Arc<Subset> {
     let data = partwise_driver::blocks::StoreBlocks::new(store);
     Arc::new(Subset::find(&data, keep.clone(), &Engine::new(1 << 20, &Quiet), 2).unwrap())
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use partwise_driver::{DriverError, Init, Keep, Model, StopReason, result, start_digest};
+use partwise_driver::pca::{self, PcaModel};
+use partwise_driver::{DriverError, Init, Keep, Model, StopReason, Subset, TargetSum, result, start_digest};
 use partwise_storage::anndata::{UsageTables, Value, column_names, read_uns};
-use partwise_storage::{Axis, StorageError, Store};
+use partwise_storage::{Axis, Overwrite, StorageError, Store};
 
 use super::places::Places;
 use super::{FitDone, JobError};
@@ -22,7 +23,7 @@ pub(super) fn results(
     for model in models {
         let path = places.result(model.id());
         if path.exists()
-            && differences(model, store, keep, &read(&path)?)?.is_empty()
+            && differences(model, store, keep, &read(&path, "nmf")?)?.is_empty()
             && !lacks_usages(&path, usages_in_obs)?
         {
             kept.push(done(model, &path)?);
@@ -39,7 +40,7 @@ pub(super) fn in_the_way(
     path: &Path,
     usages_in_obs: bool,
 ) -> Result<JobError, DriverError> {
-    let told = read(path)?;
+    let told = read(path, "nmf")?;
     if !told.contains_key("digest") {
         return Ok(StorageError::Exists { path: path.into() }.into());
     }
@@ -55,9 +56,9 @@ fn lacks_usages(path: &Path, wanted: bool) -> Result<bool, StorageError> {
     Ok(wanted && !column_names(path, Axis::Cells)?.contains(&UsageTables::column(0)))
 }
 
-/// `uns["nmf"]` of a file; empty where it has none.
-fn read(path: &Path) -> Result<BTreeMap<String, Value>, StorageError> {
-    match read_uns(path, "nmf") {
+/// `uns[name]` of a file; empty where it has none.
+fn read(path: &Path, name: &str) -> Result<BTreeMap<String, Value>, StorageError> {
+    match read_uns(path, name) {
         Ok(Value::Map(members)) => Ok(members.into_iter().collect()),
         Err(error @ StorageError::Io { .. }) => Err(error),
         _ => Ok(BTreeMap::new()),
@@ -73,11 +74,55 @@ fn differences(
 ) -> Result<Vec<String>, DriverError> {
     let (settings, limits) = (model.settings(), model.limits());
     let mut wanted: Vec<(String, Value)> = result::recorded(&settings).chain(result::recorded(&limits)).collect();
-    wanted.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
-    wanted.push(("data_fingerprint".into(), store.fingerprint().into()));
     if let Init::Given(start) = &model.init {
         wanted.push(("start".into(), start_digest(start)?.into()));
     }
+    let subset = (!keep.is_all()).then(|| keep.key());
+    let mut differences = differences_to(wanted, store, subset.as_deref(), told, "this fit");
+    if told.get("stop").is_none_or(|stop| *stop == StopReason::Cancelled.to_string().into()) {
+        differences.push("not finished".into());
+    }
+    Ok(differences)
+}
+
+/// Whether the result at `path` has these components of `store`. Fails, unless it may be overwritten, if
+/// it is another one.
+pub(super) fn is_of_components(
+    model: &PcaModel,
+    store: &Store,
+    subset: Option<&Subset>,
+    path: &Path,
+    overwrite: Overwrite,
+) -> Result<bool, JobError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let told = read(path, "partwise_pca")?;
+    let mut wanted: Vec<(String, Value)> = result::recorded(&model.settings()).collect();
+    if let Some(TargetSum::Sum(sum)) = model.config.log1p {
+        wanted.push(("target_sum".into(), sum.into()));
+    }
+    let differences = differences_to(wanted, store, subset.map(Subset::key), &told, "this run");
+    let is_whole = pca::read(path)?.is_some();
+    match overwrite {
+        _ if is_whole && differences.is_empty() => Ok(true),
+        Overwrite::Replace => Ok(false),
+        _ if is_whole => Err(JobError::OtherResult { path: path.into(), differences }),
+        _ => Err(StorageError::Exists { path: path.into() }.into()),
+    }
+}
+
+/// The differences of `told` to the settings `wanted` of a run on `store`: the value of the result and that
+/// of the run.
+fn differences_to(
+    mut wanted: Vec<(String, Value)>,
+    store: &Store,
+    subset: Option<&str>,
+    told: &BTreeMap<String, Value>,
+    this: &str,
+) -> Vec<String> {
+    wanted.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
+    wanted.push(("data_fingerprint".into(), store.fingerprint().into()));
     // Of dense data the kind of CPU as well.
     wanted.extend(super::fit::notes(store));
     let mut differences: Vec<String> = (wanted.iter())
@@ -85,20 +130,16 @@ fn differences(
         .map(|(name, value)| match name.as_str() {
             "data_fingerprint" => "of other data".into(),
             _ => format!(
-                "of {name} = {}, this fit has {name} = {}",
+                "of {name} = {}, {this} has {name} = {}",
                 told.get(name).map_or("unknown".into(), word),
                 word(value)
             ),
         })
         .collect();
-    let subset = (!keep.is_all()).then(|| Value::from(keep.key().as_str()));
-    if told.get("subset") != subset.as_ref() {
+    if told.get("subset") != subset.map(Value::from).as_ref() {
         differences.push("of other genes and cells".into());
     }
-    if told.get("stop").is_none_or(|stop| *stop == StopReason::Cancelled.to_string().into()) {
-        differences.push("not finished".into());
-    }
-    Ok(differences)
+    differences
 }
 
 /// A setting in a message.
@@ -113,7 +154,7 @@ fn word(value: &Value) -> String {
 }
 
 fn done(model: &Model, path: &Path) -> Result<FitDone, StorageError> {
-    let told = read(path)?;
+    let told = read(path, "nmf")?;
     let real = |name: &str| match told.get(name) {
         Some(Value::Float(value)) => *value,
         _ => f64::NAN,

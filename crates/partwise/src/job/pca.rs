@@ -1,15 +1,17 @@
 //! Principal components of one input, from a file to a result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::engine::Engine;
 use partwise_driver::fit::Run;
-use partwise_driver::pca::{PcaPlan, Scores, find_axes, write};
+use partwise_driver::pca::{PcaPlan, Scores, find_axes, read, write};
 use partwise_driver::shard::shards;
-use partwise_driver::{ConfigError, DataShape, DriverError, Machine, MethodSpec, PcaConfig, Subset};
+use partwise_driver::{
+    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Machine, MethodSpec, PcaConfig, Subset,
+};
 use partwise_storage::convert::{ConvertSpec, excerpt};
 use partwise_storage::source::Source;
 use partwise_storage::{Inputs, Layout, Overwrite, Selection, StorageError, Store};
@@ -18,9 +20,9 @@ use super::filter::Filter;
 use super::fit::notes;
 use super::host::{Host, Note};
 use super::paths::{Output, OutputKind, Paths, Role};
-use super::places::store_of;
+use super::places::{check_with, store_of};
 use super::stored::{Opened, Stored};
-use super::{JobError, foresee, input};
+use super::{JobError, foresee, input, kept};
 use crate::machine;
 
 /// Principal components of one input, from a file to a result.
@@ -40,8 +42,12 @@ pub struct PcaJob {
     /// Where a file is converted to. `None`: the store of the input that is found beside the output or
     /// the input, or a new one beside the output, named after the input and the selection.
     pub store: Option<PathBuf>,
+    /// Where the state is kept between the passes, if it is.
+    pub checkpoint: Option<CheckpointSpec>,
     /// Whether a result that exists may be replaced.
     pub overwrite: Overwrite,
+    /// Whether a result that exists is kept if it is of the same data and settings.
+    pub keep_result: bool,
 }
 
 /// Finished principal components.
@@ -58,6 +64,8 @@ pub struct PcaDone {
     pub store: PathBuf,
     /// The variances, and the rest that is known of the scores.
     pub scores: Scores,
+    /// Whether the result was there already and was kept.
+    pub kept: bool,
     /// How they were computed.
     pub plan: PcaPlan,
     /// How long the conversion took.
@@ -74,8 +82,19 @@ impl PcaJob {
             config,
             output: None,
             store: None,
+            checkpoint: None,
             overwrite: Overwrite::Refuse,
+            keep_result: false,
         }
+    }
+
+    /// Whether a result is there already, of these or other settings.
+    ///
+    /// # Errors
+    ///
+    /// When the places of the job contradict one another.
+    pub fn has_result(&self) -> Result<bool, JobError> {
+        Ok(self.places()?.0.exists())
     }
 
     /// Runs the job on `machine`: all processes of `host` call it.
@@ -88,12 +107,26 @@ impl PcaJob {
         let places = host.agree(self.places().map_err(H::Error::from))?;
         let (result, store_path) = &places;
         let opened = host.agree(self.open(&places, machine).map_err(H::Error::from))?;
+        let claim = self.claim(host)?;
         let Stored { mut store, converting } = Stored::of(opened, store_path, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
 
         let subset = self.find_subset(&store, machine, host)?;
         let plan = host.agree(self.plan(&store, subset.as_deref(), machine, host).map_err(H::Error::from))?;
+        let done = |scores, kept, store: &Store| PcaDone {
+            cells: subset.as_ref().map_or(store.cells(), |subset| subset.cell_count()),
+            genes: subset.as_ref().map_or(store.genes(), |subset| subset.gene_count()),
+            result: result.clone(),
+            store: store.path().to_path_buf(),
+            scores,
+            kept,
+            plan: plan.clone(),
+            converting,
+        };
+        if let Some(scores) = self.find_kept(&store, subset.as_deref(), &plan, result, host)? {
+            return Ok(done(scores, true, &store));
+        }
         let blocks = store.blocks().div_ceil(host.comm().size());
         let useful = plan.execution.threads_wanted.min(blocks);
         if plan.execution.threads < useful {
@@ -101,7 +134,7 @@ impl PcaJob {
         }
         host.agree(if plan.execution.map_store { host.map(&mut store) } else { Ok(()) })?;
 
-        let run = Run { comm: host.comm(), checkpoint: None, subset: subset.as_ref() };
+        let run = Run { comm: host.comm(), checkpoint: claim.as_ref(), subset: subset.as_ref() };
         let scores =
             find_axes(&store, &plan, &run, host, |axes| write(axes, &store, notes(&store), result, self.overwrite));
         let scores = match scores {
@@ -112,15 +145,39 @@ impl PcaJob {
             scores => scores.map_err(JobError::from)?,
         };
         host.note(&Note::Written { path: result });
-        Ok(PcaDone {
-            cells: subset.as_ref().map_or(store.cells(), |subset| subset.cell_count()),
-            genes: subset.as_ref().map_or(store.genes(), |subset| subset.gene_count()),
-            result: result.clone(),
-            store: store.path().to_path_buf(),
-            scores,
-            plan,
-            converting,
-        })
+        Ok(done(scores, false, &store))
+    }
+
+    /// Claims the folder of the checkpoints, so that no other run writes to it meanwhile.
+    fn claim<H: Host>(&self, host: &H) -> Result<Option<Claim>, H::Error> {
+        let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
+        let claim = checkpoint.claim(&[self.config.id()], false, host.comm(), host);
+        Ok(Some(claim.map_err(JobError::from)?))
+    }
+
+    /// The scores of the result that is there already, if it is kept: process 0 decides for all.
+    fn find_kept<H: Host>(
+        &self,
+        store: &Store,
+        subset: Option<&Subset>,
+        plan: &PcaPlan,
+        result: &Path,
+        host: &H,
+    ) -> Result<Option<Scores>, H::Error> {
+        if !self.keep_result {
+            return Ok(None);
+        }
+        let is_kept = match host.comm().rank() {
+            0 => kept::is_of_components(&plan.model, store, subset, result, self.overwrite),
+            _ => Ok(false),
+        };
+        let mut is_kept = [i64::from(host.agree(is_kept.map_err(H::Error::from))?)];
+        host.comm().all_reduce_sum(&mut [&mut is_kept]).map_err(JobError::from)?;
+        if is_kept == [0] {
+            return Ok(None);
+        }
+        host.note(&Note::KeptResult { path: result });
+        host.agree(read(result).map_err(JobError::from).map_err(H::Error::from))
     }
 
     /// The result and the store.
@@ -143,7 +200,16 @@ impl PcaJob {
             // A store that is there may be used again: that is decided when it is opened.
             paths = paths.writing(output(Role::Store, store, OutputKind::Store, Overwrite::Replace));
         }
-        paths.writing(output(Role::Result, result, OutputKind::AnnData, self.overwrite)).check()?;
+        let overwrite = if self.keep_result { Overwrite::Replace } else { self.overwrite };
+        paths = paths.writing(output(Role::Result, result, OutputKind::AnnData, overwrite));
+        match &self.checkpoint {
+            None => paths.check()?,
+            Some(checkpoint) => {
+                let others = [result.as_path(), store].into_iter().chain(self.input.paths());
+                check_with(paths, checkpoint, others)?;
+                checkpoint.check(&[self.config.id()], false)?;
+            }
+        }
         let mut opened = Opened::of(&self.input, &self.selection, store)?;
         if let Opened::Source(source) = &mut opened {
             let foreseen = foresee::shape(source.as_ref());

@@ -79,21 +79,27 @@ impl Places {
             paths = paths.writing(other.clone());
         }
         let Some(checkpoint) = &job.checkpoint else { return paths.check() };
-        if self.checkpoints_meet_others(job, checkpoint) {
-            return Err(JobError::CheckpointFolder { folder: checkpoint.folder.clone() });
-        }
-        paths.writing(output(Role::Checkpoints, &checkpoint.folder, OutputKind::Folder, Overwrite::Replace)).check()?;
+        let others = job.other_outputs.iter().map(|other| other.path.as_path());
+        let others = [self.output.as_path(), &self.store].into_iter().chain(job.input.paths()).chain(others);
+        check_with(paths, checkpoint, others)?;
         Ok(checkpoint.check(fits, self.is_set)?)
     }
+}
 
-    /// Whether something else is, or lies in, the folder of the checkpoints. A resumed run would find
-    /// the files of another kind, and refuse the folder.
-    fn checkpoints_meet_others(&self, job: &FitJob, checkpoint: &CheckpointSpec) -> bool {
-        let is_it = |path: &Path| paths::same(path, &checkpoint.folder);
-        let others = job.other_outputs.iter().map(|other| other.path.as_path());
-        let mut named = [self.output.as_path(), &self.store].into_iter().chain(job.input.paths()).chain(others);
-        named.any(|path| is_it(path) || is_it(output::folder(path)))
+/// Checks `paths` and the folder of the checkpoints beside `others`, which neither are it nor lie in it:
+/// a resumed run would find the files of another kind, and refuse the folder.
+pub(super) fn check_with<'p>(
+    paths: Paths,
+    checkpoint: &CheckpointSpec,
+    mut others: impl Iterator<Item = &'p Path>,
+) -> Result<(), JobError> {
+    let folder = &checkpoint.folder;
+    let is_it = |path: &Path| paths::same(path, folder);
+    if others.any(|path| is_it(path) || is_it(output::folder(path))) {
+        return Err(JobError::CheckpointFolder { folder: folder.clone() });
     }
+    let (role, path, kind) = (Role::Checkpoints, folder.clone(), OutputKind::Folder);
+    paths.writing(Output { role, path, kind, overwrite: Overwrite::Replace }).check()
 }
 
 /// The store of a job with this output: the input itself, the one that was named, or the one that is found
