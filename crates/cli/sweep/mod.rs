@@ -126,7 +126,7 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
     world.remark().into_iter().for_each(|remark| progress.note(remark));
     let machine = options.common.machine_among(world.quota());
     let job = world.agree(options.job())?;
-    let done = job.run(&machine, &Attendant { progress, world })?;
+    let done = job.run(&machine, &Attendant::new(progress, world))?;
     let peak_rss_bytes = world.largest(machine::peak_rss())?;
     if !world.leads() {
         return Ok(());
