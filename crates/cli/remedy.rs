@@ -36,7 +36,7 @@ pub(crate) fn of_warning(warning: &Warning) -> String {
 }
 
 /// What the resident size of a process that begins differs by, from run to run.
-const FROM_RUN_TO_RUN: u64 = 256 << 10;
+const FROM_RUN_TO_RUN: u64 = 768 << 10;
 
 /// The smallest budget, in MiB, that will suffice in another run, too.
 fn smallest_budget(needed: u64) -> u64 {
