@@ -2,8 +2,8 @@
 
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
-DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large or
---only formats, DATE-large.csv or DATE-formats.csv and .txt. Run it on a machine that does nothing else.
+DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large,
+--only formats or --only consensus, DATE-large.csv, DATE-formats.csv or DATE-consensus.csv and .txt. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import records
 
 from . import clock, data, figures, plot
 from .bench import Bench
-from .parts import cold, dense, formats, large, memory, notebook, products, race, several, starts, threads, whole
+from .parts import cold, consensus, dense, formats, large, memory, notebook, products, race, several, starts, threads, whole
 
 PARTS = {
     "products": products,
@@ -32,8 +32,11 @@ PARTS = {
     "dense": dense,
     "formats": formats,
     "starts": starts,
+    "consensus": consensus,
     "large": large,
 }
+# Parts that run only when they are named: cNMF is installed for one, the other takes half an hour.
+NAMED = ("consensus", "large")
 # Default sizes, and those with --quick.
 SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (600, 10)}
 
@@ -59,7 +62,7 @@ def options():
         "--only",
         type=lambda text: text.split(","),
         metavar="NAME,…",
-        help=f"parts to run, of {', '.join(PARTS)} [default: all but large]",
+        help=f"parts to run, of {', '.join(PARTS)} [default: all but consensus and large]",
     )
     add("--large", action="store_true", help="also run 2,400,000 cells: half an hour and 26 GB of disk")
     add(
@@ -90,7 +93,7 @@ def options():
         parser.error(f"--data takes P[:D], lognormal[:P] and real[:WORD], not {given.data}")
     if not given.data:
         parser.error("there is no data to compare on")
-    given.only = given.only or [name for name in PARTS if name != "large"] + ["large"] * given.large
+    given.only = given.only or [name for name in PARTS if name not in NAMED] + ["large"] * given.large
     for name in given.only:
         if name not in PARTS:
             parser.error(f"--only takes {', '.join(PARTS)}, not {name}")
@@ -134,7 +137,7 @@ def keep(bench, machine, about, failed):
         *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note states otherwise; scripts/peers describes the comparisons",
     ]
-    alone = {"large": "-large", "formats": "-formats"}
+    alone = {"large": "-large", "formats": "-formats", "consensus": "-consensus"}
     ending = alone.get(bench.options.only[0], "-peers") if len(bench.options.only) == 1 else "-peers"
     path = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
     if bench.traces:

@@ -30,7 +30,7 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
 /// does not give back. A build with assertions has more code.
-pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 5 } else { 4 }) << 20;
+pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 6 } else { 4 }) << 20;
 /// The part of that code which a process has touched already when it has converted a file.
 const TOUCHED_BYTES: u64 = 1 << 20;
 /// What reading an earlier result leaves in memory.
