@@ -144,22 +144,23 @@ def test_replicates_that_have_met_are_equal_and_may_be_kept_apart(partwise, coun
 
 
 def test_a_sweep_that_was_stopped_goes_on(partwise, counts):
-    ask = ["sweep", "x.h5ad", "-k", "3..9", "--replicates", 60, "--hvg", 100, "--max-passes", 40, "--tol", 0, "--no-meet"]
+    ask = ["sweep", "x.h5ad", "-k", "3..12", "--replicates", 60, "--hvg", 100, "--max-passes", 40, "--tol", 0, "--no-meet"]
     whole = partwise.json(*ask, "-o", "whole.sweep")
     folder = partwise.path("part.sweep")
     command = [str(argument) for argument in [partwise.binary, *ask, "-o", "part.sweep", "--threads", 1]]
-    for how in (signal.SIGKILL, signal.SIGINT):
+    for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
         run = subprocess.Popen(command, cwd=partwise.folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         before = len(list((folder / "replicates").glob("k*"))) if folder.exists() else 0
         while run.poll() is None and len(list((folder / "replicates").glob("k*"))) <= before:
             time.sleep(0.002)
         run.send_signal(how)
         said = run.communicate()[1].decode()
-        assert run.returncode == (-9 if how == signal.SIGKILL else 130), said
+        assert run.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 75}[how], said
+        assert how == signal.SIGKILL or "part.sweep keeps the replicates" in said and "run the same command again" in said
     done = len(list((folder / "replicates").glob("k*")))
-    assert 0 < done < 21, "it was stopped in between"
+    assert 0 < done < 30, "it was stopped in between"
     rest = partwise.json(*ask, "-o", "part.sweep")
-    assert 0 < rest["replicates_made"] < 420 and rest["digest"] == whole["digest"]
+    assert 0 < rest["replicates_made"] < 600 and rest["digest"] == whole["digest"]
     assert files(folder) == files(partwise.path("whole.sweep"))
 
 
@@ -189,6 +190,10 @@ def test_mistakes_are_named_and_change_nothing(partwise, counts):
     assert files(partwise.path("x.sweep")) == before
     assert "only of 3" in fails(2, "consensus", "x.sweep", "-k", 4, "-o", "c.h5ad")
     assert "other data" in fails(73, "consensus", "x.sweep", "--input", "y.h5ad", "-k", 3, "-o", "c.h5ad")
+    # The store of other data is not replaced.
+    partwise.json("convert", "y.h5ad", "-o", "other.pw")
+    assert "store of another matrix" in fails(73, *ask, "-k", 3, "-o", "z.sweep", "--store", "other.pw")
+    assert not partwise.path("z.sweep").exists()
     # A changed bit in a replicate, the copy or the description is noticed, and the remedy that is named works.
     path = partwise.path("x.sweep/replicates/k3.from0.h5ad")
     damaged = anndata.read_h5ad(path)
@@ -202,6 +207,11 @@ def test_mistakes_are_named_and_change_nothing(partwise, counts):
     manifest.write_text(manifest.read_text().replace('"tol": "0.000001"', '"tol": "0.000002"'))
     assert "sweep.json" in fails(65, "consensus", "x.sweep", "-k", 3, "-o", "c.h5ad")
     assert "sweep.json" in fails(65, *ask, "-k", 3)
+    partwise.json(*ask, "-k", 3, "--force")
+    assert files(partwise.path("x.sweep")) == before
+    # Replicates without a description may be of anything.
+    manifest.unlink()
+    assert "sweep.json is missing" in fails(73, *ask, "-k", 3, "--seed", 1)
     partwise.json(*ask, "-k", 3, "--force")
     assert files(partwise.path("x.sweep")) == before
     # Without its copy the sweep makes it again; without its store a consensus asks for the counts.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use partwise::driver::SweepConfig;
-use partwise::job::{Filter, OfK, SweepDone, SweepJob};
+use partwise::job::{Filter, OfK, SweepDone, SweepJob, is_sweep};
 use partwise::machine;
 use serde::Serialize;
 
@@ -126,7 +126,17 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
     world.remark().into_iter().for_each(|remark| progress.note(remark));
     let machine = options.common.machine_among(world.quota());
     let job = world.agree(options.job())?;
-    let done = job.run(&machine, &Attendant::new(progress, world))?;
+    let attendant = Attendant::new(progress, world);
+    let done = match job.run(&machine, &attendant) {
+        Err(failure) if failure.is_interruption() && !attendant.has_store() => {
+            return Err(stopped(failure, &job, progress));
+        }
+        // The pass has ended so in all processes.
+        Err(failure) if failure.is_interruption() && !failure.is_agreed() => {
+            world.agree(Err(stopped(failure, &job, progress)))?
+        }
+        done => done?,
+    };
     let peak_rss_bytes = world.largest(machine::peak_rss())?;
     if !world.leads() {
         return Ok(());
@@ -165,6 +175,23 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
         duration(began.elapsed()),
     );
     print::text(&text)
+}
+
+/// The end of a sweep that was asked to stop.
+fn stopped(failure: Failure, job: &SweepJob, progress: &Progress) -> Failure {
+    let (folder, is_begun) = (job.folder(), is_sweep(&job.folder()));
+    let kept = match is_begun {
+        true => format!(
+            "{} keeps the replicates of the waves that have ended; run the same command again to go on",
+            folder.display()
+        ),
+        false => "no replicate was made yet; run the same command again to begin again".into(),
+    };
+    match (progress.interrupt().wants_another_run(), is_begun) {
+        (true, _) => failure.for_another_run(&kept),
+        (false, true) => Failure::interrupted_keeping(&kept),
+        (false, false) => failure,
+    }
 }
 
 fn row(of_k: &OfK) -> Row {

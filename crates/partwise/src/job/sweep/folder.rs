@@ -126,6 +126,11 @@ impl Folder {
         Ok(told.is_some_and(|told| told.len >= cohort.len))
     }
 
+    /// Whether there are replicates, described or not.
+    pub(super) fn has_replicates(&self) -> Result<bool, StorageError> {
+        Ok(!self.cohorts()?.is_empty())
+    }
+
     /// The cohorts that have a file.
     fn cohorts(&self) -> Result<Vec<Cohort>, StorageError> {
         let folder = self.replicates_folder();

@@ -109,16 +109,20 @@ impl SweepJob {
         }
     }
 
+    /// The folder of the sweep.
+    pub fn folder(&self) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| self.input.named_after().with_extension("sweep"))
+    }
+
     /// Runs the job on `machine`: all processes of `host` call it. Replicates that the folder has are not made again.
     ///
     /// # Errors
     ///
     /// As for a fit, and if the folder has a sweep of other data, genes or settings.
     pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<SweepDone, H::Error> {
-        let folder =
-            Folder::at(&self.output.clone().unwrap_or_else(|| self.input.named_after().with_extension("sweep")));
+        let folder = Folder::at(&self.folder());
         let (place, opened) = host.agree(self.open(&folder).map_err(H::Error::from))?;
-        let Stored { store, .. } = Stored::of(opened, &place, machine, Overwrite::Replace, host)?;
+        let Stored { store, .. } = Stored::of(opened, &place, machine, self.overwrite, host)?;
         host.check_data(&store)?;
         host.freed();
         let machine = machine.with_resident(machine::resident()).with_maps(host.may_map());
@@ -246,6 +250,11 @@ impl SweepJob {
                 if !differences.is_empty() && self.overwrite == Overwrite::Refuse {
                     return Err(JobError::OtherSweep { path: folder.path().into(), differences });
                 }
+            }
+            if had.is_none() && self.overwrite == Overwrite::Refuse && folder.has_replicates()? {
+                // Nothing says of which data and settings they are.
+                let differences = vec!["unknown data and settings, because its sweep.json is missing".into()];
+                return Err(JobError::OtherSweep { path: folder.path().into(), differences });
             }
             if self.overwrite == Overwrite::Replace {
                 folder.clear()?;
