@@ -245,7 +245,7 @@ impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Self {
         let code = match error {
             ReportError::Storage(error) => return error.into(),
-            ReportError::OneResultOnly { .. } => Code::Usage,
+            ReportError::OneResultOnly { .. } | ReportError::NoCells { .. } => Code::Usage,
             ReportError::Page(_) => Code::Defect,
             _ => Code::BadData,
         };

@@ -167,3 +167,28 @@ fn a_page_of_new_cells_says_so() {
     let page = fs::read_to_string(folder.path("new.report.html")).expect("the page");
     assert!(page.contains("usages of new cells") && !page.contains("factorization X"));
 }
+
+#[test]
+fn a_sweep_has_a_page_beside_its_folder_and_one_that_is_not_finished_has_none() {
+    let folder = with_result();
+    folder.ok("sweep x.h5ad -k 2..4 --replicates 4 --hvg 80");
+    let made = folder.json("report x.sweep --svg figures");
+    assert_eq!(made["report"], "x.sweep.report.html");
+    assert_eq!(
+        made["files"],
+        serde_json::json!(["figures/stability.svg", "figures/explained.svg", "figures/passes.svg"])
+    );
+    let page = fs::read_to_string(folder.path("x.sweep.report.html")).expect("the page");
+    assert!(page.contains("4 replicates of each k from 2 to 4: 12 factorizations"));
+    assert!(page.contains("80 selected genes") && page.contains(" is the most stable ("));
+    assert_eq!(folder.run("report x.sweep").code, Some(73));
+    let refused = folder.run("report x.sweep --label type --force");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("a sweep has no cells"), "{}", refused.stderr);
+
+    fs::remove_file(folder.path("x.sweep/stability.csv")).expect("the table");
+    let refused = folder.run("report x.sweep -o page.html");
+    assert_eq!((refused.code, refused.stderr.lines().count()), (Some(65), 1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("stability.csv") && refused.stderr.contains("run the same sweep again"));
+    assert!(!folder.path("page.html").exists());
+}

@@ -195,6 +195,44 @@ def test_a_folder_of_fits_is_shown_against_k(partwise, counts):
     assert ran.returncode == 2 and "one result" in ran.stderr
 
 
+def swept(partwise, counts):
+    """The folder of a sweep of the file, and its table."""
+    partwise.json("sweep", counts, "-k", "2..5", "--replicates", 22, "--hvg", 150, "-o", "x.sweep")
+    return pd.read_csv(partwise.path("x.sweep/stability.csv"))
+
+
+def test_a_sweep_is_shown_against_k(partwise, counts):
+    table = swept(partwise, counts)
+    said = partwise.json("report", "x.sweep")
+    assert said["report"] == "x.sweep.report.html" and said["pictures"] == ["stability", "explained", "passes"]
+    page = partwise.path("x.sweep.report.html")
+    data = data_of(page)
+    stability, replicates, medians = data["stability"]["views"][0]["data"]
+    assert stability["x"] == medians["x"] == [2, 3, 4, 5]
+    assert np.allclose(stability["y"], table["stability"], rtol=1e-6)
+    assert np.allclose(medians["y"], table["relative_error"], rtol=1e-6)
+    assert np.allclose(data["explained"]["views"][0]["data"][0]["y"], table["explained"], rtol=1e-6)
+    each, mean = data["passes"]["views"][0]["data"]
+    assert np.allclose(mean["y"], table["passes"], rtol=1e-6)
+
+    # A point for each replicate, and one for several that are equal.
+    for trace, value in [(replicates, lambda of: np.sqrt(of["error"])), (each, lambda of: np.asarray(of["passes"]))]:
+        for k in (2, 3, 4, 5):
+            files = [partwise.path(f"x.sweep/replicates/k{k}.from{first}.h5ad") for first in (0, 20)]
+            expected = np.concatenate([value(anndata.read_h5ad(file).uns["sweep"]) for file in files])
+            points = [(y, about) for x, y, about in zip(trace["x"], trace["y"], trace["customdata"]) if x == k]
+            shown = np.concatenate([[y] * int(about.split(" of ")[0]) for y, about in points])
+            assert len(expected) == 22 and np.allclose(shown, np.sort(expected), rtol=1e-4)
+
+    best = table.sort_values("stability", ascending=False).iloc[:2]
+    lead = best["stability"].iloc[0] - best["stability"].iloc[1]
+    text = page.read_text()
+    assert f"k = {best['k'].iloc[0]} is the most stable ({best['stability'].iloc[0]:.3f})" in text
+    assert f"{lead:.3f} below" in text and ("but not clearly" in text) == (lead < 0.075)
+    # Nothing of the machine is in the page.
+    assert str(partwise.folder) not in text
+
+
 def test_principal_components_are_shown_as_they_are(partwise, labelled):
     partwise.json("pca", "labelled.h5ad", "-c", 6, "--log1p", "-o", "p.h5ad")
     said, data = report(partwise, "p.h5ad", "--label", "cluster")
@@ -282,6 +320,13 @@ def test_figures_of_sets_and_of_principal_components_are_files_too(partwise, lab
     vectors, _ = figures_of(partwise, "set")
     assert set(vectors) == {"by_k", "agreement"}
     assert vectors["by_k"].count("number of programs k") == 2 and "explained part" in vectors["by_k"]
+    swept(partwise, labelled)
+    vectors, pixels = figures_of(partwise, "x.sweep")
+    assert set(vectors) == {"stability", "explained", "passes"}
+    assert vectors["stability"].count("number of programs k") == 1 and vectors["stability"].count("4") == 2
+    assert "stability (silhouette)" in vectors["stability"]
+    # The two plots are one above the other.
+    assert pixels["stability"].shape[0] > 1.4 * pixels["explained"].shape[0]
     partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
     vectors, _ = figures_of(partwise, "p.h5ad", "--label", "kind")
     assert set(vectors) == {"cells", "variance", "axes"}
@@ -473,11 +518,49 @@ def test_a_browser_shows_the_page_without_a_network_and_its_controls_work(partwi
     assert requests_of(window) == []
 
 
-@pytest.mark.parametrize("what", ["fit", "set", "pca"])
+def test_the_table_of_a_sweep_is_sorted_and_copied(partwise, counts, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    swept(partwise, counts)
+    partwise.json("report", "x.sweep", "-o", "page.html")
+    window = browser(partwise.path("page.html"))
+    scrolled(window)
+    assert undrawn(window) == []
+    run = window.execute_script
+    legend = run("return [...document.querySelectorAll('#stability .legendtext')].map(e => e.textContent)")
+    assert legend == ["a replicate", "medians of the clusters"]
+    rows = "return [...document.querySelectorAll('#table tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
+    before = run(rows)
+    assert [row[0] for row in before] == ["2", "3", "4", "5"]
+    # By numbers, down at the second click; 9.5 is less than 12.3.
+    for column in (3, 4, 5):
+        number = lambda row: float(row[column].removesuffix(" %"))
+        head = f"#table th:nth-child({column + 1})"
+        click(window, head + " button")
+        assert [number(row) for row in run(rows)] == sorted(map(number, before))
+        click(window, head + " button")
+        assert [number(row) for row in run(rows)] == sorted(map(number, before), reverse=True)
+        assert run("return document.querySelector(arguments[0]).ariaSort", head) == "descending"
+        assert run("return document.querySelectorAll('#table th[aria-sort]').length") == 1
+
+    run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    button = click(window, "#table .copy")
+    WebDriverWait(window, 10).until(lambda _: button.text == "copied")
+    copied = [line.split("\t") for line in run("return window.copied").split("\n")]
+    assert copied[0][:3] == ["k", "replicates", "stability"] and copied[1:] == run(rows)
+    WebDriverWait(window, 10).until(lambda _: button.text == "copy table")
+    problems = [entry for entry in window.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert not problems and requests_of(window) == []
+
+
+@pytest.mark.parametrize("what", ["fit", "set", "pca", "sweep"])
 def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
     if what == "set":
         partwise.json("fit", "labelled.h5ad", "-k", "2,3", "--seed", "0,1", "-o", "set")
         partwise.json("report", "set", "-o", "page.html")
+    elif what == "sweep":
+        swept(partwise, labelled)
+        partwise.json("report", "x.sweep", "-o", "page.html")
     elif what == "pca":
         partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
         partwise.json("report", "p.h5ad", "--label", "kind", "-o", "page.html")

@@ -19,7 +19,7 @@ use crate::size::ByteSize;
 /// Of a result of fit: the genes of each program, the cells coloured by what they use, heat maps of usages and
 /// overlap, each gene in every program, and the error by pass. Of a folder of results: error and explained part
 /// against k, and which programs come back in every seed. Of a result of pca: the cells, the variances and the
-/// genes of each component.
+/// genes of each component. Of a sweep: stability and error against k, and the most stable k.
 ///
 /// The page is one HTML file for any browser. The camera above each picture saves it as SVG, as it is on the screen.
 ///
@@ -32,9 +32,10 @@ use crate::size::ByteSize;
     partwise report pbmc3k.nmf.h5ad --embedding pbmc3k.h5ad:X_tsne\n  \
     partwise report pbmc3k.pca.h5ad --label cell_type\n  \
     partwise report pbmc3k.nmf.h5ad --label cell_type --svg figures --png figures\n  \
-    partwise report pbmc3k.nmf/                             a folder of fits of several k")]
+    partwise report pbmc3k.nmf/                             a folder of fits of several k\n  \
+    partwise report pbmc3k.sweep --svg figures              stability and error of every k of a sweep")]
 pub(crate) struct Options {
-    /// A result of fit or pca, or a folder of results of fit
+    /// A result of fit, consensus or pca, a folder of results of fit, or the folder of a sweep
     #[arg(value_name = "RESULT")]
     result: PathBuf,
     /// The page [default: RESULT with the ending .report.html]

@@ -8,6 +8,7 @@ use clap::Args;
 use partwise::driver::SweepConfig;
 use partwise::job::{Filter, OfK, SweepDone, SweepJob, is_sweep};
 use partwise::machine;
+use partwise_report::CLEAR_LEAD;
 use serde::Serialize;
 
 use crate::attendant::Attendant;
@@ -235,15 +236,12 @@ fn most_stable(ks: &[OfK]) -> (OfK, Option<OfK>) {
     (sorted[0], sorted.get(1).copied())
 }
 
-/// Differences of stability below this come and go with the seed: cNMF's own, between master seeds, are up to 0.075.
-const CLEAR: f64 = 0.075;
-
 fn clearest(done: &SweepDone) -> String {
     let (first, second) = most_stable(&done.ks);
     let lead = second.map(|second| (second.k, first.stability - second.stability));
     let how = match lead {
         None => return String::new(),
-        Some((k, lead)) if lead >= CLEAR => format!("clearly: the next, k = {k}, is {lead:.3} below"),
+        Some((k, lead)) if lead >= CLEAR_LEAD => format!("clearly: the next, k = {k}, is {lead:.3} below"),
         Some((k, lead)) => {
             format!(
                 "but not clearly: k = {k} is only {lead:.3} below, as much as another seed may change; look at both"

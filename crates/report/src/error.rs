@@ -110,6 +110,27 @@ pub enum ReportError {
         path: PathBuf,
     },
 
+    /// Labels or an embedding for a sweep.
+    #[error(
+        "{}: a sweep has no cells, so labels and embeddings are for the report of one result of its consensus",
+        path.display()
+    )]
+    NoCells {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// A file of a sweep is not what a sweep writes.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    Sweep {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What helps.
+        remedy: &'static str,
+    },
+
     /// The page could not be filled in.
     #[error("the page cannot be filled in: {0}")]
     Page(String),

@@ -1,7 +1,7 @@
 //! Results as one page of pictures: an HTML file that holds its data and its code, and asks no network for anything.
 //! Each picture can also be a file of its own, for a paper.
 //!
-//! The crate reads results of `fit` and `pca` as partwise wrote them, and nothing else. It does no mathematics of a
+//! The crate reads results of `fit` and `pca` and folders of `sweep` as partwise wrote them, and nothing else. It does no mathematics of a
 //! fit: what a page shows follows from W, H and the trace. It neither prints nor knows the program's options.
 //!
 //! | module    | question                                                                |
@@ -48,6 +48,7 @@ use partwise_storage::anndata::write_whole;
 use partwise_storage::{Overwrite, StorageError};
 
 pub use error::ReportError;
+pub use kind::CLEAR_LEAD;
 pub use page::BEGINS;
 
 use picture::Figure;
@@ -148,7 +149,7 @@ pub struct Report {
     notes: Vec<Note>,
 }
 
-/// Makes the page of the result at `path`, or of a folder of results of `fit`.
+/// Makes the page of the result at `path`, or of a folder: of results of `fit`, or of a sweep.
 ///
 /// Needs memory for H and its scores, and for some thousands of cells; W is read in pieces.
 ///
@@ -159,6 +160,7 @@ pub struct Report {
 /// - a label is no column of `obs`, or has a value of its own for each cell
 /// - the embedding cannot be read, or is of other cells
 /// - labels or an embedding are given for a folder
+/// - a sweep is not finished, or a file of it is damaged
 pub fn report(path: &Path, spec: &ReportSpec) -> Result<Report, ReportError> {
     let (page, notes) = kind::page(path, spec)?;
     Ok(Report { html: page.html()?, figures: page.figures, notes })

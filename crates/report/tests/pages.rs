@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use partwise_report::{EmbeddingSpec, FigureFormat, Note, ReportError, ReportSpec, figures, report};
 use partwise_storage::anndata::{AnnDataWriter, Value as Uns};
-use partwise_storage::{Axis, Overwrite};
+use partwise_storage::{Axis, Overwrite, sealed};
 use serde_json::Value;
 
 const CELLS: usize = 12;
@@ -73,6 +73,28 @@ fn pca(path: &Path) {
     file.uns("pca", &Uns::Map(vec![("variance_ratio".into(), vec![0.5, 0.2, 0.1].into())])).unwrap();
     file.uns("partwise_pca", &Uns::Map(vec![("version".into(), "0".into())])).unwrap();
     file.finish().unwrap();
+}
+
+const TABLE: &str = "k,replicates,stability,error,relative_error,explained,median_error,passes\n\
+    2,3,0.875,9,0.5,0.75,0.16,4\n3,3,0.5,8,0.25,0.9375,0.09,6\n";
+
+/// The folder of a sweep of k = 2 and 3, with three replicates each.
+fn sweep(path: &Path) {
+    fs::create_dir_all(path.join("replicates")).unwrap();
+    fs::write(path.join("genes.txt"), "gene0\ngene1\n").unwrap();
+    fs::write(path.join("stability.csv"), TABLE).unwrap();
+    let settings = serde_json::json!({"seed": "0", "max_passes": "50", "tol": "0.000001", "meet": "true"});
+    let description = serde_json::json!({"format": "partwise sweep", "version": 1, "writer": "0", "store": path,
+        "fingerprint": "a", "copy_fingerprint": "b", "selected_genes": 2, "genes_sha256": "c", "settings": settings});
+    fs::write(path.join("sweep.json"), sealed::to_bytes(&description)).unwrap();
+    for k in [2, 3] {
+        let mut file = begin(&path.join(format!("replicates/k{k}.from0.h5ad")), 3 * k);
+        let (error, passes) = (vec![0.16, 0.25, 0.16], vec![3_i64, 6, 3]);
+        let about =
+            vec![("k".into(), Uns::Int(k as i64)), ("error".into(), error.into()), ("passes".into(), passes.into())];
+        file.uns("sweep", &Uns::Map(about)).unwrap();
+        file.finish().unwrap();
+    }
 }
 
 /// The data of a page.
@@ -180,11 +202,13 @@ fn every_kind_has_its_pictures_and_every_axis_a_name() {
     for (k, seed) in [(2, 0), (2, 1), (3, 0)] {
         fit(&folder.at(&format!("set/k{k}.seed{seed}.h5ad")), k, seed, |_, _| ());
     }
+    sweep(&folder.at("x.sweep"));
     let labelled = ReportSpec::default().with_labels(["kind"]);
     for (name, spec, pictures) in [
         ("r.h5ad", &labelled, &["programs", "cells", "labels", "shares", "genes", "overlap", "error"][..]),
         ("p.h5ad", &labelled, &["cells", "variance", "axes"][..]),
         ("set", &ReportSpec::default(), &["by_k", "agreement"][..]),
+        ("x.sweep", &ReportSpec::default(), &["stability", "explained", "passes"][..]),
     ] {
         let page = report(&folder.at(name), spec).unwrap();
         assert_eq!(page.pictures(), pictures, "{name}");
@@ -259,4 +283,86 @@ fn tables_that_contradict_one_another_are_refused() {
     file.finish().unwrap();
     let error = report(&folder.at("short.h5ad"), &ReportSpec::default()).map(drop).unwrap_err();
     assert!(matches!(error, ReportError::Rows { found: CELLS, expected: 11, .. }), "{error}");
+}
+
+#[test]
+fn a_sweep_has_its_numbers_and_the_most_stable_k() {
+    let folder = Folder::new();
+    let at = folder.at("x.sweep");
+    sweep(&at);
+    let page = report(&at, &ReportSpec::default()).unwrap();
+    for said in [
+        "3 replicates of k = 2, 3: 6 factorizations X",
+        "They see 2 selected genes",
+        "At most 50 passes, tolerance 0.000001, seed 0; replicates that come to the same programs go on as one",
+        "k = 2 is the most stable (0.875), clearly: the next, k = 3, is 0.375 below.",
+        "<td>93.8 %</td>",
+    ] {
+        assert!(page.html().contains(said), "{said}");
+    }
+    assert!(!page.html().contains("Files of replicates are missing"));
+    let data = data(page.html());
+    let layout = &data["stability"]["views"][0]["layout"];
+    let [above, below] = ["yaxis", "yaxis2"].map(|axis| layout[axis]["domain"][0].as_f64().unwrap());
+    assert!(above > 0.5 && below == 0.0 && layout["xaxis"]["anchor"] == "y2", "{layout}");
+    assert_eq!(layout["xaxis"]["tickvals"], serde_json::json!([2, 3]));
+    assert_eq!(layout["yaxis2"]["title"]["text"], "relative error");
+    let traces = data["stability"]["views"][0]["data"].as_array().unwrap();
+    let told: Vec<(&Value, &Value)> = traces.iter().map(|trace| (&trace["yaxis"], &trace["y"])).collect();
+    let json = |numbers: &[f64]| serde_json::json!(numbers);
+    let expected = [("y", json(&[0.875, 0.5])), ("y2", json(&[0.4, 0.5, 0.4, 0.5])), ("y2", json(&[0.5, 0.25]))];
+    assert!(told.iter().zip(&expected).all(|(told, (axis, y))| told.0 == axis && told.1 == y), "{told:?}");
+    assert_eq!(traces[1]["customdata"][0], "2 of 3 replicates");
+    assert_eq!(data["passes"]["views"][0]["data"][0]["y"], serde_json::json!([3, 6, 3, 6]));
+
+    // In a file, both plots share the axis of k, whose name is below the lower one.
+    let (_, svg) = page.figures(FigureFormat::Svg).remove(0);
+    let svg = String::from_utf8(svg).unwrap();
+    for (text, times) in [("stability (silhouette)", 1), ("number of programs k", 1), (">2<", 2), ("a replicate", 1)] {
+        assert_eq!(svg.matches(text).count(), times, "{text}: {svg}");
+    }
+
+    fs::remove_file(at.join("replicates/k3.from0.h5ad")).unwrap();
+    let page = report(&at, &ReportSpec::default()).unwrap();
+    assert!(page.html().contains("Files of replicates are missing"));
+}
+
+#[test]
+fn a_sweep_that_is_damaged_or_not_finished_is_refused_with_its_file_and_a_remedy() {
+    let folder = Folder::new();
+    let at = folder.at("x.sweep");
+    let refused = |file: &str, content: Option<&[u8]>, said: &str| {
+        sweep(&at);
+        match content {
+            Some(content) => fs::write(at.join(file), content).unwrap(),
+            None => fs::remove_file(at.join(file)).unwrap(),
+        }
+        let error = report(&at, &ReportSpec::default()).map(drop).unwrap_err().to_string();
+        let begins = at.join(file).to_string_lossy().into_owned();
+        assert!(error.starts_with(&begins) && error.contains(said), "{said}: {error}");
+    };
+    let again = "run the same sweep again";
+    refused("stability.csv", None, "is not there, so the sweep is not finished; run the same sweep again");
+    refused("stability.csv", Some(b""), "has no column k");
+    refused("stability.csv", Some(TABLE.lines().next().unwrap().as_bytes()), "has no line but its head");
+    refused("stability.csv", Some(TABLE.replace("0.875", "much").as_bytes()), "of the column stability in line 2");
+    refused("stability.csv", Some(TABLE.replace("3,3,", "2,3,").as_bytes()), "has two lines of k = 2");
+    refused("stability.csv", Some(TABLE.replace("3,3,", "0,3,").as_bytes()), "of the column k in line 3");
+    refused("stability.csv", Some(&TABLE.as_bytes()[..TABLE.len() - 10]), "in line 3");
+    refused("stability.csv", Some(&vec![b'1'; (1 << 20) + 1]), again);
+    refused("stability.csv", Some(b"\xff"), again);
+    refused("sweep.json", Some(b"{}"), "has changed since it was written");
+    let other = sealed::to_bytes(&serde_json::json!({"format": "another sweep", "version": 1}));
+    refused("sweep.json", Some(&other), "is no description of a sweep");
+    sweep(&at);
+    begin(&at.join("replicates/k2.from0.h5ad"), 2).finish().unwrap();
+    let error = report(&at, &ReportSpec::default()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("k2.from0.h5ad") && error.contains("delete this file"), "{error}");
+    sweep(&at);
+    let error = report(&at, &ReportSpec::default().with_labels(["kind"])).map(drop).unwrap_err();
+    assert!(matches!(error, ReportError::NoCells { .. }), "{error}");
+    // Another program's sweep.json in a folder of fits changes nothing.
+    fs::remove_file(at.join("genes.txt")).unwrap();
+    let error = report(&at, &ReportSpec::default()).map(drop).unwrap_err();
+    assert!(matches!(error, ReportError::NoResult { .. }), "{error}");
 }

@@ -5,10 +5,12 @@
 //! | `fit`  | a result of `fit`                                |
 //! | `fits` | a folder of results of `fit`                     |
 //! | `pca`  | a result of `pca`                                |
+//! | `sweep` | the folder of a sweep                           |
 
 mod fit;
 mod fits;
 mod pca;
+mod sweep;
 
 use std::path::Path;
 
@@ -16,8 +18,10 @@ use partwise_storage::StorageError;
 
 use crate::error::ReportError;
 use crate::page::Page;
-use crate::read::{Embedding, Sample, Story};
+use crate::read::{Embedding, Sample, Story, Sweep};
 use crate::{Note, ReportSpec};
+
+pub use sweep::CLEAR_LEAD;
 
 /// A page, and what its reader should know besides.
 type Made = (Page, Vec<Note>);
@@ -27,6 +31,7 @@ enum Kind {
     Fit(Story),
     Fits,
     Pca(Story),
+    Sweep,
 }
 
 /// The names of the figures that a page of what is at `path` can have.
@@ -35,6 +40,7 @@ pub(crate) fn figures(path: &Path) -> Result<&'static [&'static str], ReportErro
         Kind::Fit(_) => &fit::FIGURES,
         Kind::Fits => &fits::FIGURES,
         Kind::Pca(_) => &pca::FIGURES,
+        Kind::Sweep => &sweep::FIGURES,
     })
 }
 
@@ -47,6 +53,10 @@ pub(crate) fn page(path: &Path, spec: &ReportSpec) -> Result<Made, ReportError> 
             Err(ReportError::OneResultOnly { path: path.into() })
         }
         Kind::Fits => fits::page(path),
+        Kind::Sweep if !spec.labels.is_empty() || spec.embedding.is_some() => {
+            Err(ReportError::NoCells { path: path.into() })
+        }
+        Kind::Sweep => sweep::page(path),
     }
 }
 
@@ -59,7 +69,7 @@ fn kind(path: &Path) -> Result<Kind, ReportError> {
         if ["manifest.json", "table.bin"].iter().all(|name| path.join(name).is_file()) {
             return Err(no_result("is a store, which has no result in it"));
         }
-        return Ok(Kind::Fits);
+        return Ok(if Sweep::is_at(path) { Kind::Sweep } else { Kind::Fits });
     }
     if let Some(story) = Story::read(path, "nmf")? {
         return Ok(Kind::Fit(story));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::picture::{
-    About, Axis, By, Cells, Colour, Curves, Figure, Genes, Heat, Palette, Picture, Plot, Style, Ticks,
+    About, Axis, By, Cells, Colour, Curves, Figure, Genes, Heat, Palette, Picture, Plot, Style, Ticks, Trace,
 };
 
 /// The object of the figure; `None` if the page has all of it as text.
@@ -38,12 +38,50 @@ fn numbers(numbers: &[f64]) -> Value {
 fn plot(plot: &Plot) -> (Value, Value) {
     match plot {
         Plot::Curves(of) => curves(of),
+        Plot::Stack(of) => stack(of),
         Plot::Heat(of) => heat(of),
     }
 }
 
 fn curves(curves: &Curves) -> (Value, Value) {
-    let traces = curves.traces.iter().map(|trace| {
+    let layout = json!({"xaxis": axis(&curves.x), "yaxis": axis(&curves.y), "showlegend": curves.traces.len() > 1,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}});
+    (traces(curves).into(), layout)
+}
+
+/// Curves one above the other, each with a vertical axis of its own.
+fn stack(plots: &[Curves]) -> (Value, Value) {
+    let (count, gap) = (plots.len(), 0.08);
+    let height = (1.0 - gap * (count.max(1) - 1) as f64) / count.max(1) as f64;
+    // The legend is above the first plot that needs one.
+    let named = plots.iter().position(|plot| plot.traces.len() > 1);
+    let above = 1.0 - named.unwrap_or(0) as f64 * (height + gap) + 0.01;
+    let mut layout = json!({"showlegend": named.is_some(),
+        "legend": {"orientation": "h", "y": above, "yanchor": "bottom"}});
+    let mut data = Vec::new();
+    for (at, plot) in plots.iter().enumerate() {
+        let number = if at == 0 { String::new() } else { (at + 1).to_string() };
+        let top = 1.0 - at as f64 * (height + gap);
+        let mut vertical = axis(&plot.y);
+        vertical["domain"] = json!([(top - height).max(0.0), top]);
+        layout[format!("yaxis{number}")] = vertical;
+        if at + 1 == count {
+            layout["xaxis"] = axis(&plot.x);
+            layout["xaxis"]["anchor"] = format!("y{number}").into();
+        }
+        for mut trace in traces(plot) {
+            trace["yaxis"] = format!("y{number}").into();
+            if trace.get("name").is_none() {
+                trace["showlegend"] = false.into();
+            }
+            data.push(trace);
+        }
+    }
+    (data.into(), layout)
+}
+
+fn traces(curves: &Curves) -> Vec<Value> {
+    let object = |trace: &Trace| {
         let mode = match trace.style {
             Style::Line => "lines",
             Style::LineAndPoints => "lines+markers",
@@ -67,10 +105,8 @@ fn curves(curves: &Curves) -> (Value, Value) {
             object["customdata"] = trace.about.clone().into();
         }
         object
-    });
-    let layout = json!({"xaxis": axis(&curves.x), "yaxis": axis(&curves.y), "showlegend": curves.traces.len() > 1,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}});
-    (traces.collect(), layout)
+    };
+    curves.traces.iter().map(object).collect()
 }
 
 fn axis(axis: &Axis) -> Value {

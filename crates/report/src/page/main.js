@@ -85,6 +85,7 @@
 
   async function start() {
     document.querySelectorAll(".cards").forEach((cards) => report.cards(cards.closest(".figure")));
+    document.querySelectorAll("#table").forEach(report.table);
     // For whoever waits for the page: the milliseconds until all that is seen first was there.
     const ready = () => (root.dataset.ready ??= Math.round(performance.now()));
     const seen = [...undrawn].filter(isSeen);

@@ -17,12 +17,14 @@ pub const BEGINS: &str = "<!doctype html><!-- a report of partwise -->";
 const PLOTLY: &str = include_str!(concat!(env!("OUT_DIR"), "/plotly.js.gz.base64"));
 const STYLE: &str = include_str!("style.css");
 /// The code of the page, in the order in which it runs.
-const CODE: [&str; 6] = [
+const CODE: [&str; 8] = [
     include_str!("plot.js"),
     include_str!("views.js"),
     include_str!("cells.js"),
     include_str!("genes.js"),
+    include_str!("copy.js"),
     include_str!("cards.js"),
+    include_str!("table.js"),
     include_str!("main.js"),
 ];
 
@@ -56,7 +58,7 @@ struct Frame<'p> {
     page: &'p Page,
     begins: &'static str,
     style: &'static str,
-    code: [&'static str; 6],
+    code: [&'static str; 8],
     plotly: &'static str,
     data: String,
 }

@@ -3,21 +3,62 @@
 use super::frame::{self, Room, Side};
 use super::scale::Scale;
 use super::sheet::{Shape, Sheet};
-use crate::picture::{Axis, Curves, Genes, Style, Ticks, Trace};
+use crate::picture::{Axis, Curves, Genes, Style, Ticks};
 
 /// Draws the plot in `width` points.
 pub(super) fn draw(curves: &Curves, width: f64) -> Sheet {
-    let height = 0.6 * width;
-    let all = |of: fn(&Trace) -> &[f64]| curves.traces.iter().flat_map(move |trace| of(trace).iter().copied());
-    let across = Scale::of(all(|trace| &trace.x), curves.x.logarithmic, curves.x.from_zero);
-    let up = Scale::of(all(|trace| &trace.y), curves.y.logarithmic, curves.y.from_zero);
+    let (height, across) = (0.6 * width, across([curves]));
+    let left = frame::left_of(&side(curves, height), height);
+    within(curves, &curves.x, &across, width, (height, left))
+}
+
+/// Draws plots one above the other over the same axis in `width` points.
+pub(super) fn stack(plots: &[Curves], width: f64) -> Sheet {
+    let (height, across) = (0.4 * width, across(plots));
+    let lefts = plots.iter().map(|plot| frame::left_of(&side(plot, height), height));
+    let left = lefts.clone().fold(0.0, f64::max);
+    let mut sheet = Sheet::default();
+    for (at, (plot, own)) in plots.iter().zip(lefts).enumerate() {
+        // The name of the axis stands below the last plot.
+        let is_last = at + 1 == plots.len();
+        let x = Axis::new(if is_last { plot.x.title.as_str() } else { "" }).with_ticks(plot.x.ticks.clone());
+        let drawn = within(plot, &x, &across, width, (height, left));
+        sheet.width = f64::max(sheet.width, left - own + drawn.width);
+        let top = if at == 0 { 0.0 } else { sheet.height + 4.0 };
+        sheet.height = top + drawn.height;
+        sheet.put(drawn, [left - own, top]);
+    }
+    sheet
+}
+
+/// The scale of the horizontal axis that plots have in common.
+fn across<'p>(plots: impl IntoIterator<Item = &'p Curves> + Copy) -> Scale {
+    let of = |is: fn(&Axis) -> bool| plots.into_iter().any(|plot| is(&plot.x));
+    let all = plots.into_iter().flat_map(|plot| &plot.traces).flat_map(|trace| trace.x.iter().copied());
+    Scale::of(all, of(|axis| axis.logarithmic), of(|axis| axis.from_zero))
+}
+
+/// The scale of the vertical axis.
+fn up(curves: &Curves) -> Scale {
+    let all = curves.traces.iter().flat_map(|trace| trace.y.iter().copied());
+    Scale::of(all, curves.y.logarithmic, curves.y.from_zero)
+}
+
+/// What is written along the vertical axis.
+fn side(curves: &Curves, height: f64) -> Side {
+    Side::new(&curves.y, &up(curves), height, true)
+}
+
+/// Draws the plot in `width` points, of which `left` are on the left of its area of this height.
+fn within(curves: &Curves, x: &Axis, across: &Scale, width: f64, (height, left): (f64, f64)) -> Sheet {
+    let up = up(curves);
     let legend = match curves.traces.len() {
         0 | 1 => Sheet::default(),
         _ => frame::legend(curves.traces.iter().map(|trace| (trace.name.into(), trace.colour.into())), width),
     };
-    let y = Side::new(&curves.y, &up, height, true);
-    let area = width - frame::left_of(&y, height) - 8.0;
-    let x = Side::new(&curves.x, &across, area, false);
+    let y = side(curves, height);
+    let area = width - left - 8.0;
+    let x = Side::new(x, across, area, false);
     let room = Room { width: area, height, above: legend.height + 4.0, right: 6.0 };
     let (mut sheet, area) = frame::draw(&x, &y, room);
     sheet.put(legend, [area.left, 0.0]);

@@ -104,7 +104,9 @@ pub(super) fn draw(x: &Side, y: &Side, room: Room) -> (Sheet, Area) {
         end = f64::max(end, at + width / 2.0);
     }
     let mut below = bottom + TICK + GAP + SMALL + GAP;
-    for line in font::lines(&x.title, TITLE, area.left + area.width + room.right) {
+    let title =
+        if x.title.is_empty() { Vec::new() } else { font::lines(&x.title, TITLE, area.left + area.width + room.right) };
+    for line in title {
         // A title that is wider than the area stays on the sheet.
         let half = font::room(&line, TITLE) / 2.0;
         let middle = (area.left + area.width / 2.0).max(half);

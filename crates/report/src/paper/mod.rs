@@ -61,6 +61,7 @@ fn is_logarithmic(plot: &Plot) -> bool {
 fn panel(view: &View, is_one_of_several: bool) -> Sheet {
     let drawn = match &view.plot {
         Plot::Curves(curves) => curves::draw(curves, COLUMN),
+        Plot::Stack(plots) => curves::stack(plots, COLUMN),
         Plot::Heat(heat) => heat::draw(heat),
     };
     if !is_one_of_several {

@@ -1,7 +1,7 @@
 //! Which programs come back in every seed: the similarity of programs to the closest ones of other seeds.
 
 use super::number::digits;
-use super::{Axis, Curves, Figure, Picture, Plot, Style, Ticks, Trace, View};
+use super::{Axis, Curves, Figure, Picture, Plot, Style, Trace, View, by_k};
 
 /// How well the seeds of one k agree.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(crate) fn figure(agreements: &[Agreement]) -> Option<Figure> {
         about: Vec::new(),
     };
     let plot = Plot::Curves(Curves {
-        x: Axis::new("number of programs k").with_ticks(Ticks::At(ks)),
+        x: by_k::axis(ks),
         y: Axis::new("cosine with the closest program").with_zero(),
         traces: vec![median, points],
     });

@@ -57,6 +57,13 @@ fn view(name: &str, title: &str, points: &[Point], value: impl Fn(&Point) -> f64
         hover: Some("%{customdata}<br>k = %{x}: %{y:.5f}<extra></extra>"),
         about: points.iter().map(|point| format!("{}, seed {}", point.file, point.seed)).collect(),
     };
-    let x = Axis::new("number of programs k").with_ticks(Ticks::At(ks));
-    View { name: name.into(), plot: Plot::Curves(Curves { x, y: Axis::new(title), traces: vec![line, each] }) }
+    View {
+        name: name.into(),
+        plot: Plot::Curves(Curves { x: axis(ks), y: Axis::new(title), traces: vec![line, each] }),
+    }
+}
+
+/// The axis of k, with a tick at each of `ks`.
+pub(super) fn axis(ks: Vec<usize>) -> Axis {
+    Axis::new("number of programs k").with_ticks(Ticks::At(ks))
 }

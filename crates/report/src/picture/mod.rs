@@ -16,6 +16,10 @@
 //! | `genes`       | one gene in every program                                        |
 //! | `by_k`        | error and explained part against k                               |
 //! | `agreement`   | which programs come back in every seed?                          |
+//! | `stability`   | stability and error of a sweep against k                         |
+//! | `explained`   | explained part of a sweep against k                              |
+//! | `passes`      | passes of the replicates of a sweep against k                    |
+//! | `replicates`  | how do lines and points of a sweep lie over k?                   |
 //! | `variance`    | the variance of principal components                             |
 //! | `axes`        | a card for each principal component                              |
 //!
@@ -27,14 +31,18 @@ pub(crate) mod by_k;
 pub(crate) mod by_label;
 pub(crate) mod cells;
 pub(crate) mod error_by_pass;
+pub(crate) mod explained;
 mod figure;
 pub(crate) mod genes;
 mod groups;
 mod number;
 pub(crate) mod overlap;
+pub(crate) mod passes;
 mod plot;
 pub(crate) mod programs;
+mod replicates;
 pub(crate) mod shares;
+pub(crate) mod stability;
 pub(crate) mod variance;
 
 pub(crate) use figure::{Card, Figure, Gene, Picture, View};

@@ -7,6 +7,8 @@ use super::groups::Shown;
 #[derive(Debug)]
 pub(crate) enum Plot {
     Curves(Curves),
+    /// One above the other over the same axis, which is that of the last one. Each has a linear scale.
+    Stack(Vec<Curves>),
     Heat(Heat),
 }
 
@@ -21,7 +23,7 @@ pub(crate) struct Axis {
 }
 
 /// Where an axis has ticks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Ticks {
     /// At round numbers.
     Round,

@@ -8,6 +8,7 @@
 //! | `rows`      | how is a table read row by row?                                 |
 //! | `fit`       | what is in a result of `fit`?                                   |
 //! | `pca`       | what is in a result of `pca`?                                   |
+//! | `sweep`     | what is in the folder of a sweep?                               |
 //! | `labels`    | which groups do cells belong to, and what do these use?         |
 //! | `embedding` | where do the cells lie in an embedding of another file?         |
 
@@ -18,6 +19,7 @@ mod pca;
 mod rows;
 mod sample;
 mod story;
+mod sweep;
 
 use std::path::Path;
 
@@ -32,6 +34,7 @@ pub(crate) use labels::{Labels, Values};
 pub(crate) use pca::Pca;
 pub(crate) use sample::Sample;
 pub(crate) use story::Story;
+pub(crate) use sweep::{OfK, Replicate, Sweep};
 
 /// The names of all genes of the file.
 fn gene_names(path: &Path, genes: usize) -> Result<Vec<String>, ReportError> {
