@@ -38,7 +38,7 @@ def normal(x, chosen):
 
 
 def replicates(folder, k):
-    """Spectra and what is told of them, of all cohorts."""
+    """The files of all cohorts of k."""
     found, number = [], 0
     while (path := folder / "replicates" / f"k{k}.from{number}.h5ad").exists():
         found.append(anndata.read_h5ad(path))
@@ -190,6 +190,13 @@ def test_mistakes_are_named_and_change_nothing(partwise, counts):
     assert files(partwise.path("x.sweep")) == before
     assert "only of 3" in fails(2, "consensus", "x.sweep", "-k", 4, "-o", "c.h5ad")
     assert "other data" in fails(73, "consensus", "x.sweep", "--input", "y.h5ad", "-k", 3, "-o", "c.h5ad")
+    # A consensus could not tell genes of one name apart: that is said before the replicates are made.
+    twice = anndata.read_h5ad(partwise.path("x.h5ad"))
+    chosen = partwise.path("x.sweep/genes.txt").read_text().split()[0]
+    twice.var_names = [chosen if name == "gene0" or name == chosen else name for name in twice.var_names]
+    twice.write_h5ad(partwise.path("twice.h5ad"))
+    assert f"genes repeat, such as {chosen}" in fails(65, "sweep", "twice.h5ad", *ask[2:], "-k", 3)
+    assert not partwise.path("twice.sweep").exists()
     # The store of other data is not replaced.
     partwise.json("convert", "y.h5ad", "-o", "other.pw")
     assert "store of another matrix" in fails(73, *ask, "-k", 3, "-o", "z.sweep", "--store", "other.pw")

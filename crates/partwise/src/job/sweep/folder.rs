@@ -151,7 +151,7 @@ impl Folder {
         Ok(found)
     }
 
-    /// Every k that has replicates without a gap from the first one on, and what is told of them.
+    /// The files of every k, from the first replicate on to the first gap.
     pub(in crate::job) fn told(&self) -> Result<BTreeMap<usize, Vec<Told>>, StorageError> {
         let mut all: BTreeMap<usize, Vec<Told>> = BTreeMap::new();
         for cohort in self.cohorts()? {

@@ -12,6 +12,7 @@ mod folder;
 mod manifest;
 mod replicates;
 
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,9 @@ use super::places::store_of;
 use super::stored::{Opened, Stored};
 use super::{JobError, input};
 use crate::machine;
+
+/// Genes that a message gives as examples.
+const EXAMPLES: usize = 3;
 
 /// Replicates of several k from one input.
 #[derive(Debug, Clone)]
@@ -127,8 +131,7 @@ impl SweepJob {
         host.freed();
         let machine = machine.with_resident(machine::resident()).with_maps(host.may_map());
         let (selected, mut reads) = self.select(&store, &machine, host)?;
-        let names = names_of(&store, &selected);
-        let names = host.agree(names.map_err(|error| JobError::from(error).into()))?;
+        let names = host.agree(self.names(&store, &selected).map_err(H::Error::from))?;
         reads += self.prepare(&folder, &store, (&selected, &names), &machine, host)?;
         host.freed();
         let mut copy = host.agree(folder.open_copy().map_err(H::Error::from))?;
@@ -137,7 +140,7 @@ impl SweepJob {
         let missing: Result<Vec<(Cohort, bool)>, StorageError> = missing.collect();
         let missing = host.agree(missing.map_err(|error| JobError::from(error).into()))?;
         let todo: Vec<Cohort> = missing.into_iter().filter(|(_, has)| !has).map(|(cohort, _)| cohort).collect();
-        let plans = host.agree(self.plans(&copy, &todo, &machine, host).map_err(H::Error::from))?;
+        let plans = host.agree(self.plans(&folder, &copy, &todo, &machine, host).map_err(H::Error::from))?;
         let (plan, rows) = (plans.0.agreed(host.comm()).map_err(JobError::from)?, plans.1);
         host.agree(if plan.map_store && !todo.is_empty() { host.map(&mut copy) } else { Ok(()) })?;
         self.waves(&folder, &copy, (&todo, &names), &plan, host)?;
@@ -217,6 +220,31 @@ impl SweepJob {
         Ok((found.highest(count.get()), reads))
     }
 
+    /// The names of the selected genes, which a consensus finds them by.
+    fn names(&self, store: &Store, selected: &FixedBitSet) -> Result<Vec<String>, JobError> {
+        let (mut names, mut gene) = (Vec::with_capacity(selected.count_ones(..)), 0);
+        visit_names(&store.annotations()?, Axis::Genes, |name| {
+            if selected.contains(gene) {
+                names.push(name.to_owned());
+            }
+            gene += 1;
+        })?;
+        let mut seen: HashMap<&str, usize> = names.iter().map(|name| (name.as_str(), 0)).collect();
+        visit_names(&store.annotations()?, Axis::Genes, |name| {
+            if let Some(times) = seen.get_mut(name) {
+                *times += 1;
+            }
+        })?;
+        let twice: Vec<&String> = names.iter().filter(|name| seen[name.as_str()] > 1).collect();
+        match twice.is_empty() {
+            true => Ok(names),
+            false => {
+                let names = twice.into_iter().take(EXAMPLES).cloned().collect();
+                Err(JobError::AmbiguousGenes { path: self.input.named_after(), names })
+            }
+        }
+    }
+
     /// Makes the folder and the copy of the selected genes, unless a sweep of them is there already. Returns the
     /// reads of all of X that it took.
     fn prepare<H: Host>(
@@ -275,6 +303,7 @@ impl SweepJob {
     /// How the replicates `todo` run, and then the pass for the table.
     fn plans<H: Host>(
         &self,
+        folder: &Folder,
         copy: &Store,
         todo: &[Cohort],
         machine: &Machine,
@@ -283,8 +312,17 @@ impl SweepJob {
         let own = shards(&StoreBlocks::new(copy), host.comm().size()).swap_remove(host.comm().rank());
         let shape = DataShape::of_store(copy)?.with_shard(copy, own);
         let machine = machine.with_resident(machine::resident());
-        let most = self.config.ks.iter().max().copied().unwrap_or(1);
-        let rows = consensus::plan(&shape, &machine, &self.config.ks, self.config.replicates * most * copy.genes())?;
+        // The table is of all replicates, those of earlier sweeps included.
+        let told = folder.told()?;
+        let mut replicates: BTreeMap<usize, usize> =
+            told.iter().map(|(&k, told)| (k, told.iter().map(|told| told.len).sum())).collect();
+        for &k in &self.config.ks {
+            let of_k = replicates.entry(k).or_default();
+            *of_k = (*of_k).max(self.config.replicates);
+        }
+        let ks: Vec<usize> = replicates.keys().copied().collect();
+        let most = replicates.iter().map(|(k, replicates)| k * replicates).max().unwrap_or(0);
+        let rows = consensus::plan(&shape, &machine, &ks, most * copy.genes())?;
         Ok((SweepPlan::new(todo, &shape, &machine)?, rows))
     }
 
@@ -319,18 +357,6 @@ impl SweepJob {
         }
         Ok(())
     }
-}
-
-/// The names of the selected genes.
-fn names_of(store: &Store, selected: &FixedBitSet) -> Result<Vec<String>, StorageError> {
-    let (mut names, mut gene) = (Vec::with_capacity(selected.count_ones(..)), 0);
-    visit_names(&store.annotations()?, Axis::Genes, |name| {
-        if selected.contains(gene) {
-            names.push(name.to_owned());
-        }
-        gene += 1;
-    })?;
-    Ok(names)
 }
 
 /// Threads whose buffers fit into the memory while the selected genes are copied.
