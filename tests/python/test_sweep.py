@@ -164,6 +164,45 @@ def test_a_sweep_that_was_stopped_goes_on(partwise, counts):
     assert files(folder) == files(partwise.path("whole.sweep"))
 
 
+def test_a_plan_foresees_a_sweep(partwise):
+    partwise.json("simulate", "--kind", "counts", "--cells", 12000, "--genes", 3000, "--programs", 6, "-o", "y.h5ad")
+    ask = ["-k", "4..8", "--replicates", 24, "--hvg", 500, "--threads", 2]
+    told = partwise.json("plan", "y.h5ad", *ask)
+    assert told["estimated"] and not partwise.path("y.pw").exists()
+    assert told["peak_bytes"] >= told["converting_peak_bytes"] > 0
+    partwise.json("convert", "y.h5ad", "-o", "y.pw")
+    for memory in ["1G", "42M"]:
+        plan = partwise.json("plan", "y.pw", *ask, "--memory", memory)
+        sweep = partwise.json("sweep", "y.pw", *ask, "--memory", memory, "--force")
+        assert not plan["estimated"] and plan["converting_peak_bytes"] is None
+        # A process that has copied genes has a little less room.
+        assert plan["waves"] <= sweep["waves"] <= plan["waves"] + 1 and plan["threads"] == sweep["threads"]
+        assert plan["selected_genes"] == sweep["selected_genes"] == 500 and plan["replicates"] == sweep["replicates_made"]
+        copy = partwise.json("info", "y.sweep/counts.pw")
+        assert plan["nonzeros"] == pytest.approx(copy["nonzeros"], rel=0.05)
+        assert sweep["peak_rss_bytes"] <= plan["peak_bytes"] <= 1.3 * sweep["peak_rss_bytes"]
+        passes = np.mean([row["passes"] for row in sweep["k"]])
+        assert passes / 2 <= plan["passes"] <= 2 * passes, (plan, sweep)
+    assert plan["waves"] > 1
+    # The genes of a few rows are much like those of all.
+    for key, slack in [("nonzeros", 0.1), ("copy_bytes", 0.1), ("sweeping_peak_bytes", 0.2), ("passes", 0.5)]:
+        assert told[key] == pytest.approx(partwise.json("plan", "y.pw", *ask)[key], rel=slack), key
+    many = partwise.json("plan", "y.pw", *ask, "--nodes", 4, "--network", "100Gb")
+    row = next(row for row in many["scaling"] if row["nodes"] == 4)
+    gain = many["scaling"][0]["pass_seconds"] / row["pass_seconds"]
+    waves = many["seconds"] - many["copying_seconds"]
+    assert many["seconds_on_nodes"] == pytest.approx(many["copying_seconds"] + waves / gain)
+    for code, text, more in [
+        (2, "replicates", ["-k", 4, "--replicates", 1]),
+        (2, "--solver", ["-k", 4, "--replicates", 9, "--solver", "mu"]),
+        (2, "--replicates", ["-k", 4, "--hvg", 100]),
+        (2, "501", ["-k", "4,501", "--replicates", 9, "--hvg", 500]),
+        (2, "the smallest is", ["-k", 4, "--replicates", 9, "--memory", "12M"]),
+    ]:
+        ran = partwise.run("plan", "y.pw", *more)
+        assert ran.returncode == code and text in ran.stderr, (ran.stderr, more)
+
+
 def test_mistakes_are_named_and_change_nothing(partwise, counts):
     ask = ["sweep", "x.h5ad", "--hvg", 50, "--replicates", 4]
 

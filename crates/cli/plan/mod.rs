@@ -1,19 +1,21 @@
-//! `partwise plan`: forecasts the time and memory of a fit.
+//! `partwise plan`: forecasts the time and memory of a fit, or of a sweep.
 //!
 //! | file      | question                                      |
 //! |-----------|-----------------------------------------------|
 //! | `network` | how does the user describe a network?         |
-//! | `scaling` | how much faster is a fit on many nodes?       |
+//! | `scaling` | how much faster are passes on many nodes?     |
+//! | `sweep`   | what does a sweep take?                       |
 
 mod network;
 mod scaling;
+mod sweep;
 
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use clap::Args;
-use partwise::driver::nodes::{Nodes, blocks_foreseen, blocks_of};
+use partwise::driver::nodes::{Node, Nodes, blocks_foreseen, blocks_of, summed_bytes};
 use partwise::driver::usages::UsagesPlace;
 use partwise::driver::{DataShape, Machine, PassTime, Plan, Probe};
 use partwise::job::{Input, input};
@@ -33,22 +35,29 @@ use crate::settings::Settings;
 use crate::size::ByteSize;
 use crate::wording::{cells_by_genes, duration, layout, thousands};
 
-/// Forecast the time and memory of a fit, without running it
+/// Forecast the time and memory of a fit or a sweep, without running it
 ///
 /// Reports blocks, threads, the time and bytes of a pass, and the peak memory. The program reads a
 /// few tiles and computes on them; it writes nothing. If the memory is insufficient, it exits with
 /// code 2 and reports the minimum.
+///
+/// With --replicates it forecasts a sweep: waves, passes and the time of all replicates. How many passes they take
+/// is found by a small sweep of the rows that were read, so it can be wrong by a half where those are not like the
+/// others.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise plan atlas.pw -k 50 --memory 4G\n  \
     partwise plan pbmc3k.h5ad -k 10 --threads 8 --json\n  \
     partwise plan atlas.pw -k 10..30 --seed 0,1,2 --memory 8G                      many fits in the same passes\n  \
+    partwise plan atlas.pw -k 5..15 --replicates 100 --memory 8G                   a sweep\n  \
     partwise plan atlas.pw -k 50 --nodes 16 --network 100Gb --disk 2G    also on up to 16 nodes")]
 pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    sweep: sweep::SweepOptions,
     #[command(flatten)]
     select: Select,
     #[command(flatten)]
@@ -109,6 +118,9 @@ struct Report {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let inputs = options.files.inputs()?;
     input::check(&inputs)?;
+    if let Some(asked) = options.sweep.asked(&options.settings, &options.common)? {
+        return sweep::run(&asked, &inputs, options);
+    }
     let config = options.settings.config(0)?;
     let set =
         FitSet::new(config.clone()).with_ks(options.settings.k.0.clone()).with_seeds(options.common.seed.0.clone());
@@ -118,8 +130,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let machine = options.common.machine();
     let asked = options.cluster.asked();
     let scaling = |shape: &DataShape, machine: &Machine, plan: &Plan, time, blocks: &[BlockInfo]| {
+        let (alone, summed_bytes) = (Node::from(&plan.execution), summed_bytes(shape.genes, [plan.model().k]));
+        let plan = |part: &DataShape| config.plan(part, machine).map(|plan| Node::from(&plan.execution));
         let of = |asked: &Asked| {
-            Scaling::of(asked, &Nodes { config: &config, shape, machine, plan, time, blocks, cluster: asked.cluster })
+            let cluster = asked.cluster;
+            Scaling::of(asked, &Nodes { shape, plan: &plan, alone, time, summed_bytes, blocks, cluster })
         };
         asked.as_ref().map(of).transpose()
     };
@@ -133,14 +148,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             Report { scaling, ..Report::new(&shape, &plan, time, None) }
         }
         Input::Source(mut source) => {
-            let spec = ConvertSpec {
-                block_rows: None,
-                memory: machine.memory,
-                threads: machine.threads,
-                overwrite: Overwrite::Refuse,
-            };
             let opened = machine::resident();
-            let excerpt = excerpt(source.as_mut(), &spec)?;
+            let excerpt = excerpt(source.as_mut(), &as_fit_converts(&machine))?;
             let converting = opened + excerpt.converting_bytes;
             let shape = DataShape::from(&excerpt);
             let plan = set.plan(&shape, &machine.with_conversion(opened))?;
@@ -151,6 +160,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         }
     };
     if options.common.json { print::json(&report) } else { print::text(&report.to_string()) }
+}
+
+/// The conversion that a fit or a sweep begins with.
+fn as_fit_converts(machine: &Machine) -> ConvertSpec {
+    ConvertSpec { block_rows: None, memory: machine.memory, threads: machine.threads, overwrite: Overwrite::Refuse }
 }
 
 impl Report {

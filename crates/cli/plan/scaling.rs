@@ -1,4 +1,4 @@
-//! `plan --nodes`: the speed of a fit on many nodes, as a table and as JSON.
+//! `plan --nodes`: the speed of passes on many nodes, as a table and as JSON.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -122,13 +122,26 @@ impl Scaling {
             network_bits_per_second: asked.link.bits,
             latency_seconds: asked.link.latency,
             adding_seconds_per_byte: asked.cluster.network.adding,
-            summed_bytes_per_pass: nodes.summed_bytes(),
+            summed_bytes_per_pass: nodes.summed_bytes,
             scaling: rows.iter().map(Row::of).collect(),
             stops_at_nodes: stop.nodes,
             stops_by: word(stop.limit),
             largest_useful_nodes: nodes.largest_useful(),
             link: asked.link,
         })
+    }
+}
+
+impl Scaling {
+    /// The nodes that the user asked for.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// How many times shorter a pass is on them than on one.
+    pub(super) fn gain(&self) -> Option<f64> {
+        let asked = self.scaling.iter().find(|row| row.nodes == self.nodes)?;
+        Some(self.scaling[0].pass_seconds / asked.pass_seconds)
     }
 }
 

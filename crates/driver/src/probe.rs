@@ -156,8 +156,6 @@ impl Probe {
 
     /// Seconds of the fold and of the update of H in a pass, on average.
     fn run(&self, plan: &Plan) -> Result<(f64, f64), DriverError> {
-        let watch = Stopwatch::default();
-        let engine = Engine::new(plan.execution.segment_bytes as usize, &watch);
         let blocks = &self.blocks;
         let scale = GeneScale::new(ScaleSpec::None, &[], blocks.cells());
         let models = &plan.models[plan.execution.waves[0].clone()];
@@ -171,25 +169,37 @@ impl Probe {
             let state = State { standing, usages, before: 0, trace: Vec::new() };
             solvers.push(Solver::new(blocks, &scale, model.rules, until, state));
         }
-        let all_of_them: Vec<usize> = (0..solvers.len()).collect();
-        let mut assembly = Assembly::new(blocks, &solvers, &all_of_them, plan.execution.threads);
-        // The first pass finds cold buffers.
-        assembly.pass("pass", &engine, blocks, &mut solvers)?;
-        let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);
-        let began = Instant::now();
-        while timed < PASSES || began.elapsed() < TIMED {
-            assembly.pass("pass", &engine, blocks, &mut solvers)?;
-            folding += watch.last().as_secs_f64();
-            all += solvers[0].trace().last().map_or(0.0, |row| row.seconds);
-            timed += 1;
-        }
-        let mean = |sum: f64| sum / timed as f64;
-        Ok((mean(folding), mean(all - folding).max(0.0)))
+        time_passes(blocks, plan.execution.segment_bytes, plan.execution.threads, &mut solvers)
     }
 }
 
+/// Seconds of the fold and of the update of H in a pass of `solvers` over `blocks`, on average.
+pub(crate) fn time_passes(
+    blocks: &dyn Blocks,
+    segment_bytes: u64,
+    threads: usize,
+    solvers: &mut [Solver<'_>],
+) -> Result<(f64, f64), DriverError> {
+    let watch = Stopwatch::default();
+    let engine = Engine::new(segment_bytes as usize, &watch);
+    let all_of_them: Vec<usize> = (0..solvers.len()).collect();
+    let mut assembly = Assembly::new(blocks, solvers, &all_of_them, threads);
+    // The first pass finds cold buffers.
+    assembly.pass("pass", &engine, blocks, solvers)?;
+    let (mut folding, mut all, mut timed) = (0.0, 0.0, 0);
+    let began = Instant::now();
+    while timed < PASSES || began.elapsed() < TIMED {
+        assembly.pass("pass", &engine, blocks, solvers)?;
+        folding += watch.last().as_secs_f64();
+        all += solvers[0].trace().last().map_or(0.0, |row| row.seconds);
+        timed += 1;
+    }
+    let mean = |sum: f64| sum / timed as f64;
+    Ok((mean(folding), mean(all - folding).max(0.0)))
+}
+
 /// Stored entries of a tile.
-fn entries_of(shape: &DataShape, rows: usize, nonzeros: u64) -> u64 {
+pub(crate) fn entries_of(shape: &DataShape, rows: usize, nonzeros: u64) -> u64 {
     match shape.layout {
         Layout::Sparse => nonzeros,
         Layout::Dense => (rows * shape.genes) as u64,

@@ -164,6 +164,16 @@ impl Matrix {
         Ok(packer.finish(cells))
     }
 
+    /// The sums of each gene's values per million.
+    pub(crate) fn sums_per_million(&self) -> &[PerMillion] {
+        &self.per_million
+    }
+
+    /// The same in blocks of so many tiles.
+    pub(crate) fn cut_into(self, tiles_per_block: usize) -> Self {
+        Matrix { blocks: self.blocks.cut_into(tiles_per_block), ..self }
+    }
+
     /// The rows as blocks in memory.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> &MemoryBlocks {

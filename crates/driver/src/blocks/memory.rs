@@ -94,6 +94,11 @@ impl MemoryBlocks {
         MemoryBlocks { layout, genes, cells, tile_rows, tiles_per_block, tiles, weights, gene_sq_norms }
     }
 
+    /// The same tiles in blocks of so many of them.
+    pub(super) fn cut_into(self, tiles_per_block: usize) -> Self {
+        MemoryBlocks { tiles_per_block: tiles_per_block.max(1), ..self }
+    }
+
     /// The same rows with a factor for each.
     #[cfg(test)]
     pub(crate) fn weighted(&self, weights: Vec<f32>) -> Self {

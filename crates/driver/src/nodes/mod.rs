@@ -31,11 +31,10 @@ use partwise_storage::store::{BlockInfo, Layout};
 
 pub use network::{Network, PIECE_BYTES, measure_adding};
 
-use crate::config::NmfConfig;
 use crate::error::ConfigError;
-use crate::plan::Plan;
+use crate::plan::Execution;
 use crate::probe::{PassTime, uneven};
-use crate::shape::{DataShape, Machine};
+use crate::shape::DataShape;
 use crate::shard::{shards_of, work};
 
 /// If twice the nodes make a pass shorter by a smaller factor, more of them are not worth having.
@@ -55,19 +54,45 @@ pub struct Cluster {
     pub shared_disk: Option<f64>,
 }
 
-/// A fit of one matrix, to be predicted on any number of nodes.
-#[derive(Debug)]
+/// What a node does in a pass over its part of a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Workers.
+    pub threads: usize,
+    /// Threads of the loops over genes between passes.
+    pub pool_threads: usize,
+    /// Bytes that each pass after the first reads.
+    pub read_bytes: u64,
+    /// The forecast of the peak resident size.
+    pub peak_bytes: u64,
+}
+
+impl From<&Execution> for Node {
+    fn from(execution: &Execution) -> Self {
+        Node {
+            threads: execution.threads,
+            pool_threads: execution.pool_threads,
+            read_bytes: execution.read_bytes(),
+            peak_bytes: execution.peak_bytes,
+        }
+    }
+}
+
+/// Decides what a node does that has this part of the matrix.
+pub type PlanOfNode<'a> = dyn Fn(&DataShape) -> Result<Node, ConfigError> + 'a;
+
+/// Passes over one matrix, to be predicted on any number of nodes.
 pub struct Nodes<'a> {
-    /// The settings.
-    pub config: &'a NmfConfig,
     /// The matrix.
     pub shape: &'a DataShape,
-    /// One node.
-    pub machine: &'a Machine,
-    /// The fit on one of them.
-    pub plan: &'a Plan,
+    /// How a node goes about a part of it.
+    pub plan: &'a PlanOfNode<'a>,
+    /// The same for all of it.
+    pub alone: Node,
     /// The time of a pass there.
     pub time: PassTime,
+    /// Bytes that each process gives to the sum of a pass ([`summed_bytes`]).
+    pub summed_bytes: u64,
     /// Its blocks ([`blocks_of`], [`blocks_foreseen`]).
     pub blocks: &'a [BlockInfo],
     /// The network and the disks.
@@ -129,6 +154,12 @@ pub struct Stop {
     pub limit: Limit,
 }
 
+/// Bytes that each process gives to the sum of a pass: WᵀX and WᵀW of every fit of k = `ks` components over
+/// `genes` genes.
+pub fn summed_bytes(genes: usize, ks: impl IntoIterator<Item = usize>) -> u64 {
+    ks.into_iter().map(|k| 8 * (genes * stride(k) + k * k) as u64).sum()
+}
+
 /// The blocks of a store.
 pub fn blocks_of(store: &Store) -> Vec<BlockInfo> {
     (0..store.blocks()).map(|block| store.block(block)).collect()
@@ -162,12 +193,6 @@ struct Part {
 }
 
 impl Nodes<'_> {
-    /// Bytes that each process gives to the sum of a pass.
-    pub fn summed_bytes(&self) -> u64 {
-        let k = self.plan.model().k;
-        8 * (self.shape.genes * stride(k) + k * k) as u64
-    }
-
     /// Nodes beyond these have no block.
     pub fn largest_useful(&self) -> usize {
         self.blocks.len()
@@ -216,27 +241,23 @@ impl Nodes<'_> {
         let parts = shards_of(self.blocks.len(), &|block| work(&self.blocks[block]), nodes);
         let parts = parts.into_iter().map(|range| self.of(range));
         let most = parts.clone().fold(Part::default(), Part::most);
-        let plan = self.plan_of(&most)?;
+        let node = self.node_of(&most)?;
 
-        let fewer = self.plan.execution.threads as f64 / plan.execution.threads as f64;
+        let fewer = self.alone.threads as f64 / node.threads as f64;
         let even = self.even_folding() / nodes as f64;
         let folding = parts
             .map(|part| {
-                self.even_folding()
-                    * self.fraction(part.nonzeros, part.cells)
-                    * uneven(part.blocks, plan.execution.threads)
+                self.even_folding() * self.fraction(part.nonzeros, part.cells) * uneven(part.blocks, node.threads)
             })
             .fold(0.0, f64::max)
             * fewer;
         let readers = nodes.min(self.largest_useful());
-        let own_disk =
-            self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| plan.execution.read_bytes() as f64 / rate);
-        let shared_disk =
-            self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * plan.execution.read_bytes() as f64 / rate);
+        let own_disk = self.cluster.disk.or(self.time.rate).map_or(0.0, |rate| node.read_bytes as f64 / rate);
+        let shared_disk = self.cluster.shared_disk.map_or(0.0, |rate| readers as f64 * node.read_bytes as f64 / rate);
         let reading = own_disk.max(shared_disk);
         let joining = self.cluster.network.meeting(nodes);
-        let summing = self.cluster.network.summing(nodes, self.summed_bytes());
-        let update = self.time.update * self.plan.execution.pool_threads as f64 / plan.execution.pool_threads as f64;
+        let summing = self.cluster.network.summing(nodes, self.summed_bytes);
+        let update = self.time.update * self.alone.pool_threads as f64 / node.pool_threads as f64;
         let seconds = folding.max(reading) + joining + summing + update;
 
         let disk = if shared_disk > own_disk { Limit::SharedDisk } else { Limit::Disk };
@@ -259,7 +280,7 @@ impl Nodes<'_> {
             summing,
             update,
             efficiency: 1.0,
-            peak_bytes: plan.execution.peak_bytes,
+            peak_bytes: node.peak_bytes,
             limit,
         })
     }
@@ -276,7 +297,7 @@ impl Nodes<'_> {
 
     /// Seconds of the whole fold if every thread of one node were busy to the end.
     fn even_folding(&self) -> f64 {
-        self.time.folding / uneven(self.blocks.len(), self.plan.execution.threads)
+        self.time.folding / uneven(self.blocks.len(), self.alone.threads)
     }
 
     /// Which fraction of all stored entries a part has.
@@ -289,10 +310,9 @@ impl Nodes<'_> {
         }
     }
 
-    /// How a node carries out a fit of which it has this part.
-    fn plan_of(&self, part: &Part) -> Result<Plan, ConfigError> {
-        let shape = DataShape { own_cells: part.cells, own_bytes: part.bytes, ..*self.shape };
-        self.config.plan(&shape, self.machine)
+    /// What a node does that has this part.
+    fn node_of(&self, part: &Part) -> Result<Node, ConfigError> {
+        (self.plan)(&DataShape { own_cells: part.cells, own_bytes: part.bytes, ..*self.shape })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The model's limits, and a case added up by hand.
 
 use super::*;
-use crate::config::InitSpec;
+use crate::config::{InitSpec, NmfConfig};
+use crate::shape::Machine;
 
 const FAST: Network = Network { bandwidth: f64::INFINITY, latency: 0.0, adding: 0.0 };
 const GIGABIT: Network = Network { bandwidth: 125e6, latency: 50e-6, adding: 1e-9 };
@@ -33,7 +34,9 @@ fn asked<T>(shape: &DataShape, mebibytes: u64, cluster: Cluster, question: impl 
     let plan = config.plan(shape, &machine).unwrap();
     let time = PassTime { seconds: 81.0, folding: 80.0, reading: 0.0, update: 1.0, rate: None };
     let blocks = blocks_foreseen(shape);
-    question(&Nodes { config: &config, shape, machine: &machine, plan: &plan, time, blocks: &blocks, cluster })
+    let (alone, summed_bytes) = (Node::from(&plan.execution), summed_bytes(shape.genes, [20]));
+    let plan = |part: &DataShape| config.plan(part, &machine).map(|plan| Node::from(&plan.execution));
+    question(&Nodes { shape, plan: &plan, alone, time, summed_bytes, blocks: &blocks, cluster })
 }
 
 fn connected(network: Network) -> Cluster {
@@ -46,8 +49,8 @@ fn one_node_is_the_plain_plan() {
     asked(&shape(), 2048, cluster, |nodes| {
         let alone = nodes.on(1).unwrap();
         assert_eq!((alone.joining, alone.summing, alone.efficiency, alone.folding), (0.0, 0.0, 1.0, 80.0));
-        assert_eq!((alone.cells, alone.peak_bytes), (4_096_000, nodes.plan.execution.peak_bytes));
-        assert_eq!(alone.reading, nodes.plan.execution.read_bytes() as f64 / 1e9);
+        assert_eq!((alone.cells, alone.peak_bytes), (4_096_000, nodes.alone.peak_bytes));
+        assert_eq!(alone.reading, nodes.alone.read_bytes as f64 / 1e9);
         assert_eq!(alone.seconds, 81.0);
     });
 }
@@ -74,7 +77,7 @@ fn an_infinite_network_leaves_the_update_and_the_cut() {
 fn a_case_by_hand() {
     // k = 20 needs no padding: 8·(20,000·20 + 400) bytes in 7 pieces of 512 KiB.
     let bytes: u64 = 3_203_200;
-    assert_eq!(asked(&shape(), 1 << 20, connected(GIGABIT), |nodes| nodes.summed_bytes()), bytes);
+    assert_eq!(asked(&shape(), 1 << 20, connected(GIGABIT), |nodes| nodes.summed_bytes), bytes);
     let sending = 3_203_200.0 / (0.94 * 125e6);
     let adding = 3_203_200.0 * 1e-9;
     // Eight processes: twice three rounds and 14/8 of the bytes beat three rounds of all bytes.

@@ -2,18 +2,20 @@
 //! Their [`consensus`](crate::consensus) tells which programs do not depend on the start, and for which k there are
 //! such programs.
 //!
-//! | file      | question                                                        |
-//! |-----------|-----------------------------------------------------------------|
-//! | `config`  | which replicates are there, and in which groups do they run?    |
-//! | `start`   | from which H does a replicate start?                            |
-//! | `meeting` | which replicates have become the same?                          |
-//! | `plan`    | how many run in the same passes?                                |
+//! | file       | question                                                       |
+//! |------------|----------------------------------------------------------------|
+//! | `config`   | which replicates are there, and in which groups do they run?   |
+//! | `start`    | from which H does a replicate start?                           |
+//! | `meeting`  | which replicates have become the same?                         |
+//! | `plan`     | how many run in the same passes?                               |
+//! | `forecast` | how long will it take?                                         |
 //!
 //! A replicate is a fit that keeps no W: each pass finds W from zero by ten inner sweeps and drops it, and takes
 //! twenty inner sweeps on H. W from zero costs no accuracy, and it would be the only part of a replicate that grows
 //! with the cells. Genes are divided by their standard deviation.
 
 mod config;
+mod forecast;
 mod meeting;
 mod plan;
 mod start;
@@ -21,6 +23,7 @@ mod start;
 use partwise_storage::store::GeneMoments;
 
 pub use config::{COHORT, Cohort, SweepConfig};
+pub use forecast::{CopiedRows, Forecast, Rows};
 pub use plan::SweepPlan;
 
 use crate::blocks::FitData;
@@ -108,14 +111,7 @@ impl Wave<'_> {
     fn run(&self) -> Result<Vec<Vec<Replicate>>, DriverError> {
         let blocks = self.data.blocks();
         let scale = GeneScale::new(ScaleSpec::Std, self.data.gene_moments(), blocks.cells());
-        let mean = scaled_mean(self.data.gene_moments(), &scale, blocks.cells());
-        let mut solvers = Vec::new();
-        for cohort in self.cohorts {
-            for number in cohort.first..cohort.first + cohort.len {
-                let spectra = start::start(blocks.genes(), cohort.k, number, self.config.seed, mean);
-                solvers.push(self.solver(spectra, &scale)?);
-            }
-        }
+        let mut solvers = self.solvers(&scale)?;
         let met = self.passes(&mut solvers)?;
 
         let sq_norm = scaled_sq_norm(blocks, &scale);
@@ -136,6 +132,20 @@ impl Wave<'_> {
             finished.push(replicates);
         }
         Ok(finished)
+    }
+
+    /// Every replicate at its start.
+    fn solvers<'d>(&self, scale: &'d GeneScale) -> Result<Vec<Solver<'d>>, DriverError> {
+        let (cells, genes) = (self.data.blocks().cells(), self.data.blocks().genes());
+        let mean = scaled_mean(self.data.gene_moments(), scale, cells);
+        let mut solvers = Vec::new();
+        for cohort in self.cohorts {
+            for number in cohort.first..cohort.first + cohort.len {
+                let spectra = start::start(genes, cohort.k, number, self.config.seed, mean);
+                solvers.push(self.solver(spectra, scale)?);
+            }
+        }
+        Ok(solvers)
     }
 
     fn solver<'d>(&self, spectra: Spectra, scale: &'d GeneScale) -> Result<Solver<'d>, DriverError> {

@@ -88,6 +88,11 @@ impl SweepPlan {
         })
     }
 
+    /// Bytes of a matrix of this shape that each pass after the first reads.
+    pub fn read_bytes(&self, shape: &DataShape) -> u64 {
+        if self.map_store { 0 } else { shape.own_bytes.saturating_sub(self.pinned_bytes) }
+    }
+
     /// The same with waves that fit into the memory of all processes. All of them call it, with a plan of the same
     /// cohorts.
     ///

@@ -50,7 +50,7 @@ pub use reblock::reblock;
 pub(crate) use replace::check as check_destination;
 pub use replace::remove_leftovers;
 pub use segment::{Segment, SegmentBuf};
-pub use select::{select_bytes, select_genes};
+pub use select::{copy_block_rows, select_bytes, select_genes};
 pub use stamp::{Join, JoinedStamp, Joining, Overwrite, SampleStamp, Selection, SourceStamp};
 pub use summary::{BlockInfo, Summary};
 pub use verify::VerifyReport;

@@ -14,9 +14,9 @@ use crate::tile::{CsrRows, DenseTile, RunBatch, SparseTile, Tile, TileEncoder, T
 /// Tiles that a thread packs before they are written.
 const TILES_OF_A_THREAD: usize = 4;
 
-/// Rows of a block of the copy of a store with this many rows: at least 64 blocks where there are so many
+/// Rows of a block of the copy that [`select_genes`] makes of a store with this many rows: at least 64 blocks where there are so many
 /// tiles, and no more than six tiles, so that a block's rows stay in the cache.
-fn block_rows(cells: usize, tile_rows: usize) -> usize {
+pub fn copy_block_rows(cells: usize, tile_rows: usize) -> usize {
     (cells / 64 / tile_rows).clamp(1, 6) * tile_rows
 }
 
@@ -56,7 +56,7 @@ pub fn select_genes(
         cells: store.cells(),
         genes: places.count,
         layout: store.layout(),
-        block_rows: block_rows(store.cells(), store.tile_rows()),
+        block_rows: copy_block_rows(store.cells(), store.tile_rows()),
         tile_rows: store.tile_rows(),
         source: SourceStamp::default(),
     };
