@@ -50,7 +50,7 @@ use failure::{Code, Failure};
 use interrupt::Interrupt;
 use launch::{Launcher, World};
 use progress::Progress;
-use verbs::CommandLine;
+use verbs::{CommandLine, Verb};
 
 fn main() -> ExitCode {
     allocator::settle();
@@ -68,8 +68,8 @@ fn main() -> ExitCode {
         Ok(interrupt) => interrupt,
         Err(error) => return Failure::new(Code::Io, format!("cannot handle signals: {error}")).report(),
     };
-    let patience = typed.as_ref().ok().and_then(|line| line.verb.watchdog());
-    let patience = watchdog::patience(patience, launcher.is_none());
+    let verb = typed.as_ref().ok().map(|line| &line.verb);
+    let patience = verb.and_then(Verb::patience).unwrap_or_default().limit(launcher.is_none());
     let world = match launcher.map_or_else(|| Ok(World::alone()), |launcher| World::of(launcher, &interrupt, patience))
     {
         Ok(world) => world,
@@ -94,6 +94,13 @@ fn run(typed: Result<CommandLine, clap::Error>, world: &World, interrupt: Interr
     let progress = Progress::new(verb.quiet(), world.leads(), interrupt, world.signs().clone());
     if world.leads() {
         verb.remark();
+    }
+    let patience = verb.patience().and_then(|patience| patience.limit(world.is_alone()));
+    let watch = |patience| world.signs().watch(patience, move || launch::idle(patience));
+    let watching = patience.map(watch).transpose();
+    let _watching = watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
+    if verb.is_distributed() {
+        world.remark().into_iter().for_each(|remark| progress.note(remark));
     }
     verb.run(world, &progress)
 }

@@ -7,6 +7,7 @@ use crate::failure::{Failure, say};
 use crate::launch::World;
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::watchdog::Patience;
 use crate::{
     bench, consensus, convert, export, fit, genes, info, pca, plan, report, simulate, sweep, transform, verify,
 };
@@ -97,9 +98,21 @@ impl Verb {
         }
     }
 
+    /// How long a run may stand still; `None` for verbs that one process runs alone.
+    pub(crate) fn patience(&self) -> Option<Patience> {
+        match self {
+            Verb::Fit(options) => Some(options.patience),
+            Verb::Pca(options) => Some(options.patience),
+            Verb::Transform(options) => Some(options.patience),
+            Verb::Sweep(options) => Some(options.patience),
+            Verb::Consensus(options) => Some(options.patience),
+            _ => None,
+        }
+    }
+
     /// Whether several processes can run it together.
     pub(crate) fn is_distributed(&self) -> bool {
-        matches!(self, Verb::Fit(_) | Verb::Pca(_) | Verb::Transform(_) | Verb::Sweep(_) | Verb::Consensus(_))
+        self.patience().is_some()
     }
 
     /// The common options; `None` for `bench`, which has a list of threads.
@@ -127,14 +140,6 @@ impl Verb {
         match self {
             Verb::Bench(options) => options.quiet(),
             verb => verb.common().is_none_or(|common| common.quiet),
-        }
-    }
-
-    /// The seconds of `--watchdog`, if the user typed it.
-    pub(crate) fn watchdog(&self) -> Option<u64> {
-        match self {
-            Verb::Fit(options) => options.watchdog,
-            _ => None,
         }
     }
 

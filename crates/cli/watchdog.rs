@@ -17,8 +17,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, sleep};
 use std::time::Duration;
 
+use clap::Args;
 use partwise::machine;
 use partwise::storage::traffic;
+
+/// The option of the verbs that several processes can run together.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub(crate) struct Patience {
+    /// End the run, with exit code 76, when nothing has moved for so long: a process is lost, or a disk
+    /// does not answer; 0: never [default: 300 for several processes, 0 for one alone]
+    #[arg(long, value_name = "SECONDS", help_heading = "Stopping and resuming")]
+    watchdog: Option<u64>,
+}
+
+impl Patience {
+    /// The limit on time without progress; `None`: there is none.
+    pub(crate) fn limit(self, is_alone: bool) -> Option<Duration> {
+        patience(self.watchdog, is_alone)
+    }
+}
 
 /// The default limit in seconds if several processes work together.
 const AMONG_SEVERAL: u64 = 300;
@@ -128,7 +145,7 @@ impl Signs {
 
 /// The limit on time without progress, from the `typed` seconds; `None`, also for 0 seconds: no
 /// limit.
-pub(crate) fn patience(typed: Option<u64>, alone: bool) -> Option<Duration> {
+fn patience(typed: Option<u64>, alone: bool) -> Option<Duration> {
     let seconds = typed.unwrap_or(if alone { 0 } else { AMONG_SEVERAL });
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
-# The batch scripts beside this one source it. It keeps a fit alive as a Slurm job.
+# The batch scripts beside this one source it. It keeps a fit or a sweep alive as a Slurm job.
 #
 # Slurm may stop a job (its time limit is near, another job takes its nodes), or a job may lose a
-# node, any number of times. It leaves a checkpoint when it can, is queued again, and goes on from
-# the newest one; the result has the bits of an undisturbed job. It stops for good when it is done,
-# when an error would only come again, and when starts no longer get further.
+# node, any number of times. It keeps what it can, is queued again, and goes on from there: a fit
+# from its newest checkpoint, a sweep from the replicates of its finished waves. The result has the
+# bits of an undisturbed job. It stops for good when it is done, when an error would only come
+# again, and when starts no longer get further.
 #
-# Variables of the user: PARTWISE (the program), LAUNCH, TRIES, STAGE. `job_init` sets: job,
-# program, store, result, checkpoint, starts (a file beside the checkpoint: the pass at which each
-# start began), arguments, ranks, ranks_a_node, cores (those that Slurm counts, which on some
-# clusters are hardware threads).
+# The script sets `verb` to sweep for a sweep. Variables of the user: PARTWISE (the program), LAUNCH, TRIES,
+# STAGE. `job_init` sets: job, program, store, result, checkpoint (of a fit), starts (a file that
+# notes how far each start had come at its beginning), arguments, ranks, ranks_a_node, cores (those
+# that Slurm counts, which on some clusters are hardware threads).
 
 say() { printf '== %s\n' "$*"; }
 
@@ -40,13 +41,14 @@ value_of() {
   done
 }
 
-# job_init STORE [OPTION OF FIT…]
+# job_init STORE [OPTION OF THE VERB…]
 job_init() {
   # Without a trap, an early signal would end this script, and the job with it.
   asked=
   trap 'asked=yes' USR1 TERM
+  verb=${verb:-fit} checkpoint=
   [ -n "${SLURM_JOB_ID:-}" ] || stop 2 "this is a batch script: sbatch -N 4 $0 STORE.pw -k 20 (its first lines explain more)"
-  [[ $# -gt 0 && $1 != -* ]] || stop 2 "the store comes first, options of \`partwise fit\` after it"
+  [[ $# -gt 0 && $1 != -* ]] || stop 2 "the store comes first, options of \`partwise $verb\` after it"
   # A task of an array by its full name, since its plain number may be that of the whole array.
   job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID:-}}
   job=${job:-$SLURM_JOB_ID}
@@ -55,12 +57,19 @@ job_init() {
   shift
   [ -e "$store/manifest.json" ] || stop 66 "$store: no finished store on $(hostname) (partwise convert FILE.h5ad -o STORE.pw makes one)"
   result=$(value_of "-o --output" "$@")
-  checkpoint=$(value_of "--checkpoint" "$@")
   arguments=("$@")
-  [ -n "$result" ] || { result=${store%.*}.nmf.h5ad && arguments+=(-o "$result"); }
-  [ -n "$checkpoint" ] || { checkpoint=${result%.h5ad}.checkpoint && arguments+=(--checkpoint "$checkpoint"); }
-  [[ " $* " == *" --resume "* ]] || arguments+=(--resume)
-  starts=$checkpoint.starts
+  if [ "$verb" = sweep ]; then
+    # The folder holds what is done, and the same command goes on.
+    [ -n "$result" ] || { result=${store%.*}.sweep && arguments+=(-o "$result"); }
+    result=${result%/}
+    starts=$result.starts
+  else
+    checkpoint=$(value_of "--checkpoint" "$@")
+    [ -n "$result" ] || { result=${store%.*}.nmf.h5ad && arguments+=(-o "$result"); }
+    [ -n "$checkpoint" ] || { checkpoint=${result%.h5ad}.checkpoint && arguments+=(--checkpoint "$checkpoint"); }
+    [[ " $* " == *" --resume "* ]] || arguments+=(--resume)
+    starts=$checkpoint.starts
+  fi
 
   ranks=${SLURM_NTASKS:-1}
   ranks_a_node=$(((ranks + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES))
@@ -77,27 +86,36 @@ job_init() {
   fi
 }
 
-# The pass after which the newest whole checkpoint was made; 0 if there is none.
-pass() {
+# A number that grows as the job gets on: the pass after which the newest whole checkpoint was made (0
+# if there is none), or the groups of replicates that are done.
+progress() {
   local found
+  if [ "$verb" = sweep ]; then
+    found=$(find "$result/replicates" -name 'k*.from*.h5ad' 2>/dev/null | wc -l)
+    echo "$found"
+    return
+  fi
   found=$(tr ",{" "\n" 2>/dev/null <"$checkpoint/manifest.json" | sed -n 's/^ *"passes" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
   echo "${found:-0}"
 }
 
-# The number of starts, counted back from the last, that began at pass $1.
-starts_at() { awk -v pass="$1" '$1 == pass { n++; next } { n = 0 } END { print n + 0 }' "$starts" 2>/dev/null || echo 0; }
+# reached NUMBER: how far the job has come, in words.
+reached() { if [ "$verb" = sweep ]; then echo "$1 groups of replicates"; else echo "pass $1"; fi; }
+
+# The number of starts, counted back from the last, that began with the progress $1.
+starts_at() { awk -v at="$1" '$1 == at { n++; next } { n = 0 } END { print n + 0 }' "$starts" 2>/dev/null || echo 0; }
 
 # Counts a start. One rule bounds all starts, also those after lost nodes, which Slurm queues again
-# by itself: passes are finite, so only a job that begins at the same pass again and again could go
-# on for ever.
+# by itself: passes and waves are finite, so only a job that begins at the same one again and again
+# could go on for ever.
 job_start() {
   local now tries=${TRIES:-3}
   [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$starts"
-  now=$(pass)
+  now=$(progress)
   say "job $job, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date '+%F %T'): $ranks ranks × $cores cores on $SLURM_JOB_NODELIST"
-  say "store $store, result $result, checkpoint $checkpoint (pass $now)"
+  say "store $store, result $result${checkpoint:+, checkpoint $checkpoint} ($(reached "$now"))"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
-    stop 76 "$tries starts ended before the pass after $now did; their messages are above (TRIES sets the number)"
+    stop 76 "$tries starts ended before they got beyond $(reached "$now"); their messages are above (TRIES sets the number)"
   fi
   mkdir -p "$(dirname "$starts")"
   echo "$now $job $SLURM_JOB_NODELIST" >>"$starts"
@@ -193,6 +211,7 @@ on_each_node() { srun --mpi=none --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-no
 # script removes it.
 job_stage() {
   [ -n "${STAGE:-}" ] || return 0
+  [ "$verb" = fit ] || stop 2 "STAGE is for fits: a sweep reads its store once, and then the copy of the selected genes in its folder"
   local local_disk=$STAGE
   [[ ! $STAGE =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || local_disk=${!STAGE:-}
   [[ $local_disk == /* ]] || stop 2 "STAGE is a folder on each node's own disk, such as /scratch, or the name of a variable that holds it in jobs, such as TMPDIR"
@@ -245,27 +264,27 @@ attend() {
 ask() {
   local pid told=
   if [ "$kind" = mpich ] && [ "${launch[0]##*/}" != srun ]; then
-    for pid in $(pgrep -u "$(id -u)" -f "^$program fit "); do
+    for pid in $(pgrep -u "$(id -u)" -f "^$program $verb "); do
       if grep -qz "^SLURM_JOB_ID=$SLURM_JOB_ID\$" "/proc/$pid/environ"; then kill -USR1 "$pid" && told=yes; fi
     done
   fi
   [ -n "$told" ] || kill -USR1 "$1"
 }
 
-# Runs the fit and sets `code` to its exit code.
+# Runs the program and sets `code` to its exit code.
 job_run() {
   local said pid
   code=75
   [ -z "$asked" ] || return 0 # a signal came before there were ranks
   said=$(mktemp)
-  launch+=("$program" fit "$store" "${arguments[@]}")
+  launch+=("$program" "$verb" "$store" "${arguments[@]}")
   say "running: ${launch[*]}"
   "${launch[@]}" 2> >(tee "$said" >&2) &
   pid=$!
   # USR1 comes before the time limit (--signal in the batch scripts). TERM comes from scancel, or
   # when another job takes the nodes. Slurm sends TERM to the ranks as well, and they treat both
   # alike.
-  trap 'say "USR1: asking the ranks to leave a checkpoint"; ask '"$pid"' 2>/dev/null || true' USR1
+  trap 'say "USR1: asking the ranks to stop"; ask '"$pid"' 2>/dev/null || true' USR1
   trap 'say "TERM: the ranks got it too"' TERM
   # A signal may have come after the start of the ranks and before these traps.
   [ -z "$asked" ] || ask "$pid" 2>/dev/null || true
@@ -284,14 +303,16 @@ job_run() {
       ;;
   esac
   rm -f "$said"
-  say "ended with exit code $code after pass $(pass)"
+  say "ended with exit code $code at $(reached "$(progress)")"
 }
 
 # Decides on the job: done, queued again, or stopped.
 job_end() {
-  # MPICH's mpirun (4.0) may end with 0 after a TERM. The fit renames the result into place last:
-  # without a result the fit is not done.
-  if [ "$code" = 0 ] && [ ! "$result" -nt "$starts" ]; then
+  # MPICH's mpirun (4.0) may end with 0 after a TERM. The result is renamed into place last, and the
+  # table of a sweep is written last: without them the job is not done.
+  local last=$result
+  [ "$verb" != sweep ] || last=$result/stability.csv
+  if [ "$code" = 0 ] && [ ! "$last" -nt "$starts" ]; then
     say "the launcher ended with 0, but there is no result"
     code=143
   fi
@@ -301,19 +322,19 @@ job_end() {
       say "done: $result"
       exit 0
       ;;
-    75) job_again "it was asked to stop and left a checkpoint" ;;
+    75) job_again "it was asked to stop and kept what it had done" ;;
     76) job_again "the watchdog saw no progress" ;;
     9 | 137) job_again "a rank was killed (by the kernel because memory ran out, or with its node)" ;;
     # 70: the program has caught its crash, which may be one of the MPI library.
     70 | 134 | 135 | 139) job_again "a rank crashed, or met a defect of partwise (please report its line above)" ;;
-    138 | 143) job_again "it had to end and had no time for a checkpoint" ;; # 138: USR1 before the program handled it
+    138 | 143) job_again "it had to end and had no time to keep its state" ;; # 138: USR1 before the program handled it
     205 | 255 | 7 | 1) job_again "the launcher lost a node, or could not start there" ;; # the program itself never ends with 1
     73)
-      if [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -e "$result" ]; then
+      if [ "$verb" = fit ] && [ "${SLURM_RESTART_COUNT:-0}" != 0 ] && [ -e "$result" ]; then
         say "done: $result was written before this start"
         exit 0
       fi
-      stop 73 "the result exists"
+      stop 73 "the result exists, or is of other data or settings; the reason of the program is above"
       ;;
     *) stop "$code" "another start would end the same way; the reason of the program is above" ;;
   esac
@@ -322,20 +343,21 @@ job_end() {
 # job_again WHY: queues the job again if that may help.
 job_again() {
   local now tries=${TRIES:-3} state hint=
-  now=$(pass)
+  now=$(progress)
   # A cancelled job must stay away. If Slurm ends a job by itself, Slurm also decides on the next
   # step.
   state=$(patiently scontrol show job "$job" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -n 1) || true
-  [ "${state:-RUNNING}" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from pass $now"
+  [ "${state:-RUNNING}" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from $(reached "$now")"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
     [ "$code" != 75 ] || hint=". If the time limit ended it: the limit must leave time beside the margin of --signal (300 seconds unless set)"
-    stop "$code" "$1; $tries starts began at pass $now and got no further (TRIES sets the number)$hint"
+    [ "$verb" != sweep ] || [ "$code" != 75 ] || hint+="; a wave of a sweep has to end within it (less --memory or --replicates, or more nodes)"
+    stop "$code" "$1; $tries starts began at $(reached "$now") and got no further (TRIES sets the number)$hint"
   fi
-  say "queued again: $1; the next start goes on from pass $now"
+  say "queued again: $1; the next start goes on from $(reached "$now")"
   job_unstage # Slurm leaves no time for this once the job is queued
   trap - TERM
   if ! patiently scontrol requeue "$job"; then
-    stop "$code" "Slurm refused to queue it again; the same sbatch line goes on from pass $now"
+    stop "$code" "Slurm refused to queue it again; the same sbatch line goes on from $(reached "$now")"
   fi
   sleep 60 # Slurm ends this script
   exit "$code"

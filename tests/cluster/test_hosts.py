@@ -254,6 +254,16 @@ def test_a_frozen_rank_is_found_by_the_watchdog(fit, hosts):
     fit.goes_on(2)
 
 
+def test_a_frozen_rank_of_a_sweep_is_found_by_the_watchdog(mpi, hosts, short, tmp_path):
+    endless = ["--tol", "0", "--max-passes", "1000000", "--no-meet", "--watchdog", "4"]
+    verb = ["sweep", short.store, "-k", "3", "--replicates", "2", *endless, "-o", tmp_path / "all.sweep"]
+    run = hosts.start(hosts.names[0], mpi.command(hosts, (hosts.names[:3], [*verb, "--threads", "1"])), tmp_path)
+    until(60, lambda: f"no sweep\n{run.said}", (tmp_path / "all.sweep/sweep.json").exists)
+    os.kill(hosts.on(hosts.names[1], str(tmp_path))[0], signal.SIGSTOP)
+    assert run.ends(25) == 76, run.said
+    run.leaves_nothing()
+
+
 def test_a_host_that_loses_power_ends_the_job(fit, mpi, hosts):
     run = fit.start(hosts.names, "--watchdog", "8")
     fit.under_way(run)

@@ -146,7 +146,7 @@ def test_a_slurm_that_is_busy_is_asked_again(job):
     assert (job.folder / "calls").read_text().splitlines() == 2 * ["show job 12"] + 2 * ["requeue 12"]
 
 
-@pytest.mark.parametrize("script", ["fit.sbatch", "array.sbatch"])
+@pytest.mark.parametrize("script", ["fit.sbatch", "sweep.sbatch", "array.sbatch"])
 def test_scripts_find_their_parts_wherever_sbatch_copies_them(job, script):
     here = SCRIPT.parent / script
     (job.folder / "mine.sh").write_text(here.read_text())
@@ -209,7 +209,7 @@ def test_starts_that_get_no_further_are_counted(job):
     assert (code, again) == (75, False) and "3 starts began at pass 9" in said and "--signal" in said
     # Slurm itself queues a job again after a lost node: then the start counts.
     code, again, said = ends(job, 0, SLURM_RESTART_COUNT="5")
-    assert (code, again) == (76, False) and "3 starts ended before the pass after 9" in said
+    assert (code, again) == (76, False) and "3 starts ended before they got beyond pass 9" in said
     assert ends(job, 75, SLURM_RESTART_COUNT="0")[1], "a newly submitted job starts to count anew"
 
 
@@ -233,3 +233,32 @@ def test_usr1_reaches_the_launcher_and_its_code_comes_back(job):
     lines = "job_init atlas.pw; LAUNCH=launcher job_launch; (until [ -e up ]; do :; done; kill -USR1 $$) & job_run; exit $code"
     assert job(lines)[0] == 75
     assert job("job_init atlas.pw; kill -USR1 $$; job_launch; job_run; exit $code", LAUNCH="launcher")[0] == 75, "before the run"
+
+
+@pytest.mark.quick
+def test_a_sweep_goes_on_from_its_folder(job):
+    show = 'verb=sweep; job_init atlas.pw/ -k 5 "$@"; echo "$result|$starts|${arguments[*]}"'
+    assert job(show)[1] == "atlas.sweep|atlas.sweep.starts|-k 5 -o atlas.sweep --threads 8\n"
+    assert job("set -- -o s.sweep/ --threads 2; " + show)[1] == "s.sweep|s.sweep.starts|-k 5 -o s.sweep/ --threads 2\n"
+
+    def ends(code, work=":", restarts=0):
+        job.command("scontrol", 'echo "   JobState=RUNNING Reason=None"')
+        lines = f"verb=sweep; job_init atlas.pw -k 5; job_start; {work}; code={code}; job_end"
+        got, said = job(lines, SLURM_RESTART_COUNT=str(restarts))
+        return got, "queued again" in said, said
+
+    replicates = job.folder / "atlas.sweep/replicates"
+    replicates.mkdir(parents=True)
+    (replicates / "k5.from0.h5ad").touch()
+    assert ends(75)[:2] == (75, True)
+    assert ends(137, restarts=1)[:2] == (137, True)
+    (replicates / "k5.from20.h5ad").touch()
+    assert ends(75, restarts=2)[1] and ends(75, restarts=3)[1], "it got further"
+    code, again, said = ends(75, restarts=4)
+    assert (code, again) == (75, False) and "3 starts began at 2 groups of replicates" in said and "a wave of a sweep" in said
+    # The folder of other data is no result of this job.
+    assert ends(73)[:2] == (73, False)
+    assert ends(0)[:2] == (143, True), "without its table the sweep is not done"
+    assert ends(0, work="sleep 1; touch atlas.sweep/stability.csv")[:2] == (0, False)
+    assert not (job.folder / "atlas.sweep.starts").exists()
+    assert job("verb=sweep; job_init atlas.pw -k 5; job_stage", STAGE="/scratch")[0] == 2

@@ -1,6 +1,7 @@
 """The batch scripts on a Slurm of four nodes: a job ends with the digest of one process, or reports
 why not, whatever happens to it."""
 
+import json
 import os
 import pathlib
 import re
@@ -73,6 +74,22 @@ def test_a_preempted_job_is_queued_again_and_goes_on(fit, slurm):
     assert sorted(slurm.run("srun -p urgent -N 4 hostname", fit.folder).stdout.split()) == slurm.names
     fit.is_done(starts=2)
     assert "queued again: it was asked to stop" in fit.said
+
+
+def test_a_preempted_sweep_is_queued_again_and_goes_on(job, openmpi, slurm, tmp_path):
+    # More components than a wave has.
+    ask = ["-k", "8..15", "--replicates", "20", "--hvg", "60", "--tol", "0", "--max-passes", "60", "--no-meet"]
+    alone = [openmpi.binary, "sweep", job.store, *ask, "-o", tmp_path / "alone.sweep", "--json", "--quiet"]
+    want = json.loads(subprocess.run(list(map(str, alone)), check=True, capture_output=True, text=True).stdout)
+    number = slurm.submit(f"--exclusive -N 2 {SCRIPTS / 'sweep.sbatch'} {job.store} {' '.join(ask)} -o all.sweep --json", tmp_path)
+    log, replicates = tmp_path / f"partwise-{number}.out", tmp_path / "all.sweep/replicates"
+    said = lambda: log.read_text(errors="replace") if log.exists() else ""
+    until(90, said, lambda: any(replicates.glob("k*.h5ad")))
+    slurm.run("srun -p urgent -N 4 hostname", tmp_path)
+    assert slurm.ends(number, 150, log)[0] == "COMPLETED", said()
+    assert "queued again: it was asked to stop" in said()
+    assert want["digest"] in said() and '"waves": 1' not in said()
+    assert (tmp_path / "all.sweep/stability.csv").read_bytes() == (tmp_path / "alone.sweep/stability.csv").read_bytes()
 
 
 def test_a_job_at_its_time_limit_is_queued_again_and_goes_on(fit, slurm):

@@ -18,6 +18,7 @@ use crate::options::Common;
 use crate::print;
 use crate::progress::Progress;
 use crate::size::ByteSize;
+use crate::watchdog::Patience;
 use crate::wording::{duration, thousands};
 
 /// Find the programs that many replicates have in common
@@ -73,6 +74,8 @@ pub(crate) struct Options {
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
@@ -111,7 +114,6 @@ struct OneReport {
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
-    world.remark().into_iter().for_each(|remark| progress.note(remark));
     let machine = options.common.machine_among(world.quota());
     let job = world.agree(options.job())?;
     let done = job.run(&machine, &Attendant::new(progress, world))?;

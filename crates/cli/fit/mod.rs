@@ -13,15 +13,16 @@ use partwise::job::{FitJob, Output, Role};
 use partwise::machine;
 use partwise_report::ReportSpec;
 
-use crate::failure::{self, Code, Failure, overwrite};
+use crate::failure::{self, Failure, overwrite};
 use crate::input::{Files, Only, Select};
 use crate::keep::Keep;
-use crate::launch::{self, World};
+use crate::launch::World;
 use crate::options::Common;
+use crate::print;
 use crate::progress::Progress;
 use crate::report as pictures;
 use crate::settings::{Settings, word};
-use crate::{print, watchdog};
+use crate::watchdog::Patience;
 use report::Report;
 use watch::Watch;
 
@@ -79,10 +80,8 @@ pub(crate) struct Options {
     report: bool,
     #[command(flatten)]
     keep: Keep,
-    /// End the run, with exit code 76, when nothing has moved for so long: a process is lost, or a disk
-    /// does not answer; 0: never [default: 300 for several processes, 0 for one alone]
-    #[arg(long, value_name = "SECONDS", help_heading = "Stopping and resuming")]
-    pub(crate) watchdog: Option<u64>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
@@ -92,11 +91,6 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
-    let patience = watchdog::patience(options.watchdog, world.is_alone());
-    let watch = |patience| world.signs().watch(patience, move || launch::idle(patience));
-    let watching = patience.map(watch).transpose();
-    let _watching = watching.map_err(|error| Failure::new(Code::Io, format!("cannot start a thread: {error}")))?;
-    world.remark().into_iter().for_each(|remark| progress.note(remark));
     factorize(options, world, progress).map_err(|failure| match failure.is_interruption() {
         true => options.keep.answer(failure, progress.interrupt()),
         false => failure,

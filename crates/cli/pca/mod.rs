@@ -20,6 +20,7 @@ use crate::print;
 use crate::progress::Progress;
 use crate::settings::Scale;
 use crate::size::ByteSize;
+use crate::watchdog::Patience;
 use crate::wording::{cells_by_genes, duration};
 
 /// Axes that the text at the end lists.
@@ -80,6 +81,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     only: Only,
     #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
@@ -124,7 +127,6 @@ struct Report {
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
-    world.remark().into_iter().for_each(|remark| progress.note(remark));
     let machine = options.common.machine_among(world.quota());
     let job = world.agree(options.job())?;
     let attendant = Attendant::new(progress, world);

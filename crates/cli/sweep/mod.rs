@@ -20,6 +20,7 @@ use crate::options::Common;
 use crate::print;
 use crate::progress::Progress;
 use crate::size::ByteSize;
+use crate::watchdog::Patience;
 use crate::wording::{duration, thousands};
 
 /// Factorize many times for several k, to see which k gives stable programs
@@ -83,6 +84,8 @@ pub(crate) struct Options {
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
@@ -124,7 +127,6 @@ struct Row {
 
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
-    world.remark().into_iter().for_each(|remark| progress.note(remark));
     let machine = options.common.machine_among(world.quota());
     let job = world.agree(options.job())?;
     let attendant = Attendant::new(progress, world);

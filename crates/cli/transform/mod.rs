@@ -16,6 +16,7 @@ use crate::options::Common;
 use crate::print;
 use crate::progress::Progress;
 use crate::size::ByteSize;
+use crate::watchdog::Patience;
 use crate::wording::{cells_by_genes, duration, relative_error};
 
 /// Find how much new cells use the programs of a result
@@ -48,6 +49,8 @@ pub(crate) struct Options {
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
@@ -76,7 +79,6 @@ struct Report<'r> {
 pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Result<(), Failure> {
     let began = Instant::now();
     let machine = options.common.machine_among(world.quota());
-    world.remark().into_iter().for_each(|remark| progress.note(remark));
     let job = world.agree(options.job())?;
     let done = job.run(&machine, &Attendant::new(progress, world))?;
     let peak_rss_bytes = world.largest(machine::peak_rss())?;
