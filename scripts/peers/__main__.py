@@ -3,7 +3,8 @@
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
 DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large,
---only formats or --only consensus, DATE-large.csv, DATE-formats.csv or DATE-consensus.csv and .txt. Run it on a machine that does nothing else.
+--only formats, --only consensus or --only sweep, DATE-large.csv, DATE-formats.csv, DATE-consensus.csv or
+DATE-sweep.csv and .txt. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import records
 
 from . import clock, data, figures, plot
 from .bench import Bench
-from .parts import cold, consensus, dense, formats, large, memory, notebook, products, race, several, starts, threads, whole
+from .parts import cold, consensus, dense, formats, large, memory, notebook, products, race, several, starts, sweep, threads, whole
 
 PARTS = {
     "products": products,
@@ -33,10 +34,11 @@ PARTS = {
     "formats": formats,
     "starts": starts,
     "consensus": consensus,
+    "sweep": sweep,
     "large": large,
 }
-# Parts that run only when they are named: cNMF is installed for one, the other takes half an hour.
-NAMED = ("consensus", "large")
+# Parts that run only when they are named: cNMF is installed for two, and two take half an hour.
+NAMED = ("consensus", "sweep", "large")
 # Default sizes, and those with --quick.
 SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (600, 10)}
 
@@ -62,7 +64,7 @@ def options():
         "--only",
         type=lambda text: text.split(","),
         metavar="NAME,…",
-        help=f"parts to run, of {', '.join(PARTS)} [default: all but consensus and large]",
+        help=f"parts to run, of {', '.join(PARTS)} [default: all but {', '.join(NAMED)}]",
     )
     add("--large", action="store_true", help="also run 2,400,000 cells: half an hour and 26 GB of disk")
     add(
@@ -137,7 +139,7 @@ def keep(bench, machine, about, failed):
         *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note states otherwise; scripts/peers describes the comparisons",
     ]
-    alone = {"large": "-large", "formats": "-formats", "consensus": "-consensus"}
+    alone = {"large": "-large", "formats": "-formats", "consensus": "-consensus", "sweep": "-sweep"}
     ending = alone.get(bench.options.only[0], "-peers") if len(bench.options.only) == 1 else "-peers"
     path = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
     if bench.traces:

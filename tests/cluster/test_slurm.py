@@ -78,7 +78,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(fit, slurm):
 
 def test_a_preempted_sweep_is_queued_again_and_goes_on(job, openmpi, slurm, tmp_path):
     # More components than a wave has.
-    ask = ["-k", "8..15", "--replicates", "20", "--hvg", "60", "--tol", "0", "--max-passes", "60", "--no-meet"]
+    ask = ["-k", "8..15", "--replicates", "20", "--hvg", "60", "--tol", "0", "--max-passes", "16", "--no-meet"]
     alone = [openmpi.binary, "sweep", job.store, *ask, "-o", tmp_path / "alone.sweep", "--json", "--quiet"]
     want = json.loads(subprocess.run(list(map(str, alone)), check=True, capture_output=True, text=True).stdout)
     number = slurm.submit(f"--exclusive -N 2 {SCRIPTS / 'sweep.sbatch'} {job.store} {' '.join(ask)} -o all.sweep --json", tmp_path)
