@@ -86,6 +86,9 @@ def test_usages_are_the_least_squares(partwise, cells, options):
     assert np.isnan(spectra[~known]).all() and np.allclose(spectra[known], h[known])
     story = got.uns["nmf"]
     assert (story["k"], story["digest"], story["genes_matched"]) == (K, said["digest"], 350)
+    shown = partwise.run("info", "new.usages.h5ad").stdout
+    assert f"under {K} programs" in shown and "350 genes matched, 50 of the result are not in the data" in shown
+    assert f"{said['relative_error']:.4f} ({said['fitted_relative_error']:.4f} where the spectra were fitted)" in shown
     assert story["spectra_of"] == result.uns["nmf"]["digest"]
 
 

@@ -1,4 +1,4 @@
-//! The report on a result of `fit`.
+//! The report on a result of `fit`, `consensus` or `transform`.
 
 use std::fmt;
 use std::path::Path;
@@ -44,6 +44,10 @@ impl ResultReport {
         Ok(Some(ResultReport { members, top }))
     }
 
+    fn is(&self, name: &str) -> bool {
+        self.members.get(name).and_then(Json::as_bool) == Some(true)
+    }
+
     fn text(&self, name: &str) -> &str {
         self.members.get(name).and_then(Json::as_str).unwrap_or("?")
     }
@@ -69,7 +73,7 @@ impl fmt::Display for ResultReport {
         let error =
             self.members.get("relative_error").and_then(Json::as_f64).map_or_else(|| "?".into(), relative_error);
         let (path, k) = (self.text("path"), self.count("k"));
-        if self.members.get("consensus").and_then(Json::as_bool) == Some(true) {
+        if self.is("consensus") {
             writeln!(f, "{path}: a consensus of {} replicates, {shape}, k = {k}", self.count("replicates"))?;
             writeln!(
                 f,
@@ -85,6 +89,21 @@ impl fmt::Display for ResultReport {
                 f,
                 "inside    obsm[\"X_nmf\"] = usages, varm[\"gene_scores\"], varm[\"spectra_tpm\"], varm[\"spectra\"] = \
                  medians, uns[\"nmf\"] = all settings"
+            )?;
+        } else if self.is("transformed") {
+            writeln!(f, "{path}: usages of {shape} under {k} programs of another result")?;
+            write!(f, "relative error {error}")?;
+            let fitted = self.number("fitted_relative_error");
+            if fitted.is_finite() {
+                write!(f, " ({} where the spectra were fitted)", relative_error(fitted))?;
+            }
+            let (matched, missing) = (self.count("genes_matched"), self.count("genes_missing"));
+            writeln!(f, "; {matched} genes matched, {missing} of the result are not in the data")?;
+            writeln!(f, "written by partwise {}", self.text("version"))?;
+            write!(
+                f,
+                "inside    obsm[\"X_nmf\"] = usages, varm[\"spectra\"] = spectra of the result, uns[\"nmf\"] = all \
+                 settings"
             )?;
         } else {
             writeln!(f, "{path}: a factorization of {shape}, k = {k}")?;

@@ -317,6 +317,14 @@ impl ConsensusJob {
 
 /// The places of the selected genes in the data, in the order of the list.
 fn places(run: &Origin, names: &[String], store: &Store, counts: &Inputs) -> Result<Vec<usize>, JobError> {
+    if let Some(places) = run.places()? {
+        let are_places = places.is_sorted_by(|a, b| a < b) && places.last().is_none_or(|&last| last < store.genes());
+        if places.len() != names.len() || !are_places {
+            let (expected, found) = (format!("{} genes", places.len()), format!("{} genes", names.len()));
+            return Err(StorageError::damaged(&run.list(), "the list", expected, found).into());
+        }
+        return Ok(places);
+    }
     let mut found: HashMap<&str, Option<usize>> = names.iter().map(|name| (name.as_str(), None)).collect();
     if found.len() < names.len() {
         return Err(JobError::AmbiguousGenes { path: run.list(), names: repeated(names) });

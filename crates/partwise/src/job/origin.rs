@@ -75,6 +75,14 @@ impl Origin {
         }
     }
 
+    /// The places of these genes in the counts, if their names do not tell them.
+    pub(super) fn places(&self) -> Result<Option<Vec<usize>>, JobError> {
+        match self {
+            Origin::Cnmf(_) => Ok(None),
+            Origin::Sweep(folder, _) => Ok(folder.places()?),
+        }
+    }
+
     /// The file or folder with the spectra of `k`.
     pub(super) fn spectra(&self, k: usize) -> PathBuf {
         match self {

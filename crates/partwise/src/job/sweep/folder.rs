@@ -83,6 +83,11 @@ impl Folder {
         Ok((found.store, found.fingerprint))
     }
 
+    /// The places of the selected genes in that store, if their names do not tell them.
+    pub(in crate::job) fn places(&self) -> Result<Option<Vec<usize>>, StorageError> {
+        Ok(self.manifest()?.and_then(|manifest| manifest.places))
+    }
+
     /// The settings that all replicates have.
     pub(in crate::job) fn settings(&self) -> Result<BTreeMap<String, String>, StorageError> {
         Ok(self.manifest()?.map(|manifest| manifest.settings).unwrap_or_default())

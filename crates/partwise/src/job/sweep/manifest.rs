@@ -9,11 +9,21 @@ use partwise_storage::anndata::write_whole;
 use partwise_storage::{Overwrite, StorageError, sealed};
 use serde::{Deserialize, Serialize};
 
+use super::folder::hash_of;
+
 const FORMAT: &str = "partwise sweep";
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
-/// Larger files are no descriptions of a sweep.
-const MAX_BYTES: u64 = 1 << 20;
+/// Larger files are no descriptions of a sweep: places of a million genes take 8 MB.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The selected genes, in the order of the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) names: Vec<String>,
+    /// Their places among all genes, if another gene has the name of one of them.
+    pub(super) places: Option<Vec<usize>>,
+}
 
 /// What all replicates of a folder have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +40,9 @@ pub(super) struct Manifest {
     pub(super) selected_genes: usize,
     /// A hash of their names.
     pub(super) genes_sha256: String,
+    /// Their places among all genes, if names do not tell them: files of 10x have symbols that repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) places: Option<Vec<usize>>,
     pub(super) settings: BTreeMap<String, String>,
 }
 
@@ -37,7 +50,7 @@ impl Manifest {
     pub(super) fn new(
         store: PathBuf,
         [fingerprint, copy_fingerprint]: [String; 2],
-        (selected_genes, genes_sha256): (usize, String),
+        genes: &Chosen,
         config: &SweepConfig,
     ) -> Self {
         let word = |(name, value): (&str, Setting)| (name.to_owned(), value.to_string());
@@ -48,8 +61,9 @@ impl Manifest {
             store,
             fingerprint,
             copy_fingerprint,
-            selected_genes,
-            genes_sha256,
+            selected_genes: genes.names.len(),
+            genes_sha256: hash_of(&genes.names),
+            places: genes.places.clone(),
             settings: config.settings().into_iter().map(word).collect(),
         }
     }
@@ -88,7 +102,7 @@ impl Manifest {
         if self.fingerprint != wanted.fingerprint {
             differences.push("other data".into());
         }
-        if self.genes_sha256 != wanted.genes_sha256 {
+        if self.genes_sha256 != wanted.genes_sha256 || self.places != wanted.places {
             let (had, wanted) = (self.selected_genes, wanted.selected_genes);
             differences.push(match had == wanted {
                 true => format!("other {had} genes"),
@@ -109,8 +123,12 @@ impl Manifest {
 mod tests {
     use super::*;
 
+    fn chosen(places: Option<Vec<usize>>) -> Chosen {
+        Chosen { names: vec!["c".into(), "d".into()], places }
+    }
+
     fn manifest(config: &SweepConfig) -> Manifest {
-        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], (2000, "c".into()), config)
+        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], &chosen(None), config)
     }
 
     #[test]
@@ -121,6 +139,9 @@ mod tests {
         let written = manifest(&SweepConfig::new([5], 20));
         written.write(&path).unwrap();
         assert_eq!(Manifest::read(&path).unwrap(), Some(written));
+        let placed = Manifest { places: Some(vec![3, 5]), ..manifest(&SweepConfig::new([5], 20)) };
+        placed.write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), Some(placed));
         let mut content = std::fs::read(&path).unwrap();
         content[20] ^= 1;
         std::fs::write(&path, content).unwrap();
@@ -136,7 +157,10 @@ mod tests {
         let mut other = manifest(&config);
         other.fingerprint = "z".into();
         (other.genes_sha256, other.selected_genes) = ("y".into(), 1000);
-        let expected = ["other data", "2000 selected genes, not 1000", "meet = true, not false", "seed = 0, not 3"];
+        let expected = ["other data", "2 selected genes, not 1000", "meet = true, not false", "seed = 0, not 3"];
         assert_eq!(had.differences(&other), expected);
+        // Genes of the same names at other places are other genes.
+        let placed = |places| Manifest { places: Some(places), ..manifest(&SweepConfig::new([5], 20)) };
+        assert_eq!(placed(vec![3, 5]).differences(&placed(vec![4, 5])), ["other 2 genes"]);
     }
 }

@@ -32,7 +32,7 @@ use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
 
 pub use choice::OfK;
 pub(super) use folder::Folder;
-use manifest::Manifest;
+use manifest::{Chosen, Manifest};
 pub(super) use replicates::Told;
 
 use super::filter::Filter;
@@ -42,9 +42,6 @@ use super::places::store_of;
 use super::stored::{Opened, Stored};
 use super::{JobError, input};
 use crate::machine;
-
-/// Genes that a message gives as examples.
-const EXAMPLES: usize = 3;
 
 /// Replicates of several k from one input.
 #[derive(Debug, Clone)]
@@ -131,8 +128,9 @@ impl SweepJob {
         host.freed();
         let machine = machine.with_resident(machine::resident()).with_maps(host.may_map());
         let (selected, mut reads) = self.select(&store, &machine, host)?;
-        let names = host.agree(self.names(&store, &selected).map_err(H::Error::from))?;
-        reads += self.prepare(&folder, &store, (&selected, &names), &machine, host)?;
+        let chosen = host.agree(chosen(&store, &selected).map_err(H::Error::from))?;
+        reads += self.prepare(&folder, &store, (&selected, &chosen), &machine, host)?;
+        let names = chosen.names;
         host.freed();
         let mut copy = host.agree(folder.open_copy().map_err(H::Error::from))?;
 
@@ -220,51 +218,25 @@ impl SweepJob {
         Ok((found.highest(count.get()), reads))
     }
 
-    /// The names of the selected genes, which a consensus finds them by.
-    fn names(&self, store: &Store, selected: &FixedBitSet) -> Result<Vec<String>, JobError> {
-        let (mut names, mut gene) = (Vec::with_capacity(selected.count_ones(..)), 0);
-        visit_names(&store.annotations()?, Axis::Genes, |name| {
-            if selected.contains(gene) {
-                names.push(name.to_owned());
-            }
-            gene += 1;
-        })?;
-        let mut seen: HashMap<&str, usize> = names.iter().map(|name| (name.as_str(), 0)).collect();
-        visit_names(&store.annotations()?, Axis::Genes, |name| {
-            if let Some(times) = seen.get_mut(name) {
-                *times += 1;
-            }
-        })?;
-        let twice: Vec<&String> = names.iter().filter(|name| seen[name.as_str()] > 1).collect();
-        match twice.is_empty() {
-            true => Ok(names),
-            false => {
-                let names = twice.into_iter().take(EXAMPLES).cloned().collect();
-                Err(JobError::AmbiguousGenes { path: self.input.named_after(), names })
-            }
-        }
-    }
-
     /// Makes the folder and the copy of the selected genes, unless a sweep of them is there already. Returns the
     /// reads of all of X that it took.
     fn prepare<H: Host>(
         &self,
         folder: &Folder,
         store: &Store,
-        (selected, names): (&FixedBitSet, &[String]),
+        (selected, chosen): (&FixedBitSet, &Chosen),
         machine: &Machine,
         host: &H,
     ) -> Result<usize, H::Error> {
         let make = || {
-            self.config.check(store.cells(), names.len())?;
-            if names.is_empty() {
+            self.config.check(store.cells(), chosen.names.len())?;
+            if chosen.names.is_empty() {
                 return Err(ConfigError::NothingKept { cells: store.cells(), genes: 0 }.into());
             }
             let path =
                 std::path::absolute(store.path()).map_err(|error| StorageError::io("read", store.path(), error))?;
-            let of_genes = (names.len(), folder::hash_of(names));
             let describe =
-                |copy: String| Manifest::new(path.clone(), [store.fingerprint(), copy], of_genes.clone(), &self.config);
+                |copy: String| Manifest::new(path.clone(), [store.fingerprint(), copy], chosen, &self.config);
             let had = match folder.manifest() {
                 Err(_) if self.overwrite == Overwrite::Replace => None,
                 had => had?,
@@ -288,10 +260,10 @@ impl SweepJob {
                 folder.clear()?;
             }
             folder.make()?;
-            let threads = threads_to_select(store, names.len(), machine)?;
+            let threads = threads_to_select(store, chosen.names.len(), machine)?;
             let dest = (&*folder.copy(), Overwrite::Replace);
             let copy = select_genes(store, selected, dest, threads, host)?;
-            folder.describe(&describe(copy.fingerprint()), names)?;
+            folder.describe(&describe(copy.fingerprint()), &chosen.names)?;
             Ok(1)
         };
         let made = if host.comm().rank() == 0 { make() } else { Ok(0) };
@@ -357,6 +329,25 @@ impl SweepJob {
         }
         Ok(())
     }
+}
+
+/// The names of the selected genes, by which a consensus finds them, or their places if names repeat.
+fn chosen(store: &Store, selected: &FixedBitSet) -> Result<Chosen, JobError> {
+    let (mut names, mut gene) = (Vec::with_capacity(selected.count_ones(..)), 0);
+    visit_names(&store.annotations()?, Axis::Genes, |name| {
+        if selected.contains(gene) {
+            names.push(name.to_owned());
+        }
+        gene += 1;
+    })?;
+    let mut seen: HashMap<&str, usize> = names.iter().map(|name| (name.as_str(), 0)).collect();
+    visit_names(&store.annotations()?, Axis::Genes, |name| {
+        if let Some(times) = seen.get_mut(name) {
+            *times += 1;
+        }
+    })?;
+    let repeat = seen.values().any(|&times| times > 1);
+    Ok(Chosen { places: repeat.then(|| selected.ones().collect()), names })
 }
 
 /// Threads whose buffers fit into the memory while the selected genes are copied.
