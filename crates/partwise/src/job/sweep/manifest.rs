@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use partwise_driver::SweepConfig;
 use partwise_driver::model::Setting;
+use partwise_driver::{HvgSpec, SweepConfig};
 use partwise_storage::anndata::write_whole;
 use partwise_storage::{Overwrite, StorageError, sealed};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,10 @@ pub(super) struct Manifest {
     pub(super) selected_genes: usize,
     /// A hash of their names.
     pub(super) genes_sha256: String,
-    pub(super) settings: BTreeMap<String, String>,
+    /// How they were selected; `None`: all to choose from. Descriptions from before there were two methods have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hvg_method: Option<String>,
+    settings: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -38,6 +41,7 @@ impl Manifest {
         store: PathBuf,
         [fingerprint, copy_fingerprint]: [String; 2],
         (selected_genes, genes_sha256): (usize, String),
+        hvg: Option<HvgSpec>,
         config: &SweepConfig,
     ) -> Self {
         let word = |(name, value): (&str, Setting)| (name.to_owned(), value.to_string());
@@ -50,6 +54,7 @@ impl Manifest {
             copy_fingerprint,
             selected_genes,
             genes_sha256,
+            hvg_method: hvg.map(|hvg| hvg.method.to_string()),
             settings: config.settings().into_iter().map(word).collect(),
         }
     }
@@ -82,6 +87,12 @@ impl Manifest {
         write_whole(path, &sealed::to_bytes(self), Overwrite::Replace)
     }
 
+    /// The settings, with the method that genes were selected by.
+    pub(super) fn into_settings(self) -> BTreeMap<String, String> {
+        let method = self.hvg_method.map(|method| ("hvg_method".to_owned(), method));
+        self.settings.into_iter().chain(method).collect()
+    }
+
     /// In what a sweep that is `wanted` differs, in words; empty if its replicates belong into this folder.
     pub(super) fn differences(&self, wanted: &Manifest) -> Vec<String> {
         let mut differences = Vec::new();
@@ -95,6 +106,11 @@ impl Manifest {
                 false => format!("{had} selected genes, not {wanted}"),
             });
         }
+        if let (Some(had), Some(wanted)) = (&self.hvg_method, &wanted.hvg_method)
+            && had != wanted
+        {
+            differences.push(format!("hvg_method = {had}, not {wanted}"));
+        }
         for (name, value) in &wanted.settings {
             let had = self.settings.get(name).map_or("unknown", String::as_str);
             if had != value {
@@ -107,10 +123,15 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use partwise_driver::HvgMethod;
+
     use super::*;
 
     fn manifest(config: &SweepConfig) -> Manifest {
-        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], (2000, "c".into()), config)
+        let hvg = NonZeroUsize::new(2000).map(|count| HvgSpec { count, method: HvgMethod::Cnmf });
+        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], (2000, "c".into()), hvg, config)
     }
 
     #[test]
@@ -136,7 +157,14 @@ mod tests {
         let mut other = manifest(&config);
         other.fingerprint = "z".into();
         (other.genes_sha256, other.selected_genes) = ("y".into(), 1000);
-        let expected = ["other data", "2000 selected genes, not 1000", "meet = true, not false", "seed = 0, not 3"];
+        other.hvg_method = Some("seurat_v3".into());
+        let method = "hvg_method = cnmf, not seurat_v3";
+        let expected =
+            ["other data", "2000 selected genes, not 1000", method, "meet = true, not false", "seed = 0, not 3"];
         assert_eq!(had.differences(&other), expected);
+        // A description that does not know the method is not refused for it.
+        let mut silent = had.clone();
+        silent.hvg_method = None;
+        assert_eq!(silent.differences(&had), Vec::<String>::new());
     }
 }
