@@ -203,7 +203,8 @@ impl From<DriverError> for Failure {
             | DriverError::StartRange { .. }
             | DriverError::Range { .. }
             | DriverError::Magnitude { .. }
-            | DriverError::Constant { .. } => Code::BadData,
+            | DriverError::Constant { .. }
+            | DriverError::Hvg(_) => Code::BadData,
             DriverError::Threads { .. } | DriverError::Settings { .. } => Code::Usage,
             DriverError::Comm(error) => return Self::lost(error),
             DriverError::Elsewhere(_) => {
@@ -222,6 +223,7 @@ impl From<JobError> for Failure {
             JobError::Config(error) => return error.into(),
             JobError::Driver(error) => return error.into(),
             JobError::Values { .. }
+            | JobError::Genes { .. }
             | JobError::NoneListed { .. }
             | JobError::RepeatedGenes { .. }
             | JobError::AmbiguousGenes { .. }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use partwise::driver::{HvgMethod, HvgSpec};
 use partwise::job::Filter;
 use partwise::storage::{Inputs, Join, Joining, Selection};
 
@@ -98,11 +99,21 @@ pub(crate) struct Only {
     /// Fit only the genes whose names this file has, one a line
     #[arg(long, value_name = "FILE")]
     genes_file: Option<PathBuf>,
-    /// Keep the N most overdispersed genes, those that vary most for their level, as cNMF selects them
-    /// (values per million of counts, over all cells). With --genes-file or --min-cells: of the genes that
-    /// these leave
+    /// Keep the N genes that vary most for their level, over all cells. With --genes-file or --min-cells: of
+    /// the genes that these leave
     #[arg(long, value_name = "N", value_parser = genes)]
     hvg: Option<NonZeroUsize>,
+    /// How --hvg scores genes. cnmf: by their overdispersion in values per million, as cNMF; seurat_v3: by the
+    /// variance of standardized counts, as scanpy with flavor="seurat_v3", which takes counts and one read
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "cnmf|seurat_v3",
+        requires = "hvg"
+    )]
+    hvg_method: Scoring,
     /// Fit only the cells whose names this file has, one a line
     #[arg(long, value_name = "FILE")]
     cells_file: Option<PathBuf>,
@@ -112,6 +123,26 @@ pub(crate) struct Only {
     /// Leave out cells whose values add up to less, over the genes that are fitted
     #[arg(long, value_name = "SUM", default_value_t = 0.0, hide_default_value = true, allow_negative_numbers = true)]
     min_counts: f64,
+}
+
+/// The words of `--hvg-method`.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Scoring {
+    #[default]
+    Cnmf,
+    SeuratV3,
+}
+
+impl Scoring {
+    /// The library's form of the number of genes and this word.
+    pub(crate) fn of(self, count: NonZeroUsize) -> HvgSpec {
+        let method = match self {
+            Scoring::Cnmf => HvgMethod::Cnmf,
+            Scoring::SeuratV3 => HvgMethod::SeuratV3,
+        };
+        HvgSpec { count, method }
+    }
 }
 
 /// A number of genes.
@@ -125,7 +156,7 @@ impl Only {
         let mut filter = Filter::default();
         filter.genes_file.clone_from(&self.genes_file);
         filter.cells_file.clone_from(&self.cells_file);
-        filter.overdispersed = self.hvg;
+        filter.hvg = self.hvg.map(|count| self.hvg_method.of(count));
         (filter.min_cells, filter.min_counts) = (self.min_cells, self.min_counts);
         filter
     }

@@ -1,7 +1,7 @@
 //! Errors of the library as the program prints them: with the options that remedy them.
 
 use partwise::driver::simulate::SimulateError;
-use partwise::driver::{CheckpointError, ConfigError, DriverError};
+use partwise::driver::{CheckpointError, ConfigError, DriverError, HvgError};
 use partwise::job::{JobError, Role};
 use partwise::storage::monitor::Elsewhere;
 use partwise::storage::remedy::listed;
@@ -122,6 +122,13 @@ pub(crate) fn of_job(error: &JobError) -> String {
             path.display()
         ),
         JobError::RepeatedGenes { .. } => format!("{error}: --gene-key COLUMN"),
+        JobError::Genes { error: HvgError::NotCounts, .. } => {
+            format!("{error} (--layer NAME or --raw of the file that the store is made of, or --hvg-method cnmf)")
+        }
+        JobError::Genes { error: HvgError::FewGenes { .. }, .. } => format!("{error} (--hvg-method cnmf)"),
+        JobError::Genes { error: HvgError::EqualMeans { .. }, .. } => {
+            format!("{error} (--min-cells N, or --hvg-method cnmf)")
+        }
         JobError::NoSharedGene { .. } => format!("{error}: --gene-key COLUMN"),
         JobError::Overwrites { role, path, other_role, other } => format!(
             "{}: {role} would overwrite {other_role} {}; choose another {}",

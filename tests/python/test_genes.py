@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_definition(partwise):
     assert list(genes["cells"]) == list(np.asarray((data.X > 0).sum(0)).ravel())
     assert set(np.flatnonzero(genes["highly_variable"])) == set(want.sort_values(ascending=False)[:100].index)
     assert (said["selected"], said["genes"]) == (100, 500)
-    assert said["least_overdispersion"] == pytest.approx(want.sort_values(ascending=False).iloc[99])
+    assert said["least_score"] == pytest.approx(want.sort_values(ascending=False).iloc[99])
 
 
 def test_only_genes_of_enough_cells_are_judged(partwise):

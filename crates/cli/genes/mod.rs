@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use partwise::driver::HvgMethod;
 use partwise::job::{Filter, GenesJob};
 use partwise::machine;
 use serde::Serialize;
 
 use crate::attendant::Attendant;
 use crate::failure::{Failure, overwrite};
-use crate::input::{Files, Select, genes};
+use crate::input::{Files, Scoring, Select, genes};
 use crate::launch::World;
 use crate::options::Common;
 use crate::print;
@@ -21,16 +22,21 @@ use crate::wording::{duration, thousands};
 
 /// List the genes, and which of them vary most for their level
 ///
-/// The table has a row for each gene: in how many cells it is, its mean and its Fano factor (variance over
-/// mean) in values per million, the Fano factor that is expected at this mean, and the overdispersion, which
-/// is the one over the other, as cNMF computes it. The most overdispersed genes are marked as highly
-/// variable; fit --hvg and pca --hvg take the same ones. Values that are no counts are taken as they are.
+/// The table has a row for each gene: in how many cells it is, its mean, how much it varies, how much is
+/// expected at this mean, and its score, which is the one over the other. The genes of highest score are marked
+/// as highly variable; fit, pca and sweep take the same ones with the same --hvg and --hvg-method.
 ///
-/// The sums come from the store, so that nothing is read again.
+/// The method cnmf is that of cNMF: Fano factors (variance over mean) in values per million; values that are no
+/// counts are taken as they are. The sums come from the store, so that nothing is read again.
+///
+/// The method seurat_v3 is that of scanpy with flavor="seurat_v3": the variance of counts, those clipped that are
+/// far above what is usual, over the variance that a loess curve gives for the mean. It takes counts and reads
+/// them once.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise genes pbmc3k.h5ad                               the table is pbmc3k.genes.csv\n  \
     partwise genes pbmc3k.h5ad --hvg 3000 --min-cells 3 -o genes.csv\n  \
+    partwise genes pbmc3k.h5ad --hvg-method seurat_v3        the genes that scanpy selects\n  \
     partwise fit pbmc3k.h5ad -k 10 --hvg 2000 --scale std    fit the same genes")]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -38,6 +44,16 @@ pub(crate) struct Options {
     /// The number of genes to select
     #[arg(long, value_name = "N", value_parser = genes, default_value = "2000", help_heading = "Genes")]
     hvg: NonZeroUsize,
+    /// How genes are scored
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "cnmf|seurat_v3",
+        help_heading = "Genes"
+    )]
+    hvg_method: Scoring,
     /// Choose only from the genes whose names this file has, one a line
     #[arg(long, value_name = "FILE", help_heading = "Genes")]
     genes_file: Option<PathBuf>,
@@ -62,7 +78,8 @@ struct Report<'r> {
     cells: usize,
     genes: usize,
     selected: usize,
-    least_overdispersion: Option<f64>,
+    hvg_method: &'static str,
+    least_score: Option<f64>,
     per_million: bool,
     passes: usize,
     table: &'r str,
@@ -80,7 +97,8 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
             cells: done.cells,
             genes: done.genes,
             selected: done.selected,
-            least_overdispersion: Some(done.least).filter(|least| least.is_finite()),
+            hvg_method: done.method.word(),
+            least_score: Some(done.least).filter(|least| least.is_finite()),
             per_million: done.per_million,
             passes: done.passes,
             table: &table,
@@ -89,9 +107,13 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
             peak_rss_bytes: machine::peak_rss(),
         });
     }
-    let of = if done.per_million { "" } else { " (of the values: they are no counts)" };
+    let score = match done.method {
+        HvgMethod::Cnmf if done.per_million => "overdispersion",
+        HvgMethod::Cnmf => "overdispersion (of the values: they are no counts)",
+        _ => "standardized variance",
+    };
     print::text(&format!(
-        "{table}: {} of {} genes are highly variable, overdispersion{of} {:.3} or more; {} in {}",
+        "{table}: {} of {} genes are highly variable, {score} {:.3} or more; {} in {}",
         thousands(done.selected as u64),
         thousands(done.genes as u64),
         done.least,
@@ -102,7 +124,7 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
 
 impl Options {
     fn job(&self) -> Result<GenesJob, Failure> {
-        let mut job = GenesJob::new(self.files.inputs()?, self.hvg);
+        let mut job = GenesJob::new(self.files.inputs()?, self.hvg_method.of(self.hvg));
         job.selection = self.select.selection();
         job.filter = Filter::default();
         job.filter.genes_file.clone_from(&self.genes_file);

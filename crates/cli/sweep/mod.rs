@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::attendant::Attendant;
 use crate::failure::{Failure, overwrite};
-use crate::input::{Files, Select, genes};
+use crate::input::{Files, Scoring, Select, genes};
 use crate::launch::World;
 use crate::list::List;
 use crate::options::Common;
@@ -31,7 +31,8 @@ use crate::wording::{duration, thousands};
 /// stable and has an error that does not fall much further; partwise consensus then makes its programs.
 ///
 /// Genes are selected by their overdispersion and divided by their standard deviation, as cNMF does it. The matrix is
-/// read once to copy the selected genes, whatever the number of replicates; all passes read that copy.
+/// read once to copy the selected genes, whatever the number of replicates; all passes read that copy. Genes that are
+/// selected by --hvg-method seurat_v3 take one read more.
 ///
 /// The folder NAME.sweep keeps all replicates. The same command with more replicates or another k makes only what is
 /// missing, and every replicate has the bits that it would have had from the start. A sweep that was stopped goes on
@@ -66,9 +67,13 @@ pub(crate) struct Options {
         help_heading = "Replicates"
     )]
     tol: f64,
-    /// The number of genes to select, the most overdispersed [default: 2000, or all genes of --genes-file]
+    /// The number of genes to select, those that vary most [default: 2000, or all genes of --genes-file]
     #[arg(long, value_name = "N", value_parser = genes, help_heading = "Genes")]
     hvg: Option<NonZeroUsize>,
+    /// How genes are scored to select them. cnmf: by their overdispersion, as cNMF; seurat_v3: by the variance of
+    /// standardized counts, as scanpy with flavor="seurat_v3"; it takes counts [default: cnmf]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "cnmf|seurat_v3", help_heading = "Genes")]
+    hvg_method: Option<Scoring>,
     /// Take the genes whose names this file has, one a line; with --hvg, choose from them
     #[arg(long, value_name = "FILE", help_heading = "Genes")]
     genes_file: Option<PathBuf>,
@@ -264,7 +269,13 @@ impl Options {
         job.filter = Filter::default();
         job.filter.genes_file.clone_from(&self.genes_file);
         job.filter.min_cells = self.min_cells;
-        job.genes = if self.genes_file.is_some() { self.hvg } else { self.hvg.or(job.genes) };
+        let count = self.hvg.or(job.hvg.map(|hvg| hvg.count).filter(|_| self.genes_file.is_none()));
+        if count.is_none() && self.hvg_method.is_some() {
+            return Err(Failure::usage(
+                "--hvg-method needs --hvg N here: without it all genes of --genes-file are taken, and none selected",
+            ));
+        }
+        job.hvg = count.map(|count| self.hvg_method.unwrap_or_default().of(count));
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);

@@ -9,7 +9,7 @@
 //! | [`fit_wave`], [`Run`]     | fits in the same passes, by several processes, with checkpoints |
 //! | [`Matrix`]                | data in memory, fitted as a store is                            |
 //! | [`Subset`]                | some genes and cells of the data, fitted without a copy         |
-//! | [`Overdispersion`]        | which genes vary most for their level                           |
+//! | [`HvgSpec`]               | which genes vary most for their level, by one of two methods    |
 //! | [`pca`]                   | principal components, streamed                                  |
 //! | [`comm::Comm`]            | the sums of integers that processes exchange                    |
 //! | [`engine::Fold`]          | a computation over row blocks, as the engine sees it            |
@@ -34,11 +34,11 @@ pub mod engine;
 pub mod error;
 pub mod exact;
 pub mod fit;
+pub mod hvg;
 mod init;
 pub mod model;
 pub mod monitor;
 pub mod nodes;
-pub mod overdispersion;
 pub mod pca;
 pub mod plan;
 pub mod probe;
@@ -64,13 +64,13 @@ pub mod usages;
 pub use blocks::{Matrix, MatrixError};
 pub use checkpoint::{BatchJob, CheckpointSpec, Claim};
 pub use config::{FitSet, InitSpec, NmfConfig, ScaleSpec, SolverSpec};
-pub use error::{CheckpointError, ConfigError, DriverError, LowerBlocks};
+pub use error::{CheckpointError, ConfigError, DriverError, HvgError, LowerBlocks};
 pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};
+pub use hvg::{HvgMethod, HvgSpec};
 #[cfg(feature = "hdf5")]
 pub use init::start_digest;
 pub use model::{Init, Model, Rules};
 pub use monitor::{CheckpointEvent, FitId, FitMonitor};
-pub use overdispersion::Overdispersion;
 pub use pca::{MethodSpec, PcaConfig, PcaPlan, TargetSum};
 pub use plan::{Execution, Plan};
 pub use probe::{PassTime, Probe};

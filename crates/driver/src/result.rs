@@ -20,6 +20,7 @@ use partwise_storage::store::{Overwrite, Store};
 use crate::comm::{Comm, Solo, agree};
 use crate::error::DriverError;
 use crate::fit::Fit;
+use crate::hvg::HvgSpec;
 use crate::model::{Named, Setting};
 use crate::subset::Subset;
 use crate::trace::{COLUMNS, Cell, Nature, TraceRow};
@@ -206,8 +207,20 @@ fn outcome(fit: &Fit, store: &Store) -> Vec<(String, Value)> {
         ("programs".into(), Value::Map(parts.iter().map(|(name, values)| of(name, values)).collect()))
     }));
     outcome.extend(fit.scores.as_ref().map(|scores| ("scores_of_tpm".into(), scores.per_million.into())));
-    outcome.extend(fit.subset().map(|subset| ("subset".into(), subset.key().into())));
+    outcome.extend(fit.subset().into_iter().flat_map(of_subset));
     outcome
+}
+
+/// What a result keeps of the genes and cells that were asked for.
+pub(crate) fn of_subset(subset: &Subset) -> Vec<(String, Value)> {
+    let mut kept = vec![("subset".into(), subset.key().into())];
+    kept.extend(subset.hvg().into_iter().flat_map(of_hvg));
+    kept
+}
+
+/// What a result keeps of how its genes were selected.
+pub fn of_hvg(hvg: HvgSpec) -> [(String, Value); 2] {
+    [("hvg".into(), Value::Int(hvg.count.get() as i64)), ("hvg_method".into(), hvg.method.word().into())]
 }
 
 /// The columns that repeat.

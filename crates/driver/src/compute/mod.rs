@@ -1,6 +1,7 @@
 //! Computations over row blocks, one a file: each is a [`Fold`](crate::engine::Fold).
 
 pub(crate) mod centred;
+pub(crate) mod clipped;
 pub(crate) mod factorize;
 pub(crate) mod gene_scores;
 pub(crate) mod gram;

@@ -8,7 +8,7 @@ use crate::blocks::FitData;
 use crate::compute::refit::{Local, Refit, RefitSums};
 use crate::engine::{Direction, Engine, SEGMENTS, Worker};
 use crate::error::{ConfigError, DriverError};
-use crate::overdispersion::sums_per_million;
+use crate::hvg::sums_per_million;
 use crate::plan::RowsPlan;
 use crate::plan::peak::{
     BYTES_PER_GENE, DENSE_WORKER_BYTES, LATER_BYTES, LEAST_MARGIN, MARGIN, TABLE_BYTES_PER_TILE, WORKER_BYTES,

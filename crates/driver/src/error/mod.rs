@@ -3,6 +3,7 @@
 //! Errors carry data. Only the program knows which option is the remedy.
 
 mod checkpoint;
+mod hvg;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use partwise_storage::StorageError;
 use crate::comm::{CommError, Elsewhere};
 
 pub use checkpoint::CheckpointError;
+pub use hvg::HvgError;
 
 /// Blocks of fewer rows, with which a fit needs less memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +174,9 @@ pub enum DriverError {
         /// Genes.
         genes: usize,
     },
+    /// Genes cannot be selected as asked.
+    #[error(transparent)]
+    Hvg(#[from] HvgError),
     /// The system did not start a thread.
     #[error("cannot start a thread: {message}; try fewer threads")]
     Threads {

@@ -11,7 +11,7 @@ use partwise_storage::store::{Overwrite, Store};
 
 use super::{Axes, Method, Scores};
 use crate::error::DriverError;
-use crate::result::{recorded, write_rows};
+use crate::result::{of_subset, recorded, write_rows};
 use crate::subset::Subset;
 
 /// Takes the scores of `axes`, found in `store`, and writes all to `dest`: whole or not at all. `notes`
@@ -120,7 +120,7 @@ fn about(axes: &Axes<'_>, scores: &Scores, store: &Store, notes: Vec<(String, Va
         ("raw".into(), selection.raw.into()),
         ("transpose".into(), selection.transpose.into()),
     ]);
-    about.extend(axes.subset().map(|subset| ("subset".into(), subset.key().into())));
+    about.extend(axes.subset().into_iter().flat_map(of_subset));
     about.extend(notes);
     about
 }

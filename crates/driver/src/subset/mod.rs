@@ -6,12 +6,10 @@
 //! matrix.
 //!
 //! Genes come first: a cell is judged by the genes that are kept. Genes alone are left out without
-//! reading X, unless the most overdispersed are wanted of a store that does not keep their sums. Cells take
-//! one read more, for the sums of the genes over the cells that are kept.
+//! reading X, unless the most variable are wanted and their scores need more than the sums of the store. Cells
+//! take one read more, for the sums of the genes over the cells that are kept.
 
 mod view;
-
-use std::num::NonZeroUsize;
 
 use fixedbitset::FixedBitSet;
 use partwise_storage::store::GeneMoments;
@@ -21,8 +19,8 @@ use crate::blocks::FitData;
 use crate::compute::profile::{Local, Profile, Sought};
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::{ConfigError, DriverError};
+use crate::hvg::{HvgMethod, HvgSpec};
 use crate::model::Model;
-use crate::overdispersion::{Overdispersion, sums_per_million};
 pub(crate) use view::SubsetData;
 
 /// Which genes and cells to keep.
@@ -31,8 +29,8 @@ pub(crate) use view::SubsetData;
 pub struct Keep {
     /// Genes; `None`: all.
     pub genes: Option<FixedBitSet>,
-    /// So many of these genes, the most overdispersed over all cells; `None`: all.
-    pub overdispersed: Option<NonZeroUsize>,
+    /// Of these genes, those that vary most over all cells; `None`: all.
+    pub hvg: Option<HvgSpec>,
     /// Cells that may be kept; `None`: all.
     pub cells: Option<FixedBitSet>,
     /// The least sum of a cell over the genes that are kept.
@@ -47,7 +45,7 @@ impl Keep {
 
     /// Whether genes may be left out.
     pub fn leaves_out_genes(&self) -> bool {
-        self.genes.is_some() || self.overdispersed.is_some()
+        self.genes.is_some() || self.hvg.is_some()
     }
 
     fn leaves_out_cells(&self) -> bool {
@@ -68,8 +66,12 @@ impl Keep {
             }
         }
         hash.update(self.min_counts.to_le_bytes());
-        if let Some(count) = self.overdispersed {
+        if let Some(HvgSpec { count, method }) = self.hvg {
             hash.update((count.get() as u64).to_le_bytes());
+            // The keys of results from before there were two methods stay what they are.
+            if method != HvgMethod::Cnmf {
+                hash.update(method.word());
+            }
         }
         hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -84,30 +86,31 @@ pub struct Subset {
     of: (usize, usize),
     /// Of all genes, over the cells that are kept.
     moments: Vec<GeneMoments>,
+    hvg: Option<HvgSpec>,
     key: String,
     reads: usize,
 }
 
 impl Subset {
     /// Finds the subset of `data`, all of which is read once if cells are left out, on `threads` workers.
-    /// Sums that overdispersion needs take another read where the data do not keep them.
+    /// The most variable genes may take another read ([`HvgSpec`]).
     ///
     /// # Errors
     ///
-    /// As a pass of a fit.
+    /// As a pass of a fit, and as [`HvgSpec::select`].
     pub fn find(data: &dyn FitData, keep: Keep, engine: &Engine<'_>, threads: usize) -> Result<Self, DriverError> {
         let (key, blocks, leaves_out_cells) = (keep.key(), data.blocks(), keep.leaves_out_cells());
         let of = (blocks.genes(), blocks.cells());
-        let Keep { mut genes, overdispersed, cells, min_counts } = keep;
+        let Keep { mut genes, hvg, cells, min_counts } = keep;
         let mut reads = 0;
-        if let Some(count) = overdispersed {
-            let (sums, taken) = sums_per_million(data, engine, threads)?;
-            let of_genes = Overdispersion::of(&sums, of.1, genes.as_ref(), data.holds_counts());
-            genes = Some(of_genes.highest(count.get()));
-            reads += taken;
+        if let Some(hvg) = hvg {
+            let found = hvg.select(data, genes.as_ref(), engine, threads)?;
+            genes = Some(found.genes);
+            reads += found.reads;
         }
         if !leaves_out_cells {
-            return Ok(Subset { genes, cells: None, of, moments: data.gene_moments().to_vec(), key, reads });
+            let moments = data.gene_moments().to_vec();
+            return Ok(Subset { genes, cells: None, of, moments, hvg, key, reads });
         }
         let sought = Sought { cells: cells.as_ref(), genes: genes.as_ref(), least: min_counts };
         let profile = Profile::new(sought, blocks.cells(), data.gene_moments());
@@ -117,7 +120,7 @@ impl Subset {
         engine.pass(blocks, &profile, &mut workers, Direction::Forward)?;
         engine.monitor().finish();
         let (cells, moments) = profile.into_found();
-        Ok(Subset { genes, cells: Some(cells), of, moments, key, reads: reads + 1 })
+        Ok(Subset { genes, cells: Some(cells), of, moments, hvg, key, reads: reads + 1 })
     }
 
     /// The genes that are kept; `None`: all.
@@ -151,6 +154,11 @@ impl Subset {
         &self.key
     }
 
+    /// How genes were selected, if the most variable were wanted.
+    pub fn hvg(&self) -> Option<HvgSpec> {
+        self.hvg
+    }
+
     /// Reads of all of X that finding it took.
     pub fn reads(&self) -> usize {
         self.reads
@@ -177,6 +185,8 @@ impl Subset {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use partwise_storage::Quiet;
     use proptest::prelude::*;
 
@@ -198,7 +208,7 @@ mod tests {
             };
             let values = prop::collection::vec(prop_oneof![2 => Just(0u8), 1 => 1..9u8], genes * cells);
             let keep = (some(genes), some(cells), prop_oneof![Just(0.0), 0.0..20.0])
-                .prop_map(|(genes, cells, min_counts)| Keep { genes, overdispersed: None, cells, min_counts });
+                .prop_map(|(genes, cells, min_counts)| Keep { genes, hvg: None, cells, min_counts });
             (Just(genes), values, keep)
         })
     }
@@ -245,14 +255,16 @@ mod tests {
             places.iter().for_each(|&place| set.insert(place));
             Some(set)
         };
+        let hvg = |count, method| Some(HvgSpec { count: NonZeroUsize::new(count)?, method });
         let keeps = [
             Keep::default(),
             Keep { genes: set(&[1]), ..Keep::default() },
             Keep { genes: set(&[1, 69]), ..Keep::default() },
             Keep { cells: set(&[1]), ..Keep::default() },
             Keep { min_counts: 1.0, ..Keep::default() },
-            Keep { overdispersed: NonZeroUsize::new(5), ..Keep::default() },
-            Keep { overdispersed: NonZeroUsize::new(6), ..Keep::default() },
+            Keep { hvg: hvg(5, HvgMethod::Cnmf), ..Keep::default() },
+            Keep { hvg: hvg(6, HvgMethod::Cnmf), ..Keep::default() },
+            Keep { hvg: hvg(5, HvgMethod::SeuratV3), ..Keep::default() },
         ];
         let keys: std::collections::BTreeSet<String> = keeps.iter().map(Keep::key).collect();
         assert_eq!(keys.len(), keeps.len());

@@ -24,8 +24,8 @@ use crate::blocks::{Blocks, Cut, FitData, Matrix, MemoryBlocks, PackedTile};
 use crate::config::ScaleSpec;
 use crate::engine::Engine;
 use crate::error::DriverError;
+use crate::hvg::{Overdispersion, highest};
 use crate::nodes::summed_bytes;
-use crate::overdispersion::Overdispersion;
 use crate::probe::{PassTime, entries_of, time_passes, uneven};
 use crate::scale::GeneScale;
 use crate::shape::DataShape;
@@ -183,7 +183,10 @@ impl Rows {
                 (sums, rows.cells())
             }
         };
-        Ok(Overdispersion::of(&sums, cells, None, true).highest(count))
+        let mut kept = FixedBitSet::with_capacity(self.shape.genes);
+        let found = Overdispersion::of(&sums, cells, None, true);
+        highest(&found.scores, count).into_iter().for_each(|gene| kept.insert(gene));
+        Ok(kept)
     }
 }
 

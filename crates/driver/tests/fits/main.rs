@@ -9,6 +9,7 @@ mod conformance;
 mod digests;
 mod disagreement;
 mod endings;
+mod hvg;
 mod in_memory;
 mod loss;
 mod losses;

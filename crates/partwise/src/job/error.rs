@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use partwise_driver::comm::{CommError, Elsewhere};
 use partwise_driver::consensus::ConsensusError;
-use partwise_driver::{ConfigError, DriverError};
+use partwise_driver::{ConfigError, DriverError, HvgError};
 use partwise_storage::{Axis, StorageError};
 
 use super::paths::Role;
@@ -29,6 +29,14 @@ pub enum JobError {
         store: PathBuf,
         /// Which values.
         error: DriverError,
+    },
+    /// The most variable genes cannot be found as asked.
+    #[error("{}: {error}", path.display())]
+    Genes {
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        error: HvgError,
     },
     /// A store was given with a choice of layer, raw values or orientation.
     #[error("{}: a store holds one matrix; choose another one when the file is converted", path.display())]

@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use fixedbitset::FixedBitSet;
-use partwise_driver::{ConfigError, Keep, Machine};
+use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::{ConfigError, HvgMethod, HvgSpec, Keep, Machine};
 use partwise_storage::anndata::{hash_of_name, visit_names};
 use partwise_storage::{Axis, StorageError, Store};
 
@@ -31,8 +31,8 @@ pub struct Filter {
     pub genes_file: Option<PathBuf>,
     /// A file with the names of cells to keep, one a line; `None`: all.
     pub cells_file: Option<PathBuf>,
-    /// So many genes, the most overdispersed of those that the list and `min_cells` leave; `None`: all.
-    pub overdispersed: Option<NonZeroUsize>,
+    /// Those that vary most, of the genes that the list and `min_cells` leave; `None`: all.
+    pub hvg: Option<HvgSpec>,
     /// Cells at least that have a nonzero value of a gene.
     pub min_cells: u64,
     /// The least sum of the values of a cell.
@@ -66,7 +66,8 @@ impl Filter {
         }
     }
 
-    /// What is kept of `store`; `note` hears of names that it does not have.
+    /// What is kept of `store`; `note` hears of names that it does not have. Refuses data whose genes cannot be selected
+    /// as asked.
     pub(super) fn of(&self, store: &Store, machine: &Machine, note: &dyn Fn(&Note<'_>)) -> Result<Keep, JobError> {
         let listed = |list: Option<&PathBuf>, axis, len| match list {
             None => Ok(None),
@@ -82,12 +83,16 @@ impl Filter {
             let moments = store.gene_moments().iter().enumerate();
             moments.filter(|(_, moments)| moments.nonzeros < self.min_cells).for_each(|(gene, _)| genes.remove(gene));
         }
-        if self.overdispersed.is_some() && !store.summary().integer {
-            note(&Note::SelectedByValues);
+        if let Some(hvg) = self.hvg {
+            let checked = hvg.check(&StoreBlocks::new(store), genes.as_ref());
+            checked.map_err(|error| JobError::Genes { path: store.path().into(), error })?;
+            if hvg.method == HvgMethod::Cnmf && !store.summary().integer {
+                note(&Note::SelectedByValues);
+            }
         }
         let mut keep = Keep::default();
         keep.genes = genes;
-        keep.overdispersed = self.overdispersed;
+        keep.hvg = self.hvg;
         keep.cells = listed(self.cells_file.as_ref(), Axis::Cells, store.cells())?;
         keep.min_counts = self.min_counts;
         Ok(keep)

@@ -1,26 +1,21 @@
-//! The overdispersion of the genes of one input, from a file to a table.
+//! The genes of one input and how much they vary, from a file to a table.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::engine::Engine;
-use partwise_driver::overdispersion::sums_per_million;
 use partwise_driver::plan::RowsPlan;
-use partwise_driver::{ConfigError, DataShape, Machine, Overdispersion};
+use partwise_driver::{ConfigError, DataShape, HvgMethod, HvgSpec, Machine};
 use partwise_storage::anndata::{GENES_BEGIN, write_gene_csv};
 use partwise_storage::{Inputs, Overwrite, Selection, Store};
 
 use super::filter::Filter;
-use super::host::Host;
+use super::host::{Host, Note};
 use super::paths::{Output, OutputKind, Paths, Role};
 use super::places::store_of;
 use super::stored::{Opened, Stored};
 use super::{JobError, input};
 use crate::machine;
-
-/// What the table has of a gene beside its name.
-const COLUMNS: [&str; 6] = ["cells", "mean", "fano", "expected_fano", "overdispersion", "highly_variable"];
 
 /// A table of the genes of one input, with those that vary most for their level.
 #[derive(Debug, Clone)]
@@ -32,8 +27,8 @@ pub struct GenesJob {
     pub selection: Selection,
     /// The genes to choose from: those of a list, or that enough cells have.
     pub filter: Filter,
-    /// How many genes are selected.
-    pub count: NonZeroUsize,
+    /// How many genes are selected, and by which method.
+    pub hvg: HvgSpec,
     /// The table; `None`: beside the input.
     pub output: Option<PathBuf>,
     /// Where a file is converted to; `None`: as for a fit.
@@ -54,7 +49,9 @@ pub struct GenesDone {
     pub selected: usize,
     /// The least score of these.
     pub least: f64,
-    /// Whether values were scaled to values per million: they are if they are counts.
+    /// How they were scored.
+    pub method: HvgMethod,
+    /// Whether values were scaled to values per million: the method cnmf does so with counts.
     pub per_million: bool,
     /// Reads of all of X.
     pub passes: usize,
@@ -65,13 +62,13 @@ pub struct GenesDone {
 }
 
 impl GenesJob {
-    /// The `count` most overdispersed genes of `input`, all else by default.
-    pub fn new(input: impl Into<Inputs>, count: NonZeroUsize) -> Self {
+    /// The genes `hvg` of `input`, all else by default.
+    pub fn new(input: impl Into<Inputs>, hvg: HvgSpec) -> Self {
         GenesJob {
             input: input.into(),
             selection: Selection::default(),
             filter: Filter::default(),
-            count,
+            hvg,
             output: None,
             store: None,
             overwrite: Overwrite::Refuse,
@@ -82,7 +79,7 @@ impl GenesJob {
     ///
     /// # Errors
     ///
-    /// As for a fit, and if no gene to choose from has a value.
+    /// As for a fit, and if no gene to choose from has a score.
     pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<GenesDone, H::Error> {
         let output = self.output.clone().unwrap_or_else(|| self.input.named_after().with_extension("genes.csv"));
         let (place, opened) = self.open(&output)?;
@@ -116,32 +113,40 @@ impl GenesJob {
         host: &H,
     ) -> Result<GenesDone, JobError> {
         let machine = machine.with_resident(machine::resident());
-        let among = self.filter.of(store, &machine, &|note| host.note(note))?.genes;
-        let plan = RowsPlan::new(&DataShape::of_store(store)?, &machine, 1, 1)?;
+        let mut filter = self.filter.clone();
+        filter.hvg = Some(self.hvg);
+        // Of values that are no counts, the one who asked for the table hears by `per_million`.
+        let note = |note: &Note<'_>| match note {
+            Note::SelectedByValues => (),
+            note => host.note(note),
+        };
+        let among = filter.of(store, &machine, &note)?.genes;
+        let plan = RowsPlan::new(&DataShape::of_store(store)?, &machine, 1, self.hvg.tables())?;
         let engine = Engine::new(plan.segment_bytes as usize, host);
         let data = StoreBlocks::new(store);
-        let (sums, passes) = sums_per_million(&data, &engine, plan.threads)?;
-        let per_million = store.summary().integer;
-        let found = Overdispersion::of(&sums, store.cells(), among.as_ref(), per_million);
-        let selected = found.highest(self.count.get());
+        let found = self.hvg.select(&data, among.as_ref(), &engine, plan.threads)?;
+        let (selected, scores) = (&found.genes, found.scores.scores());
         if selected.is_clear() {
             return Err(ConfigError::NothingKept { cells: store.cells(), genes: 0 }.into());
         }
-        let moments = store.gene_moments();
+        let (moments, columns) = (store.gene_moments(), found.scores.columns());
         let known = |number: f64| (!number.is_nan()).then_some(number);
         let of_gene = |gene: usize| {
-            let numbers = [&found.means, &found.fanos, &found.expected, &found.scores].map(|all| known(all[gene]));
+            let numbers = columns.map(|(_, numbers)| known(numbers[gene]));
             // As pandas writes and reads it.
             (moments[gene].nonzeros, numbers, if selected.contains(gene) { "True" } else { "False" })
         };
-        write_gene_csv(&store.annotations()?, &COLUMNS, of_gene, &output)?;
+        let [first, second, third, last] = columns.map(|(name, _)| name);
+        let names = ["cells", first, second, third, last, "highly_variable"];
+        write_gene_csv(&store.annotations()?, &names, of_gene, &output)?;
         Ok(GenesDone {
             cells: store.cells(),
             genes: store.genes(),
             selected: selected.count_ones(..),
-            least: selected.ones().map(|gene| found.scores[gene]).fold(f64::INFINITY, f64::min),
-            per_million,
-            passes,
+            least: selected.ones().map(|gene| scores[gene]).fold(f64::INFINITY, f64::min),
+            method: self.hvg.method,
+            per_million: self.hvg.method == HvgMethod::Cnmf && store.summary().integer,
+            passes: found.reads,
             output,
             store: store.path().into(),
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use partwise_driver::pca::{self, PcaModel};
-use partwise_driver::{DriverError, Init, Keep, Model, StopReason, Subset, TargetSum, result, start_digest};
+use partwise_driver::{DriverError, HvgSpec, Init, Keep, Model, StopReason, Subset, TargetSum, result, start_digest};
 use partwise_storage::anndata::{UsageTables, Value, column_names, read_uns};
 use partwise_storage::{Axis, Overwrite, StorageError, Store};
 
@@ -78,7 +78,8 @@ fn differences(
         wanted.push(("start".into(), start_digest(start)?.into()));
     }
     let subset = (!keep.is_all()).then(|| keep.key());
-    let mut differences = differences_to(wanted, store, subset.as_deref(), told, "this fit");
+    let subset = (subset.as_deref(), keep.hvg);
+    let mut differences = differences_to(wanted, store, subset, told, "this fit");
     if told.get("stop").is_none_or(|stop| *stop == StopReason::Cancelled.to_string().into()) {
         differences.push("not finished".into());
     }
@@ -102,7 +103,8 @@ pub(super) fn is_of_components(
     if let Some(TargetSum::Sum(sum)) = model.config.log1p {
         wanted.push(("target_sum".into(), sum.into()));
     }
-    let differences = differences_to(wanted, store, subset.map(Subset::key), &told, "this run");
+    let subset = (subset.map(Subset::key), subset.and_then(Subset::hvg));
+    let differences = differences_to(wanted, store, subset, &told, "this run");
     let is_whole = pca::read(path)?.is_some();
     match overwrite {
         _ if is_whole && differences.is_empty() => Ok(true),
@@ -117,7 +119,7 @@ pub(super) fn is_of_components(
 fn differences_to(
     mut wanted: Vec<(String, Value)>,
     store: &Store,
-    subset: Option<&str>,
+    (subset, hvg): (Option<&str>, Option<HvgSpec>),
     told: &BTreeMap<String, Value>,
     this: &str,
 ) -> Vec<String> {
@@ -137,7 +139,16 @@ fn differences_to(
         })
         .collect();
     if told.get("subset") != subset.map(Value::from).as_ref() {
-        differences.push("of other genes and cells".into());
+        // Where both were selected, the difference may have a name.
+        let selected = hvg.into_iter().flat_map(result::of_hvg);
+        let both = selected.filter_map(|(name, value)| Some((told.get(&name)?, name, value)));
+        let named: Vec<String> = (both.filter(|(had, _, value)| *had != value))
+            .map(|(had, name, value)| format!("of {name} = {}, {this} has {name} = {}", word(had), word(&value)))
+            .collect();
+        match named.is_empty() {
+            true => differences.push("of other genes and cells".into()),
+            false => differences.extend(named),
+        }
     }
     differences
 }

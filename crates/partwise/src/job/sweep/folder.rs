@@ -88,9 +88,9 @@ impl Folder {
         Ok(self.manifest()?.and_then(|manifest| manifest.places))
     }
 
-    /// The settings that all replicates have.
+    /// The settings that all replicates have, and the method that their genes were selected by.
     pub(in crate::job) fn settings(&self) -> Result<BTreeMap<String, String>, StorageError> {
-        Ok(self.manifest()?.map(|manifest| manifest.settings).unwrap_or_default())
+        Ok(self.manifest()?.map(Manifest::into_settings).unwrap_or_default())
     }
 
     /// Makes the folder, if it is not there.

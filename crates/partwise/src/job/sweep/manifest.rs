@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use partwise_driver::SweepConfig;
 use partwise_driver::model::Setting;
+use partwise_driver::{HvgSpec, SweepConfig};
 use partwise_storage::anndata::write_whole;
 use partwise_storage::{Overwrite, StorageError, sealed};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,10 @@ pub(super) struct Manifest {
     /// Their places among all genes, if names do not tell them: files of 10x have symbols that repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) places: Option<Vec<usize>>,
-    pub(super) settings: BTreeMap<String, String>,
+    /// How they were selected; `None`: all to choose from. Descriptions from before there were two methods have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hvg_method: Option<String>,
+    settings: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -51,6 +54,7 @@ impl Manifest {
         store: PathBuf,
         [fingerprint, copy_fingerprint]: [String; 2],
         genes: &Chosen,
+        hvg: Option<HvgSpec>,
         config: &SweepConfig,
     ) -> Self {
         let word = |(name, value): (&str, Setting)| (name.to_owned(), value.to_string());
@@ -64,6 +68,7 @@ impl Manifest {
             selected_genes: genes.names.len(),
             genes_sha256: hash_of(&genes.names),
             places: genes.places.clone(),
+            hvg_method: hvg.map(|hvg| hvg.method.to_string()),
             settings: config.settings().into_iter().map(word).collect(),
         }
     }
@@ -96,6 +101,12 @@ impl Manifest {
         write_whole(path, &sealed::to_bytes(self), Overwrite::Replace)
     }
 
+    /// The settings, with the method that genes were selected by.
+    pub(super) fn into_settings(self) -> BTreeMap<String, String> {
+        let method = self.hvg_method.map(|method| ("hvg_method".to_owned(), method));
+        self.settings.into_iter().chain(method).collect()
+    }
+
     /// In what a sweep that is `wanted` differs, in words; empty if its replicates belong into this folder.
     pub(super) fn differences(&self, wanted: &Manifest) -> Vec<String> {
         let mut differences = Vec::new();
@@ -109,6 +120,11 @@ impl Manifest {
                 false => format!("{had} selected genes, not {wanted}"),
             });
         }
+        if let (Some(had), Some(wanted)) = (&self.hvg_method, &wanted.hvg_method)
+            && had != wanted
+        {
+            differences.push(format!("hvg_method = {had}, not {wanted}"));
+        }
         for (name, value) in &wanted.settings {
             let had = self.settings.get(name).map_or("unknown", String::as_str);
             if had != value {
@@ -121,6 +137,10 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use partwise_driver::HvgMethod;
+
     use super::*;
 
     fn chosen(places: Option<Vec<usize>>) -> Chosen {
@@ -128,7 +148,8 @@ mod tests {
     }
 
     fn manifest(config: &SweepConfig) -> Manifest {
-        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], &chosen(None), config)
+        let hvg = NonZeroUsize::new(2000).map(|count| HvgSpec { count, method: HvgMethod::Cnmf });
+        Manifest::new("/data/x.pw".into(), ["a".into(), "b".into()], &chosen(None), hvg, config)
     }
 
     #[test]
@@ -157,8 +178,15 @@ mod tests {
         let mut other = manifest(&config);
         other.fingerprint = "z".into();
         (other.genes_sha256, other.selected_genes) = ("y".into(), 1000);
-        let expected = ["other data", "2 selected genes, not 1000", "meet = true, not false", "seed = 0, not 3"];
+        other.hvg_method = Some("seurat_v3".into());
+        let method = "hvg_method = cnmf, not seurat_v3";
+        let expected =
+            ["other data", "2 selected genes, not 1000", method, "meet = true, not false", "seed = 0, not 3"];
         assert_eq!(had.differences(&other), expected);
+        // A description that does not know the method is not refused for it.
+        let mut silent = had.clone();
+        silent.hvg_method = None;
+        assert_eq!(silent.differences(&had), Vec::<String>::new());
         // Genes of the same names at other places are other genes.
         let placed = |places| Manifest { places: Some(places), ..manifest(&SweepConfig::new([5], 20)) };
         assert_eq!(placed(vec![3, 5]).differences(&placed(vec![4, 5])), ["other 2 genes"]);

@@ -21,11 +21,10 @@ use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::comm::agree;
 use partwise_driver::consensus;
 use partwise_driver::engine::Engine;
-use partwise_driver::overdispersion::sums_per_million;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
 use partwise_driver::sweep::{Cohort, SweepPlan, run_wave};
-use partwise_driver::{ConfigError, DataShape, Machine, Overdispersion, SweepConfig};
+use partwise_driver::{ConfigError, DataShape, HvgMethod, HvgSpec, Machine, SweepConfig};
 use partwise_storage::anndata::visit_names;
 use partwise_storage::store::{Layout, select_bytes, select_genes};
 use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
@@ -53,8 +52,8 @@ pub struct SweepJob {
     pub selection: Selection,
     /// The genes to choose from: those of a list, or that enough cells have. Cells are all of the input.
     pub filter: Filter,
-    /// So many genes are selected, the most overdispersed; `None`: all to choose from.
-    pub genes: Option<NonZeroUsize>,
+    /// Those that vary most are selected; `None`: all to choose from.
+    pub hvg: Option<HvgSpec>,
     /// The replicates.
     pub config: SweepConfig,
     /// The folder of the sweep; `None`: beside the input.
@@ -96,13 +95,13 @@ pub struct SweepDone {
 }
 
 impl SweepJob {
-    /// The sweep `config` of the 2,000 most overdispersed genes of `input`, all else by default.
+    /// The sweep `config` of the 2,000 genes of `input` that vary most, as cNMF selects them, all else by default.
     pub fn new(input: impl Into<Inputs>, config: SweepConfig) -> Self {
         SweepJob {
             input: input.into(),
             selection: Selection::default(),
             filter: Filter::default(),
-            genes: NonZeroUsize::new(2000),
+            hvg: NonZeroUsize::new(2000).map(|count| HvgSpec { count, method: HvgMethod::Cnmf }),
             config,
             output: None,
             store: None,
@@ -168,7 +167,7 @@ impl SweepJob {
     /// Checks settings and paths, and opens the input. Returns the place of its store as well.
     fn open(&self, folder: &Folder) -> Result<(PathBuf, Opened), JobError> {
         // What is wrong whatever the data are.
-        self.config.check(usize::MAX, self.genes.map_or(usize::MAX, NonZeroUsize::get))?;
+        self.config.check(usize::MAX, self.hvg.map_or(usize::MAX, |hvg| hvg.count.get()))?;
         input::check(&self.input)?;
         self.filter.check()?;
         let store = store_of(&self.input, &self.selection, self.store.as_deref(), folder.path())?;
@@ -193,14 +192,15 @@ impl SweepJob {
         };
         let prepare = || {
             let mut filter = self.filter.clone();
-            filter.overdispersed = self.genes;
+            filter.hvg = self.hvg;
             let among = filter.of(store, machine, &note)?.genes;
             let own = shards(&StoreBlocks::new(store), host.comm().size()).swap_remove(host.comm().rank());
-            let plan = RowsPlan::new(&DataShape::of_store(store)?.with_shard(store, own), machine, 1, 1)?;
-            Ok::<_, JobError>((among, plan))
+            let shape = DataShape::of_store(store)?.with_shard(store, own);
+            let plan = |hvg: HvgSpec| Ok::<_, ConfigError>((hvg, RowsPlan::new(&shape, machine, 1, hvg.tables())?));
+            Ok::<_, JobError>((among, self.hvg.map(plan).transpose()?))
         };
         let (among, plan) = host.agree(prepare().map_err(H::Error::from))?;
-        let Some(count) = self.genes else {
+        let Some((hvg, plan)) = plan else {
             let all = || {
                 let mut all = FixedBitSet::with_capacity(store.genes());
                 all.insert_range(..);
@@ -213,9 +213,8 @@ impl SweepJob {
         };
         let engine = Engine::new(plan.segment_bytes as usize, host).among(host.comm());
         let data = StoreBlocks::new(store);
-        let (sums, reads) = sums_per_million(&data, &engine, plan.threads).map_err(JobError::from)?;
-        let found = Overdispersion::of(&sums, store.cells(), among.as_ref(), store.summary().integer);
-        Ok((found.highest(count.get()), reads))
+        let found = hvg.select(&data, among.as_ref(), &engine, plan.threads).map_err(JobError::from)?;
+        Ok((found.genes, found.reads))
     }
 
     /// Makes the folder and the copy of the selected genes, unless a sweep of them is there already. Returns the
@@ -236,7 +235,7 @@ impl SweepJob {
             let path =
                 std::path::absolute(store.path()).map_err(|error| StorageError::io("read", store.path(), error))?;
             let describe =
-                |copy: String| Manifest::new(path.clone(), [store.fingerprint(), copy], chosen, &self.config);
+                |copy: String| Manifest::new(path.clone(), [store.fingerprint(), copy], chosen, self.hvg, &self.config);
             let had = match folder.manifest() {
                 Err(_) if self.overwrite == Overwrite::Replace => None,
                 had => had?,

@@ -20,6 +20,7 @@ use crate::blocks::FitData;
 use crate::compute::gene_scores::{GeneScores, Local};
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
+use crate::hvg::highest;
 
 /// Genes of highest mean among which A is found.
 const HIGHEST: usize = 20;
@@ -74,13 +75,6 @@ impl Overdispersion {
         let scores = fanos.iter().zip(&expected).map(|(fano, expected)| fano / expected).collect();
         Overdispersion { means, fanos, expected, scores, per_million }
     }
-
-    /// The `count` genes of highest score, or as many as have one; equal scores in the order of the genes.
-    pub fn highest(&self, count: usize) -> FixedBitSet {
-        let mut genes = FixedBitSet::with_capacity(self.scores.len());
-        highest(&self.scores, count).into_iter().for_each(|gene| genes.insert(gene));
-        genes
-    }
 }
 
 /// The sums per million of all genes of `data` (the sums of the values if they are no counts), and how many
@@ -111,14 +105,6 @@ pub fn sums_per_million(
     engine.pass(blocks, &fold, &mut workers, Direction::Forward)?;
     engine.monitor().finish();
     Ok((fold.taken().unwrap_or_default(), 1))
-}
-
-/// The places of the `count` largest values, largest first; equal ones in order, NaN nowhere.
-fn highest(values: &[f64], count: usize) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..values.len()).filter(|&place| !values[place].is_nan()).collect();
-    places.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
-    places.truncate(count);
-    places
 }
 
 /// The values that are no NaN, in order.
@@ -165,13 +151,13 @@ mod tests {
             })
             .collect();
         let found = Overdispersion::of(&sums(&genes, 1000), 1000, None, true);
-        assert_eq!(found.highest(1).ones().collect::<Vec<_>>(), [39]);
+        assert_eq!(highest(&found.scores, 1), [39]);
         assert!(found.scores[39] > 3.0 * found.scores[38] && found.scores[39] > 3.0 * found.scores[40]);
         // A² is that of the highest mean, where σ²/μ² = 2/μ + 0.01 is least.
         let a_sq = 2.0 / 1e4 + 0.01;
         let b_sq = found.expected[0] - a_sq;
         assert!((found.expected[99] - (a_sq * 1e4 + b_sq)).abs() < 1e-9, "{:?}", found.expected);
-        assert_eq!(found.highest(200).count_ones(..), 100);
+        assert_eq!(highest(&found.scores, 200).len(), 100);
     }
 
     #[test]
@@ -196,7 +182,7 @@ mod tests {
         genes.extend([(0.0, 0.0); 30]);
         let found = Overdispersion::of(&sums(&genes, 50), 50, None, true);
         assert!(found.scores[40..].iter().all(|score| score.is_nan()) && found.means[40] == 0.0);
-        assert_eq!(found.highest(70).count_ones(..), 40);
+        assert_eq!(highest(&found.scores, 70).len(), 40);
         // The lowest means are in the box now.
         assert_ne!(found.scores[..40], without.scores);
     }
@@ -205,7 +191,7 @@ mod tests {
     fn few_genes_have_scores_too_and_ties_keep_the_order() {
         let found = Overdispersion::of(&sums(&[(2.0, 3.0); 4], 8), 8, None, true);
         assert!(found.scores.iter().all(|score| score.is_finite()), "{:?}", found.scores);
-        assert_eq!(found.highest(2).ones().collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(highest(&found.scores, 2), [0, 1]);
         assert!(Overdispersion::of(&[], 8, None, true).scores.is_empty());
     }
 
