@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::picture::{
-    About, Axis, By, Cells, Colour, Curves, Figure, Genes, Heat, Palette, Picture, Plot, Style, Ticks, Trace,
+    About, Axis, Bars, By, Cells, Colour, Curves, Figure, Genes, Heat, MARK, Palette, Picture, Plot, Style, Ticks,
+    Trace, digits,
 };
 
 /// The object of the figure; `None` if the page has all of it as text.
@@ -39,6 +40,7 @@ fn plot(plot: &Plot) -> (Value, Value) {
     match plot {
         Plot::Curves(of) => curves(of),
         Plot::Stack(of) => stack(of),
+        Plot::Bars(of) => bars(of),
         Plot::Heat(of) => heat(of),
     }
 }
@@ -107,6 +109,36 @@ fn traces(curves: &Curves) -> Vec<Value> {
         object
     };
     curves.traces.iter().map(object).collect()
+}
+
+fn bars(bars: &Bars) -> (Value, Value) {
+    let pairs = || bars.edges.windows(2);
+    let middles: Vec<f64> = pairs().map(|pair| digits((pair[0] + pair[1]) / 2.0, 12)).collect();
+    let widths: Vec<f64> = pairs().map(|pair| digits(pair[1] - pair[0], 12)).collect();
+    let ranges: Vec<String> = pairs().map(|pair| format!("{} to {}", pair[0], pair[1])).collect();
+    let mut data: Vec<Value> = bars
+        .parts
+        .iter()
+        .map(|part| {
+            json!({"type": "bar", "name": part.name, "x": numbers(&middles), "y": part.counts, "width": numbers(&widths),
+                "marker": {"color": part.colour}, "customdata": ranges, "hovertemplate": bars.hover})
+        })
+        .collect();
+    let highest = bars.highest().max(1) as f64;
+    // A logarithmic axis has no 0; one spectrum should be seen on it.
+    let (from, to): (f64, f64) = if bars.y.logarithmic { (0.5, 1.5 * highest) } else { (0.0, 1.05 * highest) };
+    if let Some(mark) = &bars.mark {
+        data.push(json!({"type": "scatter", "mode": "lines", "name": mark.name, "x": [mark.at, mark.at],
+            "y": [from, to], "line": {"color": MARK, "width": 2, "dash": "dash"}, "hoverinfo": "skip",
+            // plotly.js would name lines before bars.
+            "legendrank": 2000}));
+    }
+    let mut layout = json!({"xaxis": axis(&bars.x), "yaxis": axis(&bars.y), "barmode": "stack", "bargap": 0,
+        // On a phone, the buttons of plotly.js would lie over long names above the bars.
+        "showlegend": true, "legend": {"orientation": "h", "y": -0.24, "yanchor": "top"}});
+    layout["xaxis"]["range"] = json!([bars.edges.first(), bars.edges.last()]);
+    layout["yaxis"]["range"] = if bars.y.logarithmic { json!([from.log10(), to.log10()]) } else { json!([from, to]) };
+    (data.into(), layout)
 }
 
 fn axis(axis: &Axis) -> Value {
