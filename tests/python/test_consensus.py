@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import nnls
+from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import euclidean_distances
@@ -123,6 +124,15 @@ def test_every_step_is_that_of_the_reference(partwise, run, k, threshold):
     assert list(np.flatnonzero(found.var["highly_variable"])) == list(run.chosen)
     np.testing.assert_allclose(found.uns["nmf"]["local_density"], want["density"], atol=1e-6)
     np.testing.assert_allclose(found.uns["nmf"]["programs"]["usage"], want["usage"], atol=1e-5)
+    # The spectra that are kept, by program, and their distances.
+    programs, distances = found.uns["nmf"]["program_of_spectrum"], found.uns["nmf"]["distances"]
+    np.testing.assert_array_equal(programs >= 0, want["density"] < threshold)
+    rows = run.spectra[k] / np.linalg.norm(run.spectra[k], axis=1, keepdims=True)
+    for program in range(k):
+        median = np.median(rows[programs == program], axis=0)
+        close(found.varm["spectra"][run.chosen, program], median / median.sum(), 1e-6)
+    np.testing.assert_array_equal(distances["spectra"], np.flatnonzero(programs >= 0))
+    np.testing.assert_allclose(distances["pairs"], pdist(rows[programs >= 0]), atol=1e-6)
     close(found.varm["spectra"][run.chosen].T, want["medians"], 1e-6)
     assert not found.varm["spectra"][np.setdiff1d(np.arange(GENES), run.chosen)].any()
     close(found.varm["spectra_tpm"].T, want["tpm"], 1e-4)

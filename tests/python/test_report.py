@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-CONSENSUS = ["programs", "density", "cells", "shares", "genes", "overlap"]
+CONSENSUS = ["programs", "density", "clusters", "cells", "shares", "genes", "overlap"]
 HOSTILE = "</script><b>x</b> &amp; \"q\" 'a'\nnew <img src=x onerror=alert(1)> $x$ %{y}"
 
 
@@ -278,6 +278,29 @@ def test_the_densities_of_a_consensus_are_those_of_its_replicates(partwise, coun
     assert f"leaves out {left_out} of 88 spectra ({100 * left_out / 88:.1f} %)" in text
     assert "Consensus of 22 replicates of a sweep: k = 4 programs of 3,000 cells" in text
     assert f"Stability {result.uns['nmf']['stability']:.3f}" in text
+
+
+def test_the_distances_of_a_consensus_are_those_of_its_replicates(partwise, counts):
+    data, result, spectra = agreed(partwise, counts, 2)
+    view = data["clusters"]["views"][0]
+    heat = view["data"][0]
+    told = [re.fullmatch(r"spectrum (\d+) of program (\d+), local density ([\d.]+)", name).groups() for name in heat["pairs"]]
+    places, programs = np.array([int(place) for place, *_ in told]), [int(program) for _, program, _ in told]
+    # All 88 spectra, by program; their distances are those that numpy finds.
+    assert sorted(places) == list(range(88)) and programs == sorted(programs)
+    assert np.allclose(heat["z"], distances_of(spectra[places]), atol=2e-3)
+    assert np.array_equal(result.uns["nmf"]["program_of_spectrum"][places], programs)
+    assert view["data"][1]["z"][0] == programs
+    assert np.allclose([float(of) for *_, of in told], result.uns["nmf"]["local_density"][places], atol=6e-4)
+    # The name of a program is in the middle of its rows.
+    for program, (middle, name) in enumerate(zip(view["layout"]["yaxis"]["tickvals"], view["layout"]["yaxis"]["ticktext"])):
+        assert middle == np.flatnonzero(np.array(programs) == program).mean() and name == f"program {program}"
+    # Inside a program neighbours are alike: no farther apart than in the order of the file.
+    for program in range(4):
+        mine = places[np.array(programs) == program]
+        steps = lambda order: np.diag(distances_of(spectra[order]), 1).sum()
+        assert steps(mine) <= steps(np.sort(mine)) + 1e-6
+    assert "All 88 spectra that the threshold keeps are shown." in partwise.path("page.html").read_text()
 
 
 def test_principal_components_are_shown_as_they_are(partwise, labelled):
@@ -613,6 +636,12 @@ def test_a_browser_shows_the_page_of_a_consensus(partwise, counts, browser):
     bar = next(at for at, count in enumerate(data["density"]["views"][0]["data"][0]["y"]) if count)
     said = hovered(window, "#density", {"curveNumber": 0, "pointNumber": bar})
     assert said.startswith(f"{data['density']['views'][0]['data'][0]['y'][bar]} spectra, local density "), said
+    # Two spectra, by the text at their field.
+    heat = data["clusters"]["views"][0]["data"][0]
+    said = hovered(window, "#clusters", {"curveNumber": 0, "pointNumber": [3, 70]})
+    assert said.startswith(heat["pairs"][3] + heat["pairs"][70] + "distance "), said
+    assert run(names, "#clusters") == ["spectra of each program"] * 2
+    assert run("return document.querySelectorAll('#clusters .legendtext').length") == 0
     chosen(window, "#density .view", "logarithmic")
     assert run("return document.querySelector('#density .plot')._fullLayout.yaxis.type") == "log"
     problems = [entry for entry in window.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]

@@ -80,14 +80,24 @@ fn agreed(threshold: f64, densities: Vec<f64>) -> Vec<(String, Uns)> {
     vec![
         ("consensus".into(), true.into()),
         ("density".into(), threshold.into()),
+        ("distances".into(), distances(&[0, 1, 2, 3, 6, 9])),
         ("k".into(), Uns::Int(K as i64)),
         ("local_density".into(), densities.into()),
+        // A spectrum of each program in every replicate, in another order; two are left out.
+        ("program_of_spectrum".into(), vec![0_i64, 1, 2, 1, 2, 0, 2, -1, -1, 0, 1, 2].into()),
         ("relative_error".into(), 0.25.into()),
         ("replicates".into(), Uns::Int(4)),
         ("replicates_of".into(), "sweep".into()),
         ("selected_genes".into(), Uns::Int(5)),
         ("stability".into(), 0.875.into()),
     ]
+}
+
+/// The distances of these spectra: for the places a < b, a/10 + b/100.
+fn distances(places: &[i64]) -> Uns {
+    let pairs = places.iter().enumerate().flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (a, b)));
+    let pairs: Vec<f64> = pairs.map(|(&a, &b)| a as f64 / 10.0 + b as f64 / 100.0).collect();
+    Uns::Map(vec![("pairs".into(), pairs.into()), ("spectra".into(), places.to_vec().into())])
 }
 
 /// Local densities of the spectra of the four replicates.
@@ -237,7 +247,11 @@ fn every_kind_has_its_pictures_and_every_axis_a_name() {
     let labelled = ReportSpec::default().with_labels(["kind"]);
     for (name, spec, pictures) in [
         ("r.h5ad", &labelled, &["programs", "cells", "labels", "shares", "genes", "overlap", "error"][..]),
-        ("c.h5ad", &labelled, &["programs", "density", "cells", "labels", "shares", "genes", "overlap"][..]),
+        (
+            "c.h5ad",
+            &labelled,
+            &["programs", "density", "clusters", "cells", "labels", "shares", "genes", "overlap"][..],
+        ),
         ("p.h5ad", &labelled, &["cells", "variance", "axes"][..]),
         ("set", &ReportSpec::default(), &["by_k", "agreement"][..]),
         ("x.sweep", &ReportSpec::default(), &["stability", "explained", "passes"][..]),
@@ -445,6 +459,55 @@ fn a_consensus_says_what_it_comes_from_and_what_its_threshold_leaves_out() {
 }
 
 #[test]
+fn distances_of_spectra_stand_program_by_program_and_say_how_many_are_shown() {
+    let folder = Folder::new();
+    let at = folder.at("c.h5ad");
+    consensus(&at, agreed(0.205, densities()));
+    let page = report(&at, &ReportSpec::default()).unwrap();
+    assert!(page.html().contains("6 of the 10 spectra that the threshold keeps are shown"));
+    let of_page = data(page.html());
+    let view = &of_page["clusters"]["views"][0];
+    let heat = &view["data"][0];
+    // Places 0 and 9 are of program 0, 1 and 3 of program 1, 2 and 6 of program 2.
+    let place = |at: usize| heat["pairs"][at].as_str().unwrap().split(' ').nth(1).unwrap().parse::<usize>().unwrap();
+    let order: Vec<usize> = (0..6).map(place).collect();
+    for (program, places) in [[0, 9], [1, 3], [2, 6]].iter().enumerate() {
+        let mut found = order[2 * program..][..2].to_vec();
+        found.sort_unstable();
+        assert_eq!(found, places, "{order:?}");
+    }
+    for (row, &a) in order.iter().enumerate() {
+        for (column, &b) in order.iter().enumerate() {
+            let expected = if a == b { 0.0 } else { a.min(b) as f64 / 10.0 + a.max(b) as f64 / 100.0 };
+            assert!((heat["z"][row][column].as_f64().unwrap() - expected).abs() < 1e-9, "{a}, {b}");
+        }
+    }
+    assert_eq!(
+        heat["pairs"][order.iter().position(|&place| place == 2).unwrap()],
+        "spectrum 2 of program 2, local density 0.013"
+    );
+    let axes = &view["layout"];
+    assert_eq!(axes["yaxis"]["ticktext"], serde_json::json!(["program 0", "program 1", "program 2"]));
+    assert_eq!(axes["xaxis"]["tickvals"], serde_json::json!([0.5, 2.5, 4.5]));
+    assert_eq!(
+        (&view["data"][1]["z"][0], view["data"].as_array().unwrap().len()),
+        (&serde_json::json!([0, 0, 1, 1, 2, 2]), 2)
+    );
+    // In a file, the names of the programs stand once at each axis.
+    let (file, svg) = page.figures(FigureFormat::Svg).remove(2);
+    let svg = String::from_utf8(svg).unwrap();
+    assert_eq!(file, "clusters.svg");
+    for (text, times) in [(">program 2<", 1), (">2<", 1), ("spectra of each program", 2), (">distance<", 1)] {
+        assert_eq!(svg.matches(text).count(), times, "{text}: {svg}");
+    }
+    // Results without distances have a page, too.
+    let mut about = agreed(0.205, densities());
+    about.retain(|(name, _)| name != "distances");
+    consensus(&at, about);
+    assert!(!report(&at, &ReportSpec::default()).unwrap().pictures().contains(&"clusters"));
+}
+
+#[test]
 fn a_consensus_that_is_damaged_is_refused_with_its_member() {
     let folder = Folder::new();
     let at = folder.at("c.h5ad");
@@ -459,4 +522,17 @@ fn a_consensus_that_is_damaged_is_refused_with_its_member() {
     let mut about = agreed(0.2, densities());
     about.retain(|(name, _)| name != "replicates");
     refused(about, "uns/nmf/replicates");
+    let with = |name: &str, value: Uns| {
+        let mut about = agreed(0.2, densities());
+        about.iter_mut().filter(|(other, _)| other == name).for_each(|(_, old)| *old = value.clone());
+        about
+    };
+    refused(with("k", Uns::Int(K as i64 + 1)), "uns/nmf/k");
+    // One is left out, one is not there, and there is a pair too many.
+    refused(with("distances", distances(&[0, 7])), "uns/nmf/distances/spectra");
+    refused(with("distances", distances(&[0, 12])), "uns/nmf/distances/spectra");
+    refused(with("distances", distances(&[-1, 0])), "uns/nmf/distances");
+    refused(with("distances", distances(&(0..401).collect::<Vec<_>>())), "uns/nmf/distances/spectra");
+    let few = vec![("pairs".into(), vec![0.5, 0.5].into()), ("spectra".into(), vec![0_i64, 1].into())];
+    refused(with("distances", Uns::Map(few)), "uns/nmf/distances/pairs");
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use fixedbitset::FixedBitSet;
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::comm::agree;
-use partwise_driver::consensus::{self, Medians, Programs, Selected, Stores, Written, find_medians, refit, write};
+use partwise_driver::consensus::{
+    self, Distances, Medians, Programs, Selected, Stores, Written, find_medians, refit, write,
+};
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
@@ -226,6 +228,9 @@ impl ConsensusJob {
             Ok(DataShape::of_store(copy)?.with_shard(copy, own))
         });
         let of_rows = of_rows.transpose()?.map_or(shape, |of_copy| DataShape { genes: shape.genes, ..of_copy });
+        // The distances of every k stay until its result is written.
+        let distances = self.ks.len() as u64 * Distances::MOST_BYTES;
+        let machine = machine.with_resident(machine.resident + distances);
         let rows = RowsPlan::new(&of_rows, &machine, self.ks.iter().sum(), TABLES)?;
         let medians = self.medians(run, places.len(), plan.threads, host)?;
         Ok(Prepared { medians, names, places, copy, notes: run.notes()?, plan, rows })

@@ -6,18 +6,20 @@ use super::Made;
 use super::fit::Drawn;
 use crate::ReportSpec;
 use crate::error::ReportError;
-use crate::picture::{density, percent, thousands};
+use crate::picture::{clusters, density, percent, thousands};
 use crate::read::{Consensus, Fit, Story};
 
 /// The names of its figures; a result may lack some.
-pub(super) const FIGURES: [&str; 7] = ["programs", "density", "cells", "labels", "shares", "genes", "overlap"];
+pub(super) const FIGURES: [&str; 8] =
+    ["programs", "density", "clusters", "cells", "labels", "shares", "genes", "overlap"];
 
 /// The page of the consensus at `path`, whose `uns["nmf"]` is `story`.
 pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made, ReportError> {
-    let consensus = Consensus::read(path, &story)?;
     let mut drawn = Drawn::new(path, story, spec)?;
-    let cards = 1;
-    drawn.figures.splice(cards..cards, density::figure(&consensus));
+    let consensus = Consensus::read(path, &drawn.fit.story, drawn.fit.k)?;
+    // After the cards of the programs.
+    let of_replicates = density::figure(&consensus).into_iter().chain(clusters::figure(&consensus));
+    drawn.figures.splice(1..1, of_replicates);
     let lead = words(&consensus, &drawn.fit);
     Ok(drawn.page(path, "a consensus", lead))
 }

@@ -7,6 +7,9 @@ use crate::picture::{
     Trace, digits,
 };
 
+/// The most names of spans along an axis.
+const MOST_SPANS: usize = 24;
+
 /// The object of the figure; `None` if the page has all of it as text.
 pub(super) fn of(figure: &Figure) -> Option<Value> {
     let (kind, mut object) = match &figure.picture {
@@ -129,13 +132,12 @@ fn bars(bars: &Bars) -> (Value, Value) {
     let (from, to): (f64, f64) = if bars.y.logarithmic { (0.5, 1.5 * highest) } else { (0.0, 1.05 * highest) };
     if let Some(mark) = &bars.mark {
         data.push(json!({"type": "scatter", "mode": "lines", "name": mark.name, "x": [mark.at, mark.at],
-            "y": [from, to], "line": {"color": MARK, "width": 2, "dash": "dash"}, "hoverinfo": "skip",
-            // plotly.js would name lines before bars.
-            "legendrank": 2000}));
+            "y": [from, to], "line": {"color": MARK, "width": 2, "dash": "dash"}, "hoverinfo": "skip"}));
     }
     let mut layout = json!({"xaxis": axis(&bars.x), "yaxis": axis(&bars.y), "barmode": "stack", "bargap": 0,
-        // On a phone, the buttons of plotly.js would lie over long names above the bars.
-        "showlegend": true, "legend": {"orientation": "h", "y": -0.24, "yanchor": "top"}});
+        // On a phone, the buttons of plotly.js would lie over long names above the bars. It names stacked bars from the
+        // last one on.
+        "showlegend": true, "legend": {"orientation": "h", "y": -0.24, "yanchor": "top", "traceorder": "normal"}});
     layout["xaxis"]["range"] = json!([bars.edges.first(), bars.edges.last()]);
     layout["yaxis"]["range"] = if bars.y.logarithmic { json!([from.log10(), to.log10()]) } else { json!([from, to]) };
     (data.into(), layout)
@@ -151,6 +153,18 @@ fn axis(axis: &Axis) -> Value {
         Ticks::Names(names) => {
             object["tickvals"] = (0..names.len()).collect();
             object["ticktext"] = names.clone().into();
+            object["ticks"] = "".into();
+        }
+        Ticks::Spans(spans) => {
+            let mut before = 0;
+            let middles = spans.iter().map(|(_, fields)| {
+                before += fields;
+                before as f64 - (*fields as f64 + 1.0) / 2.0
+            });
+            // plotly.js draws all of them, also where they touch.
+            let every = spans.len().div_ceil(MOST_SPANS).max(1);
+            object["tickvals"] = middles.step_by(every).map(number).collect();
+            object["ticktext"] = spans.iter().step_by(every).map(|(name, _)| name.clone()).collect();
             object["ticks"] = "".into();
         }
     }
@@ -184,6 +198,7 @@ fn heat(heat: &Heat) -> (Value, Value) {
         About::Nothing => (),
         About::Rows(names) => fields["rows"] = names.clone().into(),
         About::Columns(names) => fields["columns"] = names.clone().into(),
+        About::Pairs(names) => fields["pairs"] = names.clone().into(),
     }
     let mut layout = json!({"xaxis": axis(&heat.x), "yaxis": axis(&heat.y)});
     layout["yaxis"]["autorange"] = "reversed".into();
@@ -198,6 +213,7 @@ fn heat(heat: &Heat) -> (Value, Value) {
 fn strips(heat: &Heat, data: &mut Vec<Value>, layout: &mut Value) {
     layout["yaxis"]["domain"] = json!([0.0, 1.0 - 0.05 * heat.strips.len() as f64]);
     layout["legend"] = json!({"orientation": "h", "y": 1.02, "yanchor": "bottom"});
+    let several = heat.strips.iter().filter(|strip| strip.is_in_legend).count() > 1;
     for (place, strip) in heat.strips.iter().enumerate() {
         let (axis, shown) = (place + 2, &strip.groups);
         let count = shown.names.len() as f64;
@@ -213,7 +229,7 @@ fn strips(heat: &Heat, data: &mut Vec<Value>, layout: &mut Value) {
         let end = 1.0 - 0.05 * place as f64;
         layout[format!("yaxis{axis}")] = json!({"domain": [end - 0.042, end], "tickvals": [0],
             "ticktext": [strip.name], "ticks": "", "anchor": "x", "title": {"text": ""}});
-        for (name, colour) in strip.named(heat.strips.len() > 1).zip(&shown.colours) {
+        for (name, colour) in strip.named(several).zip(&shown.colours).filter(|_| strip.is_in_legend) {
             data.push(
                 json!({"type": "scatter", "mode": "markers", "x": [Value::Null], "y": [Value::Null], "name": name,
                 "marker": {"color": colour, "symbol": "square", "size": 10}, "hoverinfo": "skip"}),

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn of(densities: &[f64], threshold: f64) -> Consensus {
-        Consensus { k: 2, replicates: 3, stability: 0.9, threshold, densities: densities.to_vec() }
+        Consensus { k: 2, replicates: 3, stability: 0.9, threshold, densities: densities.to_vec(), spectra: None }
     }
 
     fn bars(consensus: &Consensus) -> Bars {

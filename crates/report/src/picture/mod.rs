@@ -20,6 +20,7 @@
 //! | `explained`   | explained part of a sweep against k                              |
 //! | `passes`      | passes of the replicates of a sweep against k                    |
 //! | `replicates`  | how do lines and points of a sweep lie over k?                   |
+//! | `clusters`    | how far apart the spectra of the replicates of a consensus are   |
 //! | `density`     | how dense the spectra of the replicates of a consensus lie       |
 //! | `variance`    | the variance of principal components                             |
 //! | `axes`        | a card for each principal component                              |
@@ -31,6 +32,7 @@ pub(crate) mod axes;
 pub(crate) mod by_k;
 pub(crate) mod by_label;
 pub(crate) mod cells;
+pub(crate) mod clusters;
 pub(crate) mod density;
 pub(crate) mod error_by_pass;
 pub(crate) mod explained;

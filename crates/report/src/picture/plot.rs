@@ -36,6 +36,8 @@ pub(crate) enum Ticks {
     At(Vec<usize>),
     /// At 0, 1, 2, …, with these names.
     Names(Vec<String>),
+    /// One in the middle of so many fields, with this name, and so on.
+    Spans(Vec<(String, usize)>),
 }
 
 impl Axis {
@@ -140,7 +142,8 @@ impl Bars {
     }
 }
 
-/// Fields in rows and columns, the first row above. Both axes have names, or the columns are numbered.
+/// Fields in rows and columns, the first row above. Both axes have names, or names of spans, or the columns are
+/// numbered.
 #[derive(Debug)]
 pub(crate) struct Heat {
     pub(crate) x: Axis,
@@ -176,6 +179,8 @@ pub(crate) enum About {
     Nothing,
     Rows(Vec<String>),
     Columns(Vec<String>),
+    /// About both, which are of the same things.
+    Pairs(Vec<String>),
 }
 
 /// The group of each column, by its colour.
@@ -183,6 +188,8 @@ pub(crate) enum About {
 pub(crate) struct Strip {
     pub(crate) name: String,
     pub(crate) groups: Shown,
+    /// Whether a legend names the groups; an axis may do so.
+    pub(crate) is_in_legend: bool,
 }
 
 /// Cells in the plane: directions and colours to choose from.

@@ -30,7 +30,7 @@ use partwise_storage::anndata::visit_names;
 
 use crate::error::ReportError;
 
-pub(crate) use consensus::Consensus;
+pub(crate) use consensus::{Consensus, Spectra};
 pub(crate) use embedding::Embedding;
 pub(crate) use fit::{Fit, spectra};
 pub(crate) use labels::{Labels, Values};
