@@ -361,3 +361,31 @@ def test_names_and_shapes_are_those_of_a_run_of_cnmf(partwise, real):
         close(got.to_numpy(), want.to_numpy(), most)
     reference = read(folder / "pbmc.starcat_spectra.k_8.dt_0_5.txt")
     assert list(reference.columns) == genes.split() and reference.shape == (8, 2000)
+
+
+def test_pages_are_written_beside_the_results_and_refused_before_any_work(partwise, run):
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", "4,5", "-o", "both", "--report"]
+    partwise.path("both").mkdir()
+    page = partwise.path("both/k5.report.html")
+    page.write_text("thesis")
+    before = sorted(partwise.folder.rglob("*"))
+    ran = partwise.run(*ask, "--force")
+    assert ran.returncode == 73 and "both/k5.report.html: " in ran.stderr and "not a report" in ran.stderr, ran.stderr
+    assert sorted(partwise.folder.rglob("*")) == before and page.read_text() == "thesis"
+    page.unlink()
+    ran = partwise.run(*ask)
+    assert ran.returncode == 0 and ran.stderr.count("pictures of the result") == 2, ran.stderr
+    for k in (4, 5):
+        partwise.json("report", f"both/k{k}.h5ad", "-o", "alone.html", "--force")
+        assert partwise.path(f"both/k{k}.report.html").read_bytes() == partwise.path("alone.html").read_bytes()
+    # A page that is there is refused, and replaced with --force.
+    for k in (4, 5):
+        partwise.path(f"both/k{k}.h5ad").unlink()
+        partwise.path(f"both/k{k}.top_genes.tsv").unlink()
+    ran = partwise.run(*ask)
+    assert ran.returncode == 73 and "k4.report.html: exists already" in ran.stderr, ran.stderr
+    assert not partwise.path("both/k4.h5ad").exists()
+    partwise.json(*ask, "--force")
+    one = [*ask[:5], 4, "-o", "c.h5ad", "--report"]
+    partwise.json(*one)
+    assert partwise.path("c.report.html").exists()

@@ -55,6 +55,8 @@ pub struct ConsensusJob {
     pub store: Option<PathBuf>,
     /// Whether a result that exists may be replaced.
     pub overwrite: Overwrite,
+    /// What the program around the job writes when it has ended. Refused with the other paths, before any work.
+    pub other_outputs: Vec<Output>,
 }
 
 /// A finished consensus.
@@ -112,6 +114,7 @@ impl ConsensusJob {
             cnmf_files: None,
             store: None,
             overwrite: Overwrite::Refuse,
+            other_outputs: Vec::new(),
         }
     }
 
@@ -133,8 +136,8 @@ impl ConsensusJob {
         Ok(self.find(&store, prepared, (results, texts), host)?)
     }
 
-    /// The files of the results.
-    fn results(&self) -> Vec<PathBuf> {
+    /// The files of the results, in the order of `ks`.
+    pub fn results(&self) -> Vec<PathBuf> {
         let default = |ending: &str| self.replicates.components().collect::<PathBuf>().with_extension(ending);
         match self.ks[..] {
             [k] => vec![self.output.clone().unwrap_or_else(|| default(&format!("k{k}.h5ad")))],
@@ -194,6 +197,7 @@ impl ConsensusJob {
             let (kind, overwrite) = (OutputKind::AnnData, self.overwrite);
             paths = paths.writing(Output { role: Role::Result, path: result.clone(), kind, overwrite });
         }
+        paths = self.other_outputs.iter().cloned().fold(paths, Paths::writing);
         let folder = (results.len() > 1).then_some(output);
         Texts::announce(texts, paths, folder, self.overwrite).check()?;
         Ok((store.clone(), Opened::of(counts, &self.selection, &store)?))
