@@ -141,6 +141,28 @@ def test_every_step_is_that_of_the_reference(partwise, run, k, threshold):
     assert one["unused_cells"] == 1 and not found.obsm["X_nmf"][3].any()
 
 
+def test_of_many_spectra_a_result_keeps_the_distances_of_some_of_each_program(partwise, run):
+    rng = np.random.default_rng(9)
+    base = run.spectra[4][:4]
+    run.spectra[4] = np.vstack([base[rng.permutation(4)] * rng.gamma(30, 1 / 30, (4, SELECTED)) for _ in range(90)])
+    run.write(4)
+    partwise.json("consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "--density", 2, "-o", "c.h5ad")
+    found = anndata.read_h5ad(partwise.path("c.h5ad")).uns["nmf"]
+    programs, chosen = found["program_of_spectrum"], found["distances"]["spectra"]
+    assert list(np.bincount(programs)) == [90] * 4
+    # 200 of 360: as many of each program, from all replicates.
+    assert len(chosen) == len(set(chosen)) and 196 <= len(chosen) <= 200 and list(chosen) == sorted(chosen)
+    of_programs = np.bincount(programs[chosen])
+    assert len(of_programs) == 4 and of_programs.min() >= 49 and of_programs.max() <= 50
+    for program in range(4):
+        replicates = chosen[programs[chosen] == program] // 4
+        assert np.diff(replicates).max() <= 2 and replicates[0] <= 1 and replicates[-1] >= 87
+    rows = run.spectra[4] / np.linalg.norm(run.spectra[4], axis=1, keepdims=True)
+    np.testing.assert_allclose(found["distances"]["pairs"], pdist(rows[chosen]), atol=1e-6)
+    partwise.json("report", "c.h5ad", "-o", "c.html")
+    assert f"{len(chosen)} of the 360 spectra that the threshold keeps are shown" in partwise.path("c.html").read_text()
+
+
 def test_threads_memory_and_other_k_change_no_bit(partwise, run):
     ask = ["consensus", "runs/mine", "--input", "x.h5ad", "--density", 0.4, "--force"]
     both = partwise.json(*ask, "-k", "4,5", "-o", "both")
