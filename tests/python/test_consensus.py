@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import nnls
+from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import euclidean_distances
@@ -123,12 +124,43 @@ def test_every_step_is_that_of_the_reference(partwise, run, k, threshold):
     assert list(np.flatnonzero(found.var["highly_variable"])) == list(run.chosen)
     np.testing.assert_allclose(found.uns["nmf"]["local_density"], want["density"], atol=1e-6)
     np.testing.assert_allclose(found.uns["nmf"]["programs"]["usage"], want["usage"], atol=1e-5)
+    # The spectra that are kept, by program, and their distances.
+    programs, distances = found.uns["nmf"]["program_of_spectrum"], found.uns["nmf"]["distances"]
+    np.testing.assert_array_equal(programs >= 0, want["density"] < threshold)
+    rows = run.spectra[k] / np.linalg.norm(run.spectra[k], axis=1, keepdims=True)
+    for program in range(k):
+        median = np.median(rows[programs == program], axis=0)
+        close(found.varm["spectra"][run.chosen, program], median / median.sum(), 1e-6)
+    np.testing.assert_array_equal(distances["spectra"], np.flatnonzero(programs >= 0))
+    np.testing.assert_allclose(distances["pairs"], pdist(rows[programs >= 0]), atol=1e-6)
     close(found.varm["spectra"][run.chosen].T, want["medians"], 1e-6)
     assert not found.varm["spectra"][np.setdiff1d(np.arange(GENES), run.chosen)].any()
     close(found.varm["spectra_tpm"].T, want["tpm"], 1e-4)
     close(found.varm["gene_scores"].T, want["scores"], 1e-4)
     close(found.obsm["X_nmf"], want["usages"], 1e-4)
     assert one["unused_cells"] == 1 and not found.obsm["X_nmf"][3].any()
+
+
+def test_of_many_spectra_a_result_keeps_the_distances_of_some_of_each_program(partwise, run):
+    rng = np.random.default_rng(9)
+    base = run.spectra[4][:4]
+    run.spectra[4] = np.vstack([base[rng.permutation(4)] * rng.gamma(30, 1 / 30, (4, SELECTED)) for _ in range(90)])
+    run.write(4)
+    partwise.json("consensus", "runs/mine", "--input", "x.h5ad", "-k", 4, "--density", 2, "-o", "c.h5ad")
+    found = anndata.read_h5ad(partwise.path("c.h5ad")).uns["nmf"]
+    programs, chosen = found["program_of_spectrum"], found["distances"]["spectra"]
+    assert list(np.bincount(programs)) == [90] * 4
+    # 200 of 360: as many of each program, from all replicates.
+    assert len(chosen) == len(set(chosen)) and 196 <= len(chosen) <= 200 and list(chosen) == sorted(chosen)
+    of_programs = np.bincount(programs[chosen])
+    assert len(of_programs) == 4 and of_programs.min() >= 49 and of_programs.max() <= 50
+    for program in range(4):
+        replicates = chosen[programs[chosen] == program] // 4
+        assert np.diff(replicates).max() <= 2 and replicates[0] <= 1 and replicates[-1] >= 87
+    rows = run.spectra[4] / np.linalg.norm(run.spectra[4], axis=1, keepdims=True)
+    np.testing.assert_allclose(found["distances"]["pairs"], pdist(rows[chosen]), atol=1e-6)
+    partwise.json("report", "c.h5ad", "-o", "c.html")
+    assert f"{len(chosen)} of the 360 spectra that the threshold keeps are shown" in partwise.path("c.html").read_text()
 
 
 def test_threads_memory_and_other_k_change_no_bit(partwise, run):
@@ -351,3 +383,31 @@ def test_names_and_shapes_are_those_of_a_run_of_cnmf(partwise, real):
         close(got.to_numpy(), want.to_numpy(), most)
     reference = read(folder / "pbmc.starcat_spectra.k_8.dt_0_5.txt")
     assert list(reference.columns) == genes.split() and reference.shape == (8, 2000)
+
+
+def test_pages_are_written_beside_the_results_and_refused_before_any_work(partwise, run):
+    ask = ["consensus", "runs/mine", "--input", "x.h5ad", "-k", "4,5", "-o", "both", "--report"]
+    partwise.path("both").mkdir()
+    page = partwise.path("both/k5.report.html")
+    page.write_text("thesis")
+    before = sorted(partwise.folder.rglob("*"))
+    ran = partwise.run(*ask, "--force")
+    assert ran.returncode == 73 and "both/k5.report.html: " in ran.stderr and "not a report" in ran.stderr, ran.stderr
+    assert sorted(partwise.folder.rglob("*")) == before and page.read_text() == "thesis"
+    page.unlink()
+    ran = partwise.run(*ask)
+    assert ran.returncode == 0 and ran.stderr.count("pictures of the result") == 2, ran.stderr
+    for k in (4, 5):
+        partwise.json("report", f"both/k{k}.h5ad", "-o", "alone.html", "--force")
+        assert partwise.path(f"both/k{k}.report.html").read_bytes() == partwise.path("alone.html").read_bytes()
+    # A page that is there is refused, and replaced with --force.
+    for k in (4, 5):
+        partwise.path(f"both/k{k}.h5ad").unlink()
+        partwise.path(f"both/k{k}.top_genes.tsv").unlink()
+    ran = partwise.run(*ask)
+    assert ran.returncode == 73 and "k4.report.html: exists already" in ran.stderr, ran.stderr
+    assert not partwise.path("both/k4.h5ad").exists()
+    partwise.json(*ask, "--force")
+    one = [*ask[:5], 4, "-o", "c.h5ad", "--report"]
+    partwise.json(*one)
+    assert partwise.path("c.report.html").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+CONSENSUS = ["programs", "density", "clusters", "cells", "shares", "genes", "overlap"]
 HOSTILE = "</script><b>x</b> &amp; \"q\" 'a'\nnew <img src=x onerror=alert(1)> $x$ %{y}"
 
 
@@ -231,6 +232,75 @@ def test_a_sweep_is_shown_against_k(partwise, counts):
     assert f"{lead:.3f} below" in text and ("but not clearly" in text) == (lead < 0.075)
     # Nothing of the machine is in the page.
     assert str(partwise.folder) not in text
+
+
+def agreed(partwise, counts, threshold):
+    """The page of a consensus of a sweep of the file, its result, and the spectra of all replicates with norm 1."""
+    swept(partwise, counts)
+    partwise.json("consensus", "x.sweep", "-k", 4, "--density", threshold, "-o", "c.h5ad", "--force")
+    said, data = report(partwise, "c.h5ad")
+    assert said["pictures"] == CONSENSUS
+    files = [partwise.path(f"x.sweep/replicates/k4.from{first}.h5ad") for first in (0, 20)]
+    spectra = np.vstack([np.asarray(anndata.read_h5ad(file).X, np.float64) for file in files])
+    spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+    return data, anndata.read_h5ad(partwise.path("c.h5ad")), spectra
+
+
+def distances_of(spectra):
+    return np.sqrt(np.maximum(2 - 2 * spectra @ spectra.T, 0))
+
+
+def test_the_densities_of_a_consensus_are_those_of_its_replicates(partwise, counts):
+    _, result, spectra = agreed(partwise, counts, 2)
+    nearest = int(0.3 * 22)
+    density = np.sort(distances_of(spectra), axis=1)[:, : nearest + 1].sum(axis=1) / nearest
+    assert len(density) == 88
+    # A threshold that leaves out some spectra, between two densities.
+    low, high = np.quantile(density, [0.85, 0.9], method="nearest")
+    threshold = round((low + high) / 2, 6)
+    assert low < threshold < high
+    data, result, _ = agreed(partwise, counts, threshold)
+    left_out = int((density >= threshold).sum())
+    assert 4 < left_out < 20
+    linear, logarithmic = data["density"]["views"]
+    kept, out, mark = linear["data"]
+    assert kept["name"] == f"kept ({88 - left_out})"
+    assert out["name"] == f"left out ({left_out}, {100 * left_out / 88:.1f} %)"
+    assert mark["x"] == [threshold, threshold]
+    edges = np.append(np.array(kept["x"]) - np.array(kept["width"]) / 2, kept["x"][-1] + kept["width"][-1] / 2)
+    # Rounding moves no density over an edge, but those of replicates that are alike: these are zero or nearly so.
+    density = np.asarray(result.uns["nmf"]["local_density"])
+    edges = np.round(edges, 9)
+    for trace, chosen in ((kept, density < threshold), (out, density >= threshold)):
+        assert trace["y"] == np.histogram(density[chosen], edges)[0].tolist() and sum(trace["y"]) == chosen.sum()
+    assert linear["data"] != logarithmic["data"] and logarithmic["layout"]["yaxis"]["type"] == "log"
+    text = partwise.path("page.html").read_text()
+    assert f"leaves out {left_out} of 88 spectra ({100 * left_out / 88:.1f} %)" in text
+    assert "Consensus of 22 replicates of a sweep: k = 4 programs of 3,000 cells" in text
+    assert f"Stability {result.uns['nmf']['stability']:.3f}" in text
+
+
+def test_the_distances_of_a_consensus_are_those_of_its_replicates(partwise, counts):
+    data, result, spectra = agreed(partwise, counts, 2)
+    view = data["clusters"]["views"][0]
+    heat = view["data"][0]
+    told = [re.fullmatch(r"spectrum (\d+) of program (\d+), local density ([\d.]+)", name).groups() for name in heat["pairs"]]
+    places, programs = np.array([int(place) for place, *_ in told]), [int(program) for _, program, _ in told]
+    # All 88 spectra, by program; their distances are those that numpy finds.
+    assert sorted(places) == list(range(88)) and programs == sorted(programs)
+    assert np.allclose(heat["z"], distances_of(spectra[places]), atol=2e-3)
+    assert np.array_equal(result.uns["nmf"]["program_of_spectrum"][places], programs)
+    assert view["data"][1]["z"][0] == programs
+    assert np.allclose([float(of) for *_, of in told], result.uns["nmf"]["local_density"][places], atol=6e-4)
+    # The name of a program is in the middle of its rows.
+    for program, (middle, name) in enumerate(zip(view["layout"]["yaxis"]["tickvals"], view["layout"]["yaxis"]["ticktext"])):
+        assert middle == np.flatnonzero(np.array(programs) == program).mean() and name == f"program {program}"
+    # Inside a program neighbours are alike: no farther apart than in the order of the file.
+    for program in range(4):
+        mine = places[np.array(programs) == program]
+        steps = lambda order: np.diag(distances_of(spectra[order]), 1).sum()
+        assert steps(mine) <= steps(np.sort(mine)) + 1e-6
+    assert "All 88 spectra that the threshold keeps are shown." in partwise.path("page.html").read_text()
 
 
 def test_principal_components_are_shown_as_they_are(partwise, labelled):
@@ -553,7 +623,32 @@ def test_the_table_of_a_sweep_is_sorted_and_copied(partwise, counts, browser):
     assert not problems and requests_of(window) == []
 
 
-@pytest.mark.parametrize("what", ["fit", "set", "pca", "sweep"])
+def test_a_browser_shows_the_page_of_a_consensus(partwise, counts, browser):
+    data, result, _ = agreed(partwise, counts, 0.3)
+    window = browser(partwise.path("page.html"))
+    scrolled(window)
+    assert undrawn(window) == []
+    run = window.execute_script
+    names = "const l = document.querySelector(arguments[0] + ' .plot')._fullLayout; return [l.xaxis.title.text, l.yaxis.title.text]"
+    assert run(names, "#density") == ["local density (distance to nearest spectra)", "spectra"]
+    legend = run("return [...document.querySelectorAll('#density .legendtext')].map(e => e.textContent)")
+    assert legend == [trace["name"] for trace in data["density"]["views"][0]["data"]] and legend[-1] == "threshold 0.3"
+    bar = next(at for at, count in enumerate(data["density"]["views"][0]["data"][0]["y"]) if count)
+    said = hovered(window, "#density", {"curveNumber": 0, "pointNumber": bar})
+    assert said.startswith(f"{data['density']['views'][0]['data'][0]['y'][bar]} spectra, local density "), said
+    # Two spectra, by the text at their field.
+    heat = data["clusters"]["views"][0]["data"][0]
+    said = hovered(window, "#clusters", {"curveNumber": 0, "pointNumber": [3, 70]})
+    assert said.startswith(heat["pairs"][3] + heat["pairs"][70] + "distance "), said
+    assert run(names, "#clusters") == ["spectra of each program"] * 2
+    assert run("return document.querySelectorAll('#clusters .legendtext').length") == 0
+    chosen(window, "#density .view", "logarithmic")
+    assert run("return document.querySelector('#density .plot')._fullLayout.yaxis.type") == "log"
+    problems = [entry for entry in window.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert not problems and requests_of(window) == []
+
+
+@pytest.mark.parametrize("what", ["fit", "set", "pca", "sweep", "consensus"])
 def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
     if what == "set":
         partwise.json("fit", "labelled.h5ad", "-k", "2,3", "--seed", "0,1", "-o", "set")
@@ -561,6 +656,8 @@ def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
     elif what == "sweep":
         swept(partwise, labelled)
         partwise.json("report", "x.sweep", "-o", "page.html")
+    elif what == "consensus":
+        agreed(partwise, labelled, 0.3)
     elif what == "pca":
         partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
         partwise.json("report", "p.h5ad", "--label", "kind", "-o", "page.html")

@@ -284,3 +284,22 @@ def test_mistakes_are_named_and_change_nothing(partwise, counts):
     partwise.json("consensus", "x.sweep", "--input", "x.h5ad", "-k", 3, "-o", "c.h5ad")
     assert json.loads(manifest.read_text())["selected_genes"] == 50
     assert not os.path.exists(partwise.path("c.h5ad.part"))
+
+
+def test_a_page_follows_the_folder_and_other_files_stay(partwise, counts):
+    ask = ["sweep", "x.h5ad", "-k", "3,4", "--hvg", 100, "--max-passes", 5, "--report"]
+    page = partwise.path("x.sweep.report.html")
+    page.write_text("thesis")
+    for more in ([], ["--force"]):
+        before = sorted(partwise.folder.rglob("*"))
+        ran = partwise.run(*ask, "--replicates", 3, *more)
+        assert ran.returncode == 73 and "x.sweep.report.html: " in ran.stderr and "not a report" in ran.stderr, ran.stderr
+        assert sorted(partwise.folder.rglob("*")) == before and page.read_text() == "thesis"
+    page.unlink()
+    # The page is that of the verb, and is made anew with the table.
+    for replicates in (3, 5):
+        ran = partwise.run(*ask, "--replicates", replicates)
+        assert ran.returncode == 0 and "x.sweep.report.html: pictures of the sweep" in ran.stderr, ran.stderr
+        partwise.json("report", "x.sweep", "-o", "alone.html", "--force")
+        assert page.read_bytes() == partwise.path("alone.html").read_bytes()
+        assert f"{replicates} replicates of k = 3, 4" in page.read_text()

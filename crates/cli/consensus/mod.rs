@@ -7,6 +7,7 @@ use clap::Args;
 use partwise::job::{ConsensusDone, ConsensusJob};
 use partwise::machine;
 use partwise::storage::{Inputs, Joining};
+use partwise_report::ReportSpec;
 use serde::Serialize;
 
 use crate::attendant::Attendant;
@@ -17,6 +18,7 @@ use crate::list::List;
 use crate::options::Common;
 use crate::print;
 use crate::progress::Progress;
+use crate::report as pictures;
 use crate::size::ByteSize;
 use crate::watchdog::Patience;
 use crate::wording::{duration, thousands};
@@ -71,6 +73,9 @@ pub(crate) struct Options {
     /// The store that a file is converted into [default: as for fit]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
+    /// Also write a page of pictures of each result, as partwise report does: RESULT with the ending .report.html
+    #[arg(long, help_heading = "Files")]
+    report: bool,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
@@ -120,6 +125,13 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
     let peak_rss_bytes = world.largest(machine::peak_rss())?;
     if !world.leads() {
         return Ok(());
+    }
+    if options.report {
+        for one in &done.results {
+            let page = pictures::default_output(&one.result, false);
+            pictures::write(&one.result, &ReportSpec::default(), &page, overwrite(options.common.force), progress)?;
+            progress.note(&format!("{}: pictures of the result, for any browser", page.display()));
+        }
     }
     if options.common.json {
         return print::json(&Report {
@@ -190,6 +202,10 @@ impl Options {
         job.cnmf_files.clone_from(&self.cnmf_files);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);
+        if self.report {
+            let pages = job.results().into_iter().map(|result| pictures::default_output(&result, false));
+            job.other_outputs = pages.map(|page| pictures::page(page, job.overwrite)).collect();
+        }
         Ok(job)
     }
 }

@@ -17,7 +17,8 @@ use crate::size::ByteSize;
 /// Show a result as one page of pictures, which needs no network
 ///
 /// Of a result of fit: the genes of each program, the cells coloured by what they use, heat maps of usages and
-/// overlap, each gene in every program, and the error by pass. Of a folder of results: error and explained part
+/// overlap, each gene in every program, and the error by pass. Of a consensus, also the local densities of the
+/// spectra with the threshold, and their distances. Of a folder of results: error and explained part
 /// against k, and which programs come back in every seed. Of a result of pca: the cells, the variances and the
 /// genes of each component. Of a sweep: stability and error against k, and the most stable k.
 ///

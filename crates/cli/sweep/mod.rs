@@ -8,7 +8,8 @@ use clap::Args;
 use partwise::driver::SweepConfig;
 use partwise::job::{Filter, OfK, SweepDone, SweepJob, is_sweep};
 use partwise::machine;
-use partwise_report::CLEAR_LEAD;
+use partwise::storage::Overwrite;
+use partwise_report::{CLEAR_LEAD, ReportSpec};
 use serde::Serialize;
 
 use crate::attendant::Attendant;
@@ -19,9 +20,13 @@ use crate::list::List;
 use crate::options::Common;
 use crate::print;
 use crate::progress::Progress;
+use crate::report as pictures;
 use crate::size::ByteSize;
 use crate::watchdog::Patience;
 use crate::wording::{duration, thousands};
+
+/// The same command goes on with a sweep and replaces its table, and so its page.
+const PAGE: Overwrite = Overwrite::Replace;
 
 /// Factorize many times for several k, to see which k gives stable programs
 ///
@@ -86,6 +91,10 @@ pub(crate) struct Options {
     /// The store that a file is converted into [default: as for fit]
     #[arg(long, value_name = "PATH.pw", help_heading = "Files")]
     store: Option<PathBuf>,
+    /// Also write a page of pictures at the end, as partwise report does: NAME.sweep.report.html. The page of an
+    /// earlier run is replaced
+    #[arg(long, help_heading = "Files")]
+    report: bool,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
@@ -148,6 +157,11 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
     let peak_rss_bytes = world.largest(machine::peak_rss())?;
     if !world.leads() {
         return Ok(());
+    }
+    if options.report {
+        let page = pictures::default_output(&done.sweep, true);
+        pictures::write(&done.sweep, &ReportSpec::default(), &page, PAGE, progress)?;
+        progress.note(&format!("{}: pictures of the sweep, for any browser", page.display()));
     }
     if options.common.json {
         return print::json(&Report {
@@ -279,6 +293,9 @@ impl Options {
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);
+        if self.report {
+            job.other_outputs.push(pictures::page(pictures::default_output(&job.folder(), true), PAGE));
+        }
         Ok(job)
     }
 }

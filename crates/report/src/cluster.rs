@@ -22,6 +22,11 @@ pub(crate) fn order_of_rows(rows: &[f64], width: usize, keys: &[f64]) -> Vec<usi
 pub(crate) fn order_by_similarity(similarity: &[f64], n: usize) -> Vec<usize> {
     let pairs = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b)));
     let distances = pairs.map(|(a, b)| 1.0 - similarity[a * n + b]).collect();
+    order_by_distance(distances, n)
+}
+
+/// The order of `n` things by average linkage of their `distances`, those of (0, 1), (0, 2), …, (1, 2), ….
+pub(crate) fn order_by_distance(distances: Vec<f64>, n: usize) -> Vec<usize> {
     order(distances, &(0..n).map(|i| i as f64).collect::<Vec<f64>>())
 }
 

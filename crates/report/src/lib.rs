@@ -1,8 +1,9 @@
 //! Results as one page of pictures: an HTML file that holds its data and its code, and asks no network for anything.
 //! Each picture can also be a file of its own, for a paper.
 //!
-//! The crate reads results of `fit` and `pca` and folders of `sweep` as partwise wrote them, and nothing else. It does no mathematics of a
-//! fit: what a page shows follows from W, H and the trace. It neither prints nor knows the program's options.
+//! The crate reads results of `fit`, `consensus` and `pca` and folders of `sweep` as partwise wrote them, and nothing
+//! else. It does no mathematics of a fit: what a page shows follows from W, H, the trace and the distances of a
+//! consensus. It neither prints nor knows the program's options.
 //!
 //! | module    | question                                                                |
 //! |-----------|-------------------------------------------------------------------------|

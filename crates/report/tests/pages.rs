@@ -75,6 +75,46 @@ fn pca(path: &Path) {
     file.finish().unwrap();
 }
 
+/// The `uns["nmf"]` of a consensus of four replicates.
+fn agreed(threshold: f64, densities: Vec<f64>) -> Vec<(String, Uns)> {
+    vec![
+        ("consensus".into(), true.into()),
+        ("density".into(), threshold.into()),
+        ("distances".into(), distances(&[0, 1, 2, 3, 6, 9])),
+        ("k".into(), Uns::Int(K as i64)),
+        ("local_density".into(), densities.into()),
+        // A spectrum of each program in every replicate, in another order; two are left out.
+        ("program_of_spectrum".into(), vec![0_i64, 1, 2, 1, 2, 0, 2, -1, -1, 0, 1, 2].into()),
+        ("relative_error".into(), 0.25.into()),
+        ("replicates".into(), Uns::Int(4)),
+        ("replicates_of".into(), "sweep".into()),
+        ("selected_genes".into(), Uns::Int(5)),
+        ("stability".into(), 0.875.into()),
+    ]
+}
+
+/// The distances of these spectra: for the places a < b, a/10 + b/100.
+fn distances(places: &[i64]) -> Uns {
+    let pairs = places.iter().enumerate().flat_map(|(at, a)| places[at + 1..].iter().map(move |b| (a, b)));
+    let pairs: Vec<f64> = pairs.map(|(&a, &b)| a as f64 / 10.0 + b as f64 / 100.0).collect();
+    Uns::Map(vec![("pairs".into(), pairs.into()), ("spectra".into(), places.to_vec().into())])
+}
+
+/// Local densities of the spectra of the four replicates.
+fn densities() -> Vec<f64> {
+    vec![0.0, 0.0, 0.013, 0.0, 0.01, 0.0, 0.0, 0.205, 0.3, 0.0, 0.0, 0.02]
+}
+
+/// Writes a consensus that tells `about` itself.
+fn consensus(path: &Path, about: Vec<(String, Uns)>) {
+    let mut file = begin(path, CELLS);
+    let values = |count: usize| (0..count).map(number).collect::<Vec<f32>>();
+    file.array2("obsm", "X_nmf", CELLS, K).unwrap().write_rows(0, &values(CELLS * K)).unwrap();
+    file.array2("varm", "spectra", GENES, K).unwrap().write_rows(0, &values(GENES * K)).unwrap();
+    file.uns("nmf", &Uns::Map(about)).unwrap();
+    file.finish().unwrap();
+}
+
 const TABLE: &str = "k,replicates,stability,error,relative_error,explained,median_error,passes\n\
     2,3,0.875,9,0.5,0.75,0.16,4\n3,3,0.5,8,0.25,0.9375,0.09,6\n";
 
@@ -203,9 +243,15 @@ fn every_kind_has_its_pictures_and_every_axis_a_name() {
         fit(&folder.at(&format!("set/k{k}.seed{seed}.h5ad")), k, seed, |_, _| ());
     }
     sweep(&folder.at("x.sweep"));
+    consensus(&folder.at("c.h5ad"), agreed(0.2, densities()));
     let labelled = ReportSpec::default().with_labels(["kind"]);
     for (name, spec, pictures) in [
         ("r.h5ad", &labelled, &["programs", "cells", "labels", "shares", "genes", "overlap", "error"][..]),
+        (
+            "c.h5ad",
+            &labelled,
+            &["programs", "density", "clusters", "cells", "labels", "shares", "genes", "overlap"][..],
+        ),
         ("p.h5ad", &labelled, &["cells", "variance", "axes"][..]),
         ("set", &ReportSpec::default(), &["by_k", "agreement"][..]),
         ("x.sweep", &ReportSpec::default(), &["stability", "explained", "passes"][..]),
@@ -365,4 +411,128 @@ fn a_sweep_that_is_damaged_or_not_finished_is_refused_with_its_file_and_a_remedy
     fs::remove_file(at.join("genes.txt")).unwrap();
     let error = report(&at, &ReportSpec::default()).map(drop).unwrap_err();
     assert!(matches!(error, ReportError::NoResult { .. }), "{error}");
+}
+
+#[test]
+fn a_consensus_says_what_it_comes_from_and_what_its_threshold_leaves_out() {
+    let folder = Folder::new();
+    let at = folder.at("c.h5ad");
+    consensus(&at, agreed(0.205, densities()));
+    let page = report(&at, &ReportSpec::default()).unwrap();
+    for said in [
+        "Consensus of 4 replicates of a sweep: k = 3 programs of 12 cells × 6 genes.",
+        "The threshold 0.205 leaves out 2 of 12 spectra (16.7 %).",
+        "Stability 0.875",
+        "Over the 5 selected genes, divided by their standard deviations, the relative error",
+    ] {
+        assert!(page.html().contains(said), "{said}");
+    }
+    let of_page = data(page.html());
+    let views = of_page["density"]["views"].as_array().unwrap();
+    let [kept, left_out, mark] = &views[0]["data"].as_array().unwrap()[..] else { panic!("{}", views[0]) };
+    // Bars are 0.01 wide, up to beyond 0.3.
+    let counts = |trace: &Value| -> Vec<u64> {
+        trace["y"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).collect()
+    };
+    assert_eq!((&counts(kept)[..3], counts(kept).iter().sum::<u64>()), (&[7, 2, 1][..], 10));
+    assert_eq!((counts(left_out)[20], counts(left_out)[30], counts(left_out).len()), (1, 1, 31));
+    assert_eq!((&kept["x"][1], &kept["width"][1]), (&serde_json::json!(0.015), &serde_json::json!(0.01)));
+    assert_eq!((&mark["x"], &mark["name"]), (&serde_json::json!([0.205, 0.205]), &"threshold 0.205".into()));
+    assert_eq!(views[0]["layout"]["barmode"], "stack");
+    assert_eq!(views[1]["layout"]["yaxis"]["type"], "log");
+    // In a file: one panel, with the line at the threshold.
+    let (file, svg) = page.figures(FigureFormat::Svg).remove(1);
+    let svg = String::from_utf8(svg).unwrap();
+    assert_eq!(file, "density.svg");
+    for (text, times) in [("threshold 0.205", 1), ("left out (2, 16.7 %)", 1), ("#D55E00", 2), (">spectra<", 1)] {
+        assert_eq!(svg.matches(text).count(), times, "{text}: {svg}");
+    }
+
+    // A threshold beyond all distances has no line.
+    consensus(&at, agreed(2.0, densities()));
+    let page = report(&at, &ReportSpec::default()).unwrap();
+    assert!(page.html().contains("The threshold 2 keeps all 12 spectra."));
+    assert_eq!(data(page.html())["density"]["views"][0]["data"].as_array().unwrap().len(), 1);
+    // Results without densities have a page, too.
+    consensus(&at, agreed(2.0, Vec::new()));
+    assert!(!report(&at, &ReportSpec::default()).unwrap().pictures().contains(&"density"));
+}
+
+#[test]
+fn distances_of_spectra_stand_program_by_program_and_say_how_many_are_shown() {
+    let folder = Folder::new();
+    let at = folder.at("c.h5ad");
+    consensus(&at, agreed(0.205, densities()));
+    let page = report(&at, &ReportSpec::default()).unwrap();
+    assert!(page.html().contains("6 of the 10 spectra that the threshold keeps are shown"));
+    let of_page = data(page.html());
+    let view = &of_page["clusters"]["views"][0];
+    let heat = &view["data"][0];
+    // Places 0 and 9 are of program 0, 1 and 3 of program 1, 2 and 6 of program 2.
+    let place = |at: usize| heat["pairs"][at].as_str().unwrap().split(' ').nth(1).unwrap().parse::<usize>().unwrap();
+    let order: Vec<usize> = (0..6).map(place).collect();
+    for (program, places) in [[0, 9], [1, 3], [2, 6]].iter().enumerate() {
+        let mut found = order[2 * program..][..2].to_vec();
+        found.sort_unstable();
+        assert_eq!(found, places, "{order:?}");
+    }
+    for (row, &a) in order.iter().enumerate() {
+        for (column, &b) in order.iter().enumerate() {
+            let expected = if a == b { 0.0 } else { a.min(b) as f64 / 10.0 + a.max(b) as f64 / 100.0 };
+            assert!((heat["z"][row][column].as_f64().unwrap() - expected).abs() < 1e-9, "{a}, {b}");
+        }
+    }
+    assert_eq!(
+        heat["pairs"][order.iter().position(|&place| place == 2).unwrap()],
+        "spectrum 2 of program 2, local density 0.013"
+    );
+    let axes = &view["layout"];
+    assert_eq!(axes["yaxis"]["ticktext"], serde_json::json!(["program 0", "program 1", "program 2"]));
+    assert_eq!(axes["xaxis"]["tickvals"], serde_json::json!([0.5, 2.5, 4.5]));
+    assert_eq!(
+        (&view["data"][1]["z"][0], view["data"].as_array().unwrap().len()),
+        (&serde_json::json!([0, 0, 1, 1, 2, 2]), 2)
+    );
+    // In a file, the names of the programs stand once at each axis.
+    let (file, svg) = page.figures(FigureFormat::Svg).remove(2);
+    let svg = String::from_utf8(svg).unwrap();
+    assert_eq!(file, "clusters.svg");
+    for (text, times) in [(">program 2<", 1), (">2<", 1), ("spectra of each program", 2), (">distance<", 1)] {
+        assert_eq!(svg.matches(text).count(), times, "{text}: {svg}");
+    }
+    // Results without distances have a page, too.
+    let mut about = agreed(0.205, densities());
+    about.retain(|(name, _)| name != "distances");
+    consensus(&at, about);
+    assert!(!report(&at, &ReportSpec::default()).unwrap().pictures().contains(&"clusters"));
+}
+
+#[test]
+fn a_consensus_that_is_damaged_is_refused_with_its_member() {
+    let folder = Folder::new();
+    let at = folder.at("c.h5ad");
+    let refused = |about: Vec<(String, Uns)>, said: &str| {
+        consensus(&at, about);
+        let error = report(&at, &ReportSpec::default()).map(drop).unwrap_err().to_string();
+        assert!(error.contains("c.h5ad") && error.contains(said) && error.contains("as partwise wrote it"), "{error}");
+    };
+    refused(agreed(0.2, vec![0.1, f64::NAN]), "uns/nmf/local_density");
+    refused(agreed(0.2, vec![0.1, -0.1]), "uns/nmf/local_density");
+    refused(agreed(f64::NAN, densities()), "uns/nmf/density");
+    let mut about = agreed(0.2, densities());
+    about.retain(|(name, _)| name != "replicates");
+    refused(about, "uns/nmf/replicates");
+    let with = |name: &str, value: Uns| {
+        let mut about = agreed(0.2, densities());
+        about.iter_mut().filter(|(other, _)| other == name).for_each(|(_, old)| *old = value.clone());
+        about
+    };
+    refused(with("k", Uns::Int(K as i64 + 1)), "uns/nmf/k");
+    // One is left out, one is not there, and there is a pair too many.
+    refused(with("distances", distances(&[0, 7])), "uns/nmf/distances/spectra");
+    refused(with("distances", distances(&[0, 12])), "uns/nmf/distances/spectra");
+    refused(with("distances", distances(&[-1, 0])), "uns/nmf/distances");
+    refused(with("distances", distances(&(0..401).collect::<Vec<_>>())), "more spectra than partwise writes");
+    let few = vec![("pairs".into(), vec![0.5, 0.5].into()), ("spectra".into(), vec![0_i64, 1].into())];
+    refused(with("distances", Uns::Map(few)), "uns/nmf/distances/pairs");
 }

@@ -1,6 +1,7 @@
 //! From the spectra of all replicates to the median spectra of the programs that they share.
 
 use super::clusters::clusters;
+use super::distances::Distances;
 use super::neighbours::Neighbours;
 use super::{ConsensusError, Replicates};
 
@@ -14,6 +15,10 @@ pub struct Medians {
     pub densities: Vec<f64>,
     /// The part of the spectra whose local density is below the threshold.
     pub kept: f64,
+    /// The row of `spectra` that every spectrum of every replicate is in; `None` if it is left out.
+    pub clusters: Vec<Option<usize>>,
+    /// The distances of some that are kept.
+    pub distances: Distances,
     /// The mean silhouette of the clusters of all spectra: how stable this k is, whatever the threshold.
     pub stability: f64,
     /// Replicates.
@@ -69,8 +74,12 @@ fn medians(replicates: &Replicates, threshold: f64) -> Result<Medians, Consensus
         }
         spectra[first..].iter_mut().for_each(|value| *value /= sum);
     }
+    let mut of_all = vec![None; count];
+    kept.iter().zip(&of_kept).for_each(|(&spectrum, &label)| of_all[spectrum] = Some(label));
     Ok(Medians {
         spectra,
+        distances: Distances::find(replicates, &of_all, k),
+        clusters: of_all,
         kept: kept.len() as f64 / count as f64,
         stability,
         replicates: replicates.replicates(),

@@ -6,6 +6,7 @@
 //! | `spectra`    | how do replicates lie side by side?                             |
 //! | `clusters`   | which spectra are the same program? k-means                     |
 //! | `neighbours` | which spectra have neighbours in other replicates, and how clear are the clusters? |
+//! | `distances`  | how far apart are some of the spectra, for a picture?           |
 //! | `medians`    | from replicates to median spectra: the steps above, in order    |
 //! | `refit`      | which usages, scores and spectra of all genes follow from them? |
 //! | `reference`  | which spectra does starCAT take?                                |
@@ -25,6 +26,7 @@
 //!    deviation (n − 1), under S divided by that of the population.
 
 mod clusters;
+mod distances;
 mod medians;
 mod neighbours;
 mod reference;
@@ -33,6 +35,7 @@ mod spectra;
 #[cfg(feature = "hdf5")]
 mod write;
 
+pub use distances::Distances;
 pub use medians::{Medians, find_medians};
 pub use refit::{Programs, Selected, plan, refit};
 pub use spectra::Replicates;

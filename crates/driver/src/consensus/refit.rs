@@ -4,6 +4,7 @@ use fixedbitset::FixedBitSet;
 use partwise_kernels::{Dead, FactorMut, FactorRef, RuleScratch, UpdateRule, stride};
 use partwise_storage::store::{Layout, PerMillion};
 
+use super::Distances;
 use crate::blocks::FitData;
 use crate::compute::refit::{Local, Refit, RefitSums};
 use crate::engine::{Direction, Engine, SEGMENTS, Worker};
@@ -41,6 +42,8 @@ pub struct Programs {
     pub scores: Spectra,
     /// The share that each program has of an average cell.
     pub usage: Vec<f64>,
+    /// The row of [`Medians::spectra`](super::Medians::spectra) that each program is.
+    pub clusters: Vec<usize>,
     /// ‖X̂ − W·M‖² of the selected genes, divided by their standard deviations.
     pub error: f64,
     /// The same over ‖X̂‖², its root.
@@ -61,9 +64,9 @@ pub struct Programs {
 pub fn plan(shape: &DataShape, machine: &Machine, ks: &[usize], values: usize) -> Result<RowsPlan, ConfigError> {
     let process = machine.resident.max(RESIDENT + HDF5_BYTES) + LATER_BYTES;
     let tables = TABLE_BYTES_PER_TILE * shape.tiles() + (BYTES_PER_GENE + 48) * shape.genes as u64;
-    // Medians, in two scales; spectra of all genes and scores; sums.
+    // Medians, in two scales; spectra of all genes and scores; sums; distances of replicates.
     let of_k = |k: usize| 4 * (4 * shape.genes * stride(k)) as u64 + RefitSums::bytes(shape.genes, k);
-    let standing: u64 = ks.iter().map(|&k| of_k(k)).sum();
+    let standing: u64 = ks.iter().map(|&k| of_k(k) + Distances::MOST_BYTES).sum();
     // As read, scaled to norm 1, and distances.
     let replicates = 12 * values as u64 + machine.threads as u64 * (1 << 20);
     let rows = shape.block_rows.min(shape.cells);
@@ -227,6 +230,7 @@ fn programs(
         tpm,
         scores,
         usage: order.iter().map(|&c| usage[c] / cells as f64).collect(),
+        clusters: order,
         error,
         relative_error: if sq_norm > 0.0 { (error / sq_norm).sqrt() } else { 0.0 },
         unused_cells: read(&sums.unused, 1, 1)[0] as usize,

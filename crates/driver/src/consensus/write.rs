@@ -198,6 +198,19 @@ impl FitData for SelectedGenes<'_> {
 
 fn about(result: &Written<'_>) -> Vec<(String, Value)> {
     let Written { medians, density, programs } = result;
+    let mut program_of = vec![0; programs.clusters.len()];
+    programs.clusters.iter().enumerate().for_each(|(program, &cluster)| program_of[cluster] = program as i64);
+    let of_spectra = medians.clusters.iter().map(|cluster| cluster.map_or(-1, |cluster| program_of[cluster]));
+    let distances = vec![
+        (
+            "spectra".into(),
+            medians.distances.spectra.iter().map(|&spectrum| spectrum as i64).collect::<Vec<_>>().into(),
+        ),
+        (
+            "pairs".into(),
+            medians.distances.pairs.iter().map(|&distance| f64::from(distance)).collect::<Vec<_>>().into(),
+        ),
+    ];
     vec![
         ("version".into(), env!("CARGO_PKG_VERSION").into()),
         ("consensus".into(), true.into()),
@@ -207,6 +220,8 @@ fn about(result: &Written<'_>) -> Vec<(String, Value)> {
         ("kept".into(), medians.kept.into()),
         ("stability".into(), medians.stability.into()),
         ("local_density".into(), Value::FloatArray(medians.densities.clone())),
+        ("program_of_spectrum".into(), of_spectra.collect::<Vec<_>>().into()),
+        ("distances".into(), Value::Map(distances)),
         ("error".into(), programs.error.into()),
         ("relative_error".into(), programs.relative_error.into()),
         ("explained".into(), (1.0 - programs.relative_error.powi(2)).into()),

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use fixedbitset::FixedBitSet;
 use partwise_driver::blocks::StoreBlocks;
 use partwise_driver::comm::agree;
-use partwise_driver::consensus::{self, Medians, Programs, Selected, Stores, Written, find_medians, refit, write};
+use partwise_driver::consensus::{
+    self, Distances, Medians, Programs, Selected, Stores, Written, find_medians, refit, write,
+};
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
@@ -53,6 +55,8 @@ pub struct ConsensusJob {
     pub store: Option<PathBuf>,
     /// Whether a result that exists may be replaced.
     pub overwrite: Overwrite,
+    /// What the program around the job writes when it has ended. Refused with the other paths, before any work.
+    pub other_outputs: Vec<Output>,
 }
 
 /// A finished consensus.
@@ -110,6 +114,7 @@ impl ConsensusJob {
             cnmf_files: None,
             store: None,
             overwrite: Overwrite::Refuse,
+            other_outputs: Vec::new(),
         }
     }
 
@@ -131,8 +136,8 @@ impl ConsensusJob {
         Ok(self.find(&store, prepared, (results, texts), host)?)
     }
 
-    /// The files of the results.
-    fn results(&self) -> Vec<PathBuf> {
+    /// The files of the results, in the order of `ks`.
+    pub fn results(&self) -> Vec<PathBuf> {
         let default = |ending: &str| self.replicates.components().collect::<PathBuf>().with_extension(ending);
         match self.ks[..] {
             [k] => vec![self.output.clone().unwrap_or_else(|| default(&format!("k{k}.h5ad")))],
@@ -192,6 +197,7 @@ impl ConsensusJob {
             let (kind, overwrite) = (OutputKind::AnnData, self.overwrite);
             paths = paths.writing(Output { role: Role::Result, path: result.clone(), kind, overwrite });
         }
+        paths = self.other_outputs.iter().cloned().fold(paths, Paths::writing);
         let folder = (results.len() > 1).then_some(output);
         Texts::announce(texts, paths, folder, self.overwrite).check()?;
         Ok((store.clone(), Opened::of(counts, &self.selection, &store)?))
@@ -226,6 +232,9 @@ impl ConsensusJob {
             Ok(DataShape::of_store(copy)?.with_shard(copy, own))
         });
         let of_rows = of_rows.transpose()?.map_or(shape, |of_copy| DataShape { genes: shape.genes, ..of_copy });
+        // The distances of every k stay until its result is written.
+        let distances = self.ks.len() as u64 * Distances::MOST_BYTES;
+        let machine = machine.with_resident(machine.resident + distances);
         let rows = RowsPlan::new(&of_rows, &machine, self.ks.iter().sum(), TABLES)?;
         let medians = self.medians(run, places.len(), plan.threads, host)?;
         Ok(Prepared { medians, names, places, copy, notes: run.notes()?, plan, rows })

@@ -3,54 +3,62 @@
 use std::path::Path;
 
 use super::{Made, embedding, name_of, on_lost, on_sample};
-use crate::ReportSpec;
 use crate::cluster;
 use crate::error::ReportError;
 use crate::page::{Page, settings};
-use crate::picture::{by_label, cells, error_by_pass, genes, overlap, percent, programs, shares, thousands};
+use crate::picture::{Figure, by_label, cells, error_by_pass, genes, overlap, percent, programs, shares, thousands};
 use crate::read::{Fit, Story};
+use crate::{Note, ReportSpec};
 
 /// The names of its figures; a result may lack some.
 pub(super) const FIGURES: [&str; 7] = ["programs", "cells", "labels", "shares", "genes", "overlap", "error"];
 
 /// The page of the result at `path`, whose `uns["nmf"]` is `story`.
 pub(super) fn page(path: &Path, story: Story, spec: &ReportSpec) -> Result<Made, ReportError> {
-    let fit = Fit::read(path, story, &spec.labels)?;
-    let mut notes = Vec::new();
-    let embedding = embedding(path, spec, &fit.sample, &fit.names, &mut notes)?;
-    let similarity = overlap::correlations(&fit.spectra, fit.k);
-    let order = cluster::order_by_similarity(&similarity, fit.k);
+    let drawn = Drawn::new(path, story, spec)?;
+    let kind = if is_of_new_cells(&drawn.fit.story) { "usages of new cells" } else { "a factorization" };
+    let lead = words(&drawn.fit);
+    Ok(drawn.page(path, kind, lead))
+}
 
-    let mut figures = vec![programs::figure(&fit, &similarity)];
-    figures.extend(cells::of_fit(&fit, embedding.as_ref()));
-    figures.extend(by_label::figure(&fit, &order));
-    figures.push(shares::figure(&fit, &order));
-    figures.push(genes::figure(&fit));
-    figures.extend(overlap::figure(&fit, &similarity, &order));
-    figures.extend(error_by_pass::figure(&fit.story));
+/// A result with W and H, and what every page of one has.
+pub(super) struct Drawn {
+    pub(super) fit: Fit,
+    pub(super) figures: Vec<Figure>,
+    notes: Vec<Note>,
+}
 
-    let mut lead = words(&fit);
-    lead.push(
-        "The share of a program in a cell is the part of the cell's counts in W·H that the program has; the shares of a \
-         cell add up to 1."
-            .into(),
-    );
-    lead.push(on_sample(&fit.sample));
-    lead.extend(on_lost(&notes));
-    let page = Page {
-        title: name_of(path),
-        kind: match () {
-            () if is_of_new_cells(&fit.story) => "usages of new cells",
-            () if fit.story.truth("consensus") == Some(true) => "a consensus",
-            () => "a factorization",
-        }
-        .into(),
-        lead,
-        settings: settings(&fit.story),
-        figures,
-        table: None,
-    };
-    Ok((page, notes))
+impl Drawn {
+    pub(super) fn new(path: &Path, story: Story, spec: &ReportSpec) -> Result<Drawn, ReportError> {
+        let fit = Fit::read(path, story, &spec.labels)?;
+        let mut notes = Vec::new();
+        let embedding = embedding(path, spec, &fit.sample, &fit.names, &mut notes)?;
+        let similarity = overlap::correlations(&fit.spectra, fit.k);
+        let order = cluster::order_by_similarity(&similarity, fit.k);
+
+        let mut figures = vec![programs::figure(&fit, &similarity)];
+        figures.extend(cells::of_fit(&fit, embedding.as_ref()));
+        figures.extend(by_label::figure(&fit, &order));
+        figures.push(shares::figure(&fit, &order));
+        figures.push(genes::figure(&fit));
+        figures.extend(overlap::figure(&fit, &similarity, &order));
+        figures.extend(error_by_pass::figure(&fit.story));
+        Ok(Drawn { fit, figures, notes })
+    }
+
+    /// The page, whose first sentences are `lead`.
+    pub(super) fn page(self, path: &Path, kind: &str, mut lead: Vec<String>) -> Made {
+        lead.push(
+            "The share of a program in a cell is the part of the cell's counts in W·H that the program has; the shares \
+             of a cell add up to 1."
+                .into(),
+        );
+        lead.push(on_sample(&self.fit.sample));
+        lead.extend(on_lost(&self.notes));
+        let (settings, figures) = (settings(&self.fit.story), self.figures);
+        let page = Page { title: name_of(path), kind: kind.into(), lead, settings, figures, table: None };
+        (page, self.notes)
+    }
 }
 
 /// What was run and on what, in sentences.
@@ -58,14 +66,6 @@ fn words(fit: &Fit) -> Vec<String> {
     let story = &fit.story;
     let (cells, genes, k) = (thousands(fit.cells), thousands(fit.genes.len()), fit.k);
     let mut words = vec![match is_of_new_cells(story) {
-        _ if story.truth("consensus") == Some(true) => format!(
-            "Consensus of {} replicates: {k} programs of {cells} cells × {genes} genes. Stability (silhouette) {:.3}; {} of the \
-             spectra are below the local density {}.",
-            story.number("replicates").unwrap_or(0.0),
-            story.number("stability").unwrap_or(f64::NAN),
-            percent(story.number("kept").unwrap_or(f64::NAN)),
-            story.number("density").unwrap_or(f64::NAN),
-        ),
         true => format!("Usages of {cells} new cells × {genes} genes under {k} programs of another factorization."),
         false => {
             format!("Non-negative matrix factorization X ≈ W·H of {cells} cells × {genes} genes into {k} programs.")

@@ -3,10 +3,12 @@
 //! | file   | shows                                            |
 //! |--------|--------------------------------------------------|
 //! | `fit`  | a result of `fit`                                |
+//! | `consensus` | a result of `consensus`                     |
 //! | `fits` | a folder of results of `fit`                     |
 //! | `pca`  | a result of `pca`                                |
 //! | `sweep` | the folder of a sweep                           |
 
+mod consensus;
 mod fit;
 mod fits;
 mod pca;
@@ -18,7 +20,7 @@ use partwise_storage::StorageError;
 
 use crate::error::ReportError;
 use crate::page::Page;
-use crate::read::{Embedding, Sample, Story, Sweep};
+use crate::read::{Consensus, Embedding, Sample, Story, Sweep};
 use crate::{Note, ReportSpec};
 
 pub use sweep::CLEAR_LEAD;
@@ -29,6 +31,7 @@ type Made = (Page, Vec<Note>);
 /// A kind of result, with what its file tells about the run.
 enum Kind {
     Fit(Story),
+    Consensus(Story),
     Fits,
     Pca(Story),
     Sweep,
@@ -38,6 +41,7 @@ enum Kind {
 pub(crate) fn figures(path: &Path) -> Result<&'static [&'static str], ReportError> {
     Ok(match kind(path)? {
         Kind::Fit(_) => &fit::FIGURES,
+        Kind::Consensus(_) => &consensus::FIGURES,
         Kind::Fits => &fits::FIGURES,
         Kind::Pca(_) => &pca::FIGURES,
         Kind::Sweep => &sweep::FIGURES,
@@ -48,6 +52,7 @@ pub(crate) fn figures(path: &Path) -> Result<&'static [&'static str], ReportErro
 pub(crate) fn page(path: &Path, spec: &ReportSpec) -> Result<Made, ReportError> {
     match kind(path)? {
         Kind::Fit(story) => fit::page(path, story, spec),
+        Kind::Consensus(story) => consensus::page(path, story, spec),
         Kind::Pca(story) => pca::page(path, story, spec),
         Kind::Fits if !spec.labels.is_empty() || spec.embedding.is_some() => {
             Err(ReportError::OneResultOnly { path: path.into() })
@@ -72,7 +77,7 @@ fn kind(path: &Path) -> Result<Kind, ReportError> {
         return Ok(if Sweep::is_at(path) { Kind::Sweep } else { Kind::Fits });
     }
     if let Some(story) = Story::read(path, "nmf")? {
-        return Ok(Kind::Fit(story));
+        return Ok(if Consensus::is(&story) { Kind::Consensus(story) } else { Kind::Fit(story) });
     }
     if let Some(story) = Story::read(path, "partwise_pca")? {
         return Ok(Kind::Pca(story));

@@ -3,8 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::picture::{
-    About, Axis, By, Cells, Colour, Curves, Figure, Genes, Heat, Palette, Picture, Plot, Style, Ticks, Trace,
+    About, Axis, Bars, By, Cells, Colour, Curves, Figure, Genes, Heat, MARK, Palette, Picture, Plot, Style, Ticks,
+    Trace, digits,
 };
+
+/// The most names of spans along an axis.
+const MOST_SPANS: usize = 24;
 
 /// The object of the figure; `None` if the page has all of it as text.
 pub(super) fn of(figure: &Figure) -> Option<Value> {
@@ -39,6 +43,7 @@ fn plot(plot: &Plot) -> (Value, Value) {
     match plot {
         Plot::Curves(of) => curves(of),
         Plot::Stack(of) => stack(of),
+        Plot::Bars(of) => bars(of),
         Plot::Heat(of) => heat(of),
     }
 }
@@ -109,6 +114,35 @@ fn traces(curves: &Curves) -> Vec<Value> {
     curves.traces.iter().map(object).collect()
 }
 
+fn bars(bars: &Bars) -> (Value, Value) {
+    let pairs = || bars.edges.windows(2);
+    let middles: Vec<f64> = pairs().map(|pair| digits((pair[0] + pair[1]) / 2.0, 12)).collect();
+    let widths: Vec<f64> = pairs().map(|pair| digits(pair[1] - pair[0], 12)).collect();
+    let ranges: Vec<String> = pairs().map(|pair| format!("{} to {}", pair[0], pair[1])).collect();
+    let mut data: Vec<Value> = bars
+        .parts
+        .iter()
+        .map(|part| {
+            json!({"type": "bar", "name": part.name, "x": numbers(&middles), "y": part.counts, "width": numbers(&widths),
+                "marker": {"color": part.colour}, "customdata": ranges, "hovertemplate": bars.hover})
+        })
+        .collect();
+    let highest = bars.highest().max(1) as f64;
+    // A logarithmic axis has no 0; one spectrum should be seen on it.
+    let (from, to): (f64, f64) = if bars.y.logarithmic { (0.5, 1.5 * highest) } else { (0.0, 1.05 * highest) };
+    if let Some(mark) = &bars.mark {
+        data.push(json!({"type": "scatter", "mode": "lines", "name": mark.name, "x": [mark.at, mark.at],
+            "y": [from, to], "line": {"color": MARK, "width": 2, "dash": "dash"}, "hoverinfo": "skip"}));
+    }
+    let mut layout = json!({"xaxis": axis(&bars.x), "yaxis": axis(&bars.y), "barmode": "stack", "bargap": 0,
+        // On a phone, the buttons of plotly.js would lie over long names above the bars. It names stacked bars from the
+        // last one on.
+        "showlegend": true, "legend": {"orientation": "h", "y": -0.24, "yanchor": "top", "traceorder": "normal"}});
+    layout["xaxis"]["range"] = json!([bars.edges.first(), bars.edges.last()]);
+    layout["yaxis"]["range"] = if bars.y.logarithmic { json!([from.log10(), to.log10()]) } else { json!([from, to]) };
+    (data.into(), layout)
+}
+
 fn axis(axis: &Axis) -> Value {
     let mut object = json!({"title": {"text": axis.title}});
     match &axis.ticks {
@@ -119,6 +153,18 @@ fn axis(axis: &Axis) -> Value {
         Ticks::Names(names) => {
             object["tickvals"] = (0..names.len()).collect();
             object["ticktext"] = names.clone().into();
+            object["ticks"] = "".into();
+        }
+        Ticks::Spans(spans) => {
+            let mut before = 0;
+            let middles = spans.iter().map(|(_, fields)| {
+                before += fields;
+                before as f64 - (*fields as f64 + 1.0) / 2.0
+            });
+            // plotly.js draws all of them, also where they touch.
+            let every = spans.len().div_ceil(MOST_SPANS).max(1);
+            object["tickvals"] = middles.step_by(every).map(number).collect();
+            object["ticktext"] = spans.iter().step_by(every).map(|(name, _)| name.clone()).collect();
             object["ticks"] = "".into();
         }
     }
@@ -152,6 +198,7 @@ fn heat(heat: &Heat) -> (Value, Value) {
         About::Nothing => (),
         About::Rows(names) => fields["rows"] = names.clone().into(),
         About::Columns(names) => fields["columns"] = names.clone().into(),
+        About::Pairs(names) => fields["pairs"] = names.clone().into(),
     }
     let mut layout = json!({"xaxis": axis(&heat.x), "yaxis": axis(&heat.y)});
     layout["yaxis"]["autorange"] = "reversed".into();
@@ -166,6 +213,7 @@ fn heat(heat: &Heat) -> (Value, Value) {
 fn strips(heat: &Heat, data: &mut Vec<Value>, layout: &mut Value) {
     layout["yaxis"]["domain"] = json!([0.0, 1.0 - 0.05 * heat.strips.len() as f64]);
     layout["legend"] = json!({"orientation": "h", "y": 1.02, "yanchor": "bottom"});
+    let several = heat.strips.iter().filter(|strip| strip.is_in_legend).count() > 1;
     for (place, strip) in heat.strips.iter().enumerate() {
         let (axis, shown) = (place + 2, &strip.groups);
         let count = shown.names.len() as f64;
@@ -181,7 +229,7 @@ fn strips(heat: &Heat, data: &mut Vec<Value>, layout: &mut Value) {
         let end = 1.0 - 0.05 * place as f64;
         layout[format!("yaxis{axis}")] = json!({"domain": [end - 0.042, end], "tickvals": [0],
             "ticktext": [strip.name], "ticks": "", "anchor": "x", "title": {"text": ""}});
-        for (name, colour) in strip.named(heat.strips.len() > 1).zip(&shown.colours) {
+        for (name, colour) in strip.named(several).zip(&shown.colours).filter(|_| strip.is_in_legend) {
             data.push(
                 json!({"type": "scatter", "mode": "markers", "x": [Value::Null], "y": [Value::Null], "name": name,
                 "marker": {"color": colour, "symbol": "square", "size": 10}, "hoverinfo": "skip"}),

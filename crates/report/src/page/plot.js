@@ -37,9 +37,10 @@ const report = (() => {
 
   // Names of rows and columns are in the data once, and plotly wants them for each field.
   function expanded(trace) {
-    const { columns, rows, names, ...rest } = trace;
+    const { columns, rows, pairs, names, ...rest } = trace;
     if (columns) rest.customdata = trace.z.map(() => columns);
     if (rows) rest.customdata = trace.z.map((row, at) => row.map(() => rows[at]));
+    if (pairs) rest.customdata = pairs.map((row) => pairs.map((column) => [row, column]));
     if (names && trace.type === "heatmap") rest.customdata = trace.z.map((row) => row.map((code) => names[code]));
     return rest;
   }

@@ -32,6 +32,15 @@ impl Side {
                 let marks = names.iter().enumerate().map(|(at, name)| ((at as f64 + 0.5) / fields, name.clone()));
                 return Side { title: axis.title.clone(), marks: marks.collect(), is_named: true };
             }
+            Ticks::Spans(spans) => {
+                let (all, mut before) = (spans.iter().map(|(_, fields)| fields).sum::<usize>().max(1) as f64, 0);
+                let middle = |(name, fields): &(String, usize)| {
+                    before += fields;
+                    ((before as f64 - *fields as f64 / 2.0) / all, name.clone())
+                };
+                let marks = spans.iter().map(middle).collect();
+                return Side { title: axis.title.clone(), marks, is_named: true };
+            }
         };
         let part = |value| if is_vertical { 1.0 - scale.part(value) } else { scale.part(value) };
         let inside = marks.into_iter().map(|(value, text)| (part(value), text));

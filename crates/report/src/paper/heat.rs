@@ -14,12 +14,15 @@ const STRIP: f64 = 9.0;
 const LEAST: f64 = 9.5;
 const FIELD: f64 = 13.0;
 const TALLEST: f64 = 480.0;
+/// The side of a square of fields that only spans have names of.
+const SQUARE: f64 = 260.0;
 
 /// Draws the heat map: in a column of text if its fields are large enough there, otherwise in a page.
 pub(super) fn draw(heat: &Heat) -> Sheet {
     let (rows, columns) = (heat.rows.len().max(1), heat.rows.first().map_or(1, Vec::len).max(1));
     let is_named = matches!(heat.x.ticks, Ticks::Names(_));
-    let height = (FIELD * rows as f64).clamp(60.0, TALLEST);
+    let is_square = matches!(heat.x.ticks, Ticks::Spans(_));
+    let height = if is_square { SQUARE } else { (FIELD * rows as f64).clamp(60.0, TALLEST) };
     let most = || heat.rows.iter().flatten().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
     let scale = Scale::between(heat.range.0, heat.range.1.unwrap_or_else(most));
     let bar = palette::bar(heat.palette, &scale, heat.unit, height.min(130.0));
@@ -27,19 +30,22 @@ pub(super) fn draw(heat: &Heat) -> Sheet {
     let beside = frame::left_of(&y, height) + bar.width + 8.0;
     let narrow = is_named && beside + LEAST * columns as f64 <= COLUMN;
     let widest = if narrow { COLUMN } else { PAGE } - beside - 1.0;
-    let field = if is_named { (height / rows as f64).max(LEAST) } else { widest };
+    let field = match is_named {
+        _ if is_square => height / columns as f64,
+        true => (height / rows as f64).max(LEAST),
+        false => widest,
+    };
     let width = (field * columns as f64).clamp(60.0_f64.min(widest), widest);
     let x = match is_named {
         true => Side::new(&heat.x, &scale, width, false),
         false => Side::new(&heat.x, &Scale::between(0.0, columns as f64), width, false),
     };
-    let several = heat.strips.len() > 1;
-    let entries = heat
-        .strips
-        .iter()
+    let in_legend = || heat.strips.iter().filter(|strip| strip.is_in_legend);
+    let several = in_legend().count() > 1;
+    let entries = in_legend()
         .flat_map(|strip| strip.named(several).zip(strip.groups.colours.iter().map(|&colour| colour.to_owned())));
     let legend = frame::legend(entries, beside + width);
-    let legend_height = if heat.strips.is_empty() { 0.0 } else { legend.height + 4.0 };
+    let legend_height = if in_legend().count() == 0 { 0.0 } else { legend.height + 4.0 };
     let above = legend_height + STRIP * heat.strips.len() as f64;
     let (mut sheet, area) = frame::draw(&x, &y, Room { width, height, above, right: bar.width + 8.0 });
     sheet.put(legend, [0.0, 0.0]);

@@ -7,12 +7,13 @@
 //! | `scale`   | which numbers stand along an axis?                                  |
 //! | `palette` | which colour does a value have?                                     |
 //! | `frame`   | how do axes lie around a plot?                                      |
-//! | `curves`, `heat`, `cells`, `cards` | how is a figure of this kind drawn?         |
+//! | `curves`, `bars`, `heat`, `cells`, `cards` | how is a figure of this kind drawn?         |
 //! | `svg`, `png` | how does a sheet become a file?                                  |
 //!
 //! A figure with views has a panel for each; a view that shows the same numbers on a logarithmic axis is left out.
 //! Panels stand in lines from left to right, up to three pages of them.
 
+mod bars;
 mod cards;
 mod cells;
 mod curves;
@@ -54,7 +55,11 @@ pub(crate) fn draw(figure: &Figure) -> Sheet {
 }
 
 fn is_logarithmic(plot: &Plot) -> bool {
-    matches!(plot, Plot::Curves(curves) if curves.x.logarithmic || curves.y.logarithmic)
+    match plot {
+        Plot::Curves(curves) => curves.x.logarithmic || curves.y.logarithmic,
+        Plot::Bars(bars) => bars.y.logarithmic,
+        Plot::Stack(_) | Plot::Heat(_) => false,
+    }
 }
 
 /// A view, with its name above if it is one of several.
@@ -62,6 +67,7 @@ fn panel(view: &View, is_one_of_several: bool) -> Sheet {
     let drawn = match &view.plot {
         Plot::Curves(curves) => curves::draw(curves, COLUMN),
         Plot::Stack(plots) => curves::stack(plots, COLUMN),
+        Plot::Bars(bars) => bars::draw(bars, COLUMN),
         Plot::Heat(heat) => heat::draw(heat),
     };
     if !is_one_of_several {

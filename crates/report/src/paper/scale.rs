@@ -58,13 +58,14 @@ impl Scale {
             if self.logarithmic { (10_f64.powf(self.from), 10_f64.powf(self.to)) } else { (self.from, self.to) };
         let rough = (to - from) / count as f64;
         let unit = 10_f64.powf(rough.log10().floor());
-        let mut step =
-            [1.0, 2.0, 5.0, 10.0].map(|of| of * unit).into_iter().find(|step| *step >= rough).unwrap_or(rough);
-        if whole {
-            step = step.max(1.0);
-        }
-        let (first, last) = ((from / step - 1e-9).ceil() as i64, (to / step + 1e-9).floor() as i64);
-        (first..=last).map(|at| (at as f64 * step, number(at as f64 * step, step))).collect()
+        let steps = [0.5, 1.0, 2.0, 5.0, 10.0].map(|of| of * unit);
+        let at = steps.iter().position(|step| *step >= rough).unwrap_or(steps.len() - 1);
+        let inside = |step: f64| (from / step - 1e-9).ceil() as i64..=(to / step + 1e-9).floor() as i64;
+        // An axis is hard to read by one or two numbers.
+        let is_bare = inside(steps[at]).count() < 3;
+        let step = steps[if is_bare { at.saturating_sub(1) } else { at }];
+        let step = if whole { step.max(1.0) } else { step };
+        inside(step).map(|at| (at as f64 * step, number(at as f64 * step, step))).collect()
     }
 }
 
@@ -107,6 +108,11 @@ mod tests {
         assert_eq!(texts(Scale::between(-1.0, 1.0), false), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
         assert_eq!(texts(Scale::between(1.0, 4.0), true), ["1", "2", "3", "4"]);
         assert_eq!(texts(Scale::of([0.374, 0.432].into_iter(), false, false), false), ["0.38", "0.40", "0.42"]);
+        let between = Scale::between(0.9199, 0.9297);
+        assert_eq!(
+            between.ticks(4, false).into_iter().map(|(_, text)| text).collect::<Vec<_>>(),
+            ["0.920", "0.922", "0.924", "0.926", "0.928"]
+        );
         let near = Scale::of([0.374_52, 0.374_61].into_iter(), false, false);
         assert_eq!(texts(near, false), ["0.37452", "0.37454", "0.37456", "0.37458", "0.37460"]);
         assert_eq!(texts(Scale::between(0.0, 4e-4), false), ["0.0000", "1e−4", "2e−4", "3e−4", "4e−4"]);

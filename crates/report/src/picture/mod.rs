@@ -20,6 +20,8 @@
 //! | `explained`   | explained part of a sweep against k                              |
 //! | `passes`      | passes of the replicates of a sweep against k                    |
 //! | `replicates`  | how do lines and points of a sweep lie over k?                   |
+//! | `clusters`    | how far apart the spectra of the replicates of a consensus are   |
+//! | `density`     | how dense the spectra of the replicates of a consensus lie       |
 //! | `variance`    | the variance of principal components                             |
 //! | `axes`        | a card for each principal component                              |
 //!
@@ -30,6 +32,8 @@ pub(crate) mod axes;
 pub(crate) mod by_k;
 pub(crate) mod by_label;
 pub(crate) mod cells;
+pub(crate) mod clusters;
+pub(crate) mod density;
 pub(crate) mod error_by_pass;
 pub(crate) mod explained;
 mod figure;
@@ -46,7 +50,8 @@ pub(crate) mod stability;
 pub(crate) mod variance;
 
 pub(crate) use figure::{Card, Figure, Gene, Picture, View};
-pub(crate) use number::{percent, thousands};
+pub(crate) use number::{digits, percent, thousands};
 pub(crate) use plot::{
-    About, Axis, By, Cells, Colour, Curves, Direction, Genes, Heat, Palette, Plot, Strip, Style, Ticks, Trace,
+    About, Axis, Bars, By, Cells, Colour, Curves, Direction, Genes, Heat, MARK, Mark, Palette, Part, Plot, Strip,
+    Style, Ticks, Trace,
 };

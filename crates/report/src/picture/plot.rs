@@ -9,6 +9,7 @@ pub(crate) enum Plot {
     Curves(Curves),
     /// One above the other over the same axis, which is that of the last one. Each has a linear scale.
     Stack(Vec<Curves>),
+    Bars(Bars),
     Heat(Heat),
 }
 
@@ -35,6 +36,8 @@ pub(crate) enum Ticks {
     At(Vec<usize>),
     /// At 0, 1, 2, …, with these names.
     Names(Vec<String>),
+    /// One in the middle of so many fields, with this name, and so on.
+    Spans(Vec<(String, usize)>),
 }
 
 impl Axis {
@@ -95,7 +98,52 @@ pub(crate) enum Style {
     Crosses,
 }
 
-/// Fields in rows and columns, the first row above. Both axes have names, or the columns are numbered.
+/// Counts of numbers between edges, as bars side by side.
+#[derive(Debug)]
+pub(crate) struct Bars {
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    /// The ends of the bars, one more than there are bars.
+    pub(crate) edges: Vec<f64>,
+    /// Parts of the bars, one above the other.
+    pub(crate) parts: Vec<Part>,
+    /// A line over all of the height.
+    pub(crate) mark: Option<Mark>,
+    /// The text where the reader of the page points, in the terms of plotly.js.
+    pub(crate) hover: &'static str,
+}
+
+/// A part of every bar.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// Its name in the legend.
+    pub(crate) name: String,
+    pub(crate) colour: &'static str,
+    /// Its count in each bar.
+    pub(crate) counts: Vec<usize>,
+}
+
+/// A number that is marked on the horizontal axis.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) at: f64,
+    /// Its name in the legend.
+    pub(crate) name: String,
+}
+
+/// The colour of a mark.
+pub(crate) const MARK: &str = "#D55E00";
+
+impl Bars {
+    /// The height of the highest bar.
+    pub(crate) fn highest(&self) -> usize {
+        let height = |bar: usize| self.parts.iter().map(|part| part.counts[bar]).sum();
+        (0..self.edges.len().saturating_sub(1)).map(height).max().unwrap_or(0)
+    }
+}
+
+/// Fields in rows and columns, the first row above. Both axes have names, or names of spans, or the columns are
+/// numbered.
 #[derive(Debug)]
 pub(crate) struct Heat {
     pub(crate) x: Axis,
@@ -131,6 +179,8 @@ pub(crate) enum About {
     Nothing,
     Rows(Vec<String>),
     Columns(Vec<String>),
+    /// About both, which are of the same things.
+    Pairs(Vec<String>),
 }
 
 /// The group of each column, by its colour.
@@ -138,6 +188,8 @@ pub(crate) enum About {
 pub(crate) struct Strip {
     pub(crate) name: String,
     pub(crate) groups: Shown,
+    /// Whether a legend names the groups; an axis may do so.
+    pub(crate) is_in_legend: bool,
 }
 
 /// Cells in the plane: directions and colours to choose from.

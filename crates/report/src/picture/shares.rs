@@ -30,7 +30,7 @@ pub(crate) fn figure(fit: &Fit, programs: &[usize]) -> Figure {
             Values::Groups { names, sizes, of_sample, .. } => {
                 let mut groups = Shown::new(names, sizes, of_sample);
                 groups.codes = order.iter().map(|&cell| groups.codes[some.rows()[cell]]).collect();
-                Some(Strip { name: label.name.clone(), groups })
+                Some(Strip { name: label.name.clone(), groups, is_in_legend: true })
             }
             Values::Numbers(_) => None,
         })

@@ -7,11 +7,13 @@
 //! | `sample`    | which cells are kept for pictures?                              |
 //! | `rows`      | how is a table read row by row?                                 |
 //! | `fit`       | what is in a result of `fit`?                                   |
+//! | `consensus` | what does a consensus tell about the spectra of its replicates? |
 //! | `pca`       | what is in a result of `pca`?                                   |
 //! | `sweep`     | what is in the folder of a sweep?                               |
 //! | `labels`    | which groups do cells belong to, and what do these use?         |
 //! | `embedding` | where do the cells lie in an embedding of another file?         |
 
+mod consensus;
 mod embedding;
 mod fit;
 mod labels;
@@ -28,6 +30,7 @@ use partwise_storage::anndata::visit_names;
 
 use crate::error::ReportError;
 
+pub(crate) use consensus::{Consensus, Spectra};
 pub(crate) use embedding::Embedding;
 pub(crate) use fit::{Fit, spectra};
 pub(crate) use labels::{Labels, Values};

@@ -62,6 +62,8 @@ pub struct SweepJob {
     pub store: Option<PathBuf>,
     /// Whether a sweep of other data or settings in the folder may be replaced.
     pub overwrite: Overwrite,
+    /// What the program around the job writes when it has ended. Refused with the other paths, before any work.
+    pub other_outputs: Vec<Output>,
 }
 
 /// A finished sweep.
@@ -106,6 +108,7 @@ impl SweepJob {
             output: None,
             store: None,
             overwrite: Overwrite::Refuse,
+            other_outputs: Vec::new(),
         }
     }
 
@@ -179,7 +182,7 @@ impl SweepJob {
         }
         let (kind, overwrite) = (OutputKind::Folder, Overwrite::Replace);
         paths = paths.writing(Output { role: Role::Output, path: folder.path().into(), kind, overwrite });
-        paths.check()?;
+        self.other_outputs.iter().cloned().fold(paths, Paths::writing).check()?;
         Ok((store.clone(), Opened::of(&self.input, &self.selection, &store)?))
     }
 
