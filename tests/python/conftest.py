@@ -20,6 +20,10 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="anndata")
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; scripts/test leaves it to scripts/test-long")
+
+
 class Program:
     """Runs `partwise` in a folder of its own."""
 

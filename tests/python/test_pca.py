@@ -162,7 +162,7 @@ def test_a_cell_without_counts_stays_zero(partwise):
     assert_agrees(result, logarithms(x))
 
 
-@pytest.mark.parametrize(("kind", "times"), [("sparse", 1.5), ("dense", 4)])
+@pytest.mark.parametrize(("kind", "times"), [pytest.param("sparse", 1.5, marks=pytest.mark.long), ("dense", 4)])
 def test_memory_stays_within_the_budget(partwise, kind, times):
     """At the smallest budget, which is a part of the packed data."""
     if kind == "sparse":
