@@ -74,7 +74,7 @@ fn the_forecast_for_sets_is_right() {
     ];
     let mut wrong = Vec::new();
     println!("data           k          threads  memory  start   waves   MiB foreseen  seen  ratio");
-    for data in SMALL {
+    for data in [SMALL[1], SMALL[3]] {
         let folder = Folder::new();
         folder.ok(&format!("convert {} -o x.pw", simulated(&folder, data)));
         for (ks, seeds, threads, memory, start) in SETS {

@@ -49,6 +49,7 @@ def test_passes_are_compared_and_kept(bench):
     assert "scikit-learn 1" in next(folder.glob("*-peers.txt")).read_text()
 
 
+@pytest.mark.long
 def test_the_race_is_run_to_the_end_of_all_and_kept(bench):
     folder, said = bench("--only", "race,whole", "--data", "lognormal:4,real")
     assert "skipped: there are no real counts" in said

@@ -109,7 +109,8 @@ def no_seed_is_far_from_the_best(partwise, path, x, k):
     assert max(ours) <= min(theirs) * 1.003, f"{ours}, scikit-learn {theirs}"
 
 
-@pytest.mark.parametrize("k", [10, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("k", [10, 20])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_seed_ends_far_from_the_best_on_stimulated_blood_cells(partwise, real, k):
     # The file is stored by column, so it is written anew by row.
@@ -137,7 +138,7 @@ def test_defaults_end_as_low_as_scikit_learn(partwise, kind):
     [
         "nmf_bench/golub_leukemia_38x5000_f64.npy",
         "nmf_bench/digits_1797x64_u8.npy",
-        "counts/pbmc3k_raw_csr_f32_gzip.h5ad",
+        pytest.param("counts/pbmc3k_raw_csr_f32_gzip.h5ad", marks=pytest.mark.long),
         pytest.param("counts/newsgroups_18774x55911_csr_i32_i64idx_gzip.h5ad", marks=pytest.mark.long),
     ],
 )
