@@ -303,3 +303,12 @@ def test_a_page_follows_the_folder_and_other_files_stay(partwise, counts):
         partwise.json("report", "x.sweep", "-o", "alone.html", "--force")
         assert page.read_bytes() == partwise.path("alone.html").read_bytes()
         assert f"{replicates} replicates of k = 3, 4" in page.read_text()
+
+
+def test_data_without_a_value_are_refused(partwise):
+    cells = anndata.AnnData(sp.csr_matrix((20, 30), dtype="f4"))
+    cells.write_h5ad(partwise.path("zeros.h5ad"))
+    for ask in [["plan"], ["sweep"], ["plan"]]:  # the last finds a store
+        ran = partwise.run(*ask, "zeros.h5ad", "-k", 2, "--replicates", 4, "--quiet")
+        lines = [line for line in ran.stderr.splitlines() if "warning" not in line]
+        assert ran.returncode == 65 and "no nonzero entry is left" in lines[-1], (ask, ran)

@@ -119,7 +119,8 @@ pub(super) fn run(asked: &Asked, inputs: &Inputs, options: &Options) -> Result<(
         }
     };
     let of_all = *rows.shape();
-    let copied = rows.copied(asked.genes)?;
+    let nothing = ConfigError::NothingKept { cells: of_all.cells, genes: 0 };
+    let copied = rows.copied(asked.genes)?.ok_or(nothing)?;
     let copy = *copied.shape();
     let config = &asked.config;
     config.check(copy.cells, copy.genes)?;

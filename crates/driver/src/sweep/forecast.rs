@@ -126,19 +126,22 @@ impl Rows {
     }
 
     /// The rows of the copy of the `count` most overdispersed genes: of all rows where their sums are known,
-    /// otherwise of these.
+    /// otherwise of these. `None` if no gene has a score, as where all values are zero.
     ///
     /// # Errors
     ///
     /// When a tile does not decode.
-    pub fn copied(&self, count: usize) -> Result<CopiedRows, DriverError> {
+    pub fn copied(&self, count: usize) -> Result<Option<CopiedRows>, DriverError> {
         let kept = self.overdispersed(count).map_err(DriverError::Memory)?;
+        if kept.is_clear() {
+            return Ok(None);
+        }
         let began = Instant::now();
         let rows = self.select(&kept).map_err(DriverError::Memory)?;
         let parts = self.shape.entries() as f64 / self.blocks.entries().max(1) as f64;
         let seconds = began.elapsed().as_secs_f64() * parts;
         let shape = shape_of_copy(&DataShape::of_data(&rows)?, &self.shape);
-        Ok(CopiedRows { rows, shape, rate: self.rate, seconds })
+        Ok(Some(CopiedRows { rows, shape, rate: self.rate, seconds }))
     }
 
     /// The rows with the genes `kept` alone.

@@ -231,10 +231,10 @@ impl SweepJob {
         host: &H,
     ) -> Result<usize, H::Error> {
         let make = || {
-            self.config.check(store.cells(), chosen.names.len())?;
             if chosen.names.is_empty() {
                 return Err(ConfigError::NothingKept { cells: store.cells(), genes: 0 }.into());
             }
+            self.config.check(store.cells(), chosen.names.len())?;
             let path =
                 std::path::absolute(store.path()).map_err(|error| StorageError::io("read", store.path(), error))?;
             let describe =
