@@ -136,7 +136,8 @@ pub(crate) fn out_of_memory(bytes: usize) -> ! {
     end_without_memory(format_args!("the system refused {bytes} bytes"))
 }
 
-fn end_without_memory(why: fmt::Arguments<'_>) -> ! {
+/// Ends the run for lack of memory.
+pub(super) fn end_without_memory(why: fmt::Arguments<'_>) -> ! {
     begin_to_end("out of memory");
     crash::remove_unfinished();
     crash::culprit(0, |culprit| {

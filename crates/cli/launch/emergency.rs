@@ -22,6 +22,9 @@ const PRINTING: Duration = Duration::from_millis(500);
 pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let what = info.payload_as_str().unwrap_or("no message");
+        if is_refused_memory(what) {
+            crash::end_without_memory(format_args!("{what}"));
+        }
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
         // A panic while unwinding aborts. So does one in a function that C calls.
         crash::reported();
@@ -35,6 +38,12 @@ pub(crate) fn report_panics() {
         }
         abort_others(Code::Defect);
     }));
+}
+
+/// Whether a panic says that the system refused memory. The standard library panics in this way
+/// where a new thread gets no stack for its signal handlers.
+fn is_refused_memory(what: &str) -> bool {
+    what.ends_with(&format!("(os error {})", libc::ENOMEM))
 }
 
 /// The failure of a run that panicked. The hook of [`report_panics`] has printed its line.
