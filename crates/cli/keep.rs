@@ -139,11 +139,11 @@ pub(crate) fn tell_waiting(host: &str, pid: u32, progress: &Progress) {
 
 /// The start of a batch job that this process belongs to. Slurm counts how often it has started a job
 /// again, and ends each start before the next.
-fn batch_job() -> Option<BatchJob> {
+pub(crate) fn batch_job() -> Option<BatchJob> {
     let start = std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     Some(BatchJob { id: std::env::var("SLURM_JOB_ID").ok()?, start })
 }
 
-fn reads(typed: &str) -> Result<NonZeroUsize, &'static str> {
+pub(crate) fn reads(typed: &str) -> Result<NonZeroUsize, &'static str> {
     typed.parse().map_err(|_| "the number of reads between two checkpoints is 1 or more")
 }

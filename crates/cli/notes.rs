@@ -45,6 +45,12 @@ pub(crate) fn told(note: &Note<'_>) -> Option<String> {
             "{both} genes matched; {missing} of the result are not in the data, {unknown} of the data not in the result"
         ),
         Note::Merged { into, merged } => with_genes(into, merged),
+        Note::ReplicatesResumed { replicates, passes } => {
+            format!("{replicates} replicates go on from where they were stopped, after {passes} passes")
+        }
+        Note::CheckpointDamaged { reason } => {
+            format!("a checkpoint cannot be used, the one before it is tried: {reason}")
+        }
         Note::KeptResult { path } => {
             format!("{}: is finished, with the same data and settings; kept", path.display())
         }

@@ -3,7 +3,7 @@
 #
 # Slurm may stop a job (its time limit is near, another job takes its nodes), or a job may lose a
 # node, any number of times. It keeps what it can, is queued again, and goes on from there: a fit
-# from its newest checkpoint, a sweep from the replicates of its finished waves. The result has the
+# from its newest checkpoint, a sweep from what its folder keeps. The result has the
 # bits of an undisturbed job. It stops for good when it is done, when an error would only come
 # again, and when starts no longer get further.
 #
@@ -86,27 +86,42 @@ job_init() {
   fi
 }
 
-# A number that grows as the job gets on: the pass after which the newest whole checkpoint was made (0
-# if there is none), or the groups of replicates that are done.
-progress() {
+# passes_in FOLDER: the pass after which its newest whole checkpoint was made; 0 if there is none.
+passes_in() {
   local found
-  if [ "$verb" = sweep ]; then
-    found=$(find "$result/replicates" -name 'k*.from*.h5ad' 2>/dev/null | wc -l)
-    echo "$found"
-    return
-  fi
-  found=$(tr ",{" "\n" 2>/dev/null <"$checkpoint/manifest.json" | sed -n 's/^ *"passes" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
+  found=$(tr ",{" "\n" 2>/dev/null <"$1/manifest.json" | sed -n 's/^ *"passes" *: *\([0-9][0-9]*\).*/\1/p' | head -1)
   echo "${found:-0}"
 }
 
+# A group of replicates that is done counts for more passes than groups under way can have made.
+group=1000000
+
+# A number that grows as the job gets on: the passes of a fit, or those of the groups of replicates under
+# way and the groups that are done.
+progress() {
+  [ "$verb" = sweep ] || { passes_in "$checkpoint"; return; }
+  local done_groups folder sum=0
+  done_groups=$(find "$result/replicates" -name 'k*.from*.h5ad' 2>/dev/null | wc -l)
+  for folder in "$result"/unfinished/k*.from*/; do
+    sum=$((sum + $(passes_in "$folder")))
+  done
+  echo $((done_groups * group + sum))
+}
+
 # reached NUMBER: how far the job has come, in words.
-reached() { if [ "$verb" = sweep ]; then echo "$1 groups of replicates"; else echo "pass $1"; fi; }
+reached() {
+  if [ "$verb" = sweep ]; then
+    echo "$(($1 / group)) groups of replicates and $(($1 % group)) passes of others"
+  else
+    echo "pass $1"
+  fi
+}
 
 # The number of starts, counted back from the last, that began with the progress $1.
 starts_at() { awk -v at="$1" '$1 == at { n++; next } { n = 0 } END { print n + 0 }' "$starts" 2>/dev/null || echo 0; }
 
 # Counts a start. One rule bounds all starts, also those after lost nodes, which Slurm queues again
-# by itself: passes and waves are finite, so only a job that begins at the same one again and again
+# by itself: passes are finite, so only a job that begins at the same one again and again
 # could go on for ever.
 job_start() {
   local now tries=${TRIES:-3}
@@ -350,7 +365,6 @@ job_again() {
   [ "${state:-RUNNING}" = RUNNING ] || stop "$code" "$1; Slurm is ending this job ($state). The same sbatch line goes on from $(reached "$now")"
   if [ "$(starts_at "$now")" -ge "$tries" ]; then
     [ "$code" != 75 ] || hint=". If the time limit ended it: the limit must leave time beside the margin of --signal (300 seconds unless set)"
-    [ "$verb" != sweep ] || [ "$code" != 75 ] || hint+="; a wave of a sweep has to end within it (less --memory or --replicates, or more nodes)"
     stop "$code" "$1; $tries starts began at $(reached "$now") and got no further (TRIES sets the number)$hint"
   fi
   say "queued again: $1; the next start goes on from $(reached "$now")"

@@ -255,7 +255,14 @@ def test_a_sweep_goes_on_from_its_folder(job):
     (replicates / "k5.from20.h5ad").touch()
     assert ends(75, restarts=2)[1] and ends(75, restarts=3)[1], "it got further"
     code, again, said = ends(75, restarts=4)
-    assert (code, again) == (75, False) and "3 starts began at 2 groups of replicates" in said and "a wave of a sweep" in said
+    assert (code, again) == (75, False) and "3 starts began at 2 groups of replicates and 0 passes of others" in said
+    # Passes of replicates that are under way count, too.
+    for replicate, passes in (("k5.from40", 7), ("k6.from0", 12)):
+        unfinished = job.folder / "atlas.sweep/unfinished" / replicate
+        unfinished.mkdir(parents=True)
+        (unfinished / "manifest.json").write_text(f'{{"checkpoints": [{{"passes": {passes}}}, {{"passes": 1}}]}}')
+    code, again, said = ends(75, restarts=5)
+    assert (code, again) == (75, True) and "goes on from 2 groups of replicates and 19 passes of others" in said
     # The folder of other data is no result of this job.
     assert ends(73)[:2] == (73, False)
     assert ends(0)[:2] == (143, True), "without its table the sweep is not done"

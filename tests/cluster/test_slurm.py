@@ -87,7 +87,7 @@ def test_a_preempted_sweep_is_queued_again_and_goes_on(job, openmpi, slurm, tmp_
     until(90, said, lambda: any(replicates.glob("k*.h5ad")))
     slurm.run("srun -p urgent -N 4 hostname", tmp_path)
     assert slurm.ends(number, 150, log)[0] == "COMPLETED", said()
-    assert "queued again: it was asked to stop" in said()
+    assert "queued again: it was asked to stop" in said() and "go on from where they were stopped" in said()
     assert want["digest"] in said() and '"waves": 1' not in said()
     assert (tmp_path / "all.sweep/stability.csv").read_bytes() == (tmp_path / "alone.sweep/stability.csv").read_bytes()
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -156,12 +158,68 @@ def test_a_sweep_that_was_stopped_goes_on(partwise, counts):
         run.send_signal(how)
         said = run.communicate()[1].decode()
         assert run.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 75}[how], said
-        assert how == signal.SIGKILL or "part.sweep keeps the replicates" in said and "run the same command again" in said
+        assert how == signal.SIGKILL or "part.sweep keeps what was done" in said and "run the same command again" in said
     done = len(list((folder / "replicates").glob("k*")))
     assert 0 < done < 30, "it was stopped in between"
     rest = partwise.json(*ask, "-o", "part.sweep")
     assert 0 < rest["replicates_made"] < 600 and rest["digest"] == whole["digest"]
     assert files(folder) == files(partwise.path("whole.sweep"))
+
+
+def test_a_wave_that_is_stopped_anywhere_goes_on_from_its_last_passes(partwise, counts):
+    ask = ["sweep", "x.h5ad", "-k", "4..7", "--replicates", 25, "--hvg", 100, "--max-passes", 40, "--tol", 0, "--seed", 2]
+    whole = partwise.json(*ask, "-o", "whole.sweep")
+    assert whole["waves"] == 1
+    folder, rng = partwise.path("part.sweep"), random.Random(5)
+    ask += ["-o", "part.sweep", "--checkpoint-every", 1]
+    manifests = [folder / f"unfinished/k{k}.from{first}/manifest.json" for k in range(4, 8) for first in (0, 20)]
+
+    def behind():
+        """The passes that the last checkpoint of every cohort has behind it."""
+        passes = [json.loads(path.read_text())["checkpoints"][0]["passes"] if path.exists() else 0 for path in manifests]
+        return max(passes)
+
+    def goes_on(said):
+        told = re.search("replicates go on from where they were stopped, after ([0-9]+) passes", said)
+        return int(told[1]) if told else 0
+
+    before = 0
+    for how in [signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL]:
+        # Other threads and memory, and so perhaps other waves.
+        machine = ["--threads", rng.choice([1, 2])]
+        command = [str(argument) for argument in [partwise.binary, *ask, *machine]]
+        run = subprocess.Popen(command, cwd=partwise.folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        while run.poll() is None and behind() <= before:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.03))
+        run.send_signal(how)
+        said = run.communicate()[1].decode()
+        assert run.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 75}[how], said
+        assert goes_on(said) == before, said
+        assert behind() > before and not any((folder / "replicates").iterdir())
+        before = behind()
+    rest = partwise.run(*ask, "--json")
+    assert rest.returncode == 0 and goes_on(rest.stderr) == before, rest.stderr
+    assert json.loads(rest.stdout)["digest"] == whole["digest"]
+    assert files(folder) == files(partwise.path("whole.sweep")) and not (folder / "unfinished").exists()
+
+
+def test_one_run_at_a_time_works_in_a_folder(partwise, counts):
+    ask = ["sweep", "x.h5ad", "-k", 5, "--replicates", 20, "--hvg", 100, "--max-passes", 100_000, "--tol", 0, "--no-meet"]
+    command = [str(argument) for argument in [partwise.binary, *ask, "--checkpoint-every", 5]]
+    run = subprocess.Popen(command, cwd=partwise.folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    while run.poll() is None and not partwise.path("x.sweep/unfinished/k5.from0/manifest.json").exists():
+        time.sleep(0.005)
+    for more in ([], ["--force"]):
+        second = partwise.run(*ask, *more)
+        assert second.returncode == 73 and f"process {run.pid} on " in second.stderr, second.stderr
+    assert run.poll() is None
+    run.kill()
+    run.communicate()
+    # With --force, nothing of the run before is left.
+    done = partwise.run("sweep", "x.h5ad", "-k", 5, "--replicates", 3, "--hvg", 100, "--max-passes", 3, "--force")
+    assert done.returncode == 0 and "go on from" not in done.stderr, done.stderr
+    assert not partwise.path("x.sweep/unfinished").exists()
 
 
 def test_a_plan_foresees_a_sweep(partwise):

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::attendant::Attendant;
 use crate::failure::{Failure, overwrite};
 use crate::input::{Files, Scoring, Select, genes};
+use crate::keep::{batch_job, reads};
 use crate::launch::World;
 use crate::list::List;
 use crate::options::Common;
@@ -40,8 +41,8 @@ const PAGE: Overwrite = Overwrite::Replace;
 /// selected by --hvg-method seurat_v3 take one read more.
 ///
 /// The folder NAME.sweep keeps all replicates. The same command with more replicates or another k makes only what is
-/// missing, and every replicate has the bits that it would have had from the start. A sweep that was stopped goes on
-/// in the same way: what its finished waves have made is kept.
+/// missing, and every replicate has the bits that it would have had from the start. A sweep that was stopped, or killed,
+/// goes on in the same way, from the last checkpoint of its replicates.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise sweep pbmc3k.h5ad -k 5..15 --replicates 100         the folder is pbmc3k.sweep\n  \
@@ -95,6 +96,9 @@ pub(crate) struct Options {
     /// earlier run is replaced
     #[arg(long, help_heading = "Files")]
     report: bool,
+    /// Keep the state of the replicates after every N passes [default: as often as takes less than 2 % of the time]
+    #[arg(long, value_name = "N", value_parser = reads, help_heading = "Stopping and resuming")]
+    checkpoint_every: Option<NonZeroUsize>,
     #[command(flatten, next_help_heading = "Input")]
     select: Select,
     #[command(flatten)]
@@ -203,10 +207,7 @@ pub(crate) fn run(options: &Options, world: &World, progress: &Progress) -> Resu
 fn stopped(failure: Failure, job: &SweepJob, progress: &Progress) -> Failure {
     let (folder, is_begun) = (job.folder(), is_sweep(&job.folder()));
     let kept = match is_begun {
-        true => format!(
-            "{} keeps the replicates of the waves that have ended; run the same command again to go on",
-            folder.display()
-        ),
+        true => format!("{} keeps what was done; run the same command again to go on", folder.display()),
         false => "no replicate was made yet; run the same command again to begin again".into(),
     };
     match (progress.interrupt().wants_another_run(), is_begun) {
@@ -293,6 +294,8 @@ impl Options {
         job.output.clone_from(&self.output);
         job.store.clone_from(&self.store);
         job.overwrite = overwrite(self.common.force);
+        job.checkpoint_every = self.checkpoint_every.map(NonZeroUsize::get);
+        job.batch_job = batch_job();
         if self.report {
             job.other_outputs.push(pictures::page(pictures::default_output(&job.folder(), true), PAGE));
         }

@@ -62,7 +62,7 @@ pub mod transform;
 pub mod usages;
 
 pub use blocks::{Matrix, MatrixError};
-pub use checkpoint::{BatchJob, CheckpointSpec, Claim};
+pub use checkpoint::{BatchJob, CheckpointSpec, Claim, Runs};
 pub use config::{FitSet, InitSpec, NmfConfig, ScaleSpec, SolverSpec};
 pub use error::{CheckpointError, ConfigError, DriverError, HvgError, LowerBlocks};
 pub use fit::{Fit, Input, Run, UsageRows, fit, fit_wave, fit_with};

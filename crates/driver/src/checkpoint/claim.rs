@@ -3,10 +3,10 @@
 use std::fs;
 
 use super::lock::{Lock, PATIENCE};
-use super::{CheckpointSpec, folder};
+use super::{CheckpointSpec, Runs, folder};
 use crate::comm::{Comm, agree};
 use crate::error::DriverError;
-use crate::monitor::{FitId, FitMonitor};
+use crate::monitor::FitMonitor;
 
 /// The checkpoint folder of a run. No other run writes to it until the claim is dropped.
 ///
@@ -21,7 +21,7 @@ pub struct Claim {
 }
 
 impl CheckpointSpec {
-    /// Claims the folder for a run of these fits: all processes call it. Makes the folder if it is
+    /// Claims the folder for these runs: all processes call it. Makes the folder if it is
     /// missing.
     ///
     /// If a run on another machine may hold the folder, this waits for at most 40 s to see whether it
@@ -34,15 +34,9 @@ impl CheckpointSpec {
     /// - [`DriverError::Storage`]: the folder cannot be made or written
     /// - [`DriverError::Cancelled`]: the monitor cancelled while this waited
     /// - [`DriverError::Elsewhere`], [`DriverError::Comm`]: another process has failed or is lost
-    pub fn claim(
-        &self,
-        fits: &[FitId],
-        is_set: bool,
-        comm: &dyn Comm,
-        monitor: &dyn FitMonitor,
-    ) -> Result<Claim, DriverError> {
+    pub fn claim(&self, runs: &Runs, comm: &dyn Comm, monitor: &dyn FitMonitor) -> Result<Claim, DriverError> {
         let take = || {
-            self.check(fits, is_set)?;
+            self.check(runs)?;
             let made = !self.folder.exists();
             folder::make(&self.folder)?;
             let mut claim = Claim { spec: self.clone(), lock: None, made };
@@ -58,6 +52,30 @@ impl Claim {
     /// The folder, and what happens in it.
     pub fn spec(&self) -> &CheckpointSpec {
         &self.spec
+    }
+
+    /// Removes the checkpoints of all runs that share the folder. To be called by one process.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be removed.
+    pub fn clear_all(&self) -> Result<(), DriverError> {
+        folder::of_runs(&self.spec.folder)?.iter().try_for_each(|folder| folder::remove(folder))
+    }
+
+    /// Removes the checkpoints of these runs, whose results are written. To be called by one process.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be removed.
+    pub fn remove(&self, runs: &Runs) -> Result<(), DriverError> {
+        let folders = runs.folders(&self.spec.folder).into_iter().filter(|folder| folder.is_dir());
+        folders.into_iter().try_for_each(|folder| folder::remove(&folder))
+    }
+
+    /// The runs have ended, and nobody named the folder as one to keep: removes it if it is empty.
+    pub fn end(mut self) {
+        self.made = true;
     }
 
     /// Checks that no other run has taken the folder over.

@@ -89,6 +89,8 @@ fn forget(file: &File) {
 pub(crate) struct Sealed {
     path: PathBuf,
     file: BufReader<File>,
+    /// Bytes that have not been taken.
+    left: u64,
     crc: u32,
 }
 
@@ -97,7 +99,7 @@ impl Sealed {
     pub(crate) fn open(path: &Path, bytes: u64) -> Result<Self, StorageError> {
         check_size(path, bytes)?;
         let file = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
-        Ok(Sealed { path: path.into(), file: BufReader::with_capacity(BUFFER, file), crc: 0 })
+        Ok(Sealed { path: path.into(), file: BufReader::with_capacity(BUFFER, file), left: bytes, crc: 0 })
     }
 
     /// Fills `bytes` with the next bytes of the file.
@@ -107,12 +109,25 @@ impl Sealed {
             _ => StorageError::io("read", &self.path, error),
         })?;
         traffic::ended();
+        self.left = self.left.saturating_sub(bytes.len() as u64);
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         Ok(())
     }
 
-    /// Compares the checksum of everything taken.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that have not been taken.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Checks that everything was taken, and compares its checksum.
     pub(crate) fn finish(self, crc: u32) -> Result<(), StorageError> {
+        if self.left > 0 {
+            return Err(StorageError::damaged(&self.path, "its end", "here", format!("{} bytes later", self.left)));
+        }
         check_crc(&self.path, "its checksum", crc, self.crc)
     }
 }

@@ -81,23 +81,23 @@ pub(super) fn look(folder: &Path) -> Result<Contents, DriverError> {
     }
 }
 
-/// Looks at the folder of a set, and refuses one that holds anything but the folders of its fits.
-pub(super) fn look_at_set(folder: &Path) -> Result<(), DriverError> {
+/// Looks at a folder that several runs share, and refuses one that holds anything but their folders.
+pub(super) fn look_at_several(folder: &Path) -> Result<(), DriverError> {
     let names = names(folder)?.unwrap_or_default();
-    match names.iter().find(|name| !is_of_a_fit(name)) {
+    match names.iter().find(|name| !is_of_a_run(name)) {
         None => Ok(()),
         Some(name) => {
-            let found = format!("it holds {name}, and a set of fits keeps one folder for each of them");
+            let found = format!("it holds {name}, and runs that share a folder keep one folder each in it");
             Err(CheckpointError::Foreign { folder: folder.into(), found }.into())
         }
     }
 }
 
-/// Whether a fit of a set has a folder of this name, such as `k5.seed0`.
-fn is_of_a_fit(name: &str) -> bool {
+/// Whether one of several runs has a folder of this name: a fit (`k5.seed0`), or replicates (`k5.from20`).
+fn is_of_a_run(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let rest = name.strip_prefix('k').and_then(|rest| rest.split_once(".seed"));
-    rest.is_some_and(|(k, seed)| number(k) && number(seed))
+    let rest = name.strip_prefix('k').and_then(|rest| rest.split_once(".seed").or_else(|| rest.split_once(".from")));
+    rest.is_some_and(|(k, which)| number(k) && number(which))
 }
 
 /// Makes the folder if it is missing; its parent has to exist.
@@ -122,6 +122,19 @@ pub(super) fn clear(folder: &Path) -> Result<(), DriverError> {
     }
     remove_unwanted(folder, |_| false);
     Ok(())
+}
+
+/// Removes all checkpoints and, if nothing else is in it, the folder.
+pub(super) fn remove(folder: &Path) -> Result<(), DriverError> {
+    clear(folder)?;
+    let _ = fs::remove_dir(folder);
+    Ok(())
+}
+
+/// The folders of runs in a folder that they share.
+pub(super) fn of_runs(folder: &Path) -> Result<Vec<PathBuf>, DriverError> {
+    let names = names(folder)?.unwrap_or_default().into_iter();
+    Ok(names.filter(|name| is_of_a_run(name)).map(|name| folder.join(name)).collect())
 }
 
 /// Removes the files of checkpoints that `keep` does not want. If one cannot be removed, the next
@@ -170,17 +183,17 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_a_set_holds_folders_of_fits_only() {
+    fn a_folder_that_runs_share_holds_folders_of_runs_only() {
         let folder = folder_with(&[]);
-        look_at_set(folder.path()).unwrap();
-        look_at_set(&folder.path().join("none")).unwrap();
-        for name in ["k5.seed0", "k12.seed18446744073709551615"] {
+        look_at_several(folder.path()).unwrap();
+        look_at_several(&folder.path().join("none")).unwrap();
+        for name in ["k5.seed0", "k12.seed18446744073709551615", "k7.from20"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        look_at_set(folder.path()).unwrap();
-        for name in [MANIFEST, "k.seed1", "k5", "x"] {
+        look_at_several(folder.path()).unwrap();
+        for name in [MANIFEST, "k.seed1", "k5", "k5.from", "x"] {
             fs::write(folder.path().join(name), "").unwrap();
-            assert!(look_at_set(folder.path()).is_err(), "{name}");
+            assert!(look_at_several(folder.path()).is_err(), "{name}");
             fs::remove_file(folder.path().join(name)).unwrap();
         }
     }
@@ -230,6 +243,11 @@ mod tests {
         let folder = folder_with(&[(&state, ""), (&usages, ""), (MANIFEST, ""), ("notes", "mine")]);
         clear(folder.path()).unwrap();
         assert_eq!(names(folder.path()).unwrap().unwrap(), ["notes"]);
+        remove(folder.path()).unwrap();
+        assert!(folder.path().join("notes").exists());
+        fs::remove_file(folder.path().join("notes")).unwrap();
+        remove(folder.path()).unwrap();
+        assert!(!folder.path().exists());
     }
 
     #[test]

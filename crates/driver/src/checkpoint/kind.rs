@@ -5,6 +5,7 @@
 //! |----------------------|-----------------------------------------|-----------------------------------|
 //! | a fit                | H and the trace; W, in files of its own | `checkpoint/{state,rows}.rs`      |
 //! | principal components | sums of genes; a Krylov space, or axes  | `pca/course.rs`                   |
+//! | replicates           | of each, H and the trace                | `sweep/course.rs`                 |
 //!
 //! To add one: implement [`Snapshot`] for what is written and [`Restore`] for what a run expects to
 //! read, write a number of its own at the start of the file, and give its [`Identity`] a kind.

@@ -1,6 +1,7 @@
 //! Checkpoints: everything that a run needs to resume, bit for bit, as if it had not been stopped.
 //!
-//! A run is a fit, or the principal components of a matrix: there are two kinds of state (`kind`).
+//! A run is a fit, the principal components of a matrix, or some replicates of a sweep: there are three
+//! kinds of state (`kind`).
 //!
 //! A checkpoint is the state at the end of a pass. The next pass follows from it alone (the
 //! standing state of the solver, and W; or the Krylov space), and a dropped pass changes nothing of
@@ -8,13 +9,14 @@
 //! one.
 //!
 //! A folder keeps two of them. A checkpoint is one file of W from each process, with the rows of
-//! its own blocks, and one file of all the rest. Principal components have no W between passes. The
+//! its own blocks, and one file of all the rest. Only a fit has a W between passes. The
 //! manifest lists the files that belong together. It is written last and put in place by a rename,
 //! so at any moment the checkpoints that it names are whole. A fit may resume with any number of
 //! processes: each reads the rows of its own blocks from the files that hold them. Memory holds only
 //! the block in hand.
 //!
-//! The fits of a set have a folder each inside the given folder: `k5.seed0`, ….
+//! The fits of a set have a folder each inside the given folder: `k5.seed0`, …. So have the replicates of
+//! a sweep, by cohorts: `k5.from0`, ….
 //!
 //! A run [claims](Claim) the given folder while it works, so that two runs never write to one.
 //!
@@ -37,12 +39,12 @@ mod write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use partwise_storage::StorageError;
 use partwise_storage::store::Overwrite;
+use partwise_storage::{Monitor, StorageError};
 
 use crate::comm::{Comm, agree};
 use crate::error::{CheckpointError, DriverError};
-use crate::monitor::{FitId, FitMonitor};
+use crate::monitor::{CheckpointEvent, FitId};
 use crate::solve::{self, Solver, Standing};
 use crate::trace::TraceRow;
 use crate::usages::Usages;
@@ -56,6 +58,7 @@ pub(crate) use identity::Identity;
 pub(crate) use kind::{Course, Files, Restore, Snapshot};
 pub use lock::BatchJob;
 pub(crate) use resume::Expected;
+pub(crate) use state::{State, bytes as state_bytes, put as put_state, take as take_state};
 
 /// Where checkpoints go, how often they are written, and what happens to those that exist.
 #[derive(Debug, Clone)]
@@ -115,12 +118,7 @@ impl CheckpointSpec {
         CheckpointSpec { overwrite, ..self }
     }
 
-    /// The folder of one fit, alone or of a set.
-    pub fn folder_of(&self, fit: FitId, is_set: bool) -> PathBuf {
-        if is_set { self.folder.join(fit.to_string()) } else { self.folder.clone() }
-    }
-
-    /// Reports at once the refusals that the fits would meet at their start, as far as the folder
+    /// Reports at once the refusals that the runs would meet at their start, as far as the folder
     /// shows them. Changes nothing.
     ///
     /// # Errors
@@ -128,22 +126,21 @@ impl CheckpointSpec {
     /// - [`DriverError::Checkpoint`]: the folder is not for checkpoints, those in it are of another
     ///   version, or they exist and may neither be resumed from nor replaced.
     /// - [`DriverError::Storage`]: the folder cannot be read.
-    pub fn check(&self, fits: &[FitId], is_set: bool) -> Result<(), DriverError> {
-        if is_set {
-            folder::look_at_set(&self.folder)?;
+    pub fn check(&self, runs: &Runs) -> Result<(), DriverError> {
+        if let Runs::Several(_) = runs {
+            folder::look_at_several(&self.folder)?;
         }
-        fits.iter().try_for_each(|&fit| self.look(&self.folder_of(fit, is_set)).map(drop))
+        runs.folders(&self.folder).iter().try_for_each(|folder| self.look(folder).map(drop))
     }
 
-    /// Removes the checkpoints of these fits, if they are not to be resumed and may be replaced: before
+    /// Removes the checkpoints of these runs, if they are not to be resumed and may be replaced: before
     /// the first of several waves, so that a later wave never meets the checkpoints of another run.
     ///
     /// # Errors
     ///
     /// As [`check`](Self::check), and when a file cannot be removed.
-    pub fn clear(&self, fits: &[FitId], is_set: bool) -> Result<(), DriverError> {
-        for &fit in fits {
-            let folder = self.folder_of(fit, is_set);
+    pub fn clear(&self, runs: &Runs) -> Result<(), DriverError> {
+        for folder in runs.folders(&self.folder) {
             match self.look(&folder)? {
                 Contents::Nothing => (),
                 _ if self.resume => (),
@@ -161,6 +158,30 @@ impl CheckpointSpec {
                 Err(CheckpointError::Exists { folder: folder.into() }.into())
             }
             _ => Ok(contents),
+        }
+    }
+}
+
+/// The runs that keep their checkpoints in one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runs {
+    /// One, in the folder itself.
+    One,
+    /// Any number, each in a folder of this name inside it.
+    Several(Vec<String>),
+}
+
+impl Runs {
+    /// One fit, or those of a set.
+    pub fn of_fits(fits: &[FitId], is_set: bool) -> Self {
+        if is_set { Runs::Several(fits.iter().map(FitId::to_string).collect()) } else { Runs::One }
+    }
+
+    /// The folder of each.
+    pub fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+        match self {
+            Runs::One => vec![folder.into()],
+            Runs::Several(names) => names.iter().map(|name| folder.join(name)).collect(),
         }
     }
 }
@@ -232,17 +253,27 @@ impl Snapshot for Moment<'_> {
     }
 }
 
+/// A run that keeps checkpoints.
+pub(crate) struct Kept<'r> {
+    /// The name of its folder inside that of the claim; `None`: it is alone there.
+    pub(crate) name: Option<String>,
+    /// How many runs write checkpoints in the same passes.
+    pub(crate) together: usize,
+    pub(crate) identity: Identity,
+    /// The row blocks of this process whose W is kept.
+    pub(crate) own: Range<usize>,
+    /// Hears of its checkpoints.
+    pub(crate) hear: Box<dyn Fn(&CheckpointEvent<'_>) + Send + Sync + 'r>,
+}
+
 /// The checkpoints of a run.
 pub(crate) struct Checkpoints<'r> {
     claim: &'r Claim,
-    /// Those of this fit.
+    /// Those of this run.
     folder: PathBuf,
-    fit: FitId,
+    run: Kept<'r>,
     comm: &'r dyn Comm,
-    monitor: &'r dyn FitMonitor,
-    identity: Identity,
-    /// The row blocks of this process.
-    own: Range<usize>,
+    monitor: &'r dyn Monitor,
     /// Reads of all of X completed before the newest one; 0 if there is none.
     saved: usize,
     /// The whole ones, the newest first; only process 0 has them.
@@ -252,28 +283,32 @@ pub(crate) struct Checkpoints<'r> {
 
 impl std::fmt::Debug for Checkpoints<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoints")
-            .field("spec", self.claim.spec())
-            .field("saved", &self.saved)
-            .finish_non_exhaustive()
+        f.debug_struct("Checkpoints").field("folder", &self.folder).field("saved", &self.saved).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Checkpoints<'_> {
+    fn drop(&mut self) {
+        if self.run.name.is_some() && self.saved == 0 {
+            // Succeeds only if nothing is in it.
+            let _ = std::fs::remove_dir(&self.folder);
+        }
     }
 }
 
 impl<'r> Checkpoints<'r> {
-    /// Prepares the folder for the run `identity`, whose blocks `own` this process has. Removes
-    /// checkpoints that the run does not resume from and may replace.
+    /// Prepares the folder for `run`. Removes checkpoints that the run does not resume from and may
+    /// replace.
     pub(crate) fn open(
         claim: &'r Claim,
-        (fit, is_set, fits): (FitId, bool, usize),
+        run: Kept<'r>,
         comm: &'r dyn Comm,
-        monitor: &'r dyn FitMonitor,
-        identity: Identity,
-        own: Range<usize>,
+        monitor: &'r dyn Monitor,
     ) -> Result<Self, DriverError> {
         let spec = claim.spec();
-        let folder = spec.folder_of(fit, is_set);
+        let folder = run.name.as_ref().map_or_else(|| spec.folder.clone(), |name| spec.folder.join(name));
         let make = || {
-            if is_set {
+            if run.name.is_some() {
                 folder::make(&spec.folder)?;
             }
             Ok::<_, DriverError>(folder::make(&folder)?)
@@ -287,8 +322,13 @@ impl<'r> Checkpoints<'r> {
         // On a network file system, a process that looked for the folder before it was made may not
         // see it for half a minute. Making it again asks the server.
         agree(comm, make())?;
-        let clock = Clock::start(fits);
-        Ok(Checkpoints { claim, folder, fit, comm, monitor, identity, own, saved: 0, entries: Vec::new(), clock })
+        let clock = Clock::start(run.together);
+        Ok(Checkpoints { claim, folder, run, comm, monitor, saved: 0, entries: Vec::new(), clock })
+    }
+
+    /// Tells of a checkpoint.
+    fn tell(&self, event: &CheckpointEvent<'_>) {
+        (self.run.hear)(event);
     }
 
     /// The content of the folder, or an error if it may not be there.
@@ -325,7 +365,7 @@ impl<'r> Checkpoints<'r> {
 
     /// Bytes that this process would write.
     fn bytes(&self, moment: &impl Snapshot) -> u64 {
-        let rows = moment.usages().map_or(0, |usages| rows::bytes(usages, self.own.clone()));
+        let rows = moment.usages().map_or(0, |usages| rows::bytes(usages, self.run.own.clone()));
         rows + if self.comm.rank() == 0 { moment.bytes() } else { 0 }
     }
 

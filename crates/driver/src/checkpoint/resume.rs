@@ -46,20 +46,39 @@ impl Checkpoints<'_> {
     /// The newest checkpoint that every process finds whole; `None` if there is none, or if the run
     /// does not resume.
     pub(crate) fn resume<R: Restore>(&mut self, expected: &R) -> Result<Option<R::Course>, DriverError> {
-        if !self.claim.spec().resume {
-            return Ok(None);
+        let Some(manifest) = self.manifest_of_all()? else { return Ok(None) };
+        // Each process compares its own, because another one may run on another kind of CPU.
+        let differences = manifest.fit.differences(&self.run.identity);
+        let same: Result<(), DriverError> = match differences.is_empty() {
+            true => Ok(()),
+            false => Err(CheckpointError::Different { folder: self.folder().into(), differences }.into()),
+        };
+        agree(self.comm, same)?;
+        self.newest(&manifest, expected)
+    }
+
+    /// The same, but checkpoints of another run are as good as none.
+    pub(crate) fn resume_own<R: Restore>(&mut self, expected: &R) -> Result<Option<R::Course>, DriverError> {
+        let Some(manifest) = self.manifest_of_all()? else { return Ok(None) };
+        let differs = !manifest.fit.differences(&self.run.identity).is_empty();
+        match all_gather(self.comm, i64::from(differs))?.contains(&1) {
+            true => Ok(None),
+            false => self.newest(&manifest, expected),
         }
-        let entries = self.entries_of_all()?;
+    }
+
+    fn newest<R: Restore>(&mut self, manifest: &Manifest, expected: &R) -> Result<Option<R::Course>, DriverError> {
+        let entries = &manifest.checkpoints;
         for (at, entry) in entries.iter().enumerate() {
             let mine = self.read(entry, expected);
             let Some(resumed) = self.whole_everywhere(mine)? else { continue };
             let (passes, trace) = (resumed.passes(), resumed.trace());
             self.saved = passes;
             self.entries = entries[at..].to_vec();
-            self.monitor.checkpoint(self.fit, &CheckpointEvent::Resumed { passes, trace });
+            self.tell(&CheckpointEvent::Resumed { passes, trace });
             return Ok(Some(resumed));
         }
-        self.monitor.checkpoint(self.fit, &CheckpointEvent::Nothing);
+        self.tell(&CheckpointEvent::Nothing);
         Ok(None)
     }
 
@@ -68,29 +87,25 @@ impl Checkpoints<'_> {
         agree(self.comm, self.read(&self.entries[0], expected))
     }
 
-    /// The checkpoints that process 0 sees in the folder, if they are of this run.
-    fn entries_of_all(&self) -> Result<Vec<Entry>, DriverError> {
+    /// The list that process 0 sees in the folder, or an empty one if it sees none; `None` if the run does
+    /// not resume.
+    fn manifest_of_all(&self) -> Result<Option<Manifest>, DriverError> {
+        if !self.claim.spec().resume {
+            return Ok(None);
+        }
         let found = agree(self.comm, if self.comm.rank() == 0 { self.look() } else { Ok(Contents::Nothing) })?;
         if let Contents::Damaged(reason) = &found {
-            self.monitor.checkpoint(self.fit, &CheckpointEvent::Damaged { reason });
+            self.tell(&CheckpointEvent::Damaged { reason });
         }
         let mine = match &found {
             Contents::Checkpoints(manifest) => serde_json::to_vec(manifest).expect("numbers and strings only"),
             Contents::Nothing | Contents::Damaged(_) => Vec::new(),
         };
         let bytes = broadcast(self.comm, &mine)?;
-        if bytes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let manifest: Manifest = serde_json::from_slice(&bytes).expect("what process 0 has made");
-        // Each process compares its own, because another one may run on another kind of CPU.
-        let differences = manifest.fit.differences(&self.identity);
-        let same: Result<(), DriverError> = match differences.is_empty() {
-            true => Ok(()),
-            false => Err(CheckpointError::Different { folder: self.folder().into(), differences }.into()),
-        };
-        agree(self.comm, same)?;
-        Ok(manifest.checkpoints)
+        Ok(Some(match bytes.is_empty() {
+            true => Manifest::new(&self.run.identity, &[]),
+            false => serde_json::from_slice(&bytes).expect("what process 0 has made"),
+        }))
     }
 
     /// Reads this process's part of a checkpoint. Process 0 also checks that all files are there.
@@ -99,7 +114,7 @@ impl Checkpoints<'_> {
         if self.comm.rank() == 0 {
             entry.check_sizes(folder)?;
         }
-        expected.read(&Files { folder, entry, own: self.own.clone(), monitor: self.monitor })
+        expected.read(&Files { folder, entry, own: self.run.own.clone(), monitor: self.monitor })
     }
 
     /// The part that this process has read, if all processes have theirs; `None` if the checkpoint
@@ -117,12 +132,12 @@ impl Checkpoints<'_> {
         match (reason, elsewhere) {
             (None, None) => Ok(resumed),
             (Some(reason), _) => {
-                self.monitor.checkpoint(self.fit, &CheckpointEvent::Damaged { reason: &reason });
+                self.tell(&CheckpointEvent::Damaged { reason: &reason });
                 Ok(None)
             }
             (None, Some(rank)) => {
                 let reason = format!("process {rank} finds its part of a checkpoint damaged");
-                self.monitor.checkpoint(self.fit, &CheckpointEvent::Damaged { reason: &reason });
+                self.tell(&CheckpointEvent::Damaged { reason: &reason });
                 Ok(None)
             }
         }

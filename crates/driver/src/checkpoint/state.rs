@@ -1,4 +1,5 @@
-//! The file of everything besides W that a fit needs. `docs/format.md` has its bytes.
+//! The file of everything besides W that a fit needs. `docs/format.md` has its bytes. That of replicates has
+//! the same for each of them.
 //!
 //! Eight-byte words come first: a header, WᵀW, the trace. Then come 32-bit floats: the pending
 //! powers, H, and H before it, both gene by gene.
@@ -22,24 +23,31 @@ const ROW: usize = COLUMNS.len();
 
 /// The content of the file.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     pub(super) passes: usize,
     pub(super) sample_passes: f64,
-    pub(super) trace: Vec<TraceRow>,
-    pub(super) standing: Standing,
+    pub(crate) trace: Vec<TraceRow>,
+    pub(crate) standing: Standing,
     /// The start that W still is while no pass has been accepted; later W has files of its own.
     pub(super) start: Option<UsagesStart>,
     /// Powers of two that W still is to be multiplied by.
-    pub(super) pending: Vec<f32>,
+    pub(crate) pending: Vec<f32>,
 }
 
 /// Bytes of the file for this many genes, components and rows of the trace.
-pub(super) fn bytes(genes: usize, k: usize, rows: usize) -> u64 {
+pub(crate) fn bytes(genes: usize, k: usize, rows: usize) -> u64 {
     8 * (HEADER + k * k + ROW * rows) as u64 + 4 * (k + 2 * genes * k) as u64
 }
 
 /// Writes the file and brings it to the disk.
 pub(super) fn write(path: &Path, moment: &Moment<'_>) -> Result<Seal, StorageError> {
+    let mut file = Draft::create(path)?;
+    put(&mut file, moment)?;
+    file.finish()
+}
+
+/// Adds all of this to a file.
+pub(crate) fn put(file: &mut Draft, moment: &Moment<'_>) -> Result<(), StorageError> {
     let Moment { passes, sample_passes, trace, standing, usages } = moment;
     let Standing { spectra, previous, momentum, wtw, loss, direction } = standing;
     let (kind, scale, seed) = match usages.start() {
@@ -61,7 +69,6 @@ pub(super) fn write(path: &Path, moment: &Moment<'_>) -> Result<Seal, StorageErr
         scale.to_bits(),
         seed,
     ];
-    let mut file = Draft::create(path)?;
     file.put(bytemuck::cast_slice(&header))?;
     file.put(bytemuck::cast_slice(wtw))?;
     for row in *trace {
@@ -73,30 +80,37 @@ pub(super) fn write(path: &Path, moment: &Moment<'_>) -> Result<Seal, StorageErr
             file.put(bytemuck::cast_slice(&gene[..spectra.k()]))?;
         }
     }
-    file.finish()
+    Ok(())
 }
 
-/// Reads the file that `seal` belongs to, for this many genes and components. Allocates nothing
-/// that the size of the file does not justify.
+/// Reads the file that `seal` belongs to, for this many genes and components.
 pub(super) fn read(path: &Path, seal: Seal, genes: usize, k: usize, extrapolate: bool) -> Result<State, StorageError> {
     let mut file = Sealed::open(path, seal.bytes)?;
+    let state = take(&mut file, genes, k, extrapolate)?;
+    file.finish(seal.crc32c)?;
+    Ok(state)
+}
+
+/// Takes what [`put`] has added. Allocates nothing that the size of the file does not justify.
+pub(crate) fn take(file: &mut Sealed, genes: usize, k: usize, extrapolate: bool) -> Result<State, StorageError> {
     let mut header = [0u64; HEADER];
     file.take(bytemuck::cast_slice_mut(&mut header))?;
     let [magic, its_genes, its_k, passes, rows, sample_passes, t, loss, direction, kind, scale, seed] = header;
-    let damaged = |what: &str, found: u64| Err(StorageError::damaged(path, what, "another", found));
+    let damaged =
+        |file: &Sealed, what: &str, found: u64| Err(StorageError::damaged(file.path(), what, "another", found));
     if magic != MAGIC || its_genes != genes as u64 || its_k != k as u64 {
-        return damaged("the header", magic);
+        return damaged(file, "the header", magic);
     }
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    // The size is that of the file, so this many rows are in it.
-    if rows > seal.bytes as usize / (8 * ROW) || bytes(genes, k, rows) != seal.bytes {
-        return damaged("the number of rows of the trace", rows as u64);
+    // The rest of the file has room for this many rows.
+    if rows as u64 > file.left() / (8 * ROW) as u64 || bytes(genes, k, rows) - 8 * HEADER as u64 > file.left() {
+        return damaged(file, "the number of rows of the trace", rows as u64);
     }
     let start = match kind {
         0 => None,
         1 => Some(UsagesStart::Zero),
         2 => Some(UsagesStart::Uniform { scale: f64::from_bits(scale) as f32, seed }),
-        other => return damaged("the kind of W", other),
+        other => return damaged(file, "the kind of W", other),
     };
 
     let mut wtw = vec![0.0; k * k];
@@ -118,7 +132,6 @@ pub(super) fn read(path: &Path, seal: Seal, genes: usize, k: usize, extrapolate:
         Ok::<_, StorageError>(spectra)
     };
     let (spectra, previous) = (take_spectra()?, take_spectra()?);
-    file.finish(seal.crc32c)?;
 
     let loss = f64::from_bits(loss);
     Ok(State {

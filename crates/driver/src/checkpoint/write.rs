@@ -42,7 +42,7 @@ impl Checkpoints<'_> {
             false => self.clock.start_anew(),
         }
         self.monitor.finish();
-        self.monitor.checkpoint(self.fit, &CheckpointEvent::Written { passes, bytes, seconds });
+        self.tell(&CheckpointEvent::Written { passes, bytes, seconds });
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl Checkpoints<'_> {
         let mut parts = Vec::new();
         if let Some(usages) = moment.usages() {
             let sealed = agree(self.comm, self.write_rows(moment.passes(), usages, unfinished))?;
-            parts = gather_parts(self.comm, moment.passes(), self.own.clone(), sealed)?;
+            parts = gather_parts(self.comm, moment.passes(), self.run.own.clone(), sealed)?;
         }
         let completed = if self.comm.rank() == 0 { self.complete(moment, parts, unfinished) } else { Ok(()) };
         agree(self.comm, completed)
@@ -61,7 +61,7 @@ impl Checkpoints<'_> {
     fn write_rows(&self, passes: usize, usages: &Usages, unfinished: &mut Unfinished) -> Result<Seal, DriverError> {
         let path = self.folder().join(folder::usages_name(passes, self.comm.rank()));
         unfinished.0.push(path.clone());
-        rows::write(&path, usages, self.own.clone(), self.monitor)
+        rows::write(&path, usages, self.run.own.clone(), self.monitor)
     }
 
     /// Writes all the rest and the manifest, then removes everything older than the two newest.
@@ -81,7 +81,7 @@ impl Checkpoints<'_> {
             wait_for(&folder.join(&part.name), part.seal.bytes)?;
         }
         self.entries.insert(0, Entry { passes: moment.passes(), state: Stamp { name, seal }, usages });
-        let manifest = Manifest::new(&self.identity, &self.entries);
+        let manifest = Manifest::new(&self.run.identity, &self.entries);
         self.claim.check()?;
         manifest.write(&folder)?;
         unfinished.0.clear();

@@ -12,14 +12,14 @@ use partwise_kernels::UpdateRule;
 use partwise_storage::store::Store;
 
 use crate::blocks::{FitData, Matrix, StoreBlocks};
-use crate::checkpoint::{Checkpoints, Claim, Course, Expected, FitCourse, Identity, Moment};
+use crate::checkpoint::{Checkpoints, Claim, Course, Expected, FitCourse, Identity, Kept, Moment, Runs};
 use crate::comm::{Comm, Solo, agree, all_gather, broadcast};
 use crate::config::ScaleSpec;
 use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::init::{self, StartOf, Starts};
 use crate::model::{Init, Model};
-use crate::monitor::FitMonitor;
+use crate::monitor::{FitId, FitMonitor};
 use crate::plan::{Execution, Plan};
 use crate::sample::Caps;
 use crate::scale::{GeneScale, scaled_sq_norm};
@@ -392,10 +392,11 @@ impl<'w> Wave<'w> {
 
     /// Refuses folders that are not for checkpoints before any of them is written to.
     fn check_folders(&self) -> Result<(), DriverError> {
-        let (comm, ids) = (self.run.comm, self.models.iter().map(Model::id).collect::<Vec<_>>());
+        let ids: Vec<FitId> = self.models.iter().map(Model::id).collect();
+        let (comm, runs) = (self.run.comm, Runs::of_fits(&ids, self.is_set));
         match self.run.checkpoint {
             None => Ok(()),
-            Some(claim) => agree(comm, if comm.rank() == 0 { claim.spec().check(&ids, self.is_set) } else { Ok(()) }),
+            Some(claim) => agree(comm, if comm.rank() == 0 { claim.spec().check(&runs) } else { Ok(()) }),
         }
     }
 
@@ -431,8 +432,15 @@ impl<'w> Wave<'w> {
             return Ok(Begun { checkpoints: None, resumed_from_pass: 0, course: None });
         };
         let identity = Identity::of_fit(self.data, model, given, &claim.spec().cpu);
-        let fit = (model.id(), self.is_set, self.models.len());
-        let mut checkpoints = Checkpoints::open(claim, fit, self.run.comm, self.monitor, identity, self.own())?;
+        let (id, monitor) = (model.id(), self.monitor);
+        let kept = Kept {
+            name: self.is_set.then(|| id.to_string()),
+            together: self.models.len(),
+            identity,
+            own: self.own(),
+            hear: Box::new(move |event| monitor.checkpoint(id, event)),
+        };
+        let mut checkpoints = Checkpoints::open(claim, kept, self.run.comm, monitor)?;
         let course = checkpoints.resume(&self.expected(model))?;
         let resumed_from_pass = course.as_ref().map_or(0, FitCourse::passes);
         Ok(Begun { checkpoints: Some(checkpoints), resumed_from_pass, course })

@@ -19,10 +19,10 @@ use super::basics::Basics;
 use super::basis::Space;
 use super::{PcaModel, TargetSum};
 use crate::blocks::FitData;
-use crate::checkpoint::{self, Checkpoints, Draft, Files, Identity, Restore, Seal, Sealed, Snapshot};
+use crate::checkpoint::{self, Checkpoints, Draft, Files, Identity, Kept, Restore, Seal, Sealed, Snapshot};
 use crate::error::DriverError;
 use crate::fit::Run;
-use crate::monitor::FitMonitor;
+use crate::monitor::{CheckpointEvent, FitMonitor};
 use crate::spectra::Spectra;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"PWPCAST1");
@@ -88,9 +88,11 @@ impl<'r> Keeper<'r> {
     ) -> Result<(Self, Course), DriverError> {
         let Some(claim) = run.checkpoint else { return Ok((Keeper(None), Course::default())) };
         let identity = identity(data, model, &claim.spec().cpu);
+        let id = model.config.id();
+        let hear = Box::new(move |event: &CheckpointEvent<'_>| monitor.checkpoint(id, event));
         // No process has rows of its own.
-        let mut checkpoints =
-            Checkpoints::open(claim, (model.config.id(), false, 1), run.comm, monitor, identity, 0..0)?;
+        let kept = Kept { name: None, together: 1, identity, own: 0..0, hear };
+        let mut checkpoints = Checkpoints::open(claim, kept, run.comm, monitor)?;
         let course = checkpoints.resume(&Expected { of: data.gene_moments(), model })?;
         Ok((Keeper(Some(checkpoints)), course.unwrap_or_default()))
     }

@@ -44,6 +44,11 @@ impl Cohort {
     pub fn new(k: usize, first: usize, len: usize) -> Self {
         Cohort { k, first, len }
     }
+
+    /// The name under which it is kept: `k5.from20`.
+    pub fn name(&self) -> String {
+        format!("k{}.from{}", self.k, self.first)
+    }
 }
 
 impl SweepConfig {

@@ -19,7 +19,7 @@ use partwise_storage::store::{GeneMoments, Layout, PerMillion, SegmentBuf, copy_
 use partwise_storage::tile::TileError;
 use partwise_storage::{Quiet, Store};
 
-use super::{Cohort, SweepConfig, SweepPlan, Wave};
+use super::{Cohort, Progress, Run, SweepConfig, SweepPlan, Watch, Wave};
 use crate::blocks::{Blocks, Cut, FitData, Matrix, MemoryBlocks, PackedTile};
 use crate::config::ScaleSpec;
 use crate::engine::Engine;
@@ -295,7 +295,7 @@ fn time_wave(
 ) -> Result<(f64, f64), DriverError> {
     let endless = SweepConfig { max_passes: usize::MAX, tol: 0.0, ..config.clone() };
     let scale = GeneScale::new(ScaleSpec::Std, sample.gene_moments(), sample.cells());
-    let mut solvers = wave(sample, cohorts, &endless, &quiet(plan), plan).solvers(&scale)?;
+    let mut solvers = wave(sample, cohorts, &endless, &quiet(plan), plan).begin(&scale)?.1;
     time_passes(sample.blocks(), plan.segment_bytes, plan.threads, &mut solvers)
 }
 
@@ -304,9 +304,18 @@ fn wave<'w>(
     cohorts: &'w [Cohort],
     config: &'w SweepConfig,
     engine: &'w Engine<'w>,
-    plan: &SweepPlan,
+    plan: &'w SweepPlan,
 ) -> Wave<'w> {
-    Wave { data: sample, cohorts, config, engine, threads: plan.threads, stage: &|_| String::new() }
+    Wave { data: sample, cohorts, config, run: Run { engine, plan, checkpoint: None, watch: &Unwatched } }
+}
+
+/// Nobody is shown a sample.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn stage(&self, _: Progress) -> String {
+        String::new()
+    }
 }
 
 fn quiet(plan: &SweepPlan) -> Engine<'static> {

@@ -11,7 +11,7 @@ use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::usages::UsagesPlace;
 use partwise_driver::{
     CheckpointError, CheckpointEvent, CheckpointSpec, DriverError, Fit, FitId, FitMonitor, InitSpec, NmfConfig, Plan,
-    ScaleSpec, SolverSpec, TraceRow, fit,
+    Runs, ScaleSpec, SolverSpec, TraceRow, fit,
 };
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet};
@@ -96,7 +96,7 @@ fn run_among(
     spec: &CheckpointSpec,
     monitor: &dyn FitMonitor,
 ) -> Result<Fit, DriverError> {
-    let claim = spec.claim(&[plan.model().id()], false, comm, &Quiet)?;
+    let claim = spec.claim(&Runs::One, comm, &Quiet)?;
     uncancelled(fit_with(store, plan, &Run { comm, checkpoint: Some(&claim), subset: None }, monitor))
 }
 
@@ -392,14 +392,14 @@ fn checkpoints_that_are_there_are_replaced_only_if_they_may_be() {
     stop(&store, &plan, &place, 2);
     let before = names(&place);
     for error in [
-        CheckpointSpec::new(&place, CPU).check(&[plan.model().id()], false).unwrap_err(),
+        CheckpointSpec::new(&place, CPU).check(&Runs::One).unwrap_err(),
         run(&store, &plan, &CheckpointSpec::new(&place, CPU), &Quiet).unwrap_err(),
     ] {
         assert!(matches!(error, DriverError::Checkpoint(CheckpointError::Exists { .. })), "{error:?}");
     }
     assert_eq!(names(&place), before);
     let replace = CheckpointSpec::new(&place, CPU).with_overwrite(Overwrite::Replace);
-    replace.check(&[plan.model().id()], false).unwrap();
+    replace.check(&Runs::One).unwrap();
     run(&store, &plan, &replace, &Stopper::after(3)).unwrap_err();
     assert_eq!(names(&place), ["manifest.json", "state-000004.bin", "usages-000004-00000.bin"]);
 

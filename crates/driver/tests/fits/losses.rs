@@ -8,7 +8,7 @@ use partwise_driver::comm::{Comm, CommError};
 use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::result::{self, Destination};
 use partwise_driver::{
-    CheckpointEvent, CheckpointSpec, DriverError, FitId, FitMonitor, InitSpec, NmfConfig, Plan, TraceRow, fit,
+    CheckpointEvent, CheckpointSpec, DriverError, FitId, FitMonitor, InitSpec, NmfConfig, Plan, Runs, TraceRow, fit,
 };
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet};
@@ -62,7 +62,7 @@ impl FitMonitor for Counter {
 fn job(comm: &dyn Comm, store: &Store, plan: &Plan, folder: &Path) -> Result<(String, usize, usize), DriverError> {
     let checkpoint = CheckpointSpec::new(folder.join("saved"), CPU).with_every(1).with_resume(true);
     let seen = Counter::default();
-    let claim = checkpoint.claim(&[plan.model().id()], false, comm, &seen)?;
+    let claim = checkpoint.claim(&Runs::One, comm, &seen)?;
     let fit = fit_with(store, plan, &Run { comm, checkpoint: Some(&claim), subset: None }, &seen)?;
     let dest = folder.join("r.h5ad");
     result::write_among(&fit, store, Destination::new(&dest).with_overwrite(Overwrite::Replace), comm)?;

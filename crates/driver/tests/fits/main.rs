@@ -25,6 +25,7 @@ mod sets;
 mod shared_pass;
 mod starts;
 mod sums;
+mod sweep_checkpoints;
 mod sweeps;
 mod threads_comm;
 mod trajectory;

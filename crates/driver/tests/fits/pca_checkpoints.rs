@@ -10,7 +10,7 @@ use partwise_driver::fit::{Run, fit_with};
 use partwise_driver::pca::PcaPlan;
 use partwise_driver::{
     CheckpointError, CheckpointEvent, CheckpointSpec, DataShape, DriverError, FitId, FitMonitor, Input, Machine,
-    Matrix, MethodSpec, NmfConfig, PcaConfig, ScaleSpec, Subset, TargetSum,
+    Matrix, MethodSpec, NmfConfig, PcaConfig, Runs, ScaleSpec, Subset, TargetSum,
 };
 use partwise_storage::store::{Layout, Overwrite, Store};
 use partwise_storage::{Monitor, Quiet, Unit};
@@ -91,7 +91,7 @@ fn run_among(
     spec: &CheckpointSpec,
     monitor: &dyn FitMonitor,
 ) -> Result<Found, DriverError> {
-    let claim = spec.claim(&[plan.model.config.id()], false, comm, &Quiet)?;
+    let claim = spec.claim(&Runs::One, comm, &Quiet)?;
     find_with(input, plan, &Run { comm, checkpoint: Some(&claim), subset }, monitor)
 }
 
@@ -257,7 +257,7 @@ fn a_checkpoint_of_another_run_is_refused_and_what_differs_is_named() {
     let fit = crate::planted::plan(&sparse, &NmfConfig::new(4).with_seed(3), 2);
     let fit_in = |place: &Path, overwrite| {
         let spec = going_on(place).with_every(1).with_overwrite(overwrite);
-        let claim = spec.claim(&[fit.model().id()], false, &Solo, &Quiet).unwrap();
+        let claim = spec.claim(&Runs::One, &Solo, &Quiet).unwrap();
         fit_with(&sparse, &fit, &Run { checkpoint: Some(&claim), ..Run::default() }, &Quiet)
     };
     let error = fit_in(&place, Overwrite::Refuse).unwrap_err().to_string();

@@ -6,7 +6,7 @@ use std::path::Path;
 use partwise_driver::comm::{Comm, Solo};
 use partwise_driver::usages::UsagesPlace;
 use partwise_driver::{
-    CheckpointError, CheckpointSpec, DriverError, Fit, FitId, FitMonitor, FitSet, InitSpec, NmfConfig, Plan, Run,
+    CheckpointError, CheckpointSpec, DriverError, Fit, FitId, FitMonitor, FitSet, InitSpec, NmfConfig, Plan, Run, Runs,
     ScaleSpec, SolverSpec, StopReason, fit_wave,
 };
 use partwise_storage::Quiet;
@@ -26,7 +26,7 @@ fn run(
     monitor: &dyn FitMonitor,
 ) -> Result<Option<Vec<Fit>>, DriverError> {
     let ids: Vec<FitId> = plan.models.iter().map(|model| model.id()).collect();
-    let claim = spec.claim(&ids, plan.is_set, comm, &Quiet)?;
+    let claim = spec.claim(&Runs::of_fits(&ids, plan.is_set), comm, &Quiet)?;
     let run = Run { comm, checkpoint: Some(&claim), subset: None };
     let fits = match fit_wave(store, plan, 0, &run, monitor) {
         Err(DriverError::Cancelled) => return Ok(None),
@@ -164,7 +164,9 @@ fn the_folder_of_a_set_holds_the_folders_of_its_fits_and_nothing_else() {
     let refused = |place: &Path| {
         let before = names(place);
         let spec = CheckpointSpec::new(place, CPU);
-        for error in [spec.check(&ids, true).unwrap_err(), run(&Solo, &store, &plan, &spec, &Quiet).unwrap_err()] {
+        for error in
+            [spec.check(&Runs::of_fits(&ids, true)).unwrap_err(), run(&Solo, &store, &plan, &spec, &Quiet).unwrap_err()]
+        {
             assert!(matches!(error, DriverError::Checkpoint(CheckpointError::Foreign { .. })), "{error:?}");
         }
         assert_eq!(names(place), before, "nothing is written there");
@@ -189,14 +191,16 @@ fn the_folder_of_a_set_holds_the_folders_of_its_fits_and_nothing_else() {
     let place = folder.path().join("c");
     stop(&store, &plan, &CheckpointSpec::new(&place, CPU), 2);
     let spec = CheckpointSpec::new(&place, CPU);
-    for error in [spec.check(&ids, true).unwrap_err(), run(&Solo, &store, &plan, &spec, &Quiet).unwrap_err()] {
+    for error in
+        [spec.check(&Runs::of_fits(&ids, true)).unwrap_err(), run(&Solo, &store, &plan, &spec, &Quiet).unwrap_err()]
+    {
         assert!(matches!(error, DriverError::Checkpoint(CheckpointError::Exists { .. })), "{error:?}");
     }
-    going_on(&place).check(&ids, true).unwrap();
+    going_on(&place).check(&Runs::of_fits(&ids, true)).unwrap();
     for id in &ids {
         let files = ["manifest.json", "state-000003.bin", "usages-000003-00000.bin"];
         assert_eq!(names(&place.join(id.to_string())), files);
-        assert_eq!(spec.folder_of(*id, true), place.join(id.to_string()));
+        assert_eq!(Runs::of_fits(&[*id], true).folders(&place), [place.join(id.to_string())]);
     }
 }
 

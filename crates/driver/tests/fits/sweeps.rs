@@ -3,7 +3,7 @@
 use partwise_driver::blocks::{FitData, StoreBlocks};
 use partwise_driver::comm::{Comm, Solo};
 use partwise_driver::engine::Engine;
-use partwise_driver::sweep::{COHORT, Cohort, Replicate, SweepPlan, run_wave};
+use partwise_driver::sweep::{COHORT, Cohort, Progress, Replicate, Run, SweepPlan, Watch, run_wave};
 use partwise_driver::{DataShape, Machine, SweepConfig};
 use partwise_storage::Quiet;
 use partwise_storage::store::{Layout, Store};
@@ -11,8 +11,17 @@ use partwise_storage::store::{Layout, Store};
 use crate::planted::{Matrix, counts, dense, store};
 use crate::threads_comm::together;
 
+/// Watches nothing.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn stage(&self, _: Progress) -> String {
+        String::new()
+    }
+}
+
 /// All replicates, wave by wave.
-fn sweep(store: &Store, config: &SweepConfig, machine: &Machine, comm: &dyn Comm) -> Vec<Vec<Replicate>> {
+pub(crate) fn sweep(store: &Store, config: &SweepConfig, machine: &Machine, comm: &dyn Comm) -> Vec<Vec<Replicate>> {
     let cohorts: Vec<Cohort> = config.cohorts().collect();
     let plan = SweepPlan::new(&cohorts, &DataShape::of_store(store).unwrap(), machine).unwrap();
     run(&StoreBlocks::new(store), config, &plan, comm)
@@ -21,19 +30,18 @@ fn sweep(store: &Store, config: &SweepConfig, machine: &Machine, comm: &dyn Comm
 fn run(data: &dyn FitData, config: &SweepConfig, plan: &SweepPlan, comm: &dyn Comm) -> Vec<Vec<Replicate>> {
     let cohorts: Vec<Cohort> = config.cohorts().collect();
     let engine = Engine::new(plan.segment_bytes as usize, &Quiet).among(comm);
-    let stage = |_| String::new();
     let waves = plan.waves.iter().map(|wave| {
-        let wave = &cohorts[wave.clone()];
-        run_wave(data, wave, config, (&engine, plan), &stage).unwrap()
+        let run = Run { engine: &engine, plan, checkpoint: None, watch: &Nobody };
+        run_wave(data, &cohorts[wave.clone()], config, &run).unwrap()
     });
     waves.flatten().collect()
 }
 
-fn machine(threads: usize) -> Machine {
+pub(crate) fn machine(threads: usize) -> Machine {
     Machine::new(threads, 1 << 30).with_maps(false)
 }
 
-fn config(ks: &[usize], replicates: usize) -> SweepConfig {
+pub(crate) fn config(ks: &[usize], replicates: usize) -> SweepConfig {
     let mut config = SweepConfig::new(ks, replicates);
     (config.seed, config.tol) = (7, 1e-5);
     config

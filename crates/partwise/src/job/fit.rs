@@ -11,7 +11,7 @@ use partwise_driver::result::{self, Destination};
 use partwise_driver::shard::shards;
 use partwise_driver::{
     CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Fit, FitId, FitSet, InitSpec, Keep, Machine, Model,
-    Plan, Run, StopReason, Subset,
+    Plan, Run, Runs, StopReason, Subset,
 };
 use partwise_storage::anndata::{Merge, Value, check_destination, read_factors};
 use partwise_storage::{Inputs, Layout, Overwrite, Selection, StorageError, Store};
@@ -206,7 +206,7 @@ impl FitJob {
     /// Claims the folder of the checkpoints, so that no other run writes to it meanwhile.
     fn claim<H: Host>(&self, set: &FitSet, host: &H) -> Result<Option<Claim>, H::Error> {
         let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
-        let claim = checkpoint.claim(&fits(set), self.is_set(), host.comm(), host);
+        let claim = checkpoint.claim(&Runs::of_fits(&fits(set), self.is_set()), host.comm(), host);
         Ok(Some(claim.map_err(JobError::from)?))
     }
 
@@ -431,7 +431,7 @@ impl<H: Host> Work<'_, H> {
             && plan.execution.waves.len() > 1
         {
             let fits: Vec<FitId> = plan.models.iter().map(Model::id).collect();
-            checkpoint.clear(&fits, plan.is_set).map_err(JobError::from)?;
+            checkpoint.clear(&Runs::of_fits(&fits, plan.is_set)).map_err(JobError::from)?;
         }
         if plan.execution.map_store && !plan.models.is_empty() {
             self.host.map(store)?;

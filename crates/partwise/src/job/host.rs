@@ -83,6 +83,18 @@ pub enum Note<'n> {
         /// What was matched.
         merged: Merged,
     },
+    /// Replicates of a sweep go on from checkpoints.
+    ReplicatesResumed {
+        /// How many.
+        replicates: usize,
+        /// The passes that those which are furthest have behind them.
+        passes: usize,
+    },
+    /// A checkpoint of replicates cannot be used.
+    CheckpointDamaged {
+        /// The damage, and the file that has it.
+        reason: &'n str,
+    },
     /// A result is there already, of the same data and settings: it is kept.
     KeptResult {
         /// The result.

@@ -10,7 +10,7 @@ use partwise_driver::fit::Run;
 use partwise_driver::pca::{PcaPlan, Scores, find_axes, read, write};
 use partwise_driver::shard::shards;
 use partwise_driver::{
-    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Machine, MethodSpec, PcaConfig, Subset,
+    CheckpointSpec, Claim, ConfigError, DataShape, DriverError, Machine, MethodSpec, PcaConfig, Runs, Subset,
 };
 use partwise_storage::convert::{ConvertSpec, excerpt};
 use partwise_storage::source::Source;
@@ -151,7 +151,7 @@ impl PcaJob {
     /// Claims the folder of the checkpoints, so that no other run writes to it meanwhile.
     fn claim<H: Host>(&self, host: &H) -> Result<Option<Claim>, H::Error> {
         let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
-        let claim = checkpoint.claim(&[self.config.id()], false, host.comm(), host);
+        let claim = checkpoint.claim(&Runs::One, host.comm(), host);
         Ok(Some(claim.map_err(JobError::from)?))
     }
 
@@ -207,7 +207,7 @@ impl PcaJob {
             Some(checkpoint) => {
                 let others = [result.as_path(), store].into_iter().chain(self.input.paths());
                 check_with(paths, checkpoint, others)?;
-                checkpoint.check(&[self.config.id()], false)?;
+                checkpoint.check(&Runs::One)?;
             }
         }
         let mut opened = Opened::of(&self.input, &self.selection, store)?;

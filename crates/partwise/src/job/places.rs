@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use partwise_driver::{CheckpointSpec, FitId, InitSpec};
+use partwise_driver::{CheckpointSpec, FitId, InitSpec, Runs};
 use partwise_storage::{Inputs, Overwrite, Selection};
 
 use super::input::is_store;
@@ -82,7 +82,7 @@ impl Places {
         let others = job.other_outputs.iter().map(|other| other.path.as_path());
         let others = [self.output.as_path(), &self.store].into_iter().chain(job.input.paths()).chain(others);
         check_with(paths, checkpoint, others)?;
-        Ok(checkpoint.check(fits, self.is_set)?)
+        Ok(checkpoint.check(&Runs::of_fits(fits, self.is_set))?)
     }
 }
 

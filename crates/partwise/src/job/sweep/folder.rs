@@ -6,9 +6,10 @@
 //! | `genes.txt`      | the names of the selected genes, one a line                          |
 //! | `counts.pw`      | a store of the selected genes, which the replicates are fitted to    |
 //! | `replicates/`    | the spectra of each cohort of replicates, an AnnData file each       |
+//! | `unfinished/`    | checkpoints of the cohorts that are not finished                     |
 //! | `stability.csv`  | stability and error of every k                                       |
 //!
-//! A cohort whose file is there is finished. The description is written after the copy of the genes and before the
+//! A cohort whose file is there is finished. While a run works in the folder, `unfinished/` has its lock. The description is written after the copy of the genes and before the
 //! first replicate.
 
 use std::collections::BTreeMap;
@@ -70,6 +71,11 @@ impl Folder {
     /// The spectra of the replicates.
     pub(in crate::job) fn replicates_folder(&self) -> PathBuf {
         self.path.join("replicates")
+    }
+
+    /// The checkpoints of replicates that are not finished.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        self.path.join("unfinished")
     }
 
     pub(super) fn manifest(&self) -> Result<Option<Manifest>, StorageError> {

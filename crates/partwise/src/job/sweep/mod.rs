@@ -23,8 +23,10 @@ use partwise_driver::consensus;
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
-use partwise_driver::sweep::{Cohort, SweepPlan, run_wave};
-use partwise_driver::{ConfigError, DataShape, HvgMethod, HvgSpec, Machine, SweepConfig};
+use partwise_driver::sweep::{Cohort, Progress, Run, SweepPlan, Watch, run_wave};
+use partwise_driver::{
+    BatchJob, CheckpointSpec, Claim, ConfigError, DataShape, HvgMethod, HvgSpec, Machine, Runs, SweepConfig,
+};
 use partwise_storage::anndata::visit_names;
 use partwise_storage::store::{Layout, select_bytes, select_genes};
 use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
@@ -62,6 +64,10 @@ pub struct SweepJob {
     pub store: Option<PathBuf>,
     /// Whether a sweep of other data or settings in the folder may be replaced.
     pub overwrite: Overwrite,
+    /// The state of the replicates is kept after this many passes; `None`: as often as costs next to nothing.
+    pub checkpoint_every: Option<usize>,
+    /// The batch job that this run is a start of.
+    pub batch_job: Option<BatchJob>,
     /// What the program around the job writes when it has ended. Refused with the other paths, before any work.
     pub other_outputs: Vec<Output>,
 }
@@ -108,6 +114,8 @@ impl SweepJob {
             output: None,
             store: None,
             overwrite: Overwrite::Refuse,
+            checkpoint_every: None,
+            batch_job: None,
             other_outputs: Vec::new(),
         }
     }
@@ -117,11 +125,12 @@ impl SweepJob {
         self.output.clone().unwrap_or_else(|| self.input.named_after().with_extension("sweep"))
     }
 
-    /// Runs the job on `machine`: all processes of `host` call it. Replicates that the folder has are not made again.
+    /// Runs the job on `machine`: all processes of `host` call it. Replicates that the folder has are not made again,
+    /// and those that were stopped half-way go on from there.
     ///
     /// # Errors
     ///
-    /// As for a fit, and if the folder has a sweep of other data, genes or settings.
+    /// As for a fit, and if the folder has a sweep of other data, genes or settings, or another run works in it.
     pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<SweepDone, H::Error> {
         let folder = Folder::at(&self.folder());
         let (place, opened) = host.agree(self.open(&folder).map_err(H::Error::from))?;
@@ -130,8 +139,9 @@ impl SweepJob {
         host.freed();
         let machine = machine.with_resident(machine::resident()).with_maps(host.may_map());
         let (selected, mut reads) = self.select(&store, &machine, host)?;
-        let chosen = host.agree(chosen(&store, &selected).map_err(H::Error::from))?;
-        reads += self.prepare(&folder, &store, (&selected, &chosen), &machine, host)?;
+        let chosen = host.agree(self.chosen(&store, &selected).map_err(H::Error::from))?;
+        let claim = self.claim(&folder, host)?;
+        reads += self.prepare((&folder, &claim), &store, (&selected, &chosen), &machine, host)?;
         let names = chosen.names;
         host.freed();
         let mut copy = host.agree(folder.open_copy().map_err(H::Error::from))?;
@@ -143,7 +153,7 @@ impl SweepJob {
         let plans = host.agree(self.plans(&folder, &copy, &todo, &machine, host).map_err(H::Error::from))?;
         let (plan, rows) = (plans.0.agreed(host.comm()).map_err(JobError::from)?, plans.1);
         host.agree(if plan.map_store && !todo.is_empty() { host.map(&mut copy) } else { Ok(()) })?;
-        self.waves(&folder, &copy, (&todo, &names), &plan, host)?;
+        self.waves((&folder, &claim), &copy, (&todo, &names), &plan, host)?;
         host.freed();
 
         let ks = choice::choice(&folder, &copy, &rows, host);
@@ -151,6 +161,11 @@ impl SweepJob {
         let written = if host.comm().rank() == 0 { choice::write(&folder.table(), &ks) } else { Ok(()) };
         host.agree(written.map_err(|error| JobError::from(error).into()))?;
         let digest = host.agree(folder.digest().map_err(|error| JobError::from(error).into()))?;
+        // A run that was killed may have written replicates and left their checkpoints.
+        let all: Vec<Cohort> = self.config.cohorts().collect();
+        let removed = if host.comm().rank() == 0 { claim.remove(&runs(&all)) } else { Ok(()) };
+        host.agree(removed.map_err(|error| JobError::from(error).into()))?;
+        claim.end();
         Ok(SweepDone {
             cells: store.cells(),
             genes: store.genes(),
@@ -220,21 +235,39 @@ impl SweepJob {
         Ok((found.genes, found.reads))
     }
 
+    /// The selected genes, if they can be factorized.
+    fn chosen(&self, store: &Store, selected: &FixedBitSet) -> Result<Chosen, JobError> {
+        let chosen = chosen(store, selected)?;
+        if chosen.names.is_empty() {
+            return Err(ConfigError::NothingKept { cells: store.cells(), genes: 0 }.into());
+        }
+        self.config.check(store.cells(), chosen.names.len())?;
+        Ok(chosen)
+    }
+
+    /// Claims the folder, so that no other run works in it, as the place of checkpoints.
+    fn claim<H: Host>(&self, folder: &Folder, host: &H) -> Result<Claim, H::Error> {
+        let made = if host.comm().rank() == 0 { folder.make() } else { Ok(()) };
+        host.agree(made.map_err(|error| JobError::from(error).into()))?;
+        let spec = CheckpointSpec::new(folder.unfinished(), machine::cpu_in_full())
+            .with_resume(true)
+            .with_job(self.batch_job.clone());
+        let spec = self.checkpoint_every.into_iter().fold(spec, CheckpointSpec::with_every);
+        let all: Vec<Cohort> = self.config.cohorts().collect();
+        Ok(spec.claim(&runs(&all), host.comm(), host).map_err(JobError::from)?)
+    }
+
     /// Makes the folder and the copy of the selected genes, unless a sweep of them is there already. Returns the
     /// reads of all of X that it took.
     fn prepare<H: Host>(
         &self,
-        folder: &Folder,
+        (folder, claim): (&Folder, &Claim),
         store: &Store,
         (selected, chosen): (&FixedBitSet, &Chosen),
         machine: &Machine,
         host: &H,
     ) -> Result<usize, H::Error> {
         let make = || {
-            if chosen.names.is_empty() {
-                return Err(ConfigError::NothingKept { cells: store.cells(), genes: 0 }.into());
-            }
-            self.config.check(store.cells(), chosen.names.len())?;
             let path =
                 std::path::absolute(store.path()).map_err(|error| StorageError::io("read", store.path(), error))?;
             let describe =
@@ -260,8 +293,8 @@ impl SweepJob {
             }
             if self.overwrite == Overwrite::Replace {
                 folder.clear()?;
+                claim.clear_all()?;
             }
-            folder.make()?;
             let threads = threads_to_select(store, chosen.names.len(), machine)?;
             let dest = (&*folder.copy(), Overwrite::Replace);
             let copy = select_genes(store, selected, dest, threads, host)?;
@@ -303,7 +336,7 @@ impl SweepJob {
     /// Makes the replicates `todo`, and writes those of a wave as soon as it has ended.
     fn waves<H: Host>(
         &self,
-        folder: &Folder,
+        (folder, claim): (&Folder, &Claim),
         copy: &Store,
         (todo, names): (&[Cohort], &[String]),
         plan: &SweepPlan,
@@ -317,20 +350,58 @@ impl SweepJob {
         let mut done = 0;
         for (number, wave) in plan.waves.iter().enumerate() {
             let wave = &todo[wave.clone()];
-            let stage = |at: partwise_driver::sweep::Progress| {
-                let of_waves = if waves > 1 { format!("wave {} of {waves}, ", number + 1) } else { String::new() };
-                let ended = done + at.of - at.going;
-                format!("{of_waves}pass {}, {ended} of {all} replicates done", at.passes)
-            };
-            let found = run_wave(&data, wave, &self.config, (&engine, plan), &stage)?;
+            let watch = Watched { host, wave: (number + 1, waves), replicates: (done, all) };
+            let run = Run { engine: &engine, plan, checkpoint: Some(claim), watch: &watch };
+            let found = run_wave(&data, wave, &self.config, &run)?;
             host.freed();
-            let write = || wave.iter().zip(&found).try_for_each(|(cohort, found)| folder.write(cohort, found, names));
-            let written = if comm.rank() == 0 { write() } else { Ok(()) };
-            agree(comm, written.map_err(JobError::from))?;
+            let write = || {
+                wave.iter().zip(&found).try_for_each(|(cohort, found)| folder.write(cohort, found, names))?;
+                Ok::<_, JobError>(claim.remove(&runs(wave))?)
+            };
+            agree(comm, if comm.rank() == 0 { write() } else { Ok(()) })?;
             done += wave.iter().map(|cohort| cohort.len).sum::<usize>();
         }
         Ok(())
     }
+}
+
+/// A wave, shown by the host.
+struct Watched<'w, H> {
+    host: &'w H,
+    /// Its number, and how many there are.
+    wave: (usize, usize),
+    /// Replicates of the waves before it, and of all.
+    replicates: (usize, usize),
+}
+
+impl<H: Host> Watched<'_, H> {
+    fn note(&self, note: &Note<'_>) {
+        if self.host.comm().rank() == 0 {
+            self.host.note(note);
+        }
+    }
+}
+
+impl<H: Host> Watch for Watched<'_, H> {
+    fn stage(&self, at: Progress) -> String {
+        let ((number, waves), (done, all)) = (self.wave, self.replicates);
+        let of_waves = if waves > 1 { format!("wave {number} of {waves}, ") } else { String::new() };
+        let ended = done + at.of - at.going;
+        format!("{of_waves}pass {}, {ended} of {all} replicates done", at.passes)
+    }
+
+    fn resumed(&self, replicates: usize, passes: usize) {
+        self.note(&Note::ReplicatesResumed { replicates, passes });
+    }
+
+    fn damaged(&self, reason: &str) {
+        self.note(&Note::CheckpointDamaged { reason });
+    }
+}
+
+/// Cohorts as runs with checkpoints.
+fn runs(cohorts: &[Cohort]) -> Runs {
+    Runs::Several(cohorts.iter().map(Cohort::name).collect())
 }
 
 /// The names of the selected genes, by which a consensus finds them, or their places if names repeat.

@@ -32,7 +32,7 @@ impl Told {
 
 /// The file of a cohort in the folder of all.
 pub(super) fn path(folder: &Path, cohort: &Cohort) -> PathBuf {
-    folder.join(format!("k{}.from{}.h5ad", cohort.k, cohort.first))
+    folder.join(format!("{}.h5ad", cohort.name()))
 }
 
 /// Writes the replicates of a cohort over genes of these names.
