@@ -112,8 +112,9 @@ def files(folder):
     return {p.name: p.read_bytes() for p in sorted((folder / "replicates").iterdir())}
 
 
-def test_threads_memory_waves_and_extensions_change_no_bit(partwise, counts):
-    ask = ["sweep", "x.h5ad", "--hvg", 100]
+@pytest.mark.parametrize("start", ["random", "sample"])
+def test_threads_memory_waves_and_extensions_change_no_bit(partwise, counts, start):
+    ask = ["sweep", "x.h5ad", "--hvg", 100, "--start", start]
     whole = partwise.json(*ask, "-k", "3..5", "--replicates", 24, "-o", "whole.sweep")
     want = files(partwise.path("whole.sweep"))
     assert sorted(want) == [f"k{k}.from{first}.h5ad" for k in (3, 4, 5) for first in (0, 20)] and whole["replicates_made"] == 72
@@ -127,6 +128,19 @@ def test_threads_memory_waves_and_extensions_change_no_bit(partwise, counts):
         assert grown["replicates_made"] == made and grown["passes"] == (1 if replicates == 5 else 0)
     assert files(partwise.path("grown.sweep")) == want and grown["digest"] == whole["digest"]
     assert partwise.path("grown.sweep/stability.csv").read_bytes() == partwise.path("whole.sweep/stability.csv").read_bytes()
+
+
+def test_replicates_that_start_from_cells_of_their_own_find_the_planted_programs(partwise, counts):
+    ask = ["sweep", "x.h5ad", "--hvg", GENES, "-k", PROGRAMS, "--replicates", 12]
+    random = partwise.json(*ask, "-o", "random.sweep")
+    sample = partwise.json(*ask, "-o", "sample.sweep", "--start", "sample", "--max-passes", 8)
+    (of_random,), (of_sample,) = random["k"], sample["k"]
+    assert of_sample["passes"] <= 8 and sample["digest"] != random["digest"]
+    assert of_sample["stability"] > 0.9 and abs(of_sample["error"] / of_random["error"] - 1) < 1e-3
+    refused = partwise.run(*ask, "-o", "random.sweep", "--start", "sample")
+    assert refused.returncode == 73 and "start = random, not sample" in refused.stderr
+    partwise.json("consensus", "sample.sweep", "-k", PROGRAMS, "-o", "c.h5ad")
+    assert anndata.read_h5ad(partwise.path("c.h5ad")).uns["nmf"]["start"] == "sample"
 
 
 def test_replicates_that_have_met_are_equal_and_may_be_kept_apart(partwise, counts):

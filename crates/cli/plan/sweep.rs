@@ -175,7 +175,7 @@ fn plan_of(config: &SweepConfig, shape: &DataShape, machine: &Machine) -> Result
     let cohorts: Vec<Cohort> = config.cohorts().collect();
     let most = config.replicates * config.ks.iter().max().copied().unwrap_or(0);
     let choice = consensus::plan(shape, machine, &config.ks, most * shape.genes)?;
-    Ok((SweepPlan::new(&cohorts, shape, machine)?, choice))
+    Ok((SweepPlan::new(&cohorts, config.start, shape, machine)?, choice))
 }
 
 fn node((plan, choice): &(SweepPlan, RowsPlan), shape: &DataShape) -> Node {

@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use partwise::driver::SweepConfig;
+use partwise::driver::sweep::ReplicateStart;
 use partwise::job::{Filter, OfK, SweepDone, SweepJob, is_sweep};
 use partwise::machine;
 use partwise::storage::Overwrite;
@@ -61,6 +62,19 @@ pub(crate) struct Options {
     /// their programs have a cosine above 0.999), which takes fewer passes and makes their spectra equal
     #[arg(long, help_heading = "Replicates")]
     no_meet: bool,
+    /// Where replicates start. random: at random spectra. sample: at a fit of cells of their own, at most a quarter of
+    /// them, from random spectra; fewer passes over all cells are left then. For data whose passes are long [default:
+    /// random]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "random|sample",
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Replicates"
+    )]
+    start: Start,
     /// Most passes of a replicate over the selected genes
     #[arg(long, value_name = "N", default_value_t = 50, help_heading = "Replicates")]
     max_passes: usize,
@@ -105,6 +119,14 @@ pub(crate) struct Options {
     pub(crate) patience: Patience,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// The words of `--start`.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Start {
+    #[default]
+    Random,
+    Sample,
 }
 
 /// The object of `--json`.
@@ -279,6 +301,10 @@ impl Options {
         let mut config = SweepConfig::new(self.k.0.clone(), self.replicates);
         config.seed = self.common.one_seed()?;
         (config.max_passes, config.tol, config.meet) = (self.max_passes, self.tol, !self.no_meet);
+        config.start = match self.start {
+            Start::Random => ReplicateStart::Random,
+            Start::Sample => ReplicateStart::Sample,
+        };
         let mut job = SweepJob::new(self.files.inputs()?, config);
         job.selection = self.select.selection();
         job.filter = Filter::default();

@@ -16,4 +16,4 @@ pub(crate) use given::out_of_range;
 #[cfg(feature = "hdf5")]
 pub(crate) use given::{digest, given};
 pub(crate) use random::{random, uniform_scale};
-pub(crate) use sample::{StartOf, Starts, sample, side_by_side};
+pub(crate) use sample::{StartOf, Starts, from_samples, sample, side_by_side};

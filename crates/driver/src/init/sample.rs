@@ -3,7 +3,8 @@
 //! X is read once for the samples of all fits: those of one seed are parts of the largest. Then the
 //! fits of the samples run side by side, several at a time.
 //!
-//! [`climb`](super::climb) says how each of them finds its start.
+//! [`climb`](super::climb) says how each of them finds its start; replicates of a sweep climb from a random H
+//! instead.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -25,6 +26,7 @@ use crate::spectra::Spectra;
 /// The smaller sample has one entry in this many; with fewer rows than this it is left out.
 const QUARTER: u64 = 4;
 const FEWEST_ROWS: usize = 256;
+
 /// One fit to be started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StartOf {
@@ -48,9 +50,9 @@ pub(crate) fn side_by_side(fits: usize, threads: usize) -> (usize, usize) {
 }
 
 /// A sample of some size and its quarter.
-pub(super) struct Rung {
+pub(crate) struct Rung {
     pub(super) part: MemoryBlocks,
-    pub(super) all: MemoryBlocks,
+    pub(crate) all: MemoryBlocks,
     /// Whether the sample is all of the matrix.
     pub(super) whole: bool,
 }
@@ -58,6 +60,21 @@ pub(super) struct Rung {
 /// H for each fit, from a fit of its sample, and the work on the sample in passes over X. Uses the
 /// rules that need the fewest passes, whatever the rules of the fit itself.
 pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Spectra, f64)>, DriverError> {
+    let race = |i: usize, rung: &Rung, threads: usize, engine: &Engine<'_>| {
+        Climb { starts, fit: &starts.fits[i], rung, threads }.run(engine)
+    };
+    from_samples(starts, engine, &race)
+}
+
+/// The start that is found for fit `i` on its sample, with so many threads.
+pub(crate) type OnSample<'c, T> = dyn Fn(usize, &Rung, usize, &Engine<'_>) -> Result<T, DriverError> + Sync + 'c;
+
+/// What `climb` makes of the sample of each fit, in their order.
+pub(crate) fn from_samples<T: Send>(
+    starts: &Starts<'_>,
+    engine: &Engine<'_>,
+    climb: &OnSample<'_, T>,
+) -> Result<Vec<T>, DriverError> {
     let (samples, sizes) = read(starts, engine)?;
     engine.monitor().freed();
     let mut rungs: BTreeMap<(u64, usize), Rung> = BTreeMap::new();
@@ -77,8 +94,8 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
     let hushed = Hushed(engine.monitor());
     let engine = engine.reporting_to(&hushed);
     let climb = |i: usize, threads: usize| {
-        let fit = &starts.fits[i];
-        Climb { starts, fit, rung: &rungs[&(fit.seed, sizes[i])], threads }.run(&engine)
+        let rung = &rungs[&(starts.fits[i].seed, sizes[i])];
+        climb(i, rung, threads, &engine)
     };
     // Processes add up in an order that all of them share, so there the starts follow one another.
     let (at_once, threads) = match engine.comm().size() {
@@ -92,12 +109,12 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
 }
 
 /// Runs all starts, `at_once` at a time, those of many components first: they take the longest.
-fn several(
+fn several<T: Send>(
     starts: &Starts<'_>,
     at_once: usize,
     threads: usize,
-    climb: &(dyn Fn(usize, usize) -> Result<(Spectra, f64), DriverError> + Sync),
-) -> Result<Vec<(Spectra, f64)>, DriverError> {
+    climb: &(dyn Fn(usize, usize) -> Result<T, DriverError> + Sync),
+) -> Result<Vec<T>, DriverError> {
     let mut order: Vec<usize> = (0..starts.fits.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(starts.fits[i].k));
     let next = AtomicUsize::new(0);

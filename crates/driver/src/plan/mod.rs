@@ -327,7 +327,7 @@ impl<'b> Budget<'b> {
             ks: models.iter().map(|model| model.k).collect(),
             seeds: models.iter().map(|model| model.seed).collect::<BTreeSet<_>>().len(),
             scaled: self.config.scale == ScaleSpec::Std || self.shape.leaves_out_genes,
-            sampled,
+            sampled: sampled.then_some(sample_caps),
             given: models.iter().any(|model| matches!(model.init, Init::Given(_))),
             scored: self.config.scores,
             passes: (self.config.max_passes - usize::from(sampled)).saturating_add(usize::from(filled)),

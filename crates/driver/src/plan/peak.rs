@@ -19,12 +19,11 @@ use partwise_kernels::stride;
 use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
 
-use super::caps::sample_caps;
 use crate::compute::factorize::{Local, PanelShape, PanelSums};
 use crate::engine::SEGMENTS;
 use crate::error::LowerBlocks;
 use crate::init::{side_by_side, widest};
-use crate::sample::BLOCK_ROWS;
+use crate::sample::{BLOCK_ROWS, Caps};
 use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
@@ -70,8 +69,8 @@ pub(crate) struct Sizes<'p> {
     pub(crate) seeds: usize,
     /// Whether genes are scaled or left out, which takes one more copy of H.
     pub(crate) scaled: bool,
-    /// Whether fits start from a sample.
-    pub(crate) sampled: bool,
+    /// The size of the sample that a fit of so many components starts from; `None`: from none.
+    pub(crate) sampled: Option<fn(usize, &DataShape) -> Caps>,
     /// Whether a fit starts from an earlier result.
     pub(crate) given: bool,
     /// Whether genes are scored.
@@ -156,7 +155,7 @@ impl Sizes<'_> {
         };
         let passes =
             buffers + self.factorizations(&self.ks, held.threads, cut) + generations * generation + held.pinned;
-        let start = if self.sampled { self.start(held.threads, buffers) } else { 0 };
+        let start = self.sampled.map_or(0, |caps| self.start(held.threads, buffers, caps));
         let fit = resident + mapped + workers + passes.max(start);
         let result = resident.max(with_hdf5) + generation + self.result();
         let of_set = if self.ks.len() > 1 { SET_BYTES } else { 0 };
@@ -174,7 +173,7 @@ impl Sizes<'_> {
     /// Bytes of blocks that can stay in memory beside the parts `held`: the rest of the budget
     /// during the passes.
     pub(super) fn room(&self, held: Held) -> u64 {
-        let without = Sizes { sampled: false, ..self.clone() }.peak(held);
+        let without = Sizes { sampled: None, ..self.clone() }.peak(held);
         let free = self.machine.memory.saturating_sub(without);
         // With the margin that they add, and the rounding of two divisions.
         (free - free / MARGIN).saturating_sub(1 << 10).min(self.shape.own_bytes)
@@ -206,10 +205,10 @@ impl Sizes<'_> {
 
     /// The samples as gathered (gene and value), while they are packed, or packed with a
     /// factorization for each start that runs, and the starts.
-    fn start(&self, threads: usize, buffers: u64) -> u64 {
+    fn start(&self, threads: usize, buffers: u64, caps_of: fn(usize, &DataShape) -> Caps) -> u64 {
         let shape = self.shape;
         let k = self.largest_k();
-        let caps = sample_caps(k, shape);
+        let caps = caps_of(k, shape);
         let entries = caps.entries.min(shape.entries());
         let of_row = shape.sample_row_entries.max(1);
         let rows = ((entries / of_row) as usize + 1).min(caps.rows).min(shape.cells);
@@ -224,7 +223,7 @@ impl Sizes<'_> {
         };
         // Every seed has a sample of its own, and each size of it a last tile and norms of its own.
         let seeds = self.seeds as u64;
-        let different: BTreeSet<u64> = self.ks.iter().map(|&k| sample_caps(k, shape).entries).collect();
+        let different: BTreeSet<u64> = self.ks.iter().map(|&k| caps_of(k, shape).entries).collect();
         let sizes = if self.ks.len() > 1 { seeds * different.len() as u64 } else { 0 };
         let last_tiles = sizes * packed / (rows as u64).div_ceil(TILE_ROWS as u64).max(1);
         // A row that several samples have is gathered once.

@@ -9,6 +9,27 @@ use crate::model::{Named, Setting};
 /// is made in one go; a group of a fixed size keeps every replicate as it is however many more there are.
 pub const COHORT: usize = 20;
 
+/// Where replicates start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplicateStart {
+    /// At a random H.
+    #[default]
+    Random,
+    /// At a fit, from a random H, of rows of its own: at most a quarter of them, drawn at random by their weight in
+    /// the loss, in memory. It takes a few passes over all rows from there. For data whose passes are long.
+    Sample,
+}
+
+impl ReplicateStart {
+    /// Its word, in settings and results.
+    pub fn word(self) -> &'static str {
+        match self {
+            ReplicateStart::Random => "random",
+            ReplicateStart::Sample => "sample",
+        }
+    }
+}
+
 /// Settings of a sweep. Start from `new` and change what differs.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -25,6 +46,8 @@ pub struct SweepConfig {
     pub tol: f64,
     /// Whether replicates that have met go on as one.
     pub meet: bool,
+    /// Where replicates start.
+    pub start: ReplicateStart,
 }
 
 /// Consecutive replicates of one k.
@@ -54,18 +77,27 @@ impl Cohort {
 impl SweepConfig {
     /// So many replicates of each of `ks`, all else by default.
     pub fn new(ks: impl Into<Vec<usize>>, replicates: usize) -> Self {
-        SweepConfig { ks: ks.into(), replicates, seed: 0, max_passes: 50, tol: 1e-6, meet: true }
+        SweepConfig {
+            ks: ks.into(),
+            replicates,
+            seed: 0,
+            max_passes: 50,
+            tol: 1e-6,
+            meet: true,
+            start: ReplicateStart::Random,
+        }
     }
 
     /// The settings that shape every replicate beside the data, its k and its number, by name.
     pub fn settings(&self) -> Vec<Named> {
         // Without `..`: a field that is new has to be named here.
-        let SweepConfig { ks: _, replicates: _, seed, max_passes, tol, meet } = self;
+        let SweepConfig { ks: _, replicates: _, seed, max_passes, tol, meet, start } = self;
         vec![
             ("seed", Setting::Text(seed.to_string())),
             ("max_passes", Setting::Int(i64::try_from(*max_passes).unwrap_or(i64::MAX))),
             ("tol", Setting::Real(*tol)),
             ("meet", Setting::Flag(*meet)),
+            ("start", Setting::Text(start.word().into())),
         ]
     }
 

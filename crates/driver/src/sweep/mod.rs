@@ -26,7 +26,7 @@ use std::ops::Range;
 
 use partwise_storage::store::GeneMoments;
 
-pub use config::{COHORT, Cohort, SweepConfig};
+pub use config::{COHORT, Cohort, ReplicateStart, SweepConfig};
 pub use forecast::{CopiedRows, Forecast, Rows};
 pub use plan::SweepPlan;
 
@@ -191,38 +191,67 @@ impl<'w> Wave<'w> {
 
     /// Every replicate at its start, or where its checkpoint has left it.
     fn begin<'d>(&self, scale: &'d GeneScale) -> Result<(Vec<Begun<'w>>, Vec<Solver<'d>>), DriverError> {
-        let (cells, genes) = (self.data.blocks().cells(), self.data.blocks().genes());
-        let mean = scaled_mean(self.data.gene_moments(), scale, cells);
-        let (mut begun, mut solvers) = (Vec::with_capacity(self.cohorts.len()), Vec::new());
-        let (mut resumed, mut last) = (0, 0);
+        let genes = self.data.blocks().genes();
+        let (mut begun, mut courses) = (Vec::with_capacity(self.cohorts.len()), Vec::new());
+        let (mut first, mut resumed, mut last) = (0, 0, 0);
         for &cohort in self.cohorts {
             let mut checkpoints = self.checkpoints(cohort)?;
             let expected = course::Expected { genes, cohort, extrapolate: RULES.extrapolate };
             let course = checkpoints.as_mut().map_or(Ok(None), |checkpoints| checkpoints.resume_own(&expected))?;
-            let (of_cohort, mut passes, mut met) = (solvers.len(), 0, vec![None; cohort.len]);
+            let (passes, met) = course.as_ref().map_or((0, vec![None; cohort.len]), |of| (of.passes, of.met.clone()));
+            if course.is_some() {
+                (resumed, last) = (resumed + cohort.len, last.max(passes));
+            }
+            courses.push(course);
+            begun.push(Begun { cohort, solvers: first..first + cohort.len, passes, met, checkpoints });
+            first += cohort.len;
+        }
+        if resumed > 0 {
+            self.run.watch.resumed(resumed, last);
+        }
+        let fresh = self.cohorts.iter().zip(&courses).filter(|(_, course)| course.is_none());
+        let fresh: Vec<Cohort> = fresh.map(|(cohort, _)| *cohort).collect();
+        let mut starts = self.starts(&fresh, scale)?.into_iter();
+
+        let mut solvers = Vec::with_capacity(first);
+        for (cohort, course) in self.cohorts.iter().zip(courses) {
             match course {
                 None => {
-                    for number in cohort.first..cohort.first + cohort.len {
-                        let spectra = start::start(genes, cohort.k, number, self.config.seed, mean);
+                    for spectra in starts.by_ref().take(cohort.len) {
                         let standing = Standing::start(spectra, RULES.extrapolate);
                         solvers.push(self.solver(standing, Vec::new(), &[], scale)?);
                     }
                 }
                 Some(course) => {
-                    (passes, met) = (course.passes, course.met);
                     for Stored { standing, trace, pending, .. } in course.states {
                         solvers.push(self.solver(standing, trace, &pending, scale)?);
                     }
-                    (resumed, last) = (resumed + cohort.len, last.max(passes));
                 }
             }
-            let solvers = of_cohort..solvers.len();
-            begun.push(Begun { cohort, solvers, passes, met, checkpoints });
-        }
-        if resumed > 0 {
-            self.run.watch.resumed(resumed, last);
         }
         Ok((begun, solvers))
+    }
+
+    /// H of every replicate of `cohorts` before its first pass.
+    fn starts(&self, cohorts: &[Cohort], scale: &GeneScale) -> Result<Vec<Spectra>, DriverError> {
+        let (cells, genes, seed) = (self.data.blocks().cells(), self.data.blocks().genes(), self.config.seed);
+        let mean = scaled_mean(self.data.gene_moments(), scale, cells);
+        let random = |k: usize, number: usize| start::start(genes, k, number, seed, mean);
+        let numbers = |of: &Cohort| (of.first..of.first + of.len).map(|number| (of.k, number)).collect::<Vec<_>>();
+        let replicates: Vec<(usize, usize)> = cohorts.iter().flat_map(numbers).collect();
+        let Run { engine, plan, .. } = self.run;
+        match self.config.start {
+            ReplicateStart::Random => Ok(replicates.into_iter().map(|(k, number)| random(k, number)).collect()),
+            ReplicateStart::Sample => {
+                let mut starts = Vec::with_capacity(replicates.len());
+                for some in replicates.chunks(plan.samples.max(1)) {
+                    let on = ((self.data, scale), (engine, plan.threads));
+                    starts.extend(start::on_samples(on.0, some, seed, &random, on.1)?);
+                    engine.monitor().freed();
+                }
+                Ok(starts)
+            }
+        }
     }
 
     /// The checkpoints of a cohort, if there is a place for them.

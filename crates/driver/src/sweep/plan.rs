@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Cohort;
+use super::{Cohort, ReplicateStart, start};
 use crate::comm::{Comm, CommError, all_gather};
 use crate::error::ConfigError;
 use crate::plan::SEGMENT_BYTES;
@@ -12,6 +12,9 @@ use crate::shape::{DataShape, Machine};
 /// Components of a wave where every wave finds the data in memory. More share the decoding of a tile, which is
 /// small beside their products by then; fewer give their results earlier.
 const ENOUGH: usize = 1024;
+
+/// Most samples in memory together. With more, nothing would be seen of the work on them for long.
+const MOST_SAMPLES: usize = 64;
 
 /// The decisions before a sweep; none of them shows in a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct SweepPlan {
     pub pinned_bytes: u64,
     /// Bytes of packed blocks after these that are left to the page cache.
     pub cached_bytes: u64,
+    /// Replicates whose samples are in memory together; 0 if they start from none.
+    pub samples: usize,
     /// Cohorts that share their passes.
     pub waves: Vec<Range<usize>>,
     /// For every cohort, the end of the longest wave that may begin with it.
@@ -36,13 +41,18 @@ pub struct SweepPlan {
 }
 
 impl SweepPlan {
-    /// A plan for `cohorts` over data of this shape: the copy of the selected genes.
+    /// A plan for `cohorts` that begin at `start`, over data of this shape: the copy of the selected genes.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Memory`]: a cohort does not fit with one thread and the smallest segments.
-    pub fn new(cohorts: &[Cohort], shape: &DataShape, machine: &Machine) -> Result<Self, ConfigError> {
-        let budget = Budget { shape, machine };
+    pub fn new(
+        cohorts: &[Cohort],
+        start: ReplicateStart,
+        shape: &DataShape,
+        machine: &Machine,
+    ) -> Result<Self, ConfigError> {
+        let budget = Budget { shape, machine, sampled: start == ReplicateStart::Sample };
         let most = machine.threads.min(shape.own_blocks().max(1));
         let smallest = shape.max_tile_bytes;
         // The cohort that needs most decides how many threads there are.
@@ -74,9 +84,17 @@ impl SweepPlan {
         let ends: Vec<usize> = (0..cohorts.len()).map(end_of).collect();
         let longest = || ends.iter().enumerate().map(|(first, &end)| &cohorts[first..end]);
         let peak = |held: Held| longest().map(|wave| budget.peak(wave, held)).max().unwrap_or(0);
+        let starts = |samples, held: Held| longest().map(|wave| budget.starts(wave, samples, held)).max().unwrap_or(0);
+        // Fewer samples take more reads to draw them; fewer blocks in memory, more bytes of every pass.
+        let free = machine.memory.saturating_sub(peak(held));
+        let part = machine.memory - if held == resident { 0 } else { free / 2 };
+        let together = |&samples: &usize| samples == 1 || starts(samples, held) <= part;
+        let samples = if budget.sampled { (1..=MOST_SAMPLES).take_while(together).last().unwrap_or(1) } else { 0 };
+        let peak = |held: Held| peak(held).max(starts(samples, held));
         let room = if held == resident { 0 } else { machine.memory.saturating_sub(peak(held)) };
         let held = Held { pinned: held.pinned + room.min(shape.own_bytes) / 20 * 19, ..held };
         Ok(SweepPlan {
+            samples,
             threads,
             segment_bytes: held.segment,
             map_store: held.mapped,
@@ -125,27 +143,49 @@ fn streamed(threads: usize, segment: u64) -> Held {
 struct Budget<'b> {
     shape: &'b DataShape,
     machine: &'b Machine,
+    /// Whether replicates start from samples.
+    sampled: bool,
 }
 
 impl Budget<'_> {
-    /// The peak of cohorts side by side.
+    /// The peak of cohorts side by side, with one sample at a time if they start from samples.
     fn peak(&self, cohorts: &[Cohort], held: Held) -> u64 {
+        self.passes(cohorts, held).max(self.starts(cohorts, usize::from(self.sampled), held))
+    }
+
+    /// The peak while cohorts start with so many samples at a time; 0 if they have none.
+    fn starts(&self, cohorts: &[Cohort], samples: usize, held: Held) -> u64 {
+        let largest = cohorts.iter().map(|cohort| cohort.k).max().unwrap_or(0);
+        // H of all that have started, and those that are held back until they all have.
+        let factors =
+            |cohort: &Cohort| 2 * 4 * (cohort.len * self.shape.genes * partwise_kernels::stride(cohort.k)) as u64;
+        let started: u64 = cohorts.iter().map(factors).sum();
+        let sizes = Sizes { sampled: Some(start::caps), seeds: samples, ..self.sizes(vec![largest; samples]) };
+        if samples == 0 { 0 } else { sizes.peak(Held { pinned: 0, ..held }) + held.pinned + started }
+    }
+
+    /// The peak of the passes of cohorts side by side.
+    fn passes(&self, cohorts: &[Cohort], held: Held) -> u64 {
         let ks = cohorts.iter().flat_map(|cohort| std::iter::repeat_n(cohort.k, cohort.len)).collect();
-        let sizes = Sizes {
+        let sizes = self.sizes(ks);
+        // One cohort at a time is compared, its spectra scaled, in f64; and one is written.
+        let compared = cohorts.iter().map(|cohort| 8 * (cohort.len * cohort.k * self.shape.genes) as u64).max();
+        sizes.peak(held) + compared.unwrap_or(0)
+    }
+
+    fn sizes(&self, ks: Vec<usize>) -> Sizes<'_> {
+        Sizes {
             shape: self.shape,
             machine: self.machine,
             ks,
             seeds: 1,
             scaled: true,
-            sampled: false,
+            sampled: None,
             given: false,
             scored: false,
             written: true,
             passes: 1,
-        };
-        // One cohort at a time is compared, its spectra scaled, in f64; and one is written.
-        let compared = cohorts.iter().map(|cohort| 8 * (cohort.len * cohort.k * self.shape.genes) as u64).max();
-        sizes.peak(held) + compared.unwrap_or(0)
+        }
     }
 }
 
@@ -178,7 +218,22 @@ mod tests {
 
     fn plan(cells: usize, memory: u64, threads: usize) -> Result<SweepPlan, ConfigError> {
         let cohorts: Vec<Cohort> = SweepConfig::new((5..=15).collect::<Vec<_>>(), 100).cohorts().collect();
-        SweepPlan::new(&cohorts, &shape(cells), &Machine::new(threads, memory))
+        SweepPlan::new(&cohorts, ReplicateStart::Random, &shape(cells), &Machine::new(threads, memory))
+    }
+
+    #[test]
+    fn samples_fit_into_the_budget_and_more_of_them_into_a_larger_one() {
+        let cohorts: Vec<Cohort> = SweepConfig::new((5..=15).collect::<Vec<_>>(), 100).cohorts().collect();
+        let plan = |memory: u64| {
+            let machine = Machine::new(4, memory);
+            SweepPlan::new(&cohorts, ReplicateStart::Sample, &shape(12_000_000), &machine)
+        };
+        let plans = [400 << 20, 1 << 30, 4 << 30].map(|memory| plan(memory).unwrap());
+        assert!(plans.iter().zip([400 << 20, 1 << 30, 4 << 30]).all(|(plan, memory)| plan.peak_bytes <= memory));
+        let samples = plans.map(|plan| plan.samples);
+        assert!(samples[0] >= 1 && samples[2] > 8, "{samples:?}");
+        let Err(ConfigError::Memory { needed, .. }) = plan(30 << 20) else { panic!("it does not fit") };
+        assert!(plan(needed).is_ok());
     }
 
     #[test]

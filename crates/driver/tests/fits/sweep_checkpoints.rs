@@ -72,7 +72,7 @@ fn wave(
 ) -> Option<Vec<Vec<Replicate>>> {
     let runs = Runs::Several(cohorts.iter().map(Cohort::name).collect());
     let claim = spec.claim(&runs, comm, &Quiet).unwrap();
-    let plan = SweepPlan::new(cohorts, &DataShape::of_store(store).unwrap(), &machine(2)).unwrap();
+    let plan = SweepPlan::new(cohorts, config.start, &DataShape::of_store(store).unwrap(), &machine(2)).unwrap();
     let engine = Engine::new(plan.segment_bytes as usize, stop).among(comm);
     let run = Run { engine: &engine, plan: &plan, checkpoint: Some(&claim), watch: stop };
     match run_wave(&StoreBlocks::new(store), cohorts, config, &run) {

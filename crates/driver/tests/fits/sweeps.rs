@@ -3,7 +3,7 @@
 use partwise_driver::blocks::{FitData, StoreBlocks};
 use partwise_driver::comm::{Comm, Solo};
 use partwise_driver::engine::Engine;
-use partwise_driver::sweep::{COHORT, Cohort, Progress, Replicate, Run, SweepPlan, Watch, run_wave};
+use partwise_driver::sweep::{COHORT, Cohort, Progress, Replicate, ReplicateStart, Run, SweepPlan, Watch, run_wave};
 use partwise_driver::{DataShape, Machine, SweepConfig};
 use partwise_storage::Quiet;
 use partwise_storage::store::{Layout, Store};
@@ -23,7 +23,7 @@ impl Watch for Nobody {
 /// All replicates, wave by wave.
 pub(crate) fn sweep(store: &Store, config: &SweepConfig, machine: &Machine, comm: &dyn Comm) -> Vec<Vec<Replicate>> {
     let cohorts: Vec<Cohort> = config.cohorts().collect();
-    let plan = SweepPlan::new(&cohorts, &DataShape::of_store(store).unwrap(), machine).unwrap();
+    let plan = SweepPlan::new(&cohorts, config.start, &DataShape::of_store(store).unwrap(), machine).unwrap();
     run(&StoreBlocks::new(store), config, &plan, comm)
 }
 
@@ -53,23 +53,50 @@ fn a_replicate_is_the_same_beside_others_in_waves_on_threads_and_among_processes
     let layouts = [(Layout::Sparse, counts(2500, 60, 4, 1)), (Layout::Dense, dense(700, 40, 4, 2))];
     for (layout, matrix) in layouts {
         let store = store(folder.path(), &matrix, layout, 256);
-        let all = sweep(&store, &config(&[3, 5, 9], 4), &machine(2), &Solo);
-        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4]);
-        for threads in [1, 3] {
-            assert_eq!(sweep(&store, &config(&[3, 5, 9], 4), &machine(threads), &Solo), all, "{threads} threads");
-        }
-        for (place, k) in [3, 5, 9].into_iter().enumerate() {
-            assert_eq!(sweep(&store, &config(&[k], 4), &machine(2), &Solo), all[place..=place], "k = {k} alone");
-        }
-        let cohorts: Vec<Cohort> = config(&[3, 5, 9], 4).cohorts().collect();
-        let mut plan = SweepPlan::new(&cohorts, &DataShape::of_store(&store).unwrap(), &machine(2)).unwrap();
-        assert_eq!(plan.waves.len(), 1);
-        plan.waves = vec![0..1, 1..3];
-        assert_eq!(run(&StoreBlocks::new(&store), &config(&[3, 5, 9], 4), &plan, &Solo), all, "in two waves");
-        for found in together(3, |comm| sweep(&store, &config(&[3, 5, 9], 4), &machine(2), comm)) {
-            assert_eq!(found, all, "among three processes");
+        for start in [ReplicateStart::Random, ReplicateStart::Sample] {
+            let config = |ks: &[usize]| {
+                let mut config = config(ks, 4);
+                config.start = start;
+                config
+            };
+            let all = sweep(&store, &config(&[3, 5, 9]), &machine(2), &Solo);
+            assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4]);
+            for threads in [1, 3] {
+                assert_eq!(sweep(&store, &config(&[3, 5, 9]), &machine(threads), &Solo), all, "{threads} threads");
+            }
+            for (place, k) in [3, 5, 9].into_iter().enumerate() {
+                assert_eq!(sweep(&store, &config(&[k]), &machine(2), &Solo), all[place..=place], "k = {k} alone");
+            }
+            let cohorts: Vec<Cohort> = config(&[3, 5, 9]).cohorts().collect();
+            let mut plan = SweepPlan::new(&cohorts, start, &DataShape::of_store(&store).unwrap(), &machine(2)).unwrap();
+            assert_eq!(plan.waves.len(), 1);
+            plan.waves = vec![0..1, 1..3];
+            plan.samples = 3;
+            assert_eq!(run(&StoreBlocks::new(&store), &config(&[3, 5, 9]), &plan, &Solo), all, "in two waves");
+            for found in together(3, |comm| sweep(&store, &config(&[3, 5, 9]), &machine(2), comm)) {
+                assert_eq!(found, all, "among three processes");
+            }
         }
     }
+}
+
+#[test]
+fn replicates_that_start_from_rows_of_their_own_need_fewer_passes_and_differ_by_their_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), &counts(4000, 60, 4, 1), Layout::Sparse, 256);
+    let mut settings = config(&[4], 6);
+    settings.meet = false;
+    let random = sweep(&store, &settings, &machine(2), &Solo).remove(0);
+    settings.start = ReplicateStart::Sample;
+    let sampled = sweep(&store, &settings, &machine(2), &Solo).remove(0);
+    let passes = |of: &[Replicate]| of.iter().map(|replicate| replicate.passes).sum::<usize>();
+    assert!(3 * passes(&sampled) < 2 * passes(&random), "{} and {}", passes(&sampled), passes(&random));
+    let least = |of: &[Replicate]| of.iter().map(|replicate| replicate.error).fold(f64::INFINITY, f64::min);
+    assert!((least(&sampled) / least(&random) - 1.0).abs() < 1e-3);
+    // After one pass the replicates still differ, as their rows do.
+    settings.max_passes = 1;
+    let first = sweep(&store, &settings, &machine(2), &Solo).remove(0);
+    assert!(first.windows(2).all(|pair| pair[0].spectra != pair[1].spectra));
 }
 
 #[test]

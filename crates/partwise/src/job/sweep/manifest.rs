@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use partwise_driver::model::Setting;
+use partwise_driver::sweep::ReplicateStart;
 use partwise_driver::{HvgSpec, SweepConfig};
 use partwise_storage::anndata::write_whole;
 use partwise_storage::{Overwrite, StorageError, sealed};
@@ -126,7 +127,9 @@ impl Manifest {
             differences.push(format!("hvg_method = {had}, not {wanted}"));
         }
         for (name, value) in &wanted.settings {
-            let had = self.settings.get(name).map_or("unknown", String::as_str);
+            // A description from before there were two starts has none.
+            let silent = if name == "start" { ReplicateStart::Random.word() } else { "unknown" };
+            let had = self.settings.get(name).map_or(silent, String::as_str);
             if had != value {
                 differences.push(format!("{name} = {had}, not {value}"));
             }
@@ -187,6 +190,11 @@ mod tests {
         let mut silent = had.clone();
         silent.hvg_method = None;
         assert_eq!(silent.differences(&had), Vec::<String>::new());
+        silent.settings.remove("start");
+        assert_eq!(silent.differences(&had), Vec::<String>::new());
+        let mut sampled = SweepConfig::new([5], 20);
+        sampled.start = ReplicateStart::Sample;
+        assert_eq!(silent.differences(&manifest(&sampled)), ["start = random, not sample"]);
         // Genes of the same names at other places are other genes.
         let placed = |places| Manifest { places: Some(places), ..manifest(&SweepConfig::new([5], 20)) };
         assert_eq!(placed(vec![3, 5]).differences(&placed(vec![4, 5])), ["other 2 genes"]);

@@ -330,7 +330,7 @@ impl SweepJob {
         let ks: Vec<usize> = replicates.keys().copied().collect();
         let most = replicates.iter().map(|(k, replicates)| k * replicates).max().unwrap_or(0);
         let rows = consensus::plan(&shape, &machine, &ks, most * copy.genes())?;
-        Ok((SweepPlan::new(todo, &shape, &machine)?, rows))
+        Ok((SweepPlan::new(todo, self.config.start, &shape, &machine)?, rows))
     }
 
     /// Makes the replicates `todo`, and writes those of a wave as soon as it has ended.
