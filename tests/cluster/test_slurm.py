@@ -77,19 +77,18 @@ def test_a_preempted_job_is_queued_again_and_goes_on(fit, slurm):
 
 
 def test_a_preempted_sweep_is_queued_again_and_goes_on(job, openmpi, slurm, tmp_path):
-    # More components than a wave has.
-    ask = ["-k", "8..15", "--replicates", "20", "--hvg", "60", "--tol", "0", "--max-passes", "16", "--no-meet"]
+    ask = ["-k", "8..11", "--replicates", "20", "--hvg", "60", "--tol", "0", "--max-passes", "40", "--no-meet"]
     alone = [openmpi.binary, "sweep", job.store, *ask, "-o", tmp_path / "alone.sweep", "--json", "--quiet"]
     want = json.loads(subprocess.run(list(map(str, alone)), check=True, capture_output=True, text=True).stdout)
-    number = slurm.submit(f"--exclusive -N 2 {SCRIPTS / 'sweep.sbatch'} {job.store} {' '.join(ask)} -o all.sweep --json", tmp_path)
-    log, replicates = tmp_path / f"partwise-{number}.out", tmp_path / "all.sweep/replicates"
+    number = slurm.submit(f"--exclusive -N 2 {SCRIPTS / 'sweep.sbatch'} {job.store} {' '.join(ask)} -o all.sweep --json --checkpoint-every 1", tmp_path)
+    log, folder = tmp_path / f"partwise-{number}.out", tmp_path / "all.sweep"
     said = lambda: log.read_text(errors="replace") if log.exists() else ""
-    until(90, said, lambda: any(replicates.glob("k*.h5ad")))
+    until(90, said, lambda: any(folder.glob("unfinished/k*/state-000003.bin")))
     slurm.run("srun -p urgent -N 4 hostname", tmp_path)
     assert slurm.ends(number, 150, log)[0] == "COMPLETED", said()
-    assert "queued again: it was asked to stop" in said() and "go on from where they were stopped" in said()
-    assert want["digest"] in said() and '"waves": 1' not in said()
-    assert (tmp_path / "all.sweep/stability.csv").read_bytes() == (tmp_path / "alone.sweep/stability.csv").read_bytes()
+    assert "queued again: it was asked to stop" in said() and "80 replicates go on from where they were stopped" in said()
+    assert want["digest"] in said() and not (folder / "unfinished").exists()
+    assert (folder / "stability.csv").read_bytes() == (tmp_path / "alone.sweep/stability.csv").read_bytes()
 
 
 def test_a_job_at_its_time_limit_is_queued_again_and_goes_on(fit, slurm):
