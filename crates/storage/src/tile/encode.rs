@@ -3,7 +3,8 @@
 //! 1. Each value becomes 32 bits: its code if all values of the tile are counts, otherwise the bits
 //!    of the float.
 //! 2. A counting sort over the genes brings the nonzeros from row order into gene order. It keeps
-//!    rows ascending.
+//!    rows ascending. It writes to thousands of places in turn, and so waits for the cache: a count
+//!    and its row are moved as one word.
 //! 3. The mode is chosen: counts if all values are counts, otherwise the smaller of dictionary and
 //!    raw.
 //! 4. Each run's width is chosen and its codes appended to the value section, outliers to the patch
@@ -49,6 +50,18 @@ impl CsrRows<'_> {
     }
 }
 
+/// Values that are looked at together.
+const VALUES: usize = 256;
+/// 2²³: a 32-bit float between it and its double is an integer, so that a sum with it is rounded to one.
+const SMALL: f32 = 8_388_608.0;
+
+/// Whether all are counts below [`SMALL`]: [`is_count`] without branches and conversions, so that a
+/// processor takes several at a time.
+fn are_small_counts(values: &[f32]) -> bool {
+    let is_one = |value: f32| (value >= 1.0) & (value < SMALL) & ((value + SMALL) - SMALL == value);
+    values.iter().fold(true, |all, &value| all & is_one(value))
+}
+
 /// Packs sparse tiles. Keeps its scratch memory: use one encoder in each thread, which then
 /// allocates only while tiles grow.
 #[derive(Debug, Default)]
@@ -57,7 +70,7 @@ pub struct TileEncoder {
     /// order.
     bits: Vec<u32>,
     /// First a count, then a place in the sorted nonzeros, for each gene.
-    places: Vec<usize>,
+    places: Vec<u32>,
     /// The sorted nonzeros.
     rows: Vec<u8>,
     values: Vec<u32>,
@@ -83,18 +96,19 @@ impl TileEncoder {
     ///
     /// # Panics
     ///
-    /// When there are too many rows, the lengths of the arrays disagree, or a column is not below
-    /// `genes`. In debug builds also when columns are unsorted, or values are zero or not finite.
+    /// When there are too many rows or nonzeros (2³²), the lengths of the arrays disagree, or a column is
+    /// not below `genes`. In debug builds also when columns are unsorted, or values are zero or not finite.
     #[track_caller]
     pub fn encode(&mut self, rows: CsrRows<'_>, genes: usize, out: &mut Vec<u8>) -> TileMoments {
         assert!(rows.len() <= TILE_ROWS, "a tile has at most {TILE_ROWS} rows, not {}", rows.len());
         let nonzeros = rows.indptr[rows.len()] - rows.indptr[0];
         assert_eq!(rows.indices.len(), nonzeros, "as many columns as indptr says");
         assert_eq!(rows.values.len(), nonzeros, "as many values as indptr says");
+        assert!(u32::try_from(nonzeros).is_ok(), "a tile has less than 2^32 nonzeros, not {nonzeros}");
         debug_assert!(rows.values.iter().all(|value| *value > 0.0 && value.is_finite()), "values are above zero");
 
         let counts = self.take_bits(rows.values);
-        self.sort_by_gene(rows, genes);
+        self.sort_by_gene(rows, genes, counts);
         let moments = if counts { self.count_moments(rows) } else { self.moments(rows) };
         let mode = self.pack_values(rows, counts);
         let listed = |count: usize| if count <= LISTED_ROWS { count } else { TILE_ROWS / 8 };
@@ -115,43 +129,61 @@ impl TileEncoder {
     /// Fills `bits`. Returns whether they are counts less one.
     fn take_bits(&mut self, values: &[f32]) -> bool {
         self.bits.clear();
-        let counts = values.iter().all(|&value| is_count(value));
-        if counts {
-            self.bits.extend(values.iter().map(|&value| value as u32 - 1));
-        } else {
-            self.bits.extend(values.iter().map(|value| value.to_bits()));
+        for some in values.chunks(VALUES) {
+            if are_small_counts(some) {
+                // The last bits of the sum are the integer.
+                self.bits.extend(some.iter().map(|&value| ((value + SMALL).to_bits() & 0x7f_ffff) - 1));
+            } else if some.iter().all(|&value| is_count(value)) {
+                self.bits.extend(some.iter().map(|&value| value as u32 - 1));
+            } else {
+                self.bits.clear();
+                self.bits.extend(values.iter().map(|value| value.to_bits()));
+                return false;
+            }
         }
-        counts
+        true
     }
 
     /// Fills `genes`, `ends`, `rows` and `values`.
-    fn sort_by_gene(&mut self, rows: CsrRows<'_>, genes: usize) {
+    fn sort_by_gene(&mut self, rows: CsrRows<'_>, genes: usize, counts: bool) {
         self.places.clear();
         self.places.resize(genes, 0);
+        let places = &mut self.places[..];
         for &gene in rows.indices {
-            self.places[gene as usize] += 1;
+            places[gene as usize] += 1;
         }
         self.genes.clear();
         self.ends.clear();
         let mut end = 0;
-        for (gene, place) in self.places.iter_mut().enumerate() {
+        for (gene, place) in places.iter_mut().enumerate() {
             let count = std::mem::replace(place, end);
             if count > 0 {
                 end += count;
                 self.genes.push(gene as u32);
-                self.ends.push(end);
+                self.ends.push(end as usize);
             }
         }
-        self.rows.resize(end, 0);
-        self.values.resize(end, 0);
+        self.rows.resize(end as usize, 0);
+        self.values.resize(end as usize, 0);
+        let (sorted_rows, sorted) = (&mut self.rows[..], &mut self.values[..]);
         for row in 0..rows.len() {
             let entries = rows.entries(row);
             debug_assert!(rows.indices[entries.clone()].is_sorted_by(|a, b| a < b), "columns ascend");
-            for (&gene, &bits) in rows.indices[entries.clone()].iter().zip(&self.bits[entries]) {
-                let place = &mut self.places[gene as usize];
-                self.rows[*place] = row as u8;
-                self.values[*place] = bits;
+            let nonzeros = rows.indices[entries.clone()].iter().zip(&self.bits[entries]);
+            let places = nonzeros.map(|(&gene, &bits)| {
+                let place = &mut places[gene as usize];
                 *place += 1;
+                (*place as usize - 1, bits)
+            });
+            match counts {
+                // A code has 24 bits at most, and a row eight.
+                true => places.for_each(|(place, code)| sorted[place] = code << 8 | row as u32),
+                false => places.for_each(|(place, bits)| (sorted_rows[place], sorted[place]) = (row as u8, bits)),
+            }
+        }
+        if counts {
+            for (row, code) in sorted_rows.iter_mut().zip(sorted) {
+                (*row, *code) = (*code as u8, *code >> 8);
             }
         }
     }
@@ -235,4 +267,25 @@ impl TileEncoder {
 fn runs(ends: &[usize]) -> impl Iterator<Item = Range<usize>> + '_ {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     starts.zip(ends.iter().copied()).map(|(start, end)| start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_counts_are_counts_and_become_the_same_codes() {
+        let places = (0..1u32 << 12).map(|step| f32::from_bits(step * 1_048_573));
+        let edges = [0.5, 1.0, 1.5, 2.5, SMALL - 1.5, SMALL - 1.0, SMALL, SMALL + 1.0, 16_777_216.0, 16_777_218.0];
+        let odd = [0.0, -0.0, -1.0, f32::NAN, f32::INFINITY, f32::MIN_POSITIVE, 1.0 + f32::EPSILON];
+        let mut encoder = TileEncoder::new();
+        for value in places.chain(edges).chain(odd).chain((1..3000).map(|count| count as f32 / 2.0)) {
+            assert_eq!(are_small_counts(&[3.0, value]), is_count(value) && value < SMALL, "{value}");
+            let codes = match is_count(value) {
+                true => vec![value as u32 - 1, 6],
+                false => vec![value.to_bits(), 7.0_f32.to_bits()],
+            };
+            assert_eq!((encoder.take_bits(&[value, 7.0]), &encoder.bits), (is_count(value), &codes), "{value}");
+        }
+    }
 }
