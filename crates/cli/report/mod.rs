@@ -107,10 +107,11 @@ pub(crate) fn run(options: &Options, progress: &Progress) -> Result<(), Failure>
         return print::json(&Summary { report: &name, bytes, pictures: made.pictures(), files: &files });
     }
     let count = made.pictures().len();
-    let mut text = format!("{name}: {count} pictures, {}; open it in a browser", ByteSize(bytes as u64));
+    let pictures = if count == 1 { "1 picture".to_owned() } else { format!("{count} pictures") };
+    let mut text = format!("{name}: {pictures}, {}; open it in a browser", ByteSize(bytes as u64));
     for (folder, format) in &folders {
         let kind = format.file("").to_uppercase();
-        text.push_str(&format!("\n{}: {count} pictures, each a file ({})", folder.display(), kind.trim_matches('.')));
+        text.push_str(&format!("\n{}: {pictures}, each a file ({})", folder.display(), kind.trim_matches('.')));
     }
     print::text(&text)
 }

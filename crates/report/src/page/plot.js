@@ -67,15 +67,25 @@ const report = (() => {
     };
     // There a legend below a heat map would take its room; touching a field names the group.
     if (narrow && heat) whole.showlegend = false;
+    // Above a narrow picture a legend would lie under the buttons of plotly.js, or over the plot above.
+    if (narrow && !heat && whole.legend && whole.legend.yanchor === "bottom") {
+      whole.legend = { ...whole.legend, y: -0.24, yanchor: "top" };
+    }
     for (const [key, axis] of Object.entries(layout)) {
       if (!/^[xy]axis\d*$/.test(key)) continue;
       whole[key] = { automargin: true, ...lines, ...(heat ? { showgrid: false, zeroline: false } : {}), ...axis };
       // Without a distance of its own, a title lies over wide labels.
       if (axis.title) whole[key].title = { standoff: 8, ...axis.title };
+      // The digits between powers of ten would overlap.
+      if (narrow && axis.type === "log") whole[key].nticks = 5;
       if (axis.ticktext) whole[key].ticktext = axis.ticktext.map((text) => shortened(text, narrow ? 16 : 36));
     }
     const traces = data.map((given) => {
-      const trace = given.name ? { ...given, name: shortened(given.name, 30) } : given;
+      let trace = given.name ? { ...given, name: shortened(given.name, 30) } : given;
+      // On a dark card the smallest values of the scale would not be seen.
+      if (trace.marker && trace.marker.colorscale) {
+        trace = { ...trace, marker: { ...trace.marker, line: { width: 0.5, color: colour("--rim") } } };
+      }
       if (!narrow) return trace;
       const bar = { orientation: "h", y: 1.01, yanchor: "bottom", thickness: 9, x: 0.5, xanchor: "center" };
       if (trace.colorbar) {

@@ -12,9 +12,10 @@ pub(crate) fn figure(story: &Story) -> Option<Figure> {
     if errors.is_empty() || passes.len() != errors.len() {
         return None;
     }
+    let is_accepted = |row: usize| accepted.get(row).is_none_or(|&accepted| accepted != 0.0);
     let of = |wanted: bool, name, style, colour| {
         let rows = passes.iter().zip(&errors).enumerate();
-        let kept = rows.filter(|(row, _)| accepted.get(*row).is_none_or(|&accepted| accepted != 0.0) == wanted);
+        let kept = rows.filter(|(row, _)| is_accepted(*row) == wanted);
         let (x, y) = kept.map(|(_, (&pass, &error))| (digits(pass, 12), digits(error, 7))).unzip();
         let hover = Some("pass %{x}<br>relative error %{y:.5f}<extra></extra>");
         Trace { name, x, y, style, colour, hover, about: Vec::new() }
@@ -34,11 +35,36 @@ pub(crate) fn figure(story: &Story) -> Option<Figure> {
     Some(Figure {
         id: "error",
         title: "Error by pass".into(),
-        see: "A curve that has become flat says that more passes would change little.".into(),
+        see: see(errors.iter().enumerate().filter(|(row, _)| is_accepted(*row)).map(|(_, error)| *error)),
         picture: Picture::Views {
             choice: "scale",
             views: vec![view("linear", false), view("logarithmic", true)],
             height: 340,
         },
     })
+}
+
+/// What the curve of these errors says. Its axis spans just them, so that its shape alone says nothing.
+fn see(errors: impl Iterator<Item = f64>) -> String {
+    let errors: Vec<f64> = errors.collect();
+    match errors[..] {
+        [.., before, last] if before > 0.0 => format!(
+            "The axis spans only the errors shown: look at its numbers. The last pass changed the error by {:.1e} of \
+             itself; where that is small, more passes would change little.",
+            ((before - last) / before).abs()
+        ),
+        _ => "One pass was made: nothing says yet how much more passes would change.".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::see;
+
+    #[test]
+    fn the_words_have_the_size_of_the_last_change() {
+        let said = see([0.5, 0.4, 0.39998].into_iter());
+        assert!(said.contains("by 5.0e-5 of itself"), "{said}");
+        assert!(see(std::iter::once(0.5)).starts_with("One pass"));
+    }
 }

@@ -58,7 +58,7 @@ const SMALL: f32 = 8_388_608.0;
 /// Whether all are counts below [`SMALL`]: [`is_count`] without branches and conversions, so that a
 /// processor takes several at a time.
 fn are_small_counts(values: &[f32]) -> bool {
-    let is_one = |value: f32| (value >= 1.0) & (value < SMALL) & ((value + SMALL) - SMALL == value);
+    let is_one = |value: f32| (1.0..SMALL).contains(&value) & ((value + SMALL) - SMALL == value);
     values.iter().fold(true, |all, &value| all & is_one(value))
 }
 
