@@ -60,7 +60,7 @@ pub(crate) fn of_config(error: &ConfigError) -> String {
                 let rows = lower.block_rows;
                 format!("; a store converted with --block-rows {rows} needs less (--memory {memory}M)")
             });
-            format!("{}{advice}", too_small(*budget, " for this fit", *needed, ""))
+            format!("{}{advice}", too_small(*budget, " for this run", *needed, ""))
         }
         ConfigError::SamplePasses => {
             "a start from a sample reads the data once and needs at least one more pass: --max-passes 2, or --init random"

@@ -127,5 +127,6 @@ fn rate(done: u64, unit: Unit, time: Duration) -> String {
         Unit::Rows => format!("{} cells/s", thousands(per_second as u64)),
         Unit::Bytes => format!("{:.0} MiB/s", per_second / f64::from(1 << 20)),
         Unit::Passes => format!("{per_second:.2} passes/s"),
+        Unit::Spectra => format!("{} spectra/s", thousands(per_second as u64)),
     }
 }

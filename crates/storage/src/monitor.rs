@@ -61,6 +61,8 @@ pub enum Unit {
     Bytes,
     /// Passes over the matrix.
     Passes,
+    /// Spectra: rows of H.
+    Spectra,
 }
 
 /// One side of the matrix.

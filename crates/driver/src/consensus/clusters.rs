@@ -5,6 +5,7 @@
 //! the spectra, and ties go to the lower index, so that the labels do not depend on threads.
 
 use partwise_kernels::distance::distance_sq;
+use partwise_storage::{Monitor, Unit};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -19,17 +20,28 @@ const MOST_ROUNDS: usize = 300;
 const ROUNDING: f64 = 1e-9;
 
 /// The cluster of each of the spectra `among`, below `k`, numbered by their first spectrum. Clusters may be
-/// empty if fewer than `k` spectra differ. `O(starts · rounds · len · k · m)`.
-pub(super) fn clusters(replicates: &Replicates, among: &[usize], k: usize) -> Vec<usize> {
+/// empty if fewer than `k` spectra differ. `O(starts · rounds · len · k · m)`. `None` if the monitor cancels.
+pub(super) fn clusters(
+    replicates: &Replicates,
+    among: &[usize],
+    k: usize,
+    monitor: &dyn Monitor,
+) -> Option<Vec<usize>> {
     let mut best: (f64, Vec<usize>) = (f64::INFINITY, vec![0; among.len()]);
+    monitor.start(&format!("clusters, k = {k}"), STARTS * among.len() as u64, Unit::Spectra);
     for start in 0..STARTS {
+        if monitor.cancelled() {
+            return None;
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(start);
         let found = lloyd(replicates, among, centres_apart(replicates, among, k, &mut rng));
         if found.0 < best.0 {
             best = found;
         }
+        monitor.advance(among.len() as u64);
     }
-    numbered_by_first(best.1, k)
+    monitor.finish();
+    Some(numbered_by_first(best.1, k))
 }
 
 /// Clusters renamed in the order of their first members.

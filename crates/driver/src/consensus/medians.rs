@@ -1,5 +1,7 @@
 //! From the spectra of all replicates to the median spectra of the programs that they share.
 
+use partwise_storage::Monitor;
+
 use super::clusters::clusters;
 use super::distances::Distances;
 use super::neighbours::Neighbours;
@@ -31,17 +33,25 @@ pub struct Medians {
 ///
 /// - [`ConsensusError::Density`]: too few spectra are left for k clusters, or too few differ
 /// - [`ConsensusError::Threads`]: the system has no threads
-pub fn find_medians(replicates: &Replicates, threshold: f64, threads: usize) -> Result<Medians, ConsensusError> {
+/// - [`ConsensusError::Cancelled`]: the monitor asked for it
+pub fn find_medians(
+    replicates: &Replicates,
+    threshold: f64,
+    threads: usize,
+    monitor: &dyn Monitor,
+) -> Result<Medians, ConsensusError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| ConsensusError::Threads { message: error.to_string() })?;
-    pool.install(|| medians(replicates, threshold))
+    pool.install(|| medians(replicates, threshold, monitor))
 }
 
-fn medians(replicates: &Replicates, threshold: f64) -> Result<Medians, ConsensusError> {
+fn medians(replicates: &Replicates, threshold: f64, monitor: &dyn Monitor) -> Result<Medians, ConsensusError> {
     let (k, count) = (replicates.k(), replicates.len());
     let all: Vec<usize> = (0..count).collect();
-    let labels = clusters(replicates, &all, k);
-    let Neighbours { densities, silhouette: stability } = Neighbours::find(replicates, &labels, k);
+    let cancelled = ConsensusError::Cancelled;
+    let labels = clusters(replicates, &all, k, monitor).ok_or(cancelled.clone())?;
+    let Neighbours { densities, silhouette: stability } =
+        Neighbours::find(replicates, &labels, k, monitor).ok_or(cancelled.clone())?;
     let kept: Vec<usize> = all.iter().copied().filter(|&spectrum| densities[spectrum] < threshold).collect();
     let too_few = || ConsensusError::Density {
         threshold,
@@ -54,7 +64,10 @@ fn medians(replicates: &Replicates, threshold: f64) -> Result<Medians, Consensus
     if kept.len() < k {
         return Err(too_few());
     }
-    let of_kept = if kept.len() == count { labels.clone() } else { clusters(replicates, &kept, k) };
+    let of_kept = match kept.len() == count {
+        true => labels.clone(),
+        false => clusters(replicates, &kept, k, monitor).ok_or(cancelled)?,
+    };
     let mut spectra = Vec::with_capacity(k * replicates.genes());
     for cluster in 0..k {
         let members: Vec<usize> =
@@ -117,7 +130,31 @@ fn enough(densities: &[f64], labels: &[usize], k: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use partwise_storage::Quiet;
+
     use super::*;
+
+    /// Cancels after being asked so many times.
+    struct After(AtomicUsize);
+
+    impl Monitor for After {
+        fn cancelled(&self) -> bool {
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+        }
+    }
+
+    #[test]
+    fn a_monitor_can_end_it_at_every_step() {
+        let replicates = Replicates::new(&noisy(20, 3, 90), 3, 90).unwrap();
+        // Ten starts, sixty spectra, and ten starts again.
+        for asked in [0, 5, 10, 40, 70, 79] {
+            let found = find_medians(&replicates, 0.3, 2, &After(AtomicUsize::new(asked)));
+            assert_eq!(found.unwrap_err(), ConsensusError::Cancelled, "{asked}");
+        }
+        assert!(find_medians(&replicates, 0.3, 2, &After(AtomicUsize::new(80))).is_ok());
+    }
 
     /// `replicates` of k spectra over m genes: three bumps with noise, in another order in each replicate. The last
     /// replicates have a spectrum that no other has.
@@ -143,7 +180,7 @@ mod tests {
     fn programs_that_all_replicates_share_are_found_and_strange_spectra_left_out() {
         let genes = 90;
         let replicates = Replicates::new(&noisy(20, 3, genes), 3, genes).unwrap();
-        let found = find_medians(&replicates, 0.3, 2).unwrap();
+        let found = find_medians(&replicates, 0.3, 2, &Quiet).unwrap();
         assert_eq!((found.kept, found.replicates), (57.0 / 60.0, 20));
         for program in 0..3 {
             let weight = |row: &[f64]| row.iter().skip(program).step_by(3).sum::<f64>();
@@ -154,20 +191,21 @@ mod tests {
         assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-12), "{sums:?}");
         // Without the strange ones the clusters are clearer, whatever the threshold.
         let whole = Replicates::new(&noisy(20, 0, genes), 3, genes).unwrap();
-        let clear = find_medians(&whole, 2.0, 2).unwrap();
+        let clear = find_medians(&whole, 2.0, 2, &Quiet).unwrap();
         assert!(clear.stability > found.stability + 0.02 && clear.kept == 1.0);
-        assert_eq!(find_medians(&replicates, 2.0, 2).unwrap().stability, found.stability);
+        assert_eq!(find_medians(&replicates, 2.0, 2, &Quiet).unwrap().stability, found.stability);
     }
 
     #[test]
     fn a_threshold_that_keeps_nothing_is_refused_with_one_that_works() {
         let genes = 60;
         let replicates = Replicates::new(&noisy(10, 0, genes), 3, genes).unwrap();
-        let ConsensusError::Density { kept, of, enough, .. } = find_medians(&replicates, 1e-6, 2).unwrap_err() else {
+        let ConsensusError::Density { kept, of, enough, .. } = find_medians(&replicates, 1e-6, 2, &Quiet).unwrap_err()
+        else {
             panic!("another error");
         };
         assert_eq!((kept, of), (0, 30));
-        let found = find_medians(&replicates, enough, 2).unwrap();
+        let found = find_medians(&replicates, enough, 2, &Quiet).unwrap();
         assert!(found.kept >= 0.5, "{}", found.kept);
     }
 
@@ -176,11 +214,11 @@ mod tests {
         let one = [1.0, 0.0, 0.0, 2.0, 0.0, 1.0, 3.0, 0.0];
         let spectra: Vec<f32> = (0..5).flat_map(|_| one).collect();
         let replicates = Replicates::new(&spectra, 2, 4).unwrap();
-        let found = find_medians(&replicates, 0.5, 2).unwrap();
+        let found = find_medians(&replicates, 0.5, 2, &Quiet).unwrap();
         assert!(found.densities.iter().all(|density| *density == 0.0) && found.stability == 1.0);
         // Fewer programs than k: two of three components are the same.
         let alike = Replicates::new(&spectra[..24], 3, 4).unwrap();
-        assert!(matches!(find_medians(&alike, 0.5, 2), Err(ConsensusError::Density { .. })));
+        assert!(matches!(find_medians(&alike, 0.5, 2, &Quiet), Err(ConsensusError::Density { .. })));
     }
 
     #[test]

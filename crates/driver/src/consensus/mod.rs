@@ -74,6 +74,9 @@ pub enum ConsensusError {
         /// The system's message.
         message: String,
     },
+    /// It was asked to end.
+    #[error("cancelled")]
+    Cancelled,
     /// The density filter leaves too little to find k programs in.
     #[error(
         "the density threshold {threshold} keeps {kept} of {of} spectra, too few for {k} programs: their local densities \

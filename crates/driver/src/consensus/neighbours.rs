@@ -3,6 +3,7 @@
 //! Both come from one row of the matrix of distances, which is never in memory as a whole.
 
 use partwise_kernels::distance::distance_sq;
+use partwise_storage::{Monitor, Unit};
 use rayon::prelude::*;
 
 use super::spectra::Replicates;
@@ -25,24 +26,30 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     /// Of spectra with these cluster `labels`, which are below `k`. `O((R·k)²·m)`, and a list of R·k distances for
-    /// each thread.
-    pub(super) fn find(replicates: &Replicates, labels: &[usize], k: usize) -> Self {
+    /// each thread. `None` if the monitor cancels.
+    pub(super) fn find(replicates: &Replicates, labels: &[usize], k: usize, monitor: &dyn Monitor) -> Option<Self> {
         let count = replicates.len();
         // In the order of cNMF's operations, whose result is cut.
         let nearest = ((NEIGHBOURS * count as f64 / replicates.k() as f64) as usize).max(1);
         let mut sizes = vec![0_usize; k];
         labels.iter().for_each(|&label| sizes[label] += 1);
         let of = |spectrum: usize| {
+            if monitor.cancelled() {
+                return None;
+            }
             let own = replicates.row(spectrum);
             let mut distances: Vec<f64> =
                 (0..count).map(|other| distance_sq(own, replicates.row(other)).sqrt()).collect();
             let silhouette = silhouette(&distances, labels, &sizes, labels[spectrum]);
             distances.sort_unstable_by(f64::total_cmp);
-            (distances[..=nearest].iter().sum::<f64>() / nearest as f64, silhouette)
+            monitor.advance(1);
+            Some((distances[..=nearest].iter().sum::<f64>() / nearest as f64, silhouette))
         };
-        let (densities, silhouettes): (Vec<f64>, Vec<f64>) =
-            (0..count).into_par_iter().map(of).collect::<Vec<_>>().into_iter().unzip();
-        Neighbours { densities, silhouette: silhouettes.iter().sum::<f64>() / count as f64 }
+        monitor.start(&format!("neighbours, k = {k}"), count as u64, Unit::Spectra);
+        let found: Option<Vec<(f64, f64)>> = (0..count).into_par_iter().map(of).collect();
+        let (densities, silhouettes): (Vec<f64>, Vec<f64>) = found?.into_iter().unzip();
+        monitor.finish();
+        Some(Neighbours { densities, silhouette: silhouettes.iter().sum::<f64>() / count as f64 })
     }
 }
 

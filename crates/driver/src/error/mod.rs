@@ -57,7 +57,7 @@ pub enum ConfigError {
         genes: usize,
     },
     /// The memory budget is too small for one block in flight.
-    #[error("a memory budget of {budget} bytes is too small for this fit; the smallest is {needed} bytes")]
+    #[error("a memory budget of {budget} bytes is too small for this run; the smallest is {needed} bytes")]
     Memory {
         /// The budget given, bytes.
         budget: u64,

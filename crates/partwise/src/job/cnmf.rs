@@ -99,7 +99,7 @@ impl CnmfRun {
                 }
             }
         }
-        Replicates::new(&spectra, k, genes).map_err(|error| JobError::Consensus { path, error })
+        Replicates::new(&spectra, k, genes).map_err(|error| JobError::of_consensus(path, error))
     }
 
     fn source(&self, k: usize) -> Result<Box<dyn source::Source>, JobError> {

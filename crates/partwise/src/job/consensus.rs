@@ -12,7 +12,7 @@ use partwise_driver::consensus::{
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
 use partwise_driver::shard::shards;
-use partwise_driver::{ConfigError, DataShape, DriverError, Machine, Spectra};
+use partwise_driver::{ConfigError, DataShape, Machine, Spectra};
 use partwise_storage::anndata::{Value, visit_names};
 use partwise_storage::{Axis, Inputs, Overwrite, Selection, StorageError, Store};
 
@@ -311,12 +311,9 @@ impl ConsensusJob {
     fn medians<H: Host>(&self, run: &Origin, genes: usize, threads: usize, host: &H) -> Result<Vec<Medians>, JobError> {
         let mut medians = Vec::with_capacity(self.ks.len());
         for &k in &self.ks {
-            if host.cancelled() {
-                return Err(DriverError::Cancelled.into());
-            }
             let replicates = run.replicates(k, genes)?;
-            let found = find_medians(&replicates, self.density, threads);
-            medians.push(found.map_err(|error| JobError::Consensus { path: run.spectra(k), error })?);
+            let found = find_medians(&replicates, self.density, threads, host);
+            medians.push(found.map_err(|error| JobError::of_consensus(run.spectra(k), error))?);
             drop(replicates);
             host.freed();
         }

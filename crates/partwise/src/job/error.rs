@@ -255,6 +255,16 @@ pub enum JobError {
     },
 }
 
+impl JobError {
+    /// The error of a consensus of the spectra at `path`.
+    pub(super) fn of_consensus(path: PathBuf, error: ConsensusError) -> Self {
+        match error {
+            ConsensusError::Cancelled => DriverError::Cancelled.into(),
+            error => JobError::Consensus { path, error },
+        }
+    }
+}
+
 fn one(axis: Axis) -> &'static str {
     match axis {
         Axis::Cells => "cell",

@@ -5,6 +5,7 @@ use std::path::Path;
 use fixedbitset::FixedBitSet;
 use partwise_driver::Spectra;
 use partwise_driver::blocks::StoreBlocks;
+use partwise_driver::comm::agree;
 use partwise_driver::consensus::{Medians, Selected, find_medians, refit};
 use partwise_driver::engine::Engine;
 use partwise_driver::plan::RowsPlan;
@@ -48,19 +49,32 @@ const TABLE_BEGINS: &str = "k,replicates,stability,error,relative_error,explaine
 
 /// Every k of the sweep in `folder`, in one pass over `copy`, its selected genes. All processes of the host call it.
 pub(super) fn choice<H: Host>(folder: &Folder, copy: &Store, plan: &RowsPlan, host: &H) -> Result<Vec<OfK>, JobError> {
-    let genes = copy.genes();
+    // Each process clusters all spectra; none goes into the pass alone.
+    let (mut table, selected) = agree(host.comm(), clustered(folder, copy.genes(), plan.threads, host))?;
+    let engine = Engine::new(plan.segment_bytes as usize, host).among(host.comm());
+    let (programs, _) = refit(&StoreBlocks::new(copy), &selected, &engine, plan.threads)?;
+    for (of_k, programs) in table.iter_mut().zip(programs) {
+        (of_k.error, of_k.relative_error) = (programs.error, programs.relative_error);
+    }
+    Ok(table)
+}
+
+/// Every k but for its error, and its medians.
+fn clustered<H: Host>(
+    folder: &Folder,
+    genes: usize,
+    threads: usize,
+    host: &H,
+) -> Result<(Vec<OfK>, Vec<Selected>), JobError> {
     let (mut table, mut selected) = (Vec::new(), Vec::new());
     let mut all_genes = FixedBitSet::with_capacity(genes);
     all_genes.insert_range(..);
     let told = folder.told()?;
     for (&k, told) in &told {
-        if host.cancelled() {
-            return Err(partwise_driver::DriverError::Cancelled.into());
-        }
         let (replicates, left_out) = folder.replicates(k, genes, told)?;
         // No spectrum is left out for its density.
-        let found = find_medians(&replicates, f64::INFINITY, plan.threads);
-        let medians = found.map_err(|error| JobError::Consensus { path: folder.replicates_folder(), error })?;
+        let found = find_medians(&replicates, f64::INFINITY, threads, host);
+        let medians = found.map_err(|error| JobError::of_consensus(folder.replicates_folder(), error))?;
         drop(replicates);
         host.freed();
         let mut errors: Vec<f64> = told.iter().flat_map(|told| &told.errors).copied().collect();
@@ -78,12 +92,7 @@ pub(super) fn choice<H: Host>(folder: &Folder, copy: &Store, plan: &RowsPlan, ho
         });
         selected.push(Selected { genes: all_genes.clone(), medians: by_gene(&medians, genes, k) });
     }
-    let engine = Engine::new(plan.segment_bytes as usize, host).among(host.comm());
-    let (programs, _) = refit(&StoreBlocks::new(copy), &selected, &engine, plan.threads)?;
-    for (of_k, programs) in table.iter_mut().zip(programs) {
-        (of_k.error, of_k.relative_error) = (programs.error, programs.relative_error);
-    }
-    Ok(table)
+    Ok((table, selected))
 }
 
 fn by_gene(medians: &Medians, genes: usize, k: usize) -> Spectra {

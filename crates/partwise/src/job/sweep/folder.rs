@@ -208,7 +208,7 @@ impl Folder {
         }
         spectra.truncate(kept * k * genes);
         let found = Replicates::new(&spectra, k, genes);
-        let found = found.map_err(|error| JobError::Consensus { path: self.replicates_folder(), error })?;
+        let found = found.map_err(|error| JobError::of_consensus(self.replicates_folder(), error))?;
         Ok((found, all - kept))
     }
 
