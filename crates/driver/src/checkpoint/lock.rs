@@ -226,20 +226,24 @@ fn read(folder: &Path, path: &Path) -> Result<Option<Seen>, DriverError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StorageError::io("read", path, error).into()),
     }
-    let mut text = String::new();
-    match File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)) {
+    let mut content = Vec::new();
+    match File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut content)) {
         Ok(_) => (),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StorageError::io("read", path, error).into()),
     }
     traffic::ended();
-    if text.is_empty() {
-        return Ok(Some(Seen { beat: text, owner: None }));
-    }
-    let parts =
-        text.split_once(' ').filter(|(beat, _)| beat.len() == DIGITS && beat.bytes().all(|b| b.is_ascii_digit()));
-    let Some((beat, owner)) = parts else { return Err(foreign().into()) };
-    Ok(Some(Seen { beat: beat.into(), owner: serde_json::from_str(owner).ok() }))
+    parse(&String::from_utf8_lossy(&content)).map(Some).ok_or_else(|| foreign().into())
+}
+
+/// The content of a lock, whole or not: a machine that lost its power may leave a part of it. `None` if it is of
+/// something else.
+fn parse(text: &str) -> Option<Seen> {
+    let (beat, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let owner: Option<Owner> = serde_json::from_str(rest).ok();
+    let is_beat = beat.len() == DIGITS || (rest.is_empty() && beat.len() < DIGITS);
+    let is_ours = owner.is_some() || (is_beat && beat.bytes().all(|byte| byte.is_ascii_digit()));
+    is_ours.then(|| Seen { beat: beat.into(), owner })
 }
 
 /// Whether the lock changes within `patience`, or is gone.
@@ -295,6 +299,21 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_millis(600);
+
+    #[test]
+    fn a_part_of_a_lock_is_one_whose_owner_is_unknown() {
+        let me = Owner::this(None);
+        let whole = format!("{:0DIGITS$} {}\n", 7, serde_json::to_string(&me).unwrap());
+        assert_eq!(parse(&whole), Some(Seen { beat: format!("{:0DIGITS$}", 7), owner: Some(me.clone()) }));
+        for at in 0..whole.len() - 2 {
+            assert_eq!(parse(&whole[..at]).expect("ours").owner, None, "cut at {at}");
+        }
+        let damaged = whole.replacen('0', "\u{fffd}", 1);
+        assert_eq!(parse(&damaged).expect("ours").owner, Some(me));
+        for other in ["thesis", "12 monkeys", "{}", "000000000000000000000000 {}"] {
+            assert_eq!(parse(other), None, "{other}");
+        }
+    }
 
     fn take(folder: &Path, job: Option<&BatchJob>) -> Result<Lock, DriverError> {
         Lock::take(folder, job, SOON, &Quiet)
