@@ -108,6 +108,8 @@ class Kills:
             return True
         if code != 0:
             raise Lost(f"a run ended with {code}")
+        if job.resumes and "is finished, with the same data and settings; kept" in err:
+            return True
         if job.resumes:
             went_on = json.loads(out)["resumed_from_pass"]
             self.resumed += went_on > 0
