@@ -83,7 +83,8 @@ def test_a_preempted_sweep_is_queued_again_and_goes_on(job, openmpi, slurm, tmp_
     number = slurm.submit(f"--exclusive -N 2 {SCRIPTS / 'sweep.sbatch'} {job.store} {' '.join(ask)} -o all.sweep --json --checkpoint-every 1", tmp_path)
     log, folder = tmp_path / f"partwise-{number}.out", tmp_path / "all.sweep"
     said = lambda: log.read_text(errors="replace") if log.exists() else ""
-    until(90, said, lambda: any(folder.glob("unfinished/k*/state-000003.bin")))
+    states = lambda: folder.glob("unfinished/k*/state-*.bin")
+    until(90, said, lambda: any(int(state.stem.removeprefix("state-")) >= 3 for state in states()))
     slurm.run("srun -p urgent -N 4 hostname", tmp_path)
     assert slurm.ends(number, 150, log)[0] == "COMPLETED", said()
     assert "queued again: it was asked to stop" in said() and "80 replicates go on from where they were stopped" in said()

@@ -181,7 +181,7 @@ def test_a_sweep_that_was_stopped_goes_on(partwise, counts):
 
 
 def test_a_wave_that_is_stopped_anywhere_goes_on_from_its_last_passes(partwise, counts):
-    ask = ["sweep", "x.h5ad", "-k", "4..7", "--replicates", 25, "--hvg", 100, "--max-passes", 40, "--tol", 0, "--seed", 2]
+    ask = ["sweep", "x.h5ad", "-k", "4..7", "--replicates", 25, "--hvg", 100, "--max-passes", 120, "--tol", 0, "--seed", 2]
     whole = partwise.json(*ask, "-o", "whole.sweep")
     assert whole["waves"] == 1
     folder, rng = partwise.path("part.sweep"), random.Random(5)

@@ -42,8 +42,8 @@ const PAGE: Overwrite = Overwrite::Replace;
 /// selected by --hvg-method seurat_v3 take one read more.
 ///
 /// The folder NAME.sweep keeps all replicates. The same command with more replicates or another k makes only what is
-/// missing, and every replicate has the bits that it would have had from the start. A sweep that was stopped, or killed,
-/// goes on in the same way, from the last checkpoint of its replicates.
+/// missing, and every replicate has the bits that it would have had from the start. A sweep that was stopped, or
+/// killed, goes on in the same way, from the last checkpoint of its replicates.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     partwise sweep pbmc3k.h5ad -k 5..15 --replicates 100         the folder is pbmc3k.sweep\n  \
@@ -63,8 +63,8 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "Replicates")]
     no_meet: bool,
     /// Where replicates start. random: at random spectra. sample: at a fit of cells of their own, at most a quarter of
-    /// them, from random spectra; fewer passes over all cells are left then. For data whose passes are long [default:
-    /// random]
+    /// them, from random spectra; on large data few passes over all cells are left then. For data whose passes are
+    /// long [default: random]
     #[arg(
         long,
         value_enum,

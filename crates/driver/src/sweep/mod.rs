@@ -86,7 +86,7 @@ pub trait Watch: Sync {
     /// Names a pass for the monitor.
     fn stage(&self, at: Progress) -> String;
 
-    /// So many of the replicates go on from checkpoints, the last of them after so many passes.
+    /// So many of the replicates go on from checkpoints. Those that are furthest have so many passes behind them.
     fn resumed(&self, replicates: usize, passes: usize) {
         let _ = (replicates, passes);
     }
@@ -245,8 +245,8 @@ impl<'w> Wave<'w> {
             ReplicateStart::Sample => {
                 let mut starts = Vec::with_capacity(replicates.len());
                 for some in replicates.chunks(plan.samples.max(1)) {
-                    let on = ((self.data, scale), (engine, plan.threads));
-                    starts.extend(start::on_samples(on.0, some, seed, &random, on.1)?);
+                    let matrix = (self.data, scale);
+                    starts.extend(start::on_samples(matrix, some, seed, &random, (engine, plan.threads))?);
                     engine.monitor().freed();
                 }
                 Ok(starts)

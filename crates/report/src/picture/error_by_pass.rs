@@ -53,7 +53,8 @@ fn see(errors: impl Iterator<Item = f64>) -> String {
              itself; where that is small, more passes would change little.",
             ((before - last) / before).abs()
         ),
-        _ => "One pass was made: nothing says yet how much more passes would change.".into(),
+        // One pass that counts, or an error of zero.
+        _ => "A small change from one pass to the next says that more passes would change little.".into(),
     }
 }
 
@@ -65,6 +66,8 @@ mod tests {
     fn the_words_have_the_size_of_the_last_change() {
         let said = see([0.5, 0.4, 0.39998].into_iter());
         assert!(said.contains("by 5.0e-5 of itself"), "{said}");
-        assert!(see(std::iter::once(0.5)).starts_with("One pass"));
+        for short in [&[0.5][..], &[0.0, 0.0]] {
+            assert!(see(short.iter().copied()).starts_with("A small change"));
+        }
     }
 }

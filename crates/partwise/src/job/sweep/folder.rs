@@ -9,8 +9,8 @@
 //! | `unfinished/`    | checkpoints of the cohorts that are not finished                     |
 //! | `stability.csv`  | stability and error of every k                                       |
 //!
-//! A cohort whose file is there is finished. While a run works in the folder, `unfinished/` has its lock. The description is written after the copy of the genes and before the
-//! first replicate.
+//! A cohort whose file is there is finished. While a run works in the folder, `unfinished/` has its lock. The
+//! description is written after the copy of the genes and before the first replicate.
 
 use std::collections::BTreeMap;
 use std::fs;
