@@ -133,6 +133,9 @@ pub(crate) trait Number: Pod {
     /// Whether `rounded`, the result of [`accept`](Number::accept), differs from the value.
     fn differs(self, rounded: f32) -> bool;
 
+    /// False only if it does not differ: quicker to say.
+    fn may_differ(self, rounded: f32) -> bool;
+
     /// The value for messages.
     fn widen(self) -> f64;
 
@@ -152,7 +155,11 @@ macro_rules! integers {
             fn differs(self, rounded: f32) -> bool {
                 // 24 bits are always exact. Beyond, f32 → i128 is exact for every value that an
                 // integer rounds to.
-                size_of::<$T>() > 2 && rounded >= 16_777_216.0 && rounded as i128 != self as i128
+                self.may_differ(rounded) && rounded as i128 != self as i128
+            }
+            #[inline]
+            fn may_differ(self, rounded: f32) -> bool {
+                size_of::<$T>() > 2 && rounded >= 16_777_216.0
             }
             fn widen(self) -> f64 {
                 self as f64
@@ -176,6 +183,10 @@ impl Number for f32 {
     fn differs(self, _: f32) -> bool {
         false
     }
+    #[inline]
+    fn may_differ(self, _: f32) -> bool {
+        false
+    }
     fn widen(self) -> f64 {
         f64::from(self)
     }
@@ -193,6 +204,10 @@ impl Number for f64 {
     #[inline]
     fn differs(self, rounded: f32) -> bool {
         f64::from(rounded) != self
+    }
+    #[inline]
+    fn may_differ(self, rounded: f32) -> bool {
+        self.differs(rounded)
     }
     fn widen(self) -> f64 {
         self
@@ -213,15 +228,23 @@ impl Number for f64 {
 /// When the lengths differ.
 pub(crate) fn to_f32<T: Number>(values: &[T], out: &mut [f32], rounding: &mut Rounding) -> Result<(), (usize, f64)> {
     assert_eq!(values.len(), out.len(), "one f32 per value");
-    let mut changed = 0;
-    for (i, (&value, slot)) in values.iter().zip(out.iter_mut()).enumerate() {
-        let Some(kept) = value.accept() else { return Err((i, value.widen())) };
-        changed += u64::from(value.differs(kept));
-        *slot = kept;
+    // Without an early end, so that the compiler vectorises it.
+    let (mut accepted, mut may_differ) = (true, false);
+    for (&value, slot) in values.iter().zip(out.iter_mut()) {
+        let kept = value.accept();
+        accepted &= kept.is_some();
+        *slot = kept.unwrap_or(0.0);
+        may_differ |= value.may_differ(*slot);
     }
-    if changed > 0 {
-        let first = values.iter().zip(&*out).find(|(value, kept)| value.differs(**kept));
-        rounding.add(Rounding { count: changed, example: first.map_or(0.0, |(value, _)| value.widen()) });
+    if !accepted {
+        let refused = values.iter().enumerate().find(|(_, value)| value.accept().is_none());
+        return Err(refused.map(|(i, value)| (i, value.widen())).expect("one was refused"));
+    }
+    if may_differ {
+        let mut changed = values.iter().zip(&*out).filter(|(value, kept)| value.differs(**kept)).peekable();
+        if let Some(example) = changed.peek().map(|(value, _)| value.widen()) {
+            rounding.add(Rounding { count: changed.count() as u64, example });
+        }
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub(crate) fn store_of_tiles(
     for block in 0..cells.div_ceil(block_rows) {
         let end = ((block + 1) * block_rows).min(cells);
         for first in (block * block_rows..end).step_by(tile_rows) {
-            writer.push_tile(tile(first..(first + tile_rows).min(end))).unwrap();
+            writer.push_tile(&tile(first..(first + tile_rows).min(end))).unwrap();
         }
     }
     let mut annotations = AnnDataWriter::create(&writer.annotations_path(), Overwrite::Refuse).unwrap();

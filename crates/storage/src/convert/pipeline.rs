@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::ConvertSpec;
 use super::check::{self, Place};
 use super::plan;
-use super::reader::{Read, Reader};
+use super::reader::{Read, Reader, Slot};
 use super::shape::StoreShape;
 use super::tidy::{Tidied, Tidier};
 use crate::source::{RowChunk, Source};
@@ -25,11 +25,9 @@ use crate::{Monitor, StorageError};
 /// A packed tile.
 struct Packed {
     tile: usize,
-    encoded: EncodedTile,
+    slot: Slot,
     tidied: Tidied,
     entries: u64,
-    /// The slot, to be reused.
-    chunk: RowChunk,
 }
 
 /// Counts of what the conversion met.
@@ -67,7 +65,7 @@ pub(super) fn run(
             expected,
             monitor,
             first: writer.tiles_done(),
-            spare: vec![RowChunk::default(); plan.tiles],
+            spare: std::iter::repeat_with(Slot::default).take(plan.tiles).collect(),
             free,
             read_to,
         };
@@ -121,32 +119,33 @@ fn encode_all(
     let _alarm = Alarm(packed_to);
     let mut encoder = TileEncoder::new();
     let mut tidier = Tidier::default();
-    let mut bytes = Vec::new();
-    for Read { tile, mut chunk, entries, oversize } in read {
+    for Read { tile, mut slot, entries, oversize } in read {
         let rows = shape.rows_of(tile);
-        let encoded = match &mut chunk {
+        let Slot { chunk, encoded: EncodedTile { bytes, moments, .. } } = &mut slot;
+        let tidied = match chunk {
             RowChunk::Sparse { indptr, indices, values } => {
-                tidier.tidy(indptr, indices, values, shape.genes).map(|tidied| {
-                    let moments = encoder.encode(CsrRows { indptr, indices, values }, shape.genes, &mut bytes);
-                    (moments, tidied)
+                tidier.tidy(indptr, indices, values, shape.genes).inspect(|_| {
+                    encoder.encode_into(CsrRows { indptr, indices, values }, shape.genes, bytes, moments);
                 })
             }
-            RowChunk::Dense { values } => check::check_dense(values, shape.genes)
-                .map(|()| (encode_dense(values, shape.genes, &mut bytes), Tidied::default())),
+            RowChunk::Dense { values } => check::check_dense(values, shape.genes).map(|()| {
+                *moments = encode_dense(values, shape.genes, bytes);
+                Tidied::default()
+            }),
         };
-        let (moments, tidied) = match encoded {
-            Ok(encoded) => encoded,
+        let tidied = match tidied {
+            Ok(tidied) => tidied,
             Err(fault) => {
                 let _ = packed_to.send(Err(place.fault(rows.start, fault)));
                 return;
             }
         };
-        let nonzeros = moments.cells.iter().map(|cell| u64::from(cell.nonzeros)).sum();
-        let encoded = EncodedTile { bytes: bytes.clone(), rows: rows.len(), nonzeros, moments };
+        slot.encoded.rows = rows.len();
+        slot.encoded.nonzeros = slot.encoded.moments.cells.iter().map(|cell| u64::from(cell.nonzeros)).sum();
         if oversize {
-            (encoder, bytes, chunk) = (TileEncoder::new(), Vec::new(), RowChunk::default());
+            (encoder, slot.chunk) = (TileEncoder::new(), RowChunk::default());
         }
-        if packed_to.send(Ok(Packed { tile, encoded, tidied, entries, chunk })).is_err() {
+        if packed_to.send(Ok(Packed { tile, slot, tidied, entries })).is_err() {
             return;
         }
     }
@@ -158,7 +157,7 @@ fn write_in_order(
     shape: &StoreShape,
     writer: &mut StoreWriter,
     packed: &Receiver<Result<Packed, StorageError>>,
-    free_to: Sender<RowChunk>,
+    free_to: Sender<Slot>,
     monitor: &dyn Monitor,
 ) -> Result<(Done, u64), StorageError> {
     let mut waiting = BTreeMap::new();
@@ -170,16 +169,17 @@ fn write_in_order(
         let message = message?;
         waiting.insert(message.tile, message);
         while let Some(tile) = waiting.remove(&next) {
-            done.empty_cells += tile.encoded.moments.cells.iter().filter(|cell| cell.nonzeros == 0).count() as u64;
+            let cells = &tile.slot.encoded.moments.cells;
+            done.empty_cells += cells.iter().filter(|cell| cell.nonzeros == 0).count() as u64;
             done.tidied.add(tile.tidied);
             entries += tile.entries;
-            writer.push_tile(tile.encoded)?;
+            writer.push_tile(&tile.slot.encoded)?;
             monitor.advance(shape.rows_of(next).len() as u64);
             if monitor.cancelled() {
                 return Err(StorageError::Cancelled);
             }
             // The reader may have ended after its last tile.
-            let _ = free_to.send(tile.chunk);
+            let _ = free_to.send(tile.slot);
             next += 1;
         }
     }

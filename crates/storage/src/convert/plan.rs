@@ -109,7 +109,7 @@ pub(super) fn foresee(
         Layout::Sparse => {
             let packed = (packed * entries as f64) as u64;
             let times = |bytes: u64| entries.saturating_mul(bytes).saturating_add(packed);
-            (times(8), times(17).saturating_add(8 * genes))
+            (times(8).saturating_add(64 * genes.min(entries)), times(17).saturating_add(8 * genes))
         }
         Layout::Dense => (8 * shape.tile_rows as u64 * genes, 4 * shape.tile_rows as u64 * genes),
     };

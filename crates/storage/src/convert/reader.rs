@@ -9,16 +9,23 @@ use super::check::Place;
 use super::plan::{self, Plan};
 use super::shape::StoreShape;
 use crate::source::{Form, RowChunk, Source};
-use crate::store::Layout;
+use crate::store::{EncodedTile, Layout};
 use crate::{Monitor, StorageError};
 
 /// Values of a dense source that are read together when they become sparse rows.
 const PIECE: usize = 1 << 17;
 
+/// The memory of a tile in flight, used again for a later one: its rows, and what they become.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) chunk: RowChunk,
+    pub(super) encoded: EncodedTile,
+}
+
 /// A tile as it was read.
 pub(super) struct Read {
     pub(super) tile: usize,
-    pub(super) chunk: RowChunk,
+    pub(super) slot: Slot,
     /// Entries as stored, if the source is sparse.
     pub(super) entries: u64,
     /// The tile has more entries than planned, and is alone in flight.
@@ -37,10 +44,10 @@ pub(super) struct Reader<'a> {
     /// The first tile.
     pub(super) first: usize,
     /// Slots that were not used yet.
-    pub(super) spare: Vec<RowChunk>,
+    pub(super) spare: Vec<Slot>,
     /// Slots of tiles that have been written. Only the writer holds the other end, so that the
     /// reader notices when it ends.
-    pub(super) free: Receiver<RowChunk>,
+    pub(super) free: Receiver<Slot>,
     pub(super) read_to: Sender<Read>,
 }
 
@@ -53,11 +60,11 @@ impl Reader<'_> {
                 return Err(StorageError::Cancelled);
             }
             // Closed channels mean that another thread has failed and reported it.
-            let Some(mut chunk) = self.slot() else { return Ok(()) };
-            let stored = read_tile(self.source, self.shape, self.form, tile, &mut dense, &mut chunk)?;
+            let Some(mut slot) = self.slot() else { return Ok(()) };
+            let stored = read_tile(self.source, self.shape, self.form, tile, &mut dense, &mut slot.chunk)?;
             // The form of a sparse source gives its fullest tile.
             let oversize = stored > self.expected;
-            let read = Read { tile, chunk, entries: stored as u64, oversize };
+            let read = Read { tile, slot, entries: stored as u64, oversize };
             let sent = if oversize { self.send_alone(read, stored)? } else { self.send(read) };
             if !sent {
                 return Ok(());
@@ -71,7 +78,7 @@ impl Reader<'_> {
     }
 
     /// An empty slot; `None` if the other threads have ended.
-    fn slot(&mut self) -> Option<RowChunk> {
+    fn slot(&mut self) -> Option<Slot> {
         self.spare.pop().or_else(|| self.free.recv().ok())
     }
 
@@ -81,7 +88,7 @@ impl Reader<'_> {
         plan::plan(self.source, self.shape, entries, self.spec)?;
         let others = (1..self.plan.tiles).all(|_| self.slot().is_some());
         let alone = others && self.send(read) && self.slot().is_some();
-        self.spare.resize_with(self.plan.tiles, RowChunk::default);
+        self.spare.resize_with(self.plan.tiles, Slot::default);
         Ok(alone)
     }
 }

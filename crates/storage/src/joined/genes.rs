@@ -42,6 +42,8 @@ pub(super) struct Survey {
     genes: Genes,
     /// The number of files that have each gene, and the last of them.
     seen: Vec<(u32, u32)>,
+    /// The list of the last file and the places of its genes: most files have the genes of the file before.
+    last: Option<(ListId, Vec<u32>)>,
     files: u32,
 }
 
@@ -60,9 +62,18 @@ impl Survey {
         let lists = read(source, self.genes.key.as_deref())?;
         let (keys, names) = (lists.keys, lists.names);
         let id = ListId::of(&keys);
-        let mut repeated = Vec::new();
+        if let Some((_, places)) = self.last.as_ref().filter(|(last, _)| *last == id) {
+            for &place in places {
+                let (files, last) = &mut self.seen[place as usize];
+                (*files, *last) = (*files + 1, self.files);
+            }
+            self.files += 1;
+            return Ok(id);
+        }
+        let (mut repeated, mut places) = (Vec::new(), Vec::with_capacity(keys.len()));
         for (at, key) in keys.into_iter().enumerate() {
             if let Some(&place) = self.genes.places.get(&key) {
+                places.push(place);
                 let (files, last) = &mut self.seen[place as usize];
                 if *last == self.files {
                     repeated.push(key);
@@ -72,6 +83,7 @@ impl Survey {
                 continue;
             }
             let place = self.genes.keys.len();
+            places.push(place as u32);
             if place == MOST {
                 return Err(invalid(source, format!("and those before it have more than {MOST} different genes")));
             }
@@ -82,6 +94,7 @@ impl Survey {
         }
         self.files += 1;
         if repeated.is_empty() {
+            self.last = Some((id, places));
             return Ok(id);
         }
         let columns = match lists.columns {
@@ -107,7 +120,7 @@ impl Survey {
 
     /// The genes of the matrix.
     pub(super) fn finish(self, join: Join) -> Genes {
-        let Survey { mut genes, seen, files } = self;
+        let Survey { mut genes, seen, files, last: _ } = self;
         if join == Join::Inner {
             let mut kept = seen.iter().map(|(count, _)| *count == files);
             genes.names.retain(|_| kept.next() == Some(true));

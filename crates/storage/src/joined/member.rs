@@ -22,6 +22,8 @@ pub(super) struct Member {
     /// Its rows, if it is read by entries.
     rows: Option<Gather>,
     columns: Arc<[u32]>,
+    /// Whether these are the genes of the matrix, in their order.
+    alike: bool,
     /// Rows as the file has them.
     chunk: RowChunk,
     dense: RowChunk,
@@ -47,7 +49,8 @@ impl Member {
             _ => None,
         };
         let (chunk, dense) = (RowChunk::default(), RowChunk::default());
-        Ok(Member { at, source, rows, columns, chunk, dense })
+        let alike = columns.iter().enumerate().all(|(gene, &column)| gene == column as usize);
+        Ok(Member { at, source, rows, columns, alike, chunk, dense })
     }
 
     /// Values rounded so far.
@@ -75,6 +78,13 @@ impl Member {
         else {
             unreachable!("rows were read into sparse chunks")
         };
+        if self.alike && indices.iter().fold(true, |inside, &gene| inside & ((gene as usize) < self.columns.len())) {
+            let before = to.len();
+            to.extend_from_slice(indices);
+            put.extend_from_slice(values);
+            ends.extend(indptr[1..].iter().map(|end| before + end));
+            return Ok(());
+        }
         for (row, pair) in indptr.windows(2).enumerate() {
             for at in pair[0]..pair[1] {
                 let Some(&column) = self.columns.get(indices[at] as usize) else {

@@ -83,7 +83,7 @@ use crate::tile::{CellMoments, TileError};
 /// let moments = TileEncoder::new().encode(rows, 5, &mut bytes);
 ///
 /// let mut writer = StoreWriter::create(&folder.path().join("small.pw"), header, Overwrite::Refuse)?;
-/// writer.push_tile(EncodedTile { bytes, rows: 3, nonzeros: 3, moments })?;
+/// writer.push_tile(&EncodedTile { bytes, rows: 3, nonzeros: 3, moments })?;
 /// let store: Store = writer.finish()?;
 /// assert_eq!(store.gene_moments()[4].sum, 8.0);
 ///

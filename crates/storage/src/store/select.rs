@@ -86,7 +86,7 @@ pub fn select_genes(
             for part in packed {
                 for tile in part? {
                     monitor.advance(tile.rows as u64);
-                    writer.push_tile(tile)?;
+                    writer.push_tile(&tile)?;
                 }
             }
         }

@@ -46,7 +46,7 @@ fn push_all(writer: &mut StoreWriter, header: &StoreHeader, values: &[f32]) -> R
                 encoder.encode(rows, header.genes, &mut bytes)
             }
         };
-        writer.push_tile(EncodedTile { bytes, rows: height, nonzeros, moments })?;
+        writer.push_tile(&EncodedTile { bytes, rows: height, nonzeros, moments })?;
     }
     Ok(())
 }

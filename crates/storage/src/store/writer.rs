@@ -41,7 +41,7 @@ pub struct StoreHeader {
 
 /// A packed tile, from [`TileEncoder::encode`](crate::tile::TileEncoder::encode) or
 /// [`encode_dense`](crate::tile::encode_dense).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EncodedTile {
     /// Its bytes.
     pub bytes: Vec<u8>,
@@ -196,7 +196,7 @@ impl StoreWriter {
     ///
     /// When the tile does not have the number of rows that comes next, or its moments have another.
     #[track_caller]
-    pub fn push_tile(&mut self, tile: EncodedTile) -> Result<(), StorageError> {
+    pub fn push_tile(&mut self, tile: &EncodedTile) -> Result<(), StorageError> {
         let number = self.table.tiles.len();
         assert!(number < self.cut.tiles(), "a store of {} rows is full", self.cut.cells);
         assert_eq!(tile.rows, self.cut.tile_rows_of(number).len(), "rows of tile {number}");

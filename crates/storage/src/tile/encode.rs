@@ -4,7 +4,7 @@
 //!    of the float.
 //! 2. A counting sort over the genes brings the nonzeros from row order into gene order. It keeps
 //!    rows ascending. It writes to thousands of places in turn, and so waits for the cache: a count
-//!    and its row are moved as one word.
+//!    and its row are moved as one word, and a panel of genes is sorted before the next.
 //! 3. The mode is chosen: counts if all values are counts, otherwise the smaller of dictionary and
 //!    raw.
 //! 4. Each run's width is chosen and its codes appended to the value section, outliers to the patch
@@ -50,6 +50,8 @@ impl CsrRows<'_> {
     }
 }
 
+/// Genes that are sorted at a time: their nonzeros stay in the second cache meanwhile.
+const PANEL: usize = 2048;
 /// Values that are looked at together.
 const VALUES: usize = 256;
 /// 2²³: a 32-bit float between it and its double is an integer, so that a sum with it is rounded to one.
@@ -71,6 +73,8 @@ pub struct TileEncoder {
     bits: Vec<u32>,
     /// First a count, then a place in the sorted nonzeros, for each gene.
     places: Vec<u32>,
+    /// The first nonzero of each row that is not sorted yet.
+    unsorted: Vec<usize>,
     /// The sorted nonzeros.
     rows: Vec<u8>,
     values: Vec<u32>,
@@ -100,6 +104,19 @@ impl TileEncoder {
     /// not below `genes`. In debug builds also when columns are unsorted, or values are zero or not finite.
     #[track_caller]
     pub fn encode(&mut self, rows: CsrRows<'_>, genes: usize, out: &mut Vec<u8>) -> TileMoments {
+        let mut moments = TileMoments::default();
+        self.encode_into(rows, genes, out, &mut moments);
+        moments
+    }
+
+    /// As [`encode`](Self::encode), with the moments in memory that is used again: a megabyte for the genes of
+    /// a tile, which the system would hand out page by page.
+    ///
+    /// # Panics
+    ///
+    /// As for [`encode`](Self::encode).
+    #[track_caller]
+    pub fn encode_into(&mut self, rows: CsrRows<'_>, genes: usize, out: &mut Vec<u8>, moments: &mut TileMoments) {
         assert!(rows.len() <= TILE_ROWS, "a tile has at most {TILE_ROWS} rows, not {}", rows.len());
         let nonzeros = rows.indptr[rows.len()] - rows.indptr[0];
         assert_eq!(rows.indices.len(), nonzeros, "as many columns as indptr says");
@@ -109,7 +126,7 @@ impl TileEncoder {
 
         let counts = self.take_bits(rows.values);
         self.sort_by_gene(rows, genes, counts);
-        let moments = if counts { self.count_moments(rows) } else { self.moments(rows) };
+        self.take_moments(rows, counts, moments);
         let mode = self.pack_values(rows, counts);
         let listed = |count: usize| if count <= LISTED_ROWS { count } else { TILE_ROWS / 8 };
         let header = Header {
@@ -123,7 +140,6 @@ impl TileEncoder {
             value_bytes: if mode == Mode::Raw { 4 * nonzeros } else { self.packed.values.len() },
         };
         self.write(&header, genes, out);
-        moments
     }
 
     /// Fills `bits`. Returns whether they are counts less one.
@@ -166,19 +182,25 @@ impl TileEncoder {
         self.rows.resize(end as usize, 0);
         self.values.resize(end as usize, 0);
         let (sorted_rows, sorted) = (&mut self.rows[..], &mut self.values[..]);
-        for row in 0..rows.len() {
-            let entries = rows.entries(row);
-            debug_assert!(rows.indices[entries.clone()].is_sorted_by(|a, b| a < b), "columns ascend");
-            let nonzeros = rows.indices[entries.clone()].iter().zip(&self.bits[entries]);
-            let places = nonzeros.map(|(&gene, &bits)| {
-                let place = &mut places[gene as usize];
-                *place += 1;
-                (*place as usize - 1, bits)
-            });
-            match counts {
-                // A code has 24 bits at most, and a row eight.
-                true => places.for_each(|(place, code)| sorted[place] = code << 8 | row as u32),
-                false => places.for_each(|(place, bits)| (sorted_rows[place], sorted[place]) = (row as u8, bits)),
+        self.unsorted.clear();
+        self.unsorted.extend((0..rows.len()).map(|row| rows.entries(row).start));
+        for last in (0..genes).step_by(PANEL).map(|first| first + PANEL - 1) {
+            for (row, unsorted) in self.unsorted.iter_mut().enumerate() {
+                let entries = *unsorted..rows.entries(row).end;
+                debug_assert!(rows.indices[entries.clone()].is_sorted_by(|a, b| a < b), "columns ascend");
+                let nonzeros = rows.indices[entries.clone()].iter().zip(&self.bits[entries]);
+                let places = nonzeros.take_while(|(gene, _)| **gene as usize <= last).map(|(&gene, &bits)| {
+                    let place = &mut places[gene as usize];
+                    *place += 1;
+                    (*place as usize - 1, bits)
+                });
+                *unsorted += match counts {
+                    // A code has 24 bits at most, and a row eight.
+                    true => places.map(|(place, code)| sorted[place] = code << 8 | row as u32).count(),
+                    false => {
+                        places.map(|(place, bits)| (sorted_rows[place], sorted[place]) = (row as u8, bits)).count()
+                    }
+                };
             }
         }
         if counts {
@@ -188,29 +210,25 @@ impl TileEncoder {
         }
     }
 
-    fn count_moments(&self, rows: CsrRows<'_>) -> TileMoments {
-        let shares = self.genes.iter().zip(runs(&self.ends));
-        let cells: Vec<_> = (0..rows.len()).map(|row| CellMoments::of_counts(&self.bits[rows.entries(row)])).collect();
-        let factors = million_factors(&cells);
-        let of_rows = |run: &Range<usize>| self.rows[run.clone()].iter().map(|&row| factors[usize::from(row)]);
-        TileMoments {
-            genes: shares
-                .map(|(&gene, run)| GeneShare::of_counts(gene, &self.values[run.clone()], of_rows(&run)))
-                .collect(),
-            cells,
-        }
-    }
-
-    fn moments(&self, rows: CsrRows<'_>) -> TileMoments {
-        let shares = self.genes.iter().zip(runs(&self.ends));
-        let cells: Vec<_> =
-            (0..rows.len()).map(|row| CellMoments::of(rows.values[rows.entries(row)].iter().copied())).collect();
-        let factors = million_factors(&cells);
-        let of_run = |gene, run: Range<usize>| {
-            let values = self.values[run.clone()].iter().copied().map(f32::from_bits);
-            GeneShare::of(gene, values, self.rows[run].iter().map(|&row| factors[usize::from(row)]))
+    /// Fills `moments`; `counts`: whether `bits` and `values` are counts less one.
+    fn take_moments(&self, rows: CsrRows<'_>, counts: bool, moments: &mut TileMoments) {
+        let TileMoments { genes, cells } = moments;
+        cells.clear();
+        cells.extend((0..rows.len()).map(|row| match counts {
+            true => CellMoments::of_counts(&self.bits[rows.entries(row)]),
+            false => CellMoments::of(rows.values[rows.entries(row)].iter().copied()),
+        }));
+        let factors = million_factors(cells);
+        let share = |(&gene, run): (&u32, Range<usize>)| {
+            let factors = self.rows[run.clone()].iter().map(|&row| factors[usize::from(row)]);
+            let values = &self.values[run];
+            match counts {
+                true => GeneShare::of_counts(gene, values, factors),
+                false => GeneShare::of(gene, values.iter().copied().map(f32::from_bits), factors),
+            }
         };
-        TileMoments { genes: shares.map(|(&gene, run)| of_run(gene, run)).collect(), cells }
+        genes.clear();
+        genes.extend(self.genes.iter().zip(runs(&self.ends)).map(share));
     }
 
     /// Fills `packed` in the mode that takes the fewest bytes.
@@ -245,9 +263,7 @@ impl TileEncoder {
             if run.len() <= LISTED_ROWS {
                 out.extend_from_slice(&self.rows[run]);
             } else {
-                let mut map = [0u8; TILE_ROWS / 8];
-                self.rows[run].iter().for_each(|row| map[usize::from(row / 8)] |= 1 << (row % 8));
-                out.extend_from_slice(&map);
+                out.extend_from_slice(&bitmap(&self.rows[run]));
             }
         }
         out.extend_from_slice(&self.packed.patches);
@@ -261,6 +277,23 @@ impl TileEncoder {
         }
         out.resize(out.len() + TILE_PADDING, 0);
     }
+}
+
+/// A bit for each row of `rows`, which ascend. Gathers a word in a register before it is written: bits in
+/// memory would wait for one another.
+fn bitmap(rows: &[u8]) -> [u8; TILE_ROWS / 8] {
+    let mut words = [0u64; TILE_ROWS / 64];
+    let (mut at, mut word) = (0, 0);
+    for &row in rows {
+        let of_row = usize::from(row / 64);
+        if of_row != at {
+            words[at] = word;
+            (at, word) = (of_row, 0);
+        }
+        word |= 1 << (row % 64);
+    }
+    words[at] = word;
+    bytemuck::cast(words.map(u64::to_le))
 }
 
 /// The runs that end at `ends`, as ranges.

@@ -7,6 +7,8 @@
 //! Besides, each gene has sums of its values per million: 10⁶ · x / (sum of the cell), in `f64`, in
 //! row order. Cells without a value above zero add nothing.
 
+use super::TILE_ROWS;
+
 /// The sums of one cell (row).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CellMoments {
@@ -62,9 +64,12 @@ pub struct TileMoments {
     pub cells: Vec<CellMoments>,
 }
 
-/// 10⁶ / (sum of the cell) for each cell; of no use where the sum is zero.
-pub(super) fn million_factors(cells: &[CellMoments]) -> Vec<f64> {
-    cells.iter().map(|cell| 1e6 / cell.sum).collect()
+/// 10⁶ / (sum of the cell) for each cell of a tile; of no use where the sum is zero.
+pub(super) fn million_factors(cells: &[CellMoments]) -> [f64; TILE_ROWS] {
+    // As long as a tile may be, so that no place needs a check.
+    let mut factors = [0.0; TILE_ROWS];
+    factors.iter_mut().zip(cells).for_each(|(factor, cell)| *factor = 1e6 / cell.sum);
+    factors
 }
 
 /// Σ t and Σ t² of values per million, given as values with the factors of their cells, in row order.

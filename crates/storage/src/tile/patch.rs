@@ -22,10 +22,16 @@ pub(super) fn write(out: &mut Vec<u8>, codes: &[u32], width: RunWidth) {
     let bits = width.bits();
     out.push(width.index | ((width.high_bytes as u8 - 1) << 4));
     out.push((width.outliers - 1) as u8);
-    let outliers = || codes.iter().enumerate().filter(|&(_, &code)| code >> bits != 0);
-    out.extend(outliers().map(|(place, _)| place as u8));
-    for (_, &code) in outliers() {
-        out.extend_from_slice(&(code >> bits).to_le_bytes()[..width.high_bytes]);
+    let (places, highs) = (out.len(), out.len() + width.outliers);
+    out.resize(highs + width.outliers * width.high_bytes, 0);
+    let mut outlier = 0;
+    for (place, &code) in codes.iter().enumerate() {
+        if code >> bits != 0 {
+            let high = highs + outlier * width.high_bytes;
+            out[places + outlier] = place as u8;
+            out[high..high + width.high_bytes].copy_from_slice(&(code >> bits).to_le_bytes()[..width.high_bytes]);
+            outlier += 1;
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! together with the patch for those that do not fit, take the fewest bits; the narrower one if two
 //! are equal.
 
-use super::patch;
+use super::{TILE_ROWS, patch};
 
 /// The widths in bits. Index [`PATCHED`] is not a width: it marks a run that has a patch.
 pub(super) const WIDTHS: [u8; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24];
@@ -29,14 +29,12 @@ pub(super) struct RunWidth {
 impl RunWidth {
     /// The best width for `codes`, all below 2²⁴.
     pub(super) fn choose(codes: &[u32]) -> Self {
+        debug_assert!(codes.len() <= TILE_ROWS, "a run has at most one code for each row");
+        let widest = bits(codes.iter().fold(0, |all, code| all | code));
         // longer[b] = codes that need more than b bits
-        let mut longer = [0usize; MAX_BITS + 1];
-        for &code in codes {
-            longer[bits(code)] += 1;
-        }
-        let widest = longer.iter().rposition(|&count| count > 0).unwrap_or(0);
+        let mut longer = if widest < SMALL { small_lengths(codes) } else { lengths(codes) };
         let mut above = 0;
-        for slot in longer.iter_mut().rev() {
+        for slot in longer[..=widest].iter_mut().rev() {
             above += std::mem::replace(slot, above);
         }
         let mut best = (usize::MAX, Self { index: 0, outliers: 0, high_bytes: 0 });
@@ -64,12 +62,55 @@ impl RunWidth {
 
 /// The bits that `code` needs; 0 for 0.
 fn bits(code: u32) -> usize {
-    32 - code.leading_zeros() as usize
+    (code << 1 | 1).ilog2() as usize
+}
+
+/// How many codes need how many bits.
+fn lengths(codes: &[u32]) -> [usize; MAX_BITS + 1] {
+    let mut counts = [0; MAX_BITS + 1];
+    codes.iter().for_each(|&code| counts[bits(code)] += 1);
+    counts
+}
+
+/// Codes of fewer bits are counted by [`small_lengths`].
+const SMALL: usize = 8;
+/// Bits of a count there: a run has 256 codes at most.
+const COUNT: usize = 9;
+/// One in the count for the bits of a code that has some.
+const ONE: [u64; 1 << (SMALL - 1)] = {
+    let (mut ones, mut code) = ([0; 1 << (SMALL - 1)], 1);
+    while code < ones.len() {
+        ones[code] = 1 << (COUNT * code.ilog2() as usize);
+        code += 1;
+    }
+    ones
+};
+
+/// As [`lengths`], for codes of less than [`SMALL`] bits. All counts are in one register: counts in memory
+/// wait for one another where the same is counted again and again, as it is here.
+fn small_lengths(codes: &[u32]) -> [usize; MAX_BITS + 1] {
+    let all = codes.iter().fold(0, |all, &code| all + ONE[code as usize % ONE.len()]);
+    let mut counts = [0; MAX_BITS + 1];
+    for (bits, count) in counts[1..SMALL].iter_mut().enumerate() {
+        *count = (all >> (COUNT * bits)) as usize % (1 << COUNT);
+    }
+    counts[0] = codes.len() - counts[1..SMALL].iter().sum::<usize>();
+    counts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_codes_are_counted_alike_in_a_register() {
+        let runs = (1..=TILE_ROWS).map(|len| (0..len as u32).map(|at| at * at % 128 >> (len % 8)).collect());
+        for run in runs.chain([vec![127; TILE_ROWS], vec![0; TILE_ROWS]]) {
+            let run: Vec<u32> = run;
+            assert_eq!(small_lengths(&run), lengths(&run), "{run:?}");
+        }
+        assert_eq!([0, 1, 2, 3, 4, 127, 128, (1 << 24) - 1].map(bits), [0, 1, 2, 2, 3, 7, 8, 24]);
+    }
 
     #[test]
     fn ones_need_no_bits() {

@@ -87,7 +87,7 @@ impl Planted {
                 }
             };
             let nonzeros = rows.iter().filter(|&&value| value > 0.0).count() as u64;
-            writer.push_tile(EncodedTile { bytes, rows: rows.len() / self.header.genes, nonzeros, moments }).unwrap();
+            writer.push_tile(&EncodedTile { bytes, rows: rows.len() / self.header.genes, nonzeros, moments }).unwrap();
         }
         std::fs::write(writer.annotations_path(), "names and columns").unwrap();
         writer.finish().unwrap();
