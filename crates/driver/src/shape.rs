@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use partwise_storage::StorageError;
 use partwise_storage::convert::Excerpt;
-use partwise_storage::store::{Layout, Store};
+use partwise_storage::store::{GeneMoments, Layout, Store};
 use partwise_storage::tile::CellMoments;
 
 use crate::blocks::FitData;
+use crate::sample::{FEWEST, leading};
 
 /// Resident bytes of a program with this library that has opened a store: code, libraries,
 /// allocator. Measured on the program `partwise` (Debian 12, x86-64): 11.2 to 11.6 MiB.
@@ -91,6 +92,10 @@ pub struct DataShape {
     pub max_block_bytes: u64,
     /// Stored entries of a row of a norm-weighted sample, on average.
     pub sample_row_entries: u64,
+    /// Genes that hold most of ‖X‖², on which starts are found, and their nonzeros.
+    pub leading_genes: usize,
+    /// See [`leading_genes`](Self::leading_genes).
+    pub leading_nonzeros: u64,
     /// Nonzeros of the fullest tile; 0 where tiles are dense.
     pub max_tile_nonzeros: usize,
     /// Rows of the blocks that this process has; all if it works alone.
@@ -110,7 +115,10 @@ impl DataShape {
     pub fn of_store(store: &Store) -> Result<Self, StorageError> {
         let blocks = || (0..store.blocks()).map(|block| store.block(block).bytes as u64);
         let bytes = blocks().sum();
+        let (leading_genes, leading_nonzeros) = leading_of(store.gene_moments(), store.summary().integer);
         Ok(DataShape {
+            leading_genes,
+            leading_nonzeros,
             cells: store.cells(),
             genes: store.genes(),
             nonzeros: store.nonzeros(),
@@ -145,8 +153,11 @@ impl DataShape {
         let tiles = || info().enumerate().flat_map(|(block, info)| (0..info.tiles).map(move |tile| (block, tile)));
         let sparse = blocks.layout() == Layout::Sparse;
         let bytes = info().map(|info| info.bytes as u64).sum();
+        let (leading_genes, leading_nonzeros) = leading_of(data.gene_moments(), data.holds_counts());
         let fullest = || info().map(|info| info.nonzeros.div_ceil(info.tiles.max(1) as u64)).max().unwrap_or(0);
         Ok(DataShape {
+            leading_genes,
+            leading_nonzeros,
             cells: blocks.cells(),
             genes: blocks.genes(),
             nonzeros: data.nonzeros(),
@@ -166,6 +177,12 @@ impl DataShape {
             leaves_out_genes: data.kept_genes().is_some(),
         })
     }
+}
+
+/// How many genes lead, and their nonzeros.
+fn leading_of(moments: &[GeneMoments], are_counts: bool) -> (usize, u64) {
+    let (genes, leading) = leading(moments, are_counts, |_| 1.0);
+    (leading, genes[..leading].iter().map(|&gene| moments[gene as usize].nonzeros).sum())
 }
 
 /// Reads the sums of some cells.
@@ -192,6 +209,9 @@ impl From<&Excerpt> for DataShape {
         // Between blocks of average tiles and blocks of largest ones.
         let block = tiles * excerpt.packed_bytes.div_ceil(all_tiles).midpoint(excerpt.max_tile_bytes);
         DataShape {
+            // An excerpt has no sums of genes: as in most data, and more.
+            leading_genes: excerpt.genes.min(FEWEST),
+            leading_nonzeros: if excerpt.genes > FEWEST { excerpt.nonzeros / 10 * 9 } else { excerpt.nonzeros },
             cells: excerpt.cells,
             genes: excerpt.genes,
             nonzeros: excerpt.nonzeros,

@@ -4,7 +4,7 @@
 //!
 //! | module     | provides                                                                |
 //! |------------|-------------------------------------------------------------------------|
-//! | [`sparse`] | X·Hᵀ and WᵀX from the decoded runs of a sparse tile ([`Runs`])           |
+//! | [`sparse`] | X·Hᵀ and WᵀX from the decoded runs of a sparse tile ([`Runs`]), or from compressed rows ([`CsrBuf`]) |
 //! | [`dense`]  | X·Hᵀ (computed by faer) and WᵀX of a row-major tile                       |
 //! | [`gram`]   | WᵀW and H·Hᵀ in f64                                                     |
 //! | [`cross`]  | AᵀB, and rows times a small matrix, in f64                              |
@@ -58,6 +58,7 @@
 #[macro_use]
 mod lanes;
 pub mod cross;
+mod csr;
 pub mod dense;
 pub mod distance;
 pub mod eigen;
@@ -73,6 +74,7 @@ pub mod sparse;
 pub mod update;
 pub mod xtx;
 
+pub use csr::{Csr, CsrBuf};
 pub use factor::{FactorBuf, FactorMut, FactorRef, stride};
 pub use isa::Isa;
 pub use runs::Runs;

@@ -3,7 +3,9 @@
 mod climb;
 #[cfg(feature = "hdf5")]
 mod given;
+mod ground;
 mod merge;
+mod order_fit;
 mod random;
 mod sample;
 mod svd;

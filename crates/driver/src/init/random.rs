@@ -1,12 +1,11 @@
 //! Random spectra.
 
-use partwise_storage::tile::TileError;
 use rand::seq::index;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::blocks::{Blocks, MemoryBlocks};
-use crate::scale::GeneScale;
+use super::ground::Ground;
+use crate::error::DriverError;
 use crate::spectra::Spectra;
 
 /// Rows whose mean is the start of one component.
@@ -32,14 +31,8 @@ pub(crate) fn random(genes: usize, k: usize, scale: f32, seed: u64, stream: u64)
 
 /// Every row of H the mean of a few rows of the sample, drawn at random ("random Acol" of Langville
 /// et al. 2014, for rows): close to the data from the start, and as different as the rows are.
-pub(crate) fn means_of_rows(
-    view: &MemoryBlocks,
-    scale: &GeneScale,
-    k: usize,
-    seed: u64,
-    stream: u64,
-) -> Result<Spectra, TileError> {
-    let (rows, genes) = (view.cells(), view.genes());
+pub(super) fn means_of_rows(ground: &dyn Ground, k: usize, seed: u64, stream: u64) -> Result<Spectra, DriverError> {
+    let (rows, genes) = (ground.cells(), ground.genes());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Not the stream that the sample was drawn from.
     rng.set_stream(1 + stream);
@@ -52,9 +45,9 @@ pub(crate) fn means_of_rows(
     let mut spectra = Spectra::zeros(genes, k);
     let ks = spectra.ks();
     let ht = spectra.ht_mut();
-    view.entries_of_all(|row, gene, value| {
+    ground.each_entry(&mut |row, gene, value| {
         for &c in &components_of_row[row] {
-            ht[gene * ks + c] += value * scale.factor(gene) / ROWS_OF_A_MEAN.min(rows) as f32;
+            ht[gene * ks + c] += value / ROWS_OF_A_MEAN.min(rows) as f32;
         }
     })?;
     Ok(spectra)

@@ -19,7 +19,8 @@ use crate::compute::take_rows::{Chosen, Local, TakeRows};
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
 use crate::monitor::Hushed;
-use crate::sample::{Caps, Draw, Gathered, RowWeight, Sample, draw};
+use crate::products::Rows;
+use crate::sample::{Caps, Draw, Gathered, RowWeight, Sample, SampleRows, TwoOrders, draw};
 use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 
@@ -59,44 +60,75 @@ pub(crate) struct Rung {
 
 /// H for each fit, from a fit of its sample, and the work on the sample in passes over X. Uses the
 /// rules that need the fewest passes, whatever the rules of the fit itself.
+///
+/// A sparse sample that is not all of X is put into two orders for as long as its start is looked for.
 pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Spectra, f64)>, DriverError> {
-    let race = |i: usize, rung: &Rung, threads: usize, engine: &Engine<'_>| {
-        Climb { starts, fit: &starts.fits[i], rung, threads }.run(engine)
-    };
-    from_samples(starts, engine, &race)
+    let mut read = ReadRows::new(starts, engine)?;
+    let is_sparse = starts.data.blocks().layout() == Layout::Sparse;
+    let packed: Vec<bool> = (0..starts.fits.len()).map(|i| !is_sparse || read.is_whole(starts, i)).collect();
+    let rungs = read.rungs(starts, &Gathered::new(&read.rows), |i| packed[i])?;
+    if packed.iter().all(|&packed| packed) {
+        read.rows = Vec::new();
+    }
+    let gathered = Gathered::new(&read.rows);
+    engine.monitor().freed();
+    if let ([fit], [false]) = (&starts.fits[..], &packed[..]) {
+        let (draw, rows) = (&read.draws[&fit.seed], read.sizes[0]);
+        let orders = TwoOrders::new(&SampleRows { draw, rows, gathered: &gathered, scale: starts.scale }, starts.data);
+        // No other start needs the rows.
+        drop(gathered);
+        read.rows = Vec::new();
+        engine.monitor().freed();
+        let found = Climb { starts, fit, engine, threads: starts.threads }.on_orders(orders.turned())?;
+        engine.monitor().freed();
+        return Ok(vec![found]);
+    }
+    let hushed = Hushed(engine.monitor());
+    let quiet = engine.reporting_to(&hushed);
+    let found = side_by_side_all(starts, &quiet, &|i, threads| {
+        let (fit, rows) = (&starts.fits[i], read.sizes[i]);
+        let climb = Climb { starts, fit, engine: &quiet, threads };
+        match rungs.get(&(fit.seed, rows)) {
+            Some(rung) => climb.on_rung(rung),
+            None => {
+                let draw = &read.draws[&fit.seed];
+                let rows = SampleRows { draw, rows, gathered: &gathered, scale: starts.scale };
+                climb.on_orders(TwoOrders::new(&rows, starts.data).turned())
+            }
+        }
+    });
+    drop((rungs, gathered));
+    drop(read);
+    engine.monitor().freed();
+    found
 }
 
 /// The start that is found for fit `i` on its sample, with so many threads.
 pub(crate) type OnSample<'c, T> = dyn Fn(usize, &Rung, usize, &Engine<'_>) -> Result<T, DriverError> + Sync + 'c;
 
-/// What `climb` makes of the sample of each fit, in their order.
+/// What `climb` makes of the packed sample of each fit, in their order.
 pub(crate) fn from_samples<T: Send>(
     starts: &Starts<'_>,
     engine: &Engine<'_>,
     climb: &OnSample<'_, T>,
 ) -> Result<Vec<T>, DriverError> {
-    let (samples, sizes) = read(starts, engine)?;
+    let mut read = ReadRows::new(starts, engine)?;
+    let rungs = read.rungs(starts, &Gathered::new(&read.rows), |_| true)?;
+    read.rows = Vec::new();
     engine.monitor().freed();
-    let mut rungs: BTreeMap<(u64, usize), Rung> = BTreeMap::new();
-    let blocks = starts.data.blocks();
-    for (fit, &rows) in starts.fits.iter().zip(&sizes) {
-        if let Entry::Vacant(place) = rungs.entry((fit.seed, rows)) {
-            let sample = &samples[&fit.seed];
-            place.insert(Rung {
-                part: sample.first(quarter(sample, rows)).map_err(DriverError::Memory)?,
-                all: sample.first(rows).map_err(DriverError::Memory)?,
-                whole: sample.draw().threshold(rows) == f64::INFINITY
-                    && fit.caps.hold(blocks.entries(), blocks.cells()),
-            });
-        }
-    }
-    drop(samples);
     let hushed = Hushed(engine.monitor());
     let engine = engine.reporting_to(&hushed);
-    let climb = |i: usize, threads: usize| {
-        let rung = &rungs[&(starts.fits[i].seed, sizes[i])];
-        climb(i, rung, threads, &engine)
-    };
+    side_by_side_all(starts, &engine, &|i, threads| {
+        climb(i, &rungs[&(starts.fits[i].seed, read.sizes[i])], threads, &engine)
+    })
+}
+
+/// Runs the starts, several at a time.
+fn side_by_side_all<T: Send>(
+    starts: &Starts<'_>,
+    engine: &Engine<'_>,
+    climb: &(dyn Fn(usize, usize) -> Result<T, DriverError> + Sync),
+) -> Result<Vec<T>, DriverError> {
     // Processes add up in an order that all of them share, so there the starts follow one another.
     let (at_once, threads) = match engine.comm().size() {
         1 => side_by_side(starts.fits.len(), starts.threads),
@@ -105,7 +137,7 @@ pub(crate) fn from_samples<T: Send>(
     if at_once == 1 {
         return (0..starts.fits.len()).map(|i| climb(i, threads)).collect();
     }
-    several(starts, at_once, threads, &climb)
+    several(starts, at_once, threads, climb)
 }
 
 /// Runs all starts, `at_once` at a time, those of many components first: they take the longest.
@@ -146,55 +178,93 @@ fn several<T: Send>(
     Ok(done.into_iter().map(|(_, start)| start).collect())
 }
 
-/// Draws the rows of all samples, takes them out of the data in one pass and packs them: a sample
-/// for each seed, and the rows that each fit has of it.
-fn read(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<(BTreeMap<u64, Sample>, Vec<usize>), DriverError> {
-    let (data, blocks) = (starts.data, starts.data.blocks());
-    let (genes, layout) = (blocks.genes(), blocks.layout());
-    let weight = if starts.scale.factors().is_some() { RowWeight::Mixed } else { RowWeight::SquaredNorm };
-    let mut largest: BTreeMap<u64, Caps> = BTreeMap::new();
-    for fit in &starts.fits {
-        let caps = largest.entry(fit.seed).or_insert(fit.caps);
-        *caps = Caps { entries: caps.entries.max(fit.caps.entries), rows: caps.rows.max(fit.caps.rows) };
-    }
-    let mut draws: BTreeMap<u64, Draw> = BTreeMap::new();
-    for (&seed, &caps) in &largest {
-        let moments = &mut |rows| data.cell_moments(rows);
-        let entries = |moments: &partwise_storage::tile::CellMoments| match layout {
-            Layout::Sparse => u64::from(moments.nonzeros),
-            Layout::Dense => genes as u64,
-        };
-        draws.insert(seed, draw(blocks.cells(), data.sq_norm(), weight, caps, seed, moments, &entries)?);
-    }
-    let sizes: Vec<usize> = starts.fits.iter().map(|fit| draws[&fit.seed].within(fit.caps)).collect();
+/// The rows of all samples, as they were read: a draw for each seed, and the rows that each fit has of it.
+struct ReadRows {
+    draws: BTreeMap<u64, Draw>,
+    sizes: Vec<usize>,
+    rows: Vec<Rows>,
+}
 
-    let mut chosen: Vec<Chosen> = draws
-        .values()
-        .flat_map(|draw| &draw.rows)
-        .map(|row| Chosen { cell: row.cell, entries: row.entries as usize })
-        .collect();
-    chosen.sort_unstable_by_key(|row| row.cell);
-    chosen.dedup_by_key(|row| row.cell);
-    let take = TakeRows::new(&chosen, blocks);
-    let mut workers: Vec<Worker<Local>> = (0..starts.threads).map(|_| Worker::default()).collect();
-    engine.announce("sample", blocks);
-    engine.pass(blocks, &take, &mut workers, Direction::Forward)?;
-    engine.monitor().finish();
-    drop(workers);
-    engine.monitor().freed();
-    let rows = take.into_rows();
-    let gathered = Gathered::new(&rows);
-    let of_seed = |(seed, draw): (u64, Draw)| {
-        let fits = starts.fits.iter().zip(&sizes).filter(|(fit, _)| fit.seed == seed);
-        let sizes: Vec<usize> = fits.map(|(_, &rows)| rows).collect();
-        (seed, Sample::pack(layout, genes, draw, &sizes, &gathered))
-    };
-    Ok((draws.into_iter().map(of_seed).collect(), sizes))
+impl ReadRows {
+    /// Draws the rows of all samples and takes them out of the data in one pass.
+    fn new(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Self, DriverError> {
+        let (data, blocks) = (starts.data, starts.data.blocks());
+        let (genes, layout) = (blocks.genes(), blocks.layout());
+        let weight = if starts.scale.factors().is_some() { RowWeight::Mixed } else { RowWeight::SquaredNorm };
+        let mut largest: BTreeMap<u64, Caps> = BTreeMap::new();
+        for fit in &starts.fits {
+            let caps = largest.entry(fit.seed).or_insert(fit.caps);
+            *caps = Caps { entries: caps.entries.max(fit.caps.entries), rows: caps.rows.max(fit.caps.rows) };
+        }
+        let mut draws: BTreeMap<u64, Draw> = BTreeMap::new();
+        for (&seed, &caps) in &largest {
+            let moments = &mut |rows| data.cell_moments(rows);
+            let entries = |moments: &partwise_storage::tile::CellMoments| match layout {
+                Layout::Sparse => u64::from(moments.nonzeros),
+                Layout::Dense => genes as u64,
+            };
+            draws.insert(seed, draw(blocks.cells(), data.sq_norm(), weight, caps, seed, moments, &entries)?);
+        }
+        let sizes: Vec<usize> = starts.fits.iter().map(|fit| draws[&fit.seed].within(fit.caps)).collect();
+
+        let mut chosen: Vec<Chosen> = draws
+            .values()
+            .flat_map(|draw| &draw.rows)
+            .map(|row| Chosen { cell: row.cell, entries: row.entries as usize })
+            .collect();
+        chosen.sort_unstable_by_key(|row| row.cell);
+        chosen.dedup_by_key(|row| row.cell);
+        let take = TakeRows::new(&chosen, blocks);
+        let mut workers: Vec<Worker<Local>> = (0..starts.threads).map(|_| Worker::default()).collect();
+        engine.announce("sample", blocks);
+        engine.pass(blocks, &take, &mut workers, Direction::Forward)?;
+        engine.monitor().finish();
+        drop(workers);
+        engine.monitor().freed();
+        let rows = take.into_rows();
+        Ok(ReadRows { draws, sizes, rows })
+    }
+
+    /// Whether the sample of fit `i` is all of the matrix.
+    fn is_whole(&self, starts: &Starts<'_>, i: usize) -> bool {
+        let (fit, blocks) = (&starts.fits[i], starts.data.blocks());
+        let threshold = self.draws[&fit.seed].threshold(self.sizes[i]);
+        threshold == f64::INFINITY && fit.caps.hold(blocks.entries(), blocks.cells())
+    }
+
+    /// Packs the samples of the fits that `of` tells, by seed and size.
+    fn rungs(
+        &self,
+        starts: &Starts<'_>,
+        gathered: &Gathered<'_>,
+        of: impl Fn(usize) -> bool,
+    ) -> Result<BTreeMap<(u64, usize), Rung>, DriverError> {
+        let blocks = starts.data.blocks();
+        let mut rungs = BTreeMap::new();
+        for (seed, draw) in &self.draws {
+            let fits: Vec<usize> = (0..starts.fits.len()).filter(|&i| starts.fits[i].seed == *seed && of(i)).collect();
+            if fits.is_empty() {
+                continue;
+            }
+            let sizes: Vec<usize> = fits.iter().map(|&i| self.sizes[i]).collect();
+            let sample = Sample::pack(blocks.layout(), blocks.genes(), draw, &sizes, gathered);
+            for (i, rows) in fits.into_iter().zip(sizes) {
+                if let Entry::Vacant(place) = rungs.entry((*seed, rows)) {
+                    place.insert(Rung {
+                        part: sample.first(quarter(&sample, rows)).map_err(DriverError::Memory)?,
+                        all: sample.first(rows).map_err(DriverError::Memory)?,
+                        whole: self.is_whole(starts, i),
+                    });
+                }
+            }
+        }
+        Ok(rungs)
+    }
 }
 
 /// Rows of the smaller sample: a quarter of the entries of the first `all` rows, or all of them
 /// where a quarter would be too few.
-fn quarter(sample: &Sample, all: usize) -> usize {
+fn quarter(sample: &Sample<'_>, all: usize) -> usize {
     let draw = sample.draw();
     let entries = draw.entries(all) / QUARTER;
     let mut rows = 0;

@@ -11,14 +11,17 @@
 //! continuum of cells it is the worse one. So a start of each kind is made, and the sample decides
 //! (see [`climb`](super::climb)).
 
+use partwise_kernels::FactorBuf;
 use partwise_kernels::eigen::symmetric_eigen;
 use rayon::prelude::*;
 
+use super::ground::Ground;
 use super::random::means_of_rows;
 use crate::blocks::{Blocks, MemoryBlocks};
 use crate::compute::subspace::{Local, Subspace, SubspaceSums};
 use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
+use crate::sample::TwoOrders;
 use crate::scale::{GeneScale, scaled_sq_norm};
 use crate::spectra::{GENE_CHUNK, Spectra};
 
@@ -34,45 +37,36 @@ const RANK_TOL: f64 = 1e-12;
 
 /// How many directions are followed for k components of a matrix: at most `most` and as many as it
 /// has rows or genes, but k at least.
-pub(super) fn directions(k: usize, most: usize, view: &MemoryBlocks) -> usize {
-    (k + SPARE).min(most).min(view.cells()).min(view.genes()).max(k)
+pub(super) fn directions(k: usize, most: usize, ground: &dyn Ground) -> usize {
+    (k + SPARE).min(most).min(ground.cells()).min(ground.genes()).max(k)
+}
+
+/// Subspace iteration on a sample X̂ of m genes, with l directions.
+pub(super) trait Steps {
+    /// `X̂ᵀX̂·q / ‖X̂‖²` (m × l) in the memory of `q`.
+    fn step(&mut self, q: Spectra) -> Result<Spectra, DriverError>;
+
+    /// The squared norms of the positive entries of X̂·q, column by column, and of the negative ones.
+    fn signed_norms(&mut self, q: &Spectra) -> Result<(Vec<f64>, Vec<f64>), DriverError>;
 }
 
 /// Passes over the matrix that a start takes.
 pub(super) const PASSES: usize = STEPS + 1;
 
-/// k rows of H from the singular vectors of `view`, found with l directions. A component beyond the
+/// k rows of H from the singular vectors of a sample, found with l directions. A component beyond the
 /// rank of the matrix is a mean of random rows. Costs [`PASSES`] passes with l components and
 /// O(m·l²) a step.
-pub(super) fn nndsvd(
-    view: &MemoryBlocks,
-    scale: &GeneScale,
-    (k, l): (usize, usize),
-    seed: u64,
-    engine: &Engine<'_>,
-    threads: usize,
-) -> Result<Spectra, DriverError> {
-    let means = means_of_rows(view, scale, l, seed, STREAM).map_err(DriverError::Memory)?;
-    let mut iteration = Iteration {
-        view,
-        scale,
-        sums: SubspaceSums::new(view.genes(), l),
-        workers: (0..threads.min(view.blocks()).max(1)).map(|_| Worker::new(Local::new(view, l))).collect(),
-        sq_norm: scaled_sq_norm(view, scale),
-        scaled: scale.factors().map(|_| Spectra::zeros(view.genes(), l)),
-    };
+pub(super) fn nndsvd(ground: &dyn Ground, (k, l): (usize, usize), seed: u64) -> Result<Spectra, DriverError> {
+    let means = means_of_rows(ground, l, seed, STREAM)?;
+    let mut steps = ground.steps(l);
     let mut q = orthonormal(means.clone());
     for _ in 0..STEPS {
-        iteration.step(&q, engine)?;
-        q = orthonormal(iteration.product(q));
+        q = orthonormal(steps.step(q)?);
     }
-    iteration.step(&q, engine)?;
-    let mut norms = vec![0.0; 2 * l];
-    iteration.sums.signed.read(0..2, 0..l, &mut norms);
-    let (positive, negative) = norms.split_at(l);
-    drop(iteration);
+    let (positive, negative) = steps.signed_norms(&q)?;
+    drop(steps);
 
-    let mut spectra = Spectra::zeros(view.genes(), k);
+    let mut spectra = Spectra::zeros(ground.genes(), k);
     for c in 0..k {
         let part = part_of(&q, c, positive[c].sqrt(), negative[c].sqrt());
         let ks = spectra.ks();
@@ -85,10 +79,11 @@ pub(super) fn nndsvd(
     Ok(spectra)
 }
 
-/// Subspace iteration under way.
-struct Iteration<'i> {
+/// Steps through the blocks of a packed sample.
+pub(super) struct BlockSteps<'i> {
     view: &'i MemoryBlocks,
     scale: &'i GeneScale,
+    engine: &'i Engine<'i>,
     sums: SubspaceSums,
     workers: Vec<Worker<Local>>,
     sq_norm: f64,
@@ -96,9 +91,26 @@ struct Iteration<'i> {
     scaled: Option<Spectra>,
 }
 
-impl Iteration<'_> {
+impl<'i> BlockSteps<'i> {
+    pub(super) fn new(
+        (view, scale): (&'i MemoryBlocks, &'i GeneScale),
+        l: usize,
+        engine: &'i Engine<'i>,
+        threads: usize,
+    ) -> Self {
+        BlockSteps {
+            view,
+            scale,
+            engine,
+            sums: SubspaceSums::new(view.genes(), l),
+            workers: (0..threads.min(view.blocks()).max(1)).map(|_| Worker::new(Local::new(view, l))).collect(),
+            sq_norm: scaled_sq_norm(view, scale),
+            scaled: scale.factors().map(|_| Spectra::zeros(view.genes(), l)),
+        }
+    }
+
     /// One pass with the directions `q`.
-    fn step(&mut self, q: &Spectra, engine: &Engine<'_>) -> Result<(), DriverError> {
+    fn pass(&mut self, q: &Spectra) -> Result<(), DriverError> {
         let directions = match (&mut self.scaled, self.scale.factors()) {
             (Some(scaled), Some(factors)) => {
                 scaled.ht_mut().copy_from_slice(q.ht());
@@ -109,23 +121,70 @@ impl Iteration<'_> {
         };
         self.sums.reset(self.view.gene_sq_norms(), self.sq_norm);
         let fold = Subspace { data: self.view, directions, sums: &self.sums };
-        engine.pass(self.view, &fold, &mut self.workers, Direction::Forward)?;
+        self.engine.pass(self.view, &fold, &mut self.workers, Direction::Forward)?;
         Ok(())
     }
+}
 
-    /// X̂ᵀX̂·Q of the last step, divided by ‖X̂‖², in the memory of `into`.
-    fn product(&self, mut into: Spectra) -> Spectra {
-        let (ks, inverse) = (into.ks(), 1.0 / self.sq_norm);
-        into.ht_mut().par_chunks_mut(GENE_CHUNK * ks).enumerate().for_each(|(chunk, ht)| {
+impl Steps for BlockSteps<'_> {
+    fn step(&mut self, mut q: Spectra) -> Result<Spectra, DriverError> {
+        self.pass(&q)?;
+        let (ks, inverse) = (q.ks(), 1.0 / self.sq_norm);
+        q.ht_mut().par_chunks_mut(GENE_CHUNK * ks).enumerate().for_each(|(chunk, ht)| {
             let genes = chunk * GENE_CHUNK..chunk * GENE_CHUNK + ht.len() / ks;
             let mut sums = vec![0.0; ht.len()];
             self.sums.xty.read(genes, 0..ks, &mut sums);
             ht.iter_mut().zip(sums).for_each(|(value, sum)| *value = (sum * inverse) as f32);
         });
         if let Some(factors) = self.scale.factors() {
-            into.multiply_genes(factors);
+            q.multiply_genes(factors);
         }
-        into
+        Ok(q)
+    }
+
+    fn signed_norms(&mut self, q: &Spectra) -> Result<(Vec<f64>, Vec<f64>), DriverError> {
+        self.pass(q)?;
+        let l = q.k();
+        let mut norms = vec![0.0; 2 * l];
+        self.sums.signed.read(0..2, 0..l, &mut norms);
+        let negative = norms.split_off(l);
+        Ok((norms, negative))
+    }
+}
+
+/// Steps through a sample in two orders.
+pub(super) struct OrderSteps<'o> {
+    orders: &'o TwoOrders,
+    /// Y = X̂·Q.
+    y: FactorBuf,
+    xty: FactorBuf,
+}
+
+impl<'o> OrderSteps<'o> {
+    pub(super) fn new(orders: &'o TwoOrders, l: usize) -> Self {
+        OrderSteps { orders, y: FactorBuf::zeros(orders.cells(), l), xty: FactorBuf::zeros(orders.genes(), l) }
+    }
+}
+
+impl Steps for OrderSteps<'_> {
+    fn step(&mut self, mut q: Spectra) -> Result<Spectra, DriverError> {
+        self.orders.xht(&mut self.y, q.view());
+        self.orders.wtx(&mut self.xty, self.y.view(self.orders.cells(), q.k()));
+        let inverse = (1.0 / self.orders.sq_norm()) as f32;
+        q.ht_mut().iter_mut().zip(&*self.xty).for_each(|(value, sum)| *value = sum * inverse);
+        Ok(q)
+    }
+
+    fn signed_norms(&mut self, q: &Spectra) -> Result<(Vec<f64>, Vec<f64>), DriverError> {
+        self.orders.xht(&mut self.y, q.view());
+        let (mut positive, mut negative) = (vec![0.0; q.k()], vec![0.0; q.k()]);
+        for row in self.y.chunks_exact(q.ks()) {
+            for ((value, positive), negative) in row.iter().zip(&mut positive).zip(&mut negative) {
+                let square = f64::from(*value) * f64::from(*value);
+                *(if *value > 0.0 { positive } else { negative }) += square;
+            }
+        }
+        Ok((positive, negative))
     }
 }
 
@@ -169,6 +228,7 @@ fn part_of(q: &Spectra, c: usize, positive: f64, negative: f64) -> Option<f32> {
 mod tests {
     use partwise_storage::Quiet;
 
+    use super::super::ground::Packed;
     use super::*;
     use crate::blocks::{FitData, Matrix};
     use crate::config::ScaleSpec;
@@ -209,7 +269,8 @@ mod tests {
             let engine = Engine::new(1 << 20, &Quiet);
             let weights: Vec<f32> = (0..cells).map(|i| [1.0, 4.0, 2.0, 1.5][i % 4]).collect();
             let view = data.memory().weighted(weights.clone());
-            let found = nndsvd(&view, &scale, (K, 12), 4, &engine, 2).unwrap();
+            let packed = Packed { view: &view, scale: &scale, engine: &engine, threads: 2 };
+            let found = nndsvd(&packed, (K, 12), 4).unwrap();
             let hat = |(row, weight): (&[f32], &f32)| {
                 row.iter().enumerate().map(|(j, x)| f64::from(x * scale.factor(j) * weight)).collect()
             };
@@ -226,8 +287,9 @@ mod tests {
     fn a_sample_may_have_fewer_rows_than_components() {
         let data = Matrix::from_dense(4, &[1.0, 2.0, 0.0, 3.0]).unwrap();
         let scale = GeneScale::new(ScaleSpec::None, data.gene_moments(), 1);
-        let l = directions(2, 6, data.memory());
-        let found = nndsvd(data.memory(), &scale, (2, l), 4, &Engine::new(1 << 20, &Quiet), 1).unwrap();
+        let engine = Engine::new(1 << 20, &Quiet);
+        let packed = Packed { view: data.memory(), scale: &scale, engine: &engine, threads: 1 };
+        let found = nndsvd(&packed, (2, directions(2, 6, &packed)), 4).unwrap();
         assert_eq!(found.component(1).collect::<Vec<_>>(), [1.0, 2.0, 0.0, 3.0]);
     }
 
@@ -235,7 +297,9 @@ mod tests {
     fn components_beyond_the_rank_are_means_of_rows() {
         let data = Matrix::from_dense(4, &[1.0, 2.0, 0.0, 3.0].repeat(50)).unwrap();
         let scale = GeneScale::new(ScaleSpec::None, data.gene_moments(), 50);
-        let found = nndsvd(data.memory(), &scale, (3, 4), 4, &Engine::new(1 << 20, &Quiet), 1).unwrap();
+        let engine = Engine::new(1 << 20, &Quiet);
+        let packed = Packed { view: data.memory(), scale: &scale, engine: &engine, threads: 1 };
+        let found = nndsvd(&packed, (3, 4), 4).unwrap();
         let expected = [1.0, 2.0, 0.0, 3.0].map(|value: f32| value / 14.0f32.sqrt());
         assert!(found.component(0).zip(expected).all(|(value, expected)| (value - expected).abs() < 1e-6));
         for c in 1..3 {

@@ -19,6 +19,8 @@ fn shape() -> DataShape {
         packed_bytes: 4_096_000_000,
         max_tile_bytes: 300_000,
         max_block_bytes: 4_200_000,
+        leading_genes: 1000,
+        leading_nonzeros: 1_000_000_000,
         sample_row_entries: 2000,
         max_tile_nonzeros: 300_000,
         own_cells: 4_096_000,

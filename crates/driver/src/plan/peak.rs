@@ -5,8 +5,10 @@
 //!
 //! ```text
 //! always   the process when the plan is made, code that it touches later, tables, workers, the mapped store
-//! start    gather the samples (buffers of the workers, rows)  |  pack them (rows, packed tiles, an encoder)
-//!          |  fit them (packed tiles, starts, a factorization of each start that runs)
+//! start    gather the samples (buffers of the workers, rows)
+//!          |  pack them (rows, packed tiles, an encoder)  |  fit them (packed tiles, a factorization of each start
+//!          that runs)
+//!          or  |  fit them in two orders (rows; both orders and a factorization of each start that runs)
 //! passes   buffers of the workers, the factorizations, W in two generations, the blocks that stay in memory
 //! result   W, H, and the buffers of the HDF5 library that writes them; the store is mapped no more
 //! ```
@@ -29,7 +31,7 @@ use crate::spectra::{GENE_CHUNK, gram_bytes};
 
 /// Code that a fit touches first when it runs, the pool's threads, and memory that the allocator
 /// does not give back. A build with assertions has more code.
-pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 6 } else { 4 }) << 20;
+pub(crate) const LATER_BYTES: u64 = (if cfg!(debug_assertions) { 25 } else { 17 }) << 18;
 /// The part of that code which a process has touched already when it has converted a file.
 const TOUCHED_BYTES: u64 = 1 << 20;
 /// What reading an earlier result leaves in memory.
@@ -203,54 +205,97 @@ impl Sizes<'_> {
         (12 * chunk * stride(k) + 4 * stride(k) * (stride(k) + 96)) as u64
     }
 
-    /// The samples as gathered (gene and value), while they are packed, or packed with a
-    /// factorization for each start that runs, and the starts.
+    /// The samples, and the starts that are found on them.
     fn start(&self, threads: usize, buffers: u64, caps_of: fn(usize, &DataShape) -> Caps) -> u64 {
-        let shape = self.shape;
-        let k = self.largest_k();
-        let caps = caps_of(k, shape);
-        let entries = caps.entries.min(shape.entries());
-        let of_row = shape.sample_row_entries.max(1);
-        let rows = ((entries / of_row) as usize + 1).min(caps.rows).min(shape.cells);
-        let entries = entries.min(rows as u64 * of_row);
-        let (gathered, packed, packing) = match shape.layout {
-            Layout::Sparse => {
-                let bytes_per_entry = shape.packed_bytes as f64 / shape.entries().max(1) as f64;
-                let tile = PACKING_BYTES * (TILE_ROWS.min(rows) as u64 * of_row).min(entries) + 8 * shape.genes as u64;
-                (8 * entries, (1.1 * bytes_per_entry * entries as f64) as u64, tile)
-            }
-            Layout::Dense => (4 * entries, 4 * entries, 0),
-        };
-        // Every seed has a sample of its own, and each size of it a last tile and norms of its own.
-        let seeds = self.seeds as u64;
-        let different: BTreeSet<u64> = self.ks.iter().map(|&k| caps_of(k, shape).entries).collect();
-        let sizes = if self.ks.len() > 1 { seeds * different.len() as u64 } else { 0 };
-        let last_tiles = sizes * packed / (rows as u64).div_ceil(TILE_ROWS as u64).max(1);
+        let (shape, k) = (self.shape, self.largest_k());
+        let sample = SampleSize::of(caps_of(k, shape), shape);
+        let whole = caps_of(k, shape).hold(shape.entries(), shape.cells);
         // A row that several samples have is gathered once.
-        let gathered = (seeds * gathered).min(gathered / entries.max(1) * shape.entries());
-        let packed = seeds * packed + last_tiles;
+        let seeds = self.seeds as u64;
+        let of_entry = if shape.layout == Layout::Sparse { 8 } else { 4 };
+        let gathered = (seeds * of_entry * sample.entries).min(of_entry * shape.entries());
         // Priorities, places and weights.
-        let lists = 64 * rows as u64 * seeds;
-        let tile_nonzeros = match shape.layout {
-            Layout::Sparse => (TILE_ROWS.min(rows) as u64 * of_row).min(entries) as usize,
-            Layout::Dense => 0,
-        };
-        let whole = caps.hold(shape.entries(), shape.cells);
-        let wide = widest(k, shape.genes, whole);
-        let cut = Cut { block_rows: BLOCK_ROWS.min(rows), tile_rows: TILE_ROWS, tile_nonzeros };
-        let one = |threads: usize| {
-            let best = 4 * (shape.genes * stride(k)) as u64;
-            self.factorizations(&[wide], threads, cut) + 8 * (rows * wide) as u64 + best
-        };
+        let lists = 64 * sample.rows as u64 * seeds;
+        let found: u64 = self.ks.iter().map(|&k| 4 * (shape.genes * stride(k)) as u64).sum();
         // Alone they run side by side, among other processes one after the other.
         let (at_once, each) = side_by_side(self.ks.len(), threads);
-        let started: u64 = self.ks.iter().map(|&k| 4 * (shape.genes * stride(k)) as u64).sum();
-        let norms = 16 * shape.genes as u64 * sizes;
-        let fit = match self.ks.len() {
+        let side_by_side = |one: &dyn Fn(usize) -> u64| match self.ks.len() {
             1 => one(threads),
-            _ => (at_once as u64 * one(each)).max(one(threads)) + started + norms,
+            _ => (at_once as u64 * one(each)).max(one(threads)) + found,
         };
-        lists + (gathered + buffers).max(gathered + packed + threads as u64 * packing).max(packed + fit)
+        let held = match shape.layout {
+            // The rows of a single fit are freed once it has them by row.
+            Layout::Sparse if !whole && self.ks.len() == 1 => {
+                (gathered + 8 * sample.entries).max(self.start_in_two_orders(&sample))
+            }
+            Layout::Sparse if !whole => gathered + side_by_side(&|_| self.start_in_two_orders(&sample)),
+            _ => {
+                let (packed, packing) = self.packed(&sample, caps_of);
+                let fit = side_by_side(&|threads| self.start_on_packed(&sample, whole, threads));
+                (gathered + packed + threads as u64 * packing).max(packed + fit)
+            }
+        };
+        lists + (gathered + buffers).max(held)
+    }
+
+    /// One start on a sample in two orders.
+    fn start_in_two_orders(&self, sample: &SampleSize) -> u64 {
+        let shape = self.shape;
+        let k = self.largest_k();
+        let (genes, part) = match self.scaled {
+            // Scaled genes hold alike.
+            true => (shape.genes, 1.0),
+            false => (shape.leading_genes, shape.leading_nonzeros as f64 / shape.entries().max(1) as f64),
+        };
+        let wide = widest(k, genes, false).max(k);
+        let (genes, rows, all) = (genes as u64, sample.rows as u64, shape.genes as u64);
+        // Gene or row, and value: all by row, the leading genes by gene, in the end the others by gene.
+        let all_by_row = 8 * sample.entries;
+        let leading = (8.0 * part * sample.entries as f64) as u64;
+        let others = all_by_row - leading.min(all_by_row);
+        // H, H before it, the trial and the cross products; W, the next and X·Hᵀ.
+        let fit = |k: usize| 4 * stride(k) as u64 * (4 * genes + 3 * rows);
+        let best = 4 * stride(k) as u64 * (genes + rows);
+        // The cross products of the other genes, their H, and all of H.
+        let complete = 4 * stride(k) as u64 * 3 * all;
+        let lists = 16 * all + 48 * rows;
+        lists + best + (all_by_row + leading + fit(wide)).max(2 * others + complete)
+    }
+
+    /// Bytes of the packed samples, and of packing a tile.
+    fn packed(&self, sample: &SampleSize, caps_of: fn(usize, &DataShape) -> Caps) -> (u64, u64) {
+        let shape = self.shape;
+        let (packed, packing) = match shape.layout {
+            Layout::Sparse => {
+                let bytes_per_entry = shape.packed_bytes as f64 / shape.entries().max(1) as f64;
+                let tile = PACKING_BYTES * sample.tile_entries() + 8 * shape.genes as u64;
+                ((1.1 * bytes_per_entry * sample.entries as f64) as u64, tile)
+            }
+            Layout::Dense => (4 * sample.entries, 0),
+        };
+        // Every seed has a sample of its own, and each size of it a last tile and norms of its own.
+        let sizes = self.sizes(caps_of);
+        let last_tiles = sizes * packed / (sample.rows as u64).div_ceil(TILE_ROWS as u64).max(1);
+        (self.seeds as u64 * packed + last_tiles + 16 * shape.genes as u64 * sizes, packing)
+    }
+
+    /// How many samples of different sizes or seeds there are; none that counts if there is one fit.
+    fn sizes(&self, caps_of: fn(usize, &DataShape) -> Caps) -> u64 {
+        let different: BTreeSet<u64> = self.ks.iter().map(|&k| caps_of(k, self.shape).entries).collect();
+        if self.ks.len() > 1 { self.seeds as u64 * different.len() as u64 } else { 0 }
+    }
+
+    /// One start on a packed sample.
+    fn start_on_packed(&self, sample: &SampleSize, whole: bool, threads: usize) -> u64 {
+        let (shape, k) = (self.shape, self.largest_k());
+        let wide = widest(k, shape.genes, whole);
+        let tile_nonzeros = match shape.layout {
+            Layout::Sparse => sample.tile_entries() as usize,
+            Layout::Dense => 0,
+        };
+        let cut = Cut { block_rows: BLOCK_ROWS.min(sample.rows), tile_rows: TILE_ROWS, tile_nonzeros };
+        let best = 4 * (shape.genes * stride(k)) as u64;
+        self.factorizations(&[wide], threads, cut) + 8 * (sample.rows * wide) as u64 + best
     }
 
     /// The memory to write a result besides W, and the other fits that wait for it.
@@ -263,6 +308,28 @@ impl Sizes<'_> {
             tables * self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
         let block = 4 * (self.shape.block_rows * k) as u64;
         RESULT_BYTES + columns + spectra + block
+    }
+}
+
+/// The entries and rows of a sample.
+struct SampleSize {
+    entries: u64,
+    rows: usize,
+    /// Entries of a row.
+    of_row: u64,
+}
+
+impl SampleSize {
+    fn of(caps: Caps, shape: &DataShape) -> Self {
+        let entries = caps.entries.min(shape.entries());
+        let of_row = shape.sample_row_entries.max(1);
+        let rows = ((entries / of_row) as usize + 1).min(caps.rows).min(shape.cells);
+        SampleSize { entries: entries.min(rows as u64 * of_row), rows, of_row }
+    }
+
+    /// Entries of a tile of it.
+    fn tile_entries(&self) -> u64 {
+        (TILE_ROWS.min(self.rows) as u64 * self.of_row).min(self.entries)
     }
 }
 

@@ -16,6 +16,8 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         packed_bytes: nonzeros,
         max_tile_bytes: 300 * per_cell,
         max_block_bytes: 4200 * per_cell,
+        leading_genes: 1000,
+        leading_nonzeros: nonzeros / 3,
         sample_row_entries: 2 * per_cell,
         max_tile_nonzeros: 300 * per_cell as usize,
         own_cells: cells,

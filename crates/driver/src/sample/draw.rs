@@ -84,6 +84,13 @@ impl Draw {
         self.rows.get(rows).map_or(self.threshold, |next| next.priority)
     }
 
+    /// The factor 1/√p of each of the first `rows` rows in the sample of so many; `None`: all are 1.
+    pub(crate) fn weights(&self, rows: usize) -> Option<Vec<f32>> {
+        let threshold = self.threshold(rows);
+        let factor = |row: &Drawn| (1.0 / (threshold * row.weight).min(1.0).sqrt()) as f32;
+        threshold.is_finite().then(|| self.rows[..rows].iter().map(factor).collect())
+    }
+
     /// Stored entries of the first `rows` rows.
     pub(crate) fn entries(&self, rows: usize) -> u64 {
         self.rows[..rows].iter().map(|row| row.entries).sum()

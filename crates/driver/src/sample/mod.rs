@@ -9,8 +9,13 @@
 //!
 //! Why not uniform rows: if few rows carry most of ‖X‖², a uniform sample misses them.
 
+mod compress;
 mod draw;
+mod orders;
 mod packed;
 
+#[cfg(test)]
+pub(crate) use draw::Drawn;
 pub(crate) use draw::{Caps, Draw, RowWeight, draw};
+pub(crate) use orders::{FEWEST, SampleRows, TwoOrders, leading};
 pub(crate) use packed::{BLOCK_ROWS, Gathered, Sample};

@@ -18,9 +18,9 @@ const DENSE_TILE_ROWS: usize = 64;
 
 /// A sample in memory, of which smaller samples are the first rows.
 #[derive(Debug)]
-pub(crate) struct Sample {
+pub(crate) struct Sample<'d> {
     cut: Cut,
-    draw: Draw,
+    draw: &'d Draw,
     /// Tiles with all their rows.
     full: Vec<Arc<PackedTile>>,
     /// The last tile of each sample that does not end with a full one, by the rows of the sample.
@@ -45,7 +45,7 @@ impl<'g> Gathered<'g> {
     }
 
     /// Genes (none where dense) and values of a row.
-    fn entries(&self, cell: usize) -> (&'g [u32], &'g [f32]) {
+    pub(super) fn entries(&self, cell: usize) -> (&'g [u32], &'g [f32]) {
         let at = self.places.binary_search_by_key(&cell, |place| place.0).expect("every row drawn was gathered");
         let (_, block, i) = self.places[at];
         let rows = &self.rows[block];
@@ -54,9 +54,9 @@ impl<'g> Gathered<'g> {
     }
 }
 
-impl Sample {
+impl<'d> Sample<'d> {
     /// Packs the rows drawn, for samples of each of `sizes` rows.
-    pub(crate) fn pack(layout: Layout, genes: usize, draw: Draw, sizes: &[usize], gathered: &Gathered<'_>) -> Self {
+    pub(crate) fn pack(layout: Layout, genes: usize, draw: &'d Draw, sizes: &[usize], gathered: &Gathered<'_>) -> Self {
         let tile_rows = match layout {
             Layout::Sparse => TILE_ROWS,
             Layout::Dense => DENSE_TILE_ROWS,
@@ -85,7 +85,7 @@ impl Sample {
 
     /// The rows drawn.
     pub(crate) fn draw(&self) -> &Draw {
-        &self.draw
+        self.draw
     }
 
     /// Rows of a tile.
@@ -104,11 +104,7 @@ impl Sample {
         if !rows.is_multiple_of(self.cut.tile_rows) {
             tiles.push(self.last.get(&rows).expect("a size that the sample was packed for").clone());
         }
-        let threshold = self.draw.threshold(rows);
-        let factor = |weight: f64| (1.0 / (threshold * weight).min(1.0).sqrt()) as f32;
-        let weights =
-            threshold.is_finite().then(|| self.draw.rows[..rows].iter().map(|row| factor(row.weight)).collect());
-        MemoryBlocks::new(self.cut, tiles, weights)
+        MemoryBlocks::new(self.cut, tiles, self.draw.weights(rows))
     }
 }
 

@@ -46,6 +46,7 @@ use crate::trace::{StopReason, TraceRow};
 use crate::usages::Usages;
 pub(crate) use assembly::Assembly;
 pub(crate) use momentum::Momentum;
+pub(crate) use spectra_step::extrapolate;
 pub(crate) use standing::Standing;
 
 /// Differences of the loss below this fraction of ‖X‖² are rounding of the 32-bit products

@@ -12,7 +12,7 @@ pub(crate) struct Momentum {
 }
 
 impl Momentum {
-    pub(super) fn new(on: bool) -> Self {
+    pub(crate) fn new(on: bool) -> Self {
         Momentum { on, t: 1.0 }
     }
 
@@ -27,12 +27,12 @@ impl Momentum {
     }
 
     /// β for the coming pass.
-    pub(super) fn weight(&self) -> f64 {
+    pub(crate) fn weight(&self) -> f64 {
         if self.on { (self.t - 1.0) / next(self.t) } else { 0.0 }
     }
 
     /// The pass is over.
-    pub(super) fn after(&mut self, accepted: bool) {
+    pub(crate) fn after(&mut self, accepted: bool) {
         self.t = if accepted { next(self.t) } else { 1.0 };
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Step {
 }
 
 /// trial ← max(0, H + β (H − previous)).
-pub(super) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spectra, beta: f32) {
+pub(crate) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spectra, beta: f32) {
     if beta == 0.0 {
         trial.ht_mut().copy_from_slice(spectra.ht());
         return;

@@ -208,6 +208,8 @@ mod tests {
             packed_bytes: nonzeros,
             max_tile_bytes: 70_000,
             max_block_bytes: 420_000,
+            leading_genes: 1000,
+            leading_nonzeros: nonzeros / 3,
             sample_row_entries: 250,
             max_tile_nonzeros: 70_000,
             own_cells: cells,

@@ -69,16 +69,16 @@ fn fits_that_start_from_a_part_of_the_matrix_keep_their_bits() {
         &counts(9000, 900, 8, 2),
         512,
         &[
-            (config(), 7, "f4d2529557f2ff67d51a009718a279d24e0ea9a2091c7d773f2805ad914683be"),
+            (config(), 5, "9ef22f8de33f4dd408f57d603da6029b7fd73999dd0be069055fe6aa61d341b5"),
             (
                 config().with_scale(ScaleSpec::Std),
-                12,
-                "1af49914304fb925d3bdda3bbc4de3b8f0b84db39ed2a4e5ae1a89eb584f374c",
+                5,
+                "db0fd8a67c2d661c3d4de21f4e11450e95dc30749e63d34e4b395a3a69735b16",
             ),
             (
                 config().with_solver(SolverSpec::Mu).with_init(InitSpec::Sample),
-                40,
-                "bcfd0725c4191a54d0ac4abc87020bb26a08de45c8c2ad9c83b3df25501432c3",
+                37,
+                "a82d87ae39775959d15b89ccbff94d66f2174ef63dc7f8cbeb9dd86c43276a33",
             ),
         ],
     );

@@ -1,7 +1,7 @@
 //! Twins of [`crate::sparse`], with the same bits.
 
 use crate::lanes::GROUP_TERMS;
-use crate::{FactorMut, FactorRef, Runs};
+use crate::{Csr, FactorMut, FactorRef, Runs};
 
 /// `xht += x · hᵀ` for the nonzeros in `runs`: `xht` is tile rows × k, `ht` m × k.
 pub fn xht(mut xht: FactorMut<'_>, runs: Runs<'_>, ht: FactorRef<'_>) {
@@ -22,6 +22,19 @@ pub fn wtx(mut share: FactorMut<'_>, runs: Runs<'_>, w: FactorRef<'_>) {
             let terms: Vec<(f32, f32)> =
                 rows.iter().zip(values).map(|(&row, &value)| (value, w.row(row as usize)[c])).collect();
             add_in_groups(&mut share.row_mut(gene)[c], &terms);
+        }
+    }
+}
+
+/// `product = x · factor` for compressed rows: `product` is rows × k, `factor` columns × k.
+pub fn csr(mut product: FactorMut<'_>, x: Csr<'_>, factor: FactorRef<'_>) {
+    for (row, entries) in x.ranges().enumerate() {
+        for c in 0..factor.lanes() {
+            let term = |at: usize| (x.values()[at], factor.row(x.indices()[at] as usize)[c]);
+            let terms: Vec<(f32, f32)> = entries.clone().map(term).collect();
+            let sum = &mut product.row_mut(row)[c];
+            *sum = 0.0;
+            add_in_groups(sum, &terms);
         }
     }
 }

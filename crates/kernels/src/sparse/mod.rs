@@ -75,11 +75,13 @@
 //!   the CPU does it itself.
 //! - Panels of 32 components, to keep a tile in L1: k = 48 235 → 194, k = 64 179 → 153.
 
+mod csr;
 mod wtx;
 mod xht;
 
 use crate::lanes::Lanes;
 
+pub use csr::{csr, csr_with};
 pub use wtx::{wtx, wtx_with};
 pub use xht::{xht, xht_with};
 

@@ -1,7 +1,7 @@
 //! Sparse products have the bits of the twin on every set of instructions, and the values of the
 //! formula.
 
-use partwise_kernels::{FactorBuf, Isa, naive, sparse, stride};
+use partwise_kernels::{CsrBuf, FactorBuf, Isa, naive, sparse, stride};
 use proptest::prelude::*;
 
 use crate::shapes::{SparseTile, bits, components, factor, padding_is_zero, sparse_tile, view, view_mut};
@@ -40,6 +40,45 @@ proptest! {
         let mut out = FactorBuf::zeros(tile.m, k);
         sparse::wtx(view_mut(&mut out, k), tile.runs(), view(&w, k));
         close(&out, &naive::product::wtx(&x, &w, tile.rows, tile.m, ks), tile.rows)?;
+    }
+
+    #[test]
+    fn compressed_rows_have_the_products_of_their_twin_and_of_the_matrix((tile, k, ht, w) in case(), cut in 0..256usize) {
+        let (ks, x) = (stride(k), tile.to_dense());
+        for by_gene in [false, true] {
+            let (rows, columns, factor) = if by_gene { (tile.m, tile.rows, &w) } else { (tile.rows, tile.m, &ht) };
+            let at = |row: usize, column: usize| if by_gene { x[column * tile.m + row] } else { x[row * tile.m + column] };
+            let (mut ends, mut indices, mut values) = (Vec::new(), Vec::new(), Vec::new());
+            for row in 0..rows {
+                for column in (0..columns).filter(|&column| at(row, column) != 0.0) {
+                    indices.push(column as u32);
+                    values.push(at(row, column));
+                }
+                ends.push(values.len());
+            }
+            let matrix = CsrBuf::new(ends, indices, values, columns);
+            let csr = matrix.view();
+            let mut twin = FactorBuf::zeros(rows, k);
+            naive::sparse::csr(view_mut(&mut twin, k), csr, view(factor, k));
+            prop_assert!(padding_is_zero(&twin, k));
+            let product = match by_gene {
+                true => naive::product::wtx(&x, factor, tile.rows, tile.m, ks),
+                false => naive::product::xht(&x, factor, tile.rows, tile.m, ks),
+            };
+            close(&twin, &product, columns)?;
+            for isa in Isa::available() {
+                // Overwritten, in two parts.
+                let mut out = twin.clone();
+                out.fill(1.0);
+                let cut = cut.min(rows);
+                for part in [0..cut, cut..rows].into_iter().filter(|part| !part.is_empty()) {
+                    let (len, out) = (part.len(), &mut out[part.start * ks..part.end * ks]);
+                    let out = partwise_kernels::FactorMut::new(out, len, k, ks);
+                    sparse::csr_with(isa, out, csr.rows(part), view(factor, k));
+                }
+                prop_assert_eq!(bits(&out), bits(&twin), "csr with {:?}", isa);
+            }
+        }
     }
 }
 
