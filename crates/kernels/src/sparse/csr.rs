@@ -17,7 +17,7 @@ use crate::{Csr, FactorMut, FactorRef, Isa};
 ///
 /// A row of the product stays in registers until it is complete, and is written once. Its terms have one order,
 /// so rows can be shared out among threads in any way: groups of sixteen are summed in two chains of f32, the sums
-/// of groups in f64, as in [`wtx`](super::wtx). With x in both orders a pass over it needs no memory of its own
+/// of groups in f64, as in [`wtx`](fn@super::wtx). With x in both orders a pass over it needs no memory of its own
 /// beside the products; x takes twice the memory for that, so it is for small matrices that are gone through often.
 ///
 /// Costs `2·nonzeros·stride(k)` flops and allocates nothing.

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn small_codes_are_counted_alike_in_a_register() {
-        let runs = (1..=TILE_ROWS).map(|len| (0..len as u32).map(|at| at * at % 128 >> (len % 8)).collect());
+        let runs = (1..=TILE_ROWS).map(|len| (0..len as u32).map(|at| (at * at % 128) >> (len % 8)).collect());
         for run in runs.chain([vec![127; TILE_ROWS], vec![0; TILE_ROWS]]) {
             let run: Vec<u32> = run;
             assert_eq!(small_lengths(&run), lengths(&run), "{run:?}");
