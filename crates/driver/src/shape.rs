@@ -107,6 +107,9 @@ pub struct DataShape {
 }
 
 impl DataShape {
+    /// At least so many genes lead, or all if there are fewer.
+    pub const FEWEST_LEADING: usize = FEWEST;
+
     /// The shape of a store. Reads the sums of up to a quarter of a million cells.
     ///
     /// # Errors

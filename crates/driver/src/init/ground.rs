@@ -23,7 +23,8 @@ pub(super) trait Ground {
     /// Stored entries.
     fn entries(&self) -> u64;
 
-    /// Shows every entry as (row, gene, value without the row's weight or with it).
+    /// Shows every entry as (row, gene, value): scaled, but weighted only in two orders. Means of a few rows may have
+    /// either.
     fn each_entry(&self, see: &mut dyn FnMut(usize, usize, f32)) -> Result<(), DriverError>;
 
     /// Passes from `spectra` until its loss falls by less than `tol` twice in a row, at most `passes`.

@@ -18,7 +18,7 @@ const WHOLE_ENTRIES: u64 = 2_500_000;
 /// A sample has a few times as many entries as H, and at least two million; small inputs are taken
 /// whole. Nothing of the machine changes it. The more entries, the fewer passes over X are left to make, and
 /// the more memory they take before the first pass, for any budget. On 50,000 × 20,000 counts of a law with programs
-/// that are alike, k = 20, five times the entries of H leave four or five passes, and seven times four.
+/// that are alike, k = 20, five times the entries of H leave four or five passes, and seven and a half times four.
 pub(super) fn sample_caps(k: usize, shape: &DataShape) -> Caps {
     let parameters = (k * shape.genes) as u64;
     let entries = match shape.layout {

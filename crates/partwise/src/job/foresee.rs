@@ -43,7 +43,7 @@ pub(super) fn shape(source: &dyn Source) -> DataShape {
         own_cells: cells,
         own_bytes: packed_bytes,
         leaves_out_genes: false,
-        leading_genes: genes.min(5000),
+        leading_genes: genes.min(DataShape::FEWEST_LEADING),
         leading_nonzeros: nonzeros,
         sample_row_entries: 2 * nonzeros / cells.max(1) as u64,
     }
