@@ -47,12 +47,12 @@ def main(reports, folder):
         for name, (report, figure, choice) in PICTURES.items():
             if report != opened:
                 driver.get((reports / report).resolve().as_uri())
-                ready = lambda driver: driver.execute_script("return document.documentElement.dataset.ready")
+                ready = lambda driver: driver.execute_script("return document.documentElement.dataset.live")
                 WebDriverWait(driver, 60).until(ready)
                 opened = report
             # A figure is drawn when it comes near the window.
             driver.execute_script("document.getElementById(arguments[0]).scrollIntoView()", figure)
-            drawn = lambda driver: driver.execute_script(f"return document.querySelectorAll('#{figure} .plot svg').length")
+            drawn = lambda driver: driver.execute_script(f"return document.querySelectorAll('#{figure} .plot .main-svg').length")
             WebDriverWait(driver, 60).until(drawn)
             if choice:
                 choices = driver.find_element("css selector", f"#{figure} .colour, #{figure} .view")

@@ -419,7 +419,7 @@ def browser():
 
     opened = []
 
-    def open_at(page, width=1280, height=900):
+    def open_at(page, width=1280, height=900, scripts=True):
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
         for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]:
@@ -432,10 +432,14 @@ def browser():
         # The size of the page, as on a phone: a window cannot be so narrow.
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        if not scripts:
+            window.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         window.get(page.as_uri())
+        if not scripts:
+            return window
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(window, 60).until(lambda w: w.execute_script("return document.documentElement.dataset.ready || !document.getElementById('problem').hidden"))
+        WebDriverWait(window, 60).until(lambda w: w.execute_script("return document.documentElement.dataset.live || !document.getElementById('problem').hidden"))
         assert window.execute_script("return document.getElementById('problem').textContent") == ""
         return window
 
@@ -456,7 +460,7 @@ def requests_of(window):
 def undrawn(window):
     """The figures that are not drawn."""
     return window.execute_script(
-        "return [...document.querySelectorAll('.plot')].filter(p => !p.querySelector('svg')).map(p => p.closest('section').id)")
+        "return [...document.querySelectorAll('.plot')].filter(p => !p.querySelector('.main-svg')).map(p => p.closest('section').id)")
 
 
 def scrolled(window):
@@ -465,7 +469,7 @@ def scrolled(window):
 
     seen = (
         "return [...document.querySelectorAll('.plot')].filter(p => { const r = p.getBoundingClientRect();"
-        "return r.top < innerHeight && r.bottom > 0; }).every(p => p.querySelector('svg'))")
+        "return r.top < innerHeight && r.bottom > 0; }).every(p => p.querySelector('.main-svg'))")
     top, height = 0, window.execute_script("return innerHeight")
     while top < window.execute_script("return document.documentElement.scrollHeight"):
         window.execute_script("window.scrollTo(0, arguments[0])", top)
@@ -672,6 +676,29 @@ def test_no_page_is_wider_than_a_phone(partwise, labelled, browser, what):
         "return [...document.querySelectorAll('.plot svg')].filter(s => s.getBoundingClientRect().right > 390.5).length")
     assert wide == 0
     assert requests_of(window) == []
+
+
+def test_pictures_stand_still_until_they_are_drawn_and_without_javascript(partwise, labelled, browser):
+    from selenium.webdriver.common.by import By
+
+    partwise.json("report", "r.h5ad", "-o", "page.html")
+    still = browser(partwise.path("page.html"), scripts=False)
+    pictures = still.find_elements(By.CSS_SELECTOR, ".plot .still svg")
+    assert len(pictures) == 5 and all(min(picture.size.values()) > 150 for picture in pictures)
+    # Axes have names, and the ink is that of the page.
+    texts = still.find_elements(By.CSS_SELECTOR, "#error .still text")
+    assert "pass (reads of the data)" in [text.text for text in texts]
+    ink = still.find_element(By.TAG_NAME, "h1").value_of_css_property("color")
+    assert {text.value_of_css_property("fill") for text in texts} <= {ink, ink.replace("rgba", "rgb").replace(", 1)", ")")}
+
+    # All that is seen first is there before plotly.js has begun.
+    partwise.json("pca", "labelled.h5ad", "-c", 5, "-o", "p.h5ad")
+    partwise.json("report", "p.h5ad", "-o", "page.html", "--force")
+    drawn = browser(partwise.path("page.html"))
+    ready, live = drawn.execute_script("const d = document.documentElement.dataset; return [Number(d.ready), Number(d.live)]")
+    assert 0 < ready < live
+    scrolled(drawn)
+    assert drawn.find_elements(By.CSS_SELECTOR, ".still") == []
 
 
 def test_a_card_and_a_printer_need_figures_that_the_reader_has_not_seen(partwise, labelled, browser):

@@ -52,6 +52,7 @@ pub use error::ReportError;
 pub use kind::CLEAR_LEAD;
 pub use page::BEGINS;
 
+use paper::svg::Ground;
 use picture::Figure;
 
 /// What a page shows beyond the result itself.
@@ -201,7 +202,7 @@ impl Report {
         let file = |figure: &Figure| {
             let sheet = paper::draw(figure);
             let content = match format {
-                FigureFormat::Svg => paper::svg::write(&sheet, &figure.title).into_bytes(),
+                FigureFormat::Svg => paper::svg::write(&sheet, &figure.title, Ground::White).into_bytes(),
                 FigureFormat::Png => paper::png::write(&sheet),
             };
             (format.file(figure.id), content)

@@ -1,5 +1,6 @@
 "use strict";
-// Unpacks plotly.js, and draws each figure when it comes near the part of the page that the reader sees.
+// Unpacks plotly.js, and draws each figure when it comes near the part of the page that the reader sees; until then a
+// still image is in its place.
 (() => {
   const figures = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
@@ -83,18 +84,21 @@
     return top < innerHeight && bottom > 0;
   }
 
+  // Browsers paint after a frame's callbacks, and no frame comes while nobody looks at the page.
+  const painted = () => new Promise((done) => (document.hidden ? done() : requestAnimationFrame(() => setTimeout(done))));
+
   async function start() {
     document.querySelectorAll(".cards").forEach((cards) => report.cards(cards.closest(".figure")));
     document.querySelectorAll("#table").forEach(report.table);
-    // For whoever waits for the page: the milliseconds until all that is seen first was there.
-    const ready = () => (root.dataset.ready ??= Math.round(performance.now()));
+    // For whoever waits for the page: the milliseconds until all that is seen first was there, and until its pictures
+    // answered the reader. plotly.js takes a second to begin, so the stills come first.
     const seen = [...undrawn].filter(isSeen);
-    // If no figure is on the first screen, the reader has all of it before plotly.js, which takes a second to begin.
-    if (!seen.length) ready();
+    await painted();
+    root.dataset.ready = Math.round(performance.now());
     queue = pause().then(unpack);
     seen.forEach(soon);
     await queue;
-    ready();
+    root.dataset.live = Math.round(performance.now());
     const near = new IntersectionObserver(
       (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => soon(entry.target)),
       { rootMargin: "1000px 0px" },

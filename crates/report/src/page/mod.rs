@@ -7,6 +7,8 @@ use partwise_storage::anndata::Value;
 use serde_json::{Map, Value as Json};
 
 use crate::error::ReportError;
+use crate::paper::svg::Ground;
+use crate::paper::{first, svg};
 use crate::picture::{Figure, Picture};
 use crate::read::Story;
 
@@ -61,6 +63,8 @@ struct Frame<'p> {
     code: [&'static str; 8],
     plotly: &'static str,
     data: String,
+    /// Of each figure, the picture that is there before plotly.js, and without JavaScript.
+    stills: Vec<Option<String>>,
 }
 
 impl Page {
@@ -69,9 +73,15 @@ impl Page {
         let data: Map<String, Json> =
             self.figures.iter().filter_map(|figure| Some((figure.id.to_owned(), data::of(figure)?))).collect();
         let data = within_script(&Json::from(data).to_string());
-        let frame = Frame { page: self, begins: BEGINS, style: STYLE, code: CODE, plotly: PLOTLY, data };
+        let stills = self.figures.iter().map(still).collect();
+        let frame = Frame { page: self, begins: BEGINS, style: STYLE, code: CODE, plotly: PLOTLY, data, stills };
         frame.render().map_err(|error| ReportError::Page(error.to_string()))
     }
+}
+
+/// What the figure shows first.
+fn still(figure: &Figure) -> Option<String> {
+    Some(svg::write(&first(figure)?, &figure.title, Ground::Clear))
 }
 
 /// JSON that can stand in a script element: no text in it can end the element or begin a comment.
@@ -102,6 +112,7 @@ pub(crate) fn settings(story: &Story) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paper::INKS;
     use crate::picture::{Axis, Card, Curves, Gene, Plot, View};
 
     const HOSTILE: &str = "</script><script>alert(1)</script><!-- & \"q\" 'a'\n\u{2028}\u{2029}";
@@ -150,6 +161,10 @@ mod tests {
         assert!(page.contains("default-src 'none'"));
         for wanted in ["src=\"http", "href=\"http", "@import", "url("] {
             assert!(!page.contains(wanted), "{wanted}");
+        }
+        // Figures of the crate have the colours that the style changes to those of the page.
+        for colour in INKS {
+            assert!(STYLE.contains(&format!("\"{colour}\"")), "{colour}");
         }
         for code in CODE {
             assert!(!code.contains("</script") && !code.contains("<!--"));

@@ -113,6 +113,7 @@ const report = (() => {
       toImageButtonOptions: { format: "svg", filename: `partwise-${name}`, width: null, height: null, scale: 1 },
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
     };
+    element.querySelector(".still")?.remove();
     return Plotly.react(element, escaped(traces, false), escaped(whole, false), config);
   }
 

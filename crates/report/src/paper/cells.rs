@@ -5,7 +5,7 @@ use super::frame::{self, Area, Room, Side};
 use super::palette;
 use super::scale::Scale;
 use super::sheet::{Anchor, LINE, SMALL, Shape, Sheet};
-use crate::picture::{Axis, By, Cells, Colour, Direction, Palette};
+use crate::picture::{Axis, By, Cells, Colour, Palette};
 
 /// The side of a panel.
 const SIDE: f64 = 82.0;
@@ -14,16 +14,18 @@ const LARGE: f64 = 170.0;
 
 /// Draws the panels, by the first two directions.
 pub(super) fn panels(cells: &Cells) -> Vec<Sheet> {
-    let [across, up] = match &cells.directions[..] {
-        [across, up, ..] => [across, up],
-        _ => return Vec::new(),
-    };
-    let several = cells.colours.len() > 1;
-    cells.colours.iter().map(|colour| panel(cells, [across, up], colour, several)).collect()
+    let is_large = |colour: &Colour| matches!(colour.by, By::Groups(_)) || cells.colours.len() == 1;
+    let side = |colour| if is_large(colour) { LARGE } else { SIDE };
+    cells.colours.iter().filter_map(|colour| panel(cells, colour, side(colour))).collect()
 }
 
-fn panel(cells: &Cells, [across, up]: [&Direction; 2], colour: &Colour, several: bool) -> Sheet {
-    let side = if matches!(colour.by, By::Groups(_)) || !several { LARGE } else { SIDE };
+/// Draws the panel of the first colours alone.
+pub(super) fn first(cells: &Cells) -> Option<Sheet> {
+    panel(cells, cells.colours.first()?, LARGE)
+}
+
+fn panel(cells: &Cells, colour: &Colour, side: f64) -> Option<Sheet> {
+    let [across, up, ..] = &cells.directions[..] else { return None };
     let scales = [across, up].map(|direction| Scale::of(direction.values.iter().copied(), false, false));
     let (x, y) = (
         Side::new(&Axis::new(across.name.as_str()), &scales[0], side, false),
@@ -66,7 +68,7 @@ fn panel(cells: &Cells, [across, up]: [&Direction; 2], colour: &Colour, several:
         sheet.shapes.push(Shape::Dots { at, diameter, colour, opacity: 1.0 });
     }
     frame::lines(&mut sheet, area);
-    sheet
+    Some(sheet)
 }
 
 /// The bar of the numbers, and the cells of each colour. Cells of large numbers are drawn last, so that they are not

@@ -31,6 +31,10 @@ use sheet::{Anchor, LINE, SMALL, TITLE};
 
 pub(crate) use sheet::Sheet;
 
+/// The colours of texts, axes and grids.
+#[cfg(test)]
+pub(crate) const INKS: [&str; 3] = [sheet::INK, sheet::AXIS, sheet::GRID];
+
 /// The margin of a file, so that nothing touches its edge.
 const MARGIN: f64 = 3.0;
 /// The width of a column of text, 85 mm, of a page, 180 mm, and the most height, in points; without margins.
@@ -39,6 +43,17 @@ const PAGE: f64 = 180.0 * 72.0 / 25.4 - 2.0 * MARGIN;
 const TALL: f64 = 720.0 * 72.0 / 25.4;
 /// The gap between panels.
 const GAP: f64 = 12.0;
+
+/// Draws what the page shows of a figure first; `None` if that is text.
+pub(crate) fn first(figure: &Figure) -> Option<Sheet> {
+    let panel = match &figure.picture {
+        Picture::Views { views, .. } => views.first().map(|view| plot(&view.plot)),
+        Picture::Cells(of) => cells::first(of),
+        Picture::Genes(of) => curves::gene(of, COLUMN),
+        Picture::Cards { .. } => None,
+    };
+    panel.map(|panel| in_lines(vec![panel]))
+}
 
 /// Draws a figure.
 pub(crate) fn draw(figure: &Figure) -> Sheet {
@@ -62,14 +77,18 @@ fn is_logarithmic(plot: &Plot) -> bool {
     }
 }
 
-/// A view, with its name above if it is one of several.
-fn panel(view: &View, is_one_of_several: bool) -> Sheet {
-    let drawn = match &view.plot {
+fn plot(plot: &Plot) -> Sheet {
+    match plot {
         Plot::Curves(curves) => curves::draw(curves, COLUMN),
         Plot::Stack(plots) => curves::stack(plots, COLUMN),
         Plot::Bars(bars) => bars::draw(bars, COLUMN),
         Plot::Heat(heat) => heat::draw(heat),
-    };
+    }
+}
+
+/// A view, with its name above if it is one of several.
+fn panel(view: &View, is_one_of_several: bool) -> Sheet {
+    let drawn = plot(&view.plot);
     if !is_one_of_several {
         return drawn;
     }

@@ -7,17 +7,27 @@ use super::sheet::{Anchor, Shape, Sheet};
 /// Millimetres of a point.
 const MM: f64 = 25.4 / 72.0;
 
+/// What a sheet lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    White,
+    /// Whatever is behind it.
+    Clear,
+}
+
 /// The file. Its title is for programs that read it aloud.
-pub(crate) fn write(sheet: &Sheet, title: &str) -> String {
+pub(crate) fn write(sheet: &Sheet, title: &str, ground: Ground) -> String {
     let (width, height) = (round(sheet.width), round(sheet.height));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}mm\" height=\"{}mm\" viewBox=\"0 0 {width} {height}\" \
-         font-family=\"Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif\">\n<title>{}</title>\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n",
+         font-family=\"Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif\">\n<title>{}</title>\n",
         round(sheet.width * MM),
         round(sheet.height * MM),
         escaped(&super::font::printable(title)),
     );
+    if ground == Ground::White {
+        svg.push_str(&format!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"));
+    }
     for shape in &sheet.shapes {
         add(&mut svg, shape).expect("a text takes all texts");
     }
