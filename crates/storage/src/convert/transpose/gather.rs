@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::piece;
+use super::piece::{self, Scratch};
 use super::room::{IN_WINDOW, Room};
 use crate::source::{Entries, Form, RowChunk};
 use crate::tile::TILE_ROWS;
@@ -41,7 +41,7 @@ pub(crate) struct Gather {
     window: Window,
     unpacked: Entries,
     bytes: Vec<u8>,
-    plane: Vec<u8>,
+    scratch: Scratch,
 }
 
 /// Consecutive rows in memory, in compressed form.
@@ -55,8 +55,8 @@ struct Window {
 
 impl Gather {
     pub(super) fn new(aside: Aside, cells: usize, room: Room, counts: Vec<u64>) -> Self {
-        let (bytes, plane) = (Vec::new(), Vec::new());
-        Gather { aside, cells, room, counts, window: Window::default(), unpacked: Entries::default(), bytes, plane }
+        let (window, unpacked, scratch) = (Window::default(), Entries::default(), Scratch::default());
+        Gather { aside, cells, room, counts, window, unpacked, bytes: Vec::new(), scratch }
     }
 
     /// The exact form, from the counts of the tiles.
@@ -125,7 +125,7 @@ impl Gather {
             self.aside.file.read_exact_at(&mut self.bytes, piece.at).map_err(io)?;
             traffic::ended();
             let before = self.unpacked.len();
-            let unpacked = piece::unpack(&self.bytes, piece.entries, &mut self.unpacked, &mut self.plane);
+            let unpacked = piece::unpack(&self.bytes, piece.entries, &mut self.unpacked, &mut self.scratch);
             unpacked.ok_or_else(|| io(std::io::Error::other("the temporary file has changed")))?;
             keep(&mut self.unpacked, before, &inside);
         }
@@ -135,25 +135,32 @@ impl Gather {
 
     /// Sorts the unpacked entries by cell. Those of one cell keep their order.
     fn sort(&mut self, rows: Range<usize>, first: u32) {
-        let Window { indptr, genes, values, .. } = &mut self.window;
-        let Entries { cells, genes: from_genes, values: from_values } = &self.unpacked;
+        let Window { rows: held, indptr, genes, values } = &mut self.window;
+        let Entries { cells, genes: from_genes, values: from_values } = &mut self.unpacked;
         indptr.clear();
         indptr.resize(rows.len() + 1, 0);
         cells.iter().for_each(|&cell| indptr[(cell - first) as usize + 1] += 1);
-        for row in 0..rows.len() {
+        let height = rows.len();
+        for row in 0..height {
             indptr[row + 1] += indptr[row];
+        }
+        *held = rows;
+        if cells.is_sorted() {
+            // The file is by cell.
+            std::mem::swap(genes, from_genes);
+            std::mem::swap(values, from_values);
+            return;
         }
         genes.resize(cells.len(), 0);
         values.resize(cells.len(), 0.0);
-        for ((&cell, &gene), &value) in cells.iter().zip(from_genes).zip(from_values) {
+        for ((&cell, &gene), &value) in cells.iter().zip(&*from_genes).zip(&*from_values) {
             let next = &mut indptr[(cell - first) as usize];
             (genes[*next], values[*next]) = (gene, value);
             *next += 1;
         }
         // Each pointer has moved to the end of its row, which is the beginning of the next one.
-        indptr.copy_within(0..rows.len(), 1);
+        indptr.copy_within(0..height, 1);
         indptr[0] = 0;
-        self.window.rows = rows;
     }
 }
 
@@ -202,8 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_whatever_the_strips_pieces_and_windows() {
-        let entries = scattered();
+    fn rows_come_back_whatever_the_order_strips_pieces_and_windows() {
+        let (scattered, mut by_cell, mut by_gene) = (scattered(), scattered(), scattered());
+        by_cell.sort_by_key(|&(cell, ..)| cell);
+        by_gene.sort_by_key(|&(cell, gene, _)| (gene, cell));
+        [scattered, by_cell, by_gene].iter().for_each(|entries| rows_come_back(entries));
+    }
+
+    fn rows_come_back(entries: &[(u32, u32, f32)]) {
         let mut rows = vec![Vec::new(); CELLS];
         entries.iter().for_each(|&(cell, gene, value)| rows[cell as usize].push((gene, value)));
         let tiles: Vec<usize> = rows.chunks(TILE_ROWS).map(|tile| tile.iter().map(Vec::len).sum()).collect();
@@ -217,7 +230,7 @@ mod tests {
             (1 << 20, 6, 1 << 20),
         ] {
             for height in [1, 100, TILE_ROWS, 700, CELLS] {
-                let mut gather = gather(&entries, Room { collected, strip_tiles, window });
+                let mut gather = gather(entries, Room { collected, strip_tiles, window });
                 let most_per_tile = *tiles.iter().max().unwrap();
                 assert_eq!(gather.form(), Form::Sparse { entries: entries.len() as u64, most_per_tile });
                 for first in (0..CELLS).step_by(height) {

@@ -1,9 +1,11 @@
-//! The packed form of a strip's entries: byte planes, each compressed with LZ4.
+//! The packed form of entries of a strip: byte planes, each compressed with LZ4.
 //!
 //! An entry is three numbers of 32 bits: the cell (within the strip) and the gene, as differences from
 //! the entry before, and the value. Counts are stored as integers. Bytes of the same significance form
 //! a plane, so that nearly all planes are zeros and take a byte. By gene, the others are the distances
 //! of cells and the counts.
+
+use std::ops::Range;
 
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
@@ -15,45 +17,78 @@ const PLANES: usize = 12;
 /// Bytes before the planes: whether values are integers, and the length of each plane.
 const HEAD: usize = 1 + 4 * PLANES;
 
-/// Packs `entries` and appends them to `out`. `plane` is scratch.
-pub(super) fn pack(entries: &Entries, out: &mut Vec<u8>, plane: &mut Vec<u8>) {
-    let integers = entries.values.iter().all(|&value| (0.0..16_777_216.0).contains(&value) && value.fract() == 0.0);
-    let head = out.len();
-    out.resize(head + HEAD, 0);
-    out[head] = u8::from(integers);
-    let differences = |list: &[u32], byte: u32, plane: &mut Vec<u8>| {
-        let mut before = 0;
-        plane
-            .extend(list.iter().map(|&at| (zigzag(at.wrapping_sub(std::mem::replace(&mut before, at))) >> byte) as u8));
-    };
-    for at in 0..PLANES {
-        let byte = 8 * (at as u32 % 4);
-        plane.clear();
-        match at / 4 {
-            0 => differences(&entries.cells, byte, plane),
-            1 => differences(&entries.genes, byte, plane),
-            _ if integers => plane.extend(entries.values.iter().map(|&value| (value as u32 >> byte) as u8)),
-            _ => plane.extend(entries.values.iter().map(|&value| (value.to_bits() >> byte) as u8)),
+/// Packs pieces, in memory that serves again.
+#[derive(Default)]
+pub(super) struct Packer {
+    numbers: Vec<u32>,
+    plane: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    /// The packed form of the entries at these places of `entries`.
+    pub(super) fn pack(&mut self, entries: &Entries, places: Range<usize>) -> &[u8] {
+        let values = &entries.values[places.clone()];
+        let integers = are_integers(values);
+        self.packed.clear();
+        self.packed.resize(HEAD, 0);
+        self.packed[0] = u8::from(integers);
+        for (number, list) in [&entries.cells, &entries.genes].into_iter().enumerate() {
+            differences(&list[places.clone()], &mut self.numbers);
+            self.planes(4 * number);
         }
-        if plane.iter().all(|&byte| byte == 0) {
-            continue;
+        self.numbers.clear();
+        match integers {
+            true => self.numbers.extend(values.iter().map(|&value| value as i32 as u32)),
+            false => self.numbers.extend(values.iter().map(|&value| value.to_bits())),
         }
-        let start = out.len();
-        out.resize(start + get_maximum_output_size(plane.len()), 0);
-        // The room suffices for any plane.
-        let len = compress_into(plane, &mut out[start..]).unwrap_or(0);
-        out.truncate(start + len);
-        out[head + 1 + 4 * at..][..4].copy_from_slice(&(len as u32).to_le_bytes());
+        self.planes(8);
+        &self.packed
+    }
+
+    /// Appends the four planes of the numbers, of which the first one is plane `first`.
+    fn planes(&mut self, first: usize) {
+        let used = self.numbers.iter().fold(0, |used, number| used | number);
+        for byte in (0..4).filter(|byte| (used >> (8 * byte)) as u8 != 0) {
+            self.plane.clear();
+            self.plane.extend(self.numbers.iter().map(|number| (number >> (8 * byte)) as u8));
+            let start = self.packed.len();
+            self.packed.resize(start + get_maximum_output_size(self.plane.len()), 0);
+            // The room suffices for any plane.
+            let len = compress_into(&self.plane, &mut self.packed[start..]).unwrap_or(0);
+            self.packed.truncate(start + len);
+            self.packed[1 + 4 * (first + byte)..][..4].copy_from_slice(&(len as u32).to_le_bytes());
+        }
     }
 }
 
-/// Unpacks `count` entries of a piece and appends them to `entries`. `plane` is scratch. `None` if
-/// the bytes are not those of such a piece.
-pub(super) fn unpack(bytes: &[u8], count: usize, entries: &mut Entries, plane: &mut Vec<u8>) -> Option<()> {
+/// Whether all values are integers that a float holds exactly, and small.
+fn are_integers(values: &[f32]) -> bool {
+    let is = |value: f32| (0.0..16_777_216.0).contains(&value) & (value as i32 as f32 == value);
+    values.iter().fold(true, |all, &value| all & is(value))
+}
+
+/// The differences from one number to the next, those of either sign as small numbers; the first is one from zero.
+fn differences(list: &[u32], out: &mut Vec<u32>) {
+    out.clear();
+    out.extend(list.first().map(|&at| zigzag(at)));
+    out.extend(list.iter().zip(list.iter().skip(1)).map(|(&before, &at)| zigzag(at.wrapping_sub(before))));
+}
+
+/// Memory for unpacking, which serves again.
+#[derive(Default)]
+pub(super) struct Scratch {
+    numbers: [Vec<u32>; 3],
+    plane: Vec<u8>,
+}
+
+/// Unpacks `count` entries of a piece and appends them to `entries`. `None` if the bytes are not those of such a piece.
+pub(super) fn unpack(bytes: &[u8], count: usize, entries: &mut Entries, scratch: &mut Scratch) -> Option<()> {
     let (head, mut rest) = bytes.split_at_checked(HEAD)?;
     let first = entries.len();
-    let mut numbers = [const { Vec::new() }; 3];
+    let Scratch { numbers, plane } = scratch;
     for (number, list) in numbers.iter_mut().enumerate() {
+        list.clear();
         list.resize(count, 0_u32);
         for byte in 0..4 {
             let at = 1 + 4 * (4 * number + byte);
@@ -71,7 +106,7 @@ pub(super) fn unpack(bytes: &[u8], count: usize, entries: &mut Entries, plane: &
         }
     }
     let [cells, genes, values] = numbers;
-    let sums = |list: Vec<u32>, out: &mut Vec<u32>| {
+    let sums = |list: &[u32], out: &mut Vec<u32>| {
         let mut at = 0_u32;
         out.extend(list.iter().map(|&difference| {
             at = at.wrapping_add(unzigzag(difference));
@@ -114,33 +149,30 @@ mod tests {
 
     #[test]
     fn fractions_are_no_integers_even_if_all_are_small() {
-        let (mut entries, mut bytes, mut plane, mut back) =
-            (Entries::default(), Vec::new(), Vec::new(), Entries::default());
+        let (mut entries, mut packer, mut back) = (Entries::default(), Packer::default(), Entries::default());
         [0.5, 1.25, 16_000.75].iter().for_each(|&value| entries.push(0, 0, value));
-        pack(&entries, &mut bytes, &mut plane);
-        assert!(unpack(&bytes, 3, &mut back, &mut plane).is_some());
+        assert!(unpack(packer.pack(&entries, 0..3), 3, &mut back, &mut Scratch::default()).is_some());
         assert_eq!(back.values, entries.values);
     }
 
     proptest! {
         #[test]
-        fn pieces_give_back_their_entries(first in entries(), second in entries()) {
-            let (mut bytes, mut plane, mut back) = (Vec::new(), Vec::new(), Entries::default());
-            pack(&first, &mut bytes, &mut plane);
-            let end = bytes.len();
-            pack(&second, &mut bytes, &mut plane);
-            prop_assert!(unpack(&bytes[..end], first.len(), &mut back, &mut plane).is_some());
-            prop_assert!(unpack(&bytes[end..], second.len(), &mut back, &mut plane).is_some());
-            let both = |of: fn(&Entries) -> Vec<u32>| [of(&first), of(&second)].concat();
-            prop_assert_eq!(&back.cells, &both(|e| e.cells.clone()));
-            prop_assert_eq!(&back.genes, &both(|e| e.genes.clone()));
+        fn pieces_give_back_their_entries(all in entries(), cut in 0.0..1.0) {
+            let (mut packer, mut scratch, mut back) = (Packer::default(), Scratch::default(), Entries::default());
+            let cut = (all.len() as f64 * cut) as usize;
+            for places in [0..cut, cut..all.len()] {
+                let bytes = packer.pack(&all, places.clone());
+                prop_assert!(unpack(bytes, places.len(), &mut back, &mut scratch).is_some());
+            }
+            prop_assert_eq!(&back.cells, &all.cells);
+            prop_assert_eq!(&back.genes, &all.genes);
             let bits = |e: &Entries| e.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            prop_assert_eq!(bits(&back), both(bits));
+            prop_assert_eq!(bits(&back), bits(&all));
         }
 
         #[test]
         fn other_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), count in 0_usize..50) {
-            let _ = unpack(&bytes, count, &mut Entries::default(), &mut Vec::new());
+            let _ = unpack(&bytes, count, &mut Entries::default(), &mut Scratch::default());
         }
     }
 }

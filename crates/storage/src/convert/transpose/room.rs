@@ -25,6 +25,9 @@ const PIECE: usize = 1 << 10;
 /// The most entries that are collected before they are put aside, with any budget.
 const MOST_COLLECTED: u64 = 1 << 26;
 
+/// The most entries of a window, with any budget: sorted, they stay in the cache of a core.
+const MOST_IN_WINDOW: u64 = 1 << 19;
+
 /// The sizes of a transposition.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
@@ -67,7 +70,7 @@ impl Room {
         // Most of it while entries are collected; while windows are read, the rest of the conversion
         // works beside them.
         let collected = (room * 3 / 4 / COLLECTED).clamp(1, MOST_COLLECTED.min(entries.max(1)));
-        let window = (room / 8 / IN_WINDOW).max(1);
+        let window = (room / 8 / IN_WINDOW).clamp(1, MOST_IN_WINDOW);
         let per_tile = (entries / tiles.max(1)).max(1);
         let for_window = (window / per_tile).max(1);
         // Fewer strips than would make pieces tiny or their places many.
@@ -90,7 +93,8 @@ mod tests {
                 assert!(collected as u64 * COLLECTED <= room && window as u64 * IN_WINDOW <= room / 8);
                 let enough = [entries.max(1), MOST_COLLECTED].contains(&(collected as u64));
                 assert!(enough || (collected as u64 + 1) * COLLECTED > room * 3 / 4, "{collected} in {room} bytes");
-                assert!((window as u64 + 1) * IN_WINDOW > room / 8, "{window} in {room} bytes");
+                let enough = window as u64 == MOST_IN_WINDOW;
+                assert!(enough || (window as u64 + 1) * IN_WINDOW > room / 8, "{window} in {room} bytes");
                 let strips = tiles.div_ceil(strip_tiles as u64);
                 let pieces = strips * entries.div_ceil(collected as u64);
                 assert!(strips == 1 || pieces * PLACE <= room / 4, "{pieces} pieces in {room} bytes");

@@ -1,17 +1,21 @@
 //! Collects entries by strip, and puts them aside in a temporary file.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::gather::{Aside, Gather, Piece};
-use super::piece;
+use super::piece::Packer;
 use super::room::Room;
 use crate::source::Entries;
 use crate::tile::TILE_ROWS;
 use crate::{StorageError, traffic};
+
+/// The most entries of a piece: what a thread packs of them stays in its cache.
+const MOST_IN_PIECE: usize = 1 << 16;
 
 /// The first phase of a transposition.
 pub(super) struct Scatter {
@@ -56,18 +60,21 @@ impl Scatter {
         if self.held > 0 && self.held + entries.len() > self.room.collected {
             self.put_aside()?;
         }
-        let height = self.room.strip_tiles * TILE_ROWS;
         let Entries { cells, genes, values } = entries;
-        // The cells of a strip, so that most entries need no division.
-        let (mut strip, mut rows) = (0, 0..0);
-        for ((&cell, &gene), &value) in cells.iter().zip(genes).zip(values) {
-            let at = cell as usize;
-            if !rows.contains(&at) {
-                strip = at / height;
-                rows = strip * height..(strip + 1) * height;
-            }
-            self.strips[strip].push((at - rows.start) as u32, gene, value);
-            self.counts[at / TILE_ROWS] += 1;
+        // Entries of one tile mostly follow each other, by cell as well as by gene.
+        let mut first = 0;
+        while let Some(&cell) = cells.get(first) {
+            let tile = cell as usize / TILE_ROWS;
+            let len = cells[first..].iter().take_while(|&&cell| cell as usize / TILE_ROWS == tile).count();
+            let run = first..first + len;
+            let strip = tile / self.room.strip_tiles;
+            let before = (strip * self.room.strip_tiles * TILE_ROWS) as u32;
+            let of = &mut self.strips[strip];
+            of.cells.extend(cells[run.clone()].iter().map(|cell| cell - before));
+            of.genes.extend_from_slice(&genes[run.clone()]);
+            of.values.extend_from_slice(&values[run.clone()]);
+            self.counts[tile] += len as u64;
+            first = run.end;
         }
         self.held += entries.len();
         Ok(())
@@ -77,29 +84,31 @@ impl Scatter {
     fn put_aside(&mut self) -> Result<(), StorageError> {
         let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
         let (file, end, strips) = (&self.file, &self.end, &self.strips);
-        let written: Vec<Mutex<Option<Piece>>> = strips.iter().map(|_| Mutex::new(None)).collect();
+        // In a file by cell, few strips have all entries, and several threads pack one of them.
+        let parts = strips.iter().enumerate().flat_map(|(strip, entries)| {
+            let all = entries.len();
+            (0..all).step_by(MOST_IN_PIECE).map(move |first| (strip, first..all.min(first + MOST_IN_PIECE)))
+        });
+        let parts: Vec<(usize, Range<usize>)> = parts.collect();
+        let written: Vec<Mutex<Option<Piece>>> = parts.iter().map(|_| Mutex::new(None)).collect();
         let work = || {
-            let (mut bytes, mut plane) = (Vec::new(), Vec::new());
+            let mut packer = Packer::default();
             loop {
-                let strip = next.fetch_add(1, Ordering::Relaxed);
-                let Some(entries) = strips.get(strip) else { return };
-                if entries.is_empty() {
-                    continue;
-                }
-                bytes.clear();
-                piece::pack(entries, &mut bytes, &mut plane);
+                let part = next.fetch_add(1, Ordering::Relaxed);
+                let Some((strip, places)) = parts.get(part) else { return };
+                let bytes = packer.pack(&strips[*strip], places.clone());
                 let at = end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                if let Err(error) = file.write_all_at(&bytes, at) {
+                if let Err(error) = file.write_all_at(bytes, at) {
                     *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(error);
                     return;
                 }
                 traffic::ended();
-                *written[strip].lock().unwrap_or_else(|e| e.into_inner()) =
-                    Some(Piece { at, bytes: bytes.len(), entries: entries.len() });
+                *written[part].lock().unwrap_or_else(|e| e.into_inner()) =
+                    Some(Piece { at, bytes: bytes.len(), entries: places.len() });
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.threads.min(strips.len()) {
+            for _ in 1..self.threads.min(parts.len()) {
                 // Fewer threads do the same work.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
@@ -108,8 +117,8 @@ impl Scatter {
         if let Some(error) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
             return Err(StorageError::io("write", &self.folder, error));
         }
-        for (strip, piece) in written.into_iter().enumerate() {
-            self.pieces[strip].extend(piece.into_inner().unwrap_or_else(|e| e.into_inner()));
+        for ((strip, _), piece) in parts.iter().zip(written) {
+            self.pieces[*strip].extend(piece.into_inner().unwrap_or_else(|e| e.into_inner()));
         }
         // Their memory too: in a file by cell, other strips need it next.
         self.strips.iter_mut().for_each(|strip| *strip = Entries::default());
