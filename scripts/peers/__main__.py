@@ -1,4 +1,4 @@
-"""Compares partwise with scikit-learn and RcppML, in one run on one machine.
+"""Compares partwise with scikit-learn, RcppML and bixverse, in one run on one machine.
 
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
@@ -18,7 +18,7 @@ import traceback
 
 import records
 
-from . import clock, data, figures, plot
+from . import build, clock, data, figures, plot
 from .bench import Bench
 from .parts import cold, consensus, dense, formats, large, memory, notebook, products, race, several, starts, sweep, threads, whole
 
@@ -74,6 +74,7 @@ def options():
         help="longest time of a peer, if its own rule does not stop it before [default: 600]",
     )
     add("--without-rcppml", action="store_true", help="leave out RcppML, which needs R")
+    add("--without-bixverse", action="store_true", help="leave out bixverse, which cargo downloads and builds")
     add(
         "--record",
         metavar="MACHINE",
@@ -102,6 +103,9 @@ def options():
     given.rcppml = not given.without_rcppml and shutil.which("Rscript") is not None
     if "race" in given.only and not given.rcppml:
         print("the race runs without RcppML", file=sys.stderr)
+    given.bixverse = "race" in given.only and not given.without_bixverse and build.bixverse()
+    if "race" in given.only and not given.bixverse:
+        print("the race runs without bixverse", file=sys.stderr)
     return given
 
 
@@ -159,7 +163,7 @@ def versions():
 
     packages = [f"{name} {version(name)}" for name in ("scikit-learn", "scipy", "numpy", "anndata")]
     rcppml = records.said("Rscript", "-e", 'cat(paste("RcppML", packageVersion("RcppML"), "on", R.version.string))')
-    return ", ".join(filter(None, [*packages, rcppml]))
+    return ", ".join(filter(None, [*packages, rcppml, records.said(build.BIXVERSE, "--version")]))
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def python(module, job, hear=None, limit=None, threads=None):
     the last."""
     environment = dict(os.environ, PYTHONPATH=str(SCRIPTS), PYTHONWARNINGS="ignore")
     if threads:
-        environment.update({f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")})
+        environment.update({f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL", "RAYON")})
     command = [sys.executable, "-m", f"peers.others.{module}", json.dumps(job)]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)

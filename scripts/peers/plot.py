@@ -11,6 +11,8 @@ STYLE = {
     "scikit-learn CD, its default start": ("#E69F00", "D"),
     "scikit-learn MiniBatchNMF": ("#CC79A7", "^"),
     "RcppML": ("#009E73", "v"),
+    "bixverse": ("#000000", "P"),
+    "bixverse, its default start": ("#999999", "X"),
 }
 # The smallest and largest excess over the lowest error that the axis spans.
 LOWEST, HIGHEST = 1e-4, 1.0

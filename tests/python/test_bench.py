@@ -18,7 +18,7 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 from peers import clock  # noqa: E402
 from peers.others import lognormal  # noqa: E402
 
-SMALL = ["--quick", "--cells", 900, "--genes", 300, "-k", 4, "--limit", 1, "--without-rcppml"]
+SMALL = ["--quick", "--cells", 900, "--genes", 300, "-k", 4, "--limit", 1, "--without-rcppml", "--without-bixverse"]
 
 
 @pytest.fixture
