@@ -4,8 +4,8 @@ import random
 import shutil
 from dataclasses import dataclass
 
-# These make the inputs in their folder; other jobs replace or overwrite those of the last two
-# lines.
+# These make the inputs in their folder; other jobs replace or overwrite those of the last
+# three lines.
 INPUTS = (
     "simulate --kind counts --cells 60000 --genes 2000 --programs 5 --depth 200 --seed 1 -o counts.h5ad",
     "simulate --kind clusters --cells 20000 --genes 300 --programs 5 --seed 2 -o table.h5ad",
@@ -14,6 +14,7 @@ INPUTS = (
     "convert table.h5ad -o table.pw",
     "convert other.h5ad -o other.pw",
     "fit other.pw -k 3 --max-passes 3 -o other.nmf.h5ad",
+    "pca other.pw -c 3 -o other.pca.h5ad",
 )
 CHECKPOINTS = "saved"
 
@@ -65,13 +66,20 @@ FITS = (
     ("fit from a file", f"{WHOLE} -k 6 --max-passes 12", ""),
     ("fit from a file, all replaced", f"{WHOLE} -k 6 --max-passes 12 --force", "other.pw"),
 )
+COMPONENTS = (
+    ("pca", f"{SPARSE} -c 40 --method krylov", ""),
+    ("pca of logarithms, over a result", f"{SPARSE} -c 30 --method krylov --log1p --force", "other.pca.h5ad"),
+)
+RESUMES = f"-o r.h5ad --checkpoint {CHECKPOINTS} --checkpoint-every 1 --resume"
 
 
 def all_jobs(program, inputs):
     """Every job, with a number in place of the memory `least`."""
     jobs = list(CONVERSIONS)
+    for name, pca, before in COMPONENTS:
+        jobs.append(Job(name, f"pca {pca} {RESUMES}", before, resumes=True))
     for name, fit, before in FITS:
-        line = f"fit {fit} --tol 0 -o r.h5ad --checkpoint {CHECKPOINTS} --checkpoint-every 1 --resume"
+        line = f"fit {fit} --tol 0 {RESUMES}"
         if "least" in fit:
             planned = fit.replace("../inputs/", "").replace(" --memory least", "")
             line = line.replace("least", program.least_memory(planned, inputs))

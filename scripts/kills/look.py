@@ -27,9 +27,12 @@ def store_bits(path):
 
 
 def result_bits(path):
-    """The digest of a result, computed from W and H in the file; the file must name the same
-    one."""
+    """The digest of a result, computed from W and H in the file; the file must name the same one. Of
+    principal components, a hash of scores, axes and variances."""
     with h5py.File(path) as file:
+        if "partwise_pca" in file["uns"]:
+            arrays = [file[name][:] for name in ("obsm/X_pca", "varm/PCs", "uns/pca/variance")]
+            return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
         w, h = file["obsm/X_nmf"][:], file["varm/spectra"][:].T
         about = file["uns/nmf"]
         rows, named = int(about["block_rows"][()]), about["digest"].asstr()[()]

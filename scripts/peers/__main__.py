@@ -74,6 +74,7 @@ def options():
         help="longest time of a peer, if its own rule does not stop it before [default: 600]",
     )
     add("--without-rcppml", action="store_true", help="leave out RcppML, which needs R")
+    add("--without-minibatch", action="store_true", help="leave out scikit-learn's MiniBatchNMF, which needs long")
     add("--without-bixverse", action="store_true", help="leave out bixverse, which cargo downloads and builds")
     add(
         "--record",
@@ -103,6 +104,7 @@ def options():
     given.rcppml = not given.without_rcppml and shutil.which("Rscript") is not None
     if "race" in given.only and not given.rcppml:
         print("the race runs without RcppML", file=sys.stderr)
+    given.minibatch = not given.without_minibatch
     given.bixverse = "race" in given.only and not given.without_bixverse and build.bixverse()
     if "race" in given.only and not given.bixverse:
         print("the race runs without bixverse", file=sys.stderr)

@@ -10,6 +10,10 @@ class Lognormal:
     cells: int
     genes: int
     programs: int
+    # How many times faster than coordinate descent partwise should be, to the same error and from a
+    # file to a result.
+    over_cd = 100
+    over_cd_whole = 25
 
     @property
     def name(self):
