@@ -25,7 +25,8 @@ const PIECE: usize = 1 << 10;
 /// The most entries that are collected before they are put aside, with any budget.
 const MOST_COLLECTED: u64 = 1 << 26;
 
-/// The most entries of a window, with any budget: sorted, they stay in the cache of a core.
+/// The most entries of a window, with any budget: sorting writes all over a window, which is slower in large ones.
+/// With four million entries, converting 63 million by gene took 1.3 times as long.
 const MOST_IN_WINDOW: u64 = 1 << 19;
 
 /// The sizes of a transposition.
