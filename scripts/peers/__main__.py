@@ -2,9 +2,9 @@
 
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
-DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture); with --only large,
---only formats, --only consensus or --only sweep, DATE-large.csv, DATE-formats.csv, DATE-consensus.csv or
-DATE-sweep.csv and .txt. Run it on a machine that does nothing else.
+DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture). With --only PART, of
+packing, formats, consensus, sweep and large, the record is DATE-PART.csv and .txt. Run it on a machine
+that does nothing else.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import records
 
 from . import build, clock, data, figures, plot
 from .bench import Bench
-from .parts import cold, consensus, dense, formats, large, memory, notebook, products, race, several, starts, sweep, threads, whole
+from .parts import cold, consensus, dense, formats, large, memory, notebook, packing, products, race, several, starts, sweep, threads, whole
 
 PARTS = {
     "products": products,
@@ -31,6 +31,7 @@ PARTS = {
     "whole": whole,
     "several": several,
     "dense": dense,
+    "packing": packing,
     "formats": formats,
     "starts": starts,
     "consensus": consensus,
@@ -39,6 +40,8 @@ PARTS = {
 }
 # Parts that run only when they are named: cNMF is installed for two, and two take half an hour.
 NAMED = ("consensus", "sweep", "large")
+# Parts whose record has their own name if they run alone.
+ALONE = ("packing", "formats", "consensus", "sweep", "large")
 # Default sizes, and those with --quick.
 SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (600, 10)}
 
@@ -57,7 +60,7 @@ def options():
         metavar="DATA,…",
         help="P[:D]: P planted programs and their dominance in a cell (0: a continuum, 0.75: clear types); "
         "lognormal[:P]: counts of another law with P programs; real[:WORD]: the files of counts in PARTWISE_DATA with "
-        "this word in their names. All parts use the first data, only race and whole use the others "
+        "this word in their names. Parts without data of their own use the first, race and whole all of them "
         f"[default: {data.USUAL}]",
     )
     add(
@@ -145,8 +148,8 @@ def keep(bench, machine, about, failed):
         *([f"failed    {', '.join(failed)}"] if failed else []),
         "figures   wall clock unless a note states otherwise; scripts/peers describes the comparisons",
     ]
-    alone = {"large": "-large", "formats": "-formats", "consensus": "-consensus", "sweep": "-sweep"}
-    ending = alone.get(bench.options.only[0], "-peers") if len(bench.options.only) == 1 else "-peers"
+    only = bench.options.only
+    ending = f"-{only[0]}" if len(only) == 1 and only[0] in ALONE else "-peers"
     path = records.keep(machine, ending, figures.COLUMNS, (figure.row() for figure in bench.figures), about)
     if bench.traces:
         rows = (

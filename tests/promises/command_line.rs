@@ -113,6 +113,40 @@ fn json_is_one_object_on_stdout_for_every_verb() {
     for key in ["cells", "genes", "k", "passes", "relative_error", "stop", "digest"] {
         assert_eq!(result[key], fit[key], "{key}");
     }
+
+    let pca = folder.json("pca x.pw -c 5 -o c.h5ad");
+    let result = folder.json("info c.h5ad");
+    for key in ["cells", "genes", "components", "method", "passes", "variance_ratio", "total_variance", "digest"] {
+        assert!(!pca[key].is_null() && result[key] == pca[key], "{key}: {result} {pca}");
+    }
+}
+
+#[test]
+fn info_tells_of_components_how_much_of_the_variance_each_has() {
+    let folder = Folder::new();
+    folder.ok("simulate --kind counts --cells 500 --genes 300 --programs 3 --depth 200 -o x.h5ad");
+    for (options, values, more) in [
+        ("-c 3", "as they are", None),
+        ("-c 25 --log1p --target-sum 50", "log1p of cells scaled to 50", Some("and 5 more")),
+    ] {
+        let ratios = folder.json(&format!("pca x.h5ad {options} -o c.h5ad --force"))["variance_ratio"].clone();
+        let ratios: Vec<f64> = ratios.as_array().unwrap().iter().map(|ratio| ratio.as_f64().unwrap()).collect();
+        let text = folder.ok("info c.h5ad").stdout;
+        assert!(text.starts_with(&format!("c.h5ad: {} principal components of 500 cells x ", ratios.len())), "{text}");
+        assert!(
+            text.contains(&format!("\n{:.2} % of the variance after ", 100.0 * ratios.iter().sum::<f64>())),
+            "{text}"
+        );
+        assert!(text.contains(&format!("settings  values {values}, scale none, seed 0\n")), "{text}");
+        let listed: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("component")).skip(1).collect();
+        for (component, (ratio, line)) in ratios.iter().zip(&listed).take(20).enumerate() {
+            let told = format!("{:>9}  {:>6.2} %  ", component + 1, 100.0 * ratio);
+            assert!(line.starts_with(&told), "{line} {told}");
+        }
+        // The first has the longest bar.
+        assert!(listed[0].ends_with("  ############"), "{text}");
+        assert_eq!(listed.get(20).copied(), more, "{text}");
+    }
 }
 
 #[test]

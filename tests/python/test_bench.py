@@ -49,6 +49,17 @@ def test_passes_are_compared_and_kept(bench):
     assert "scikit-learn 1" in next(folder.glob("*-peers.txt")).read_text()
 
 
+def test_packing_is_measured_by_the_depth_of_cells(bench):
+    folder, _ = bench("--only", "packing")
+    rows = [row for row in table(folder, "-packing.csv") if row["part"] == "packing"]
+    sizes = [row for row in rows if row["figure"] == "size of the store"]
+    assert [row["data"].split()[0] for row in sizes] == ["deep", "shallow", "open"]
+    filled = [int(row["note"].split()[0]) / int(row["data"].split("x")[1]) for row in sizes]
+    # A twentieth, a fortieth and a hundredth; small data have less of the rare genes.
+    assert filled == sorted(filled, reverse=True) and 0.004 < filled[2] < 0.02, filled
+    assert all(0.5 < float(row["value"]) < 40 for row in rows)
+
+
 @pytest.mark.long
 def test_the_race_is_run_to_the_end_of_all_and_kept(bench):
     folder, said = bench("--only", "race,whole", "--data", "lognormal:4,real")
@@ -70,8 +81,10 @@ def test_the_race_is_run_to_the_end_of_all_and_kept(bench):
     assert float(figures["scikit-learn CD ends above best by"]["value"]) < 0.01
     assert float(figures["to best + 0.1%, one thread each, faster than scikit-learn CD"]["value"]) > 0
     assert float(figures["gzip h5ad to result, faster than anndata + scikit-learn"]["value"]) > 0
+    assert 2 <= float(figures["partwise by itself to best + 0.01%"]["value"])
     # The targets hold for one size of data only.
-    assert not figures["to best + 0.1%, faster than scikit-learn CD"]["target"]
+    for figure in ("to best + 0.1%, faster than scikit-learn CD", "partwise by itself to best + 0.01%"):
+        assert not figures[figure]["target"]
     assert "scikit-learn CD" in next(folder.glob("*-peers.svg")).read_text()
 
 

@@ -1,7 +1,7 @@
 """Copies an h5ad file with the arrays of X compressed by gzip, as anndata's `compression="gzip"`
-does.
+does. With `binary` every value is 1.
 
-The job: `path`, `to`.
+The job: `path`, `to`, `binary` (may be absent).
 """
 
 import h5py
@@ -23,7 +23,7 @@ def main():
         for name, array in old["X"].items():
             copy = x.create_dataset(name, array.shape, array.dtype, compression="gzip", chunks=True)
             for a in range(0, len(array), PIECE):
-                copy[a : a + PIECE] = array[a : a + PIECE]
+                copy[a : a + PIECE] = 1 if name == "data" and work.get("binary") else array[a : a + PIECE]
     say(done=True)
 
 

@@ -8,8 +8,8 @@ program's error against time.
 
 scikit-learn has its default tolerances. partwise, RcppML and bixverse end early by theirs (RcppML
 after some ten iterations, far above the target; bixverse at times above it), so they get smaller
-ones; another figure states where partwise's default ends. The one of bixverse is close to the
-resolution of its objective, which is an f32.
+ones; other figures state where partwise's default ends, and in how many reads it comes close. The
+tolerance of bixverse is near the resolution of its objective, which is an f32.
 
 Peers have the data in memory when their clock starts, bixverse in both orders that it reads;
 partwise starts as a process on its store. First each program has all threads, then one.
@@ -23,7 +23,8 @@ from .. import clock
 
 SEEDS = range(3)
 LONG = ("--tol", "1e-6", "--max-passes", 60)
-WITHIN = (0.001, 0.01, 0.0001)
+CLOSE = 0.0001
+WITHIN = (0.001, 0.01, CLOSE)
 # Name, module of `others`, settings, and threads if there are no limits.
 PEERS = (
     ("scikit-learn CD", "scikit", {"solver": "cd", "init": "random"}, "1 thread, BLAS all"),
@@ -37,6 +38,8 @@ PEERS = (
 # over coordinate descent depends on how many iterations the data need.
 TARGETS = {"scikit-learn CD": None, "RcppML": 20, "bixverse": 30}
 TARGET_SIZE = (50_000, 20_000, 20)
+# Reads of data of that size in which default settings should come close to the lowest error.
+MOST_READS = 4
 
 
 @dataclass
@@ -77,7 +80,8 @@ def run(bench):
         bench.traces[name] = traces
         note = next((trace.who for trace in traces if trace.best == best), "partwise, another seed")
         bench.figure("race", name, "lowest relative error known", best, "", note=note)
-        ends(bench, name, store, race)
+        defaults(bench, data, store, race)
+        ends(bench, name, race)
         for within in WITHIN:
             compare(bench, data, race, within, "")
         compare(bench, data, alone, WITHIN[0], ", one thread each")
@@ -125,25 +129,39 @@ def job(bench, packed, settings):
     return dict(path=packed, scale="none", k=bench.options.k, seed=0, folder=str(bench.folder), **settings)
 
 
-def ends(bench, name, store, race):
-    """How far above the lowest error each program ends: partwise with its default settings."""
-    trace = bench.program.fit(store, bench.options.k, "--seed", SEEDS[0]).trace("partwise")
-    seconds, error, passes = trace.points[-1]
-    note = f"after {passes} passes, {seconds:.2f} s"
-    bench.figure("race", name, "partwise by itself stops above best by", 100 * (error / race.best - 1), "%", note=note)
+def defaults(bench, data, store, race):
+    """How far above the lowest error partwise ends with its default settings, from the worst of three
+    seeds, and how many reads of the data it takes to come close."""
+    traces = [bench.program.fit(store, bench.options.k, "--seed", seed).trace("partwise") for seed in SEEDS]
+    seconds, error, passes = max((trace.points[-1] for trace in traces), key=lambda point: point[1])
+    note = f"the highest of three seeds, after {passes} reads, {seconds:.2f} s"
+    excess = 100 * (error / race.best - 1)
+    bench.figure("race", data.name, "partwise by itself stops above best by", excess, "%", note=note)
+    close = race.best * (1 + CLOSE)
+    reads = max(trace.steps_to(close) if trace.best <= close else math.inf for trace in traces)
+    note = "the most of three seeds; the read of the sample counts"
+    most = MOST_READS if size(bench, data) == TARGET_SIZE else None
+    bench.figure("race", data.name, f"partwise by itself to best + {100 * CLOSE:g}%", reads, "reads", most=most, note=note)
+
+
+def ends(bench, name, race):
+    """How far above the lowest error each peer ends."""
     for who, trace in race.found.items():
         if trace.points:
             excess = 100 * (trace.points[-1][1] / race.best - 1)
             bench.figure("race", name, f"{who} ends above best by", excess, "%", note=trace.ending())
 
 
+def size(bench, data):
+    return (getattr(data, "cells", 0), getattr(data, "genes", 0), bench.options.k)
+
+
 def compare(bench, data, race, within, how):
     """Ratios of the times to within this part of the best; for a peer that does not reach it, its
     whole time counts, and the ratio is 0 if partwise does not reach it."""
     name, wanted = data.name, race.best * (1 + within)
-    size = (getattr(data, "cells", 0), getattr(data, "genes", 0), bench.options.k)
     targets = {}
-    if within == WITHIN[0] and not how and size == TARGET_SIZE:
+    if within == WITHIN[0] and not how and size(bench, data) == TARGET_SIZE:
         targets = {**TARGETS, "scikit-learn CD": data.over_cd}
     mine = statistics.median(trace.time_to(wanted, race.best) for trace in race.ours)
     there = sum(math.isfinite(trace.time_to(wanted, race.best)) for trace in race.ours)
