@@ -49,9 +49,9 @@ impl fmt::Display for ComponentsReport {
             told.count("passes"),
             told.text("method")
         )?;
-        let values = match (told.is("log1p"), told.number("target_sum")) {
-            (true, sum) => format!("log1p of cells scaled to {sum}"),
-            (false, _) => "as they are".into(),
+        let values = match told.is("log1p") {
+            true => format!("log1p of cells scaled to {}", told.number("target_sum")),
+            false => "as they are".into(),
         };
         writeln!(f, "settings  values {values}, scale {}, seed {}", told.text("scale"), told.text("seed"))?;
         writeln!(f, "written by partwise {}", told.text("version"))?;
