@@ -194,7 +194,7 @@ mod tests {
     impl Drawn {
         fn orders(&self, gathered: &Gathered<'_>) -> TwoOrders {
             let rows = SampleRows { draw: &self.draw, rows: self.draw.rows.len(), gathered, scale: &self.scale };
-            TwoOrders::new(&rows, &self.data).turned()
+            TwoOrders::new(&rows, &self.data).turned(self.draw.rows.len())
         }
 
         /// The weighted and scaled sample, row by row, with its genes in the order of `orders`, and ‖X̂‖² of all.
@@ -232,6 +232,42 @@ mod tests {
             let (ours, theirs) = (relative(fit.loss, orders.sq_norm()), relative(packed.loss, sq_norm));
             assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
         }
+    }
+
+    #[test]
+    fn the_first_rows_take_part_alone_and_then_all_do() {
+        let drawn = drawn(60, ScaleSpec::Std, 300);
+        let gathered = Gathered::new(&drawn.rows);
+        let orders = drawn.orders(&gathered).turned(150);
+        let (order, unit) = (orders.order().to_vec(), orders.unit);
+        let rows = drawn.sample(60, &order);
+        let nonzeros = |rows: &[Vec<f64>]| rows.iter().flatten().filter(|x| **x > 0.0).count() as u64;
+        let sq_norm = |rows: &[Vec<f64>]| rows.iter().flatten().map(|x| (x * unit).powi(2)).sum::<f64>();
+        let holds = |orders: &TwoOrders, rows: &[Vec<f64>]| {
+            assert_eq!((orders.cells(), orders.entries()), (rows.len(), nonzeros(rows)));
+            assert!((orders.sq_norm() / sq_norm(rows) - 1.0).abs() < 1e-6);
+            let mut seen = 0;
+            orders.each_entry(|row, gene, value| {
+                assert!((f64::from(value) - rows[row][gene] * unit).abs() < 1e-6);
+                seen += 1;
+            });
+            assert_eq!(seen, nonzeros(rows));
+            // XᵀX·1, from both orders.
+            let mut ones = Spectra::zeros(60, 1);
+            let ks = ones.ks();
+            ones.ht_mut().iter_mut().step_by(ks).for_each(|value| *value = 1.0);
+            let (mut sums, mut found) = (FactorBuf::zeros(rows.len(), 1), FactorBuf::zeros(60, 1));
+            orders.xht(&mut sums, ones.view());
+            orders.wtx(&mut found, sums.view(rows.len(), 1));
+            for (gene, found) in found.iter().step_by(ks).enumerate() {
+                let sum = |row: &Vec<f64>| row.iter().sum::<f64>() * row[gene] * unit * unit;
+                let expected: f64 = rows.iter().map(sum).sum();
+                assert!((f64::from(*found) - expected).abs() <= 1e-5 * expected, "{gene}: {found} {expected}");
+            }
+        };
+        holds(&orders, &rows[..150]);
+        assert_eq!(orders.whole(), (300, nonzeros(&rows)));
+        holds(&orders.turned(300), &rows);
     }
 
     #[test]

@@ -24,9 +24,10 @@ use crate::sample::{Caps, Draw, Gathered, RowWeight, Sample, SampleRows, TwoOrde
 use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 
-/// The smaller sample has one entry in this many; with fewer rows than this it is left out.
+/// A smaller packed sample has one entry in this many.
 const QUARTER: u64 = 4;
-const FEWEST_ROWS: usize = 256;
+/// A smaller sample with fewer rows than this is left out.
+pub(super) const FEWEST_ROWS: usize = 256;
 
 /// One fit to be started.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +80,7 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
         drop(gathered);
         read.rows = Vec::new();
         engine.monitor().freed();
-        let found = Climb { starts, fit, engine, threads: starts.threads }.on_orders(orders.turned())?;
+        let found = Climb { starts, fit, engine, threads: starts.threads }.on_orders(orders)?;
         engine.monitor().freed();
         return Ok(vec![found]);
     }
@@ -93,7 +94,7 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
             None => {
                 let draw = &read.draws[&fit.seed];
                 let rows = SampleRows { draw, rows, gathered: &gathered, scale: starts.scale };
-                climb.on_orders(TwoOrders::new(&rows, starts.data).turned())
+                climb.on_orders(TwoOrders::new(&rows, starts.data))
             }
         }
     });

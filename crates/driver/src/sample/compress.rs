@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use partwise_kernels::CsrBuf;
+use partwise_kernels::{Csr, CsrBuf};
 use rayon::prelude::*;
 
 /// Rows that one task fills.
@@ -41,10 +41,9 @@ pub(super) fn by_row<E: Iterator<Item = (usize, f32)>>(
 }
 
 /// The same matrix by columns, original rows ascending in each.
-pub(super) fn transposed(matrix: &CsrBuf) -> CsrBuf {
-    let rows = matrix.view();
+pub(super) fn transposed(rows: Csr<'_>) -> CsrBuf {
     let mut ends = vec![0; rows.columns()];
-    rows.indices().iter().for_each(|&column| ends[column as usize] += 1);
+    rows.ranges().flat_map(|entries| &rows.indices()[entries]).for_each(|&column| ends[column as usize] += 1);
     let mut before = 0;
     for end in &mut ends {
         before += std::mem::replace(end, before);

@@ -39,8 +39,12 @@ pub(crate) struct SampleRows<'s> {
 }
 
 /// A sample by rows, its leading genes apart from the others; and, once it is [turned](Self::turned), the leading
-/// genes by gene as well.
+/// genes of its first rows by gene as well.
+///
+/// The rows of a sample come in random order, so its first half is a sample of half the size. A start is looked for
+/// there, and only what is found goes on with all rows.
 pub(crate) struct TwoOrders {
+    /// The rows that take part: the first ones, so many.
     cells: usize,
     /// The genes of the matrix in this one, leading genes first, and how many lead.
     order: Vec<u32>,
@@ -49,7 +53,7 @@ pub(crate) struct TwoOrders {
     by_gene: CsrBuf,
     /// The other genes, by row.
     others: CsrBuf,
-    /// ‖X̂‖² of the leading genes.
+    /// ‖X̂‖² of the leading genes in the rows that take part.
     sq_norm: f64,
     /// What all values are multiplied by, a power of two.
     #[cfg(test)]
@@ -99,8 +103,6 @@ impl TwoOrders {
         };
         let by_row = compress::by_row(rows, &(0..leading), &entries);
         let others = compress::by_row(rows, &(leading..order.len()), &entries);
-        let square = |value: &f32| f64::from(*value).powi(2);
-        let sq_norm = by_row.view().values().iter().map(square).sum();
         TwoOrders {
             cells: rows,
             order,
@@ -108,18 +110,29 @@ impl TwoOrders {
             by_row,
             by_gene: CsrBuf::default(),
             others,
-            sq_norm,
+            sq_norm: 0.0,
             #[cfg(test)]
             unit: f64::from(unit),
         }
     }
 
-    /// In both orders.
-    pub(crate) fn turned(self) -> Self {
-        TwoOrders { by_gene: compress::transposed(&self.by_row), ..self }
+    /// In both orders, of which the first `cells` rows take part.
+    pub(crate) fn turned(mut self, cells: usize) -> Self {
+        // What was turned before is freed first: the plan has room for one.
+        self.by_gene = CsrBuf::default();
+        self.cells = cells;
+        self.by_gene = compress::transposed(self.rows());
+        self.sq_norm = self.by_gene.view().values().iter().map(|&value| f64::from(value).powi(2)).sum();
+        self
     }
 
-    /// Rows.
+    /// Rows of the sample, and entries of the leading genes in all of them.
+    pub(crate) fn whole(&self) -> (usize, u64) {
+        let rows = self.by_row.view();
+        (rows.len(), rows.values().len() as u64)
+    }
+
+    /// Rows that take part.
     pub(crate) fn cells(&self) -> usize {
         self.cells
     }
@@ -134,19 +147,19 @@ impl TwoOrders {
         &self.order
     }
 
-    /// Entries of the leading genes.
+    /// Entries of the leading genes in these rows.
     pub(crate) fn entries(&self) -> u64 {
-        self.by_row.view().values().len() as u64
+        self.by_gene.view().values().len() as u64
     }
 
-    /// ‖X̂‖² of the leading genes.
+    /// ‖X̂‖² of the leading genes in these rows.
     pub(crate) fn sq_norm(&self) -> f64 {
         self.sq_norm
     }
 
-    /// Shows every entry of the leading genes as (row, gene, value).
+    /// Shows every entry of the leading genes in these rows as (row, gene, value).
     pub(crate) fn each_entry(&self, mut see: impl FnMut(usize, usize, f32)) {
-        let rows = self.by_row.view();
+        let rows = self.rows();
         for (row, entries) in rows.ranges().enumerate() {
             for at in entries {
                 see(row, rows.indices()[at] as usize, rows.values()[at]);
@@ -156,7 +169,7 @@ impl TwoOrders {
 
     /// X·Hᵀ (n × k) of the leading genes' H (gene-major).
     pub(crate) fn xht(&self, product: &mut [f32], ht: FactorRef<'_>) {
-        times(product, self.by_row.view(), ht);
+        times(product, self.rows(), ht);
     }
 
     /// WᵀX of the leading genes, gene-major.
@@ -167,8 +180,15 @@ impl TwoOrders {
     /// WᵀX of the other genes, in the order of [`order`](Self::order). Frees the leading ones first.
     pub(crate) fn wtx_of_others(&mut self, product: &mut [f32], w: FactorRef<'_>) {
         (self.by_row, self.by_gene) = (CsrBuf::default(), CsrBuf::default());
-        let others = compress::transposed(&std::mem::take(&mut self.others));
-        times(product, others.view(), w);
+        let others = std::mem::take(&mut self.others);
+        let by_gene = compress::transposed(others.view());
+        drop(others);
+        times(product, by_gene.view(), w);
+    }
+
+    /// The leading genes of the rows that take part, by row.
+    fn rows(&self) -> Csr<'_> {
+        self.by_row.view().rows(0..self.cells)
     }
 }
 

@@ -69,16 +69,16 @@ fn fits_that_start_from_a_part_of_the_matrix_keep_their_bits() {
         &counts(9000, 900, 8, 2),
         512,
         &[
-            (config(), 5, "9ef22f8de33f4dd408f57d603da6029b7fd73999dd0be069055fe6aa61d341b5"),
+            (config(), 5, "3e1de49e3f1fc538fec7eb75eb2c66506ff3c22cd9cf3da71ddcb904f290a8d7"),
             (
                 config().with_scale(ScaleSpec::Std),
-                5,
-                "db0fd8a67c2d661c3d4de21f4e11450e95dc30749e63d34e4b395a3a69735b16",
+                6,
+                "ed9f01717984fd60f82de99c50010224182cf7f72b9e5d6be90e11b666f623e9",
             ),
             (
                 config().with_solver(SolverSpec::Mu).with_init(InitSpec::Sample),
-                37,
-                "a82d87ae39775959d15b89ccbff94d66f2174ef63dc7f8cbeb9dd86c43276a33",
+                36,
+                "a4bd4ce7002214e0651dd479199c2b960cfcb46f07010c55d0afe206aecf301c",
             ),
         ],
     );
