@@ -41,8 +41,8 @@ pub(crate) struct SampleRows<'s> {
 /// A sample by rows, its leading genes apart from the others; and, once it is [turned](Self::turned), the leading
 /// genes of its first rows by gene as well.
 ///
-/// The rows of a sample come in random order, so its first half is a sample of half the size. A start is looked for
-/// there, and only what is found goes on with all rows.
+/// The rows of a sample come by priority, so the first ones are a smaller sample, but for the weights of a few large
+/// rows, which stay those of the whole. A start is looked for there, and what is found goes on with all rows.
 pub(crate) struct TwoOrders {
     /// The rows that take part: the first ones, so many.
     cells: usize,
