@@ -46,7 +46,7 @@
 //! 0.002 % on clear types (0.001 %), 0.04 % on a law of programs that are alike (0.023 %), in 0.7 of the CPU time up to
 //! there; final errors are alike. With k = 5 programs for 20, fits end up to 0.25 % apart, from either start.
 //!
-//! A race on half of the rows instead of all of them: a process of two reads takes 0.86 of the CPU time on the
+//! A race on half of the rows instead of all of them: a process of two reads takes 0.84 to 0.89 of the CPU time on the
 //! continuum and on types, and 0.78 to 0.87 on the other law (medians of seven or nine alternating runs, two threads).
 //! Errors after the first pass differ by at most 0.002 % there (k = 20, seeds 0 to 2), by 0.017 % at k = 30, and by 0.03 %
 //! on 40,000 sorted cells × 8,000, where fits end up to 0.016 % higher. A race on a quarter costs hardly less; fits then ended
