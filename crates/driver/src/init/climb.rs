@@ -41,16 +41,20 @@
 //! | the same with flatter programs | 0.8253 to 0.8277 | 0.8253, once 0.8261 |
 //! | 50,000 × 20,000, 20 programs, 30 | 0.39505 | 0.39448 |
 //!
-//! In two orders, with six times the entries of H, instead of the packed quarter and the whole of a sample of ten times
-//! (2 December 2026; k = 20, seeds 0 and 1): after the first pass 0.02 % above the lowest error on the continuum of 50,000 × 20,000 (before 0.013 %),
-//! 0.002 % on clear types (0.001 %), 0.04 % on a law of programs that are alike (0.023 %), in 0.7 of the CPU time up to
-//! there; final errors are alike. With k = 5 programs for 20, fits end up to 0.25 % apart, from either start.
+//! In two orders, with six times the entries of H, instead of the packed quarter and the whole of a sample of ten
+//! times (2 December 2026; k = 20, seeds 0 and 1): after the first pass 0.02 % above the lowest error on the
+//! continuum of 50,000 × 20,000 (before 0.013 %), 0.002 % on clear types (0.001 %), 0.04 % on a law of programs
+//! that are alike (0.023 %), in 0.7 of the CPU time up to there; final errors are alike. With k = 5 programs for
+//! 20, fits end up to 0.25 % apart, from either start.
 //!
-//! A race on half of the rows instead of all of them: a process of two reads takes 0.84 to 0.89 of the CPU time on the
-//! continuum and on types, and 0.78 to 0.87 on the other law (medians of seven or nine alternating runs, two threads).
-//! Errors after the first pass differ by at most 0.002 % there (k = 20, seeds 0 to 2), by 0.017 % at k = 30, and by 0.03 %
-//! on 40,000 sorted cells × 8,000, where fits end up to 0.016 % higher. A race on a quarter costs hardly less; fits then ended
-//! up to 0.03 % higher on the sorted cells, and took up to three times the passes on the continuum with k = 5.
+//! A race on half of the rows instead of all of them: a process of two reads takes 0.84 to 0.89 of the CPU time on
+//! the continuum and on types, and 0.78 to 0.87 on the other law (medians of seven or nine alternating runs, two
+//! threads). Errors after the first pass differ by at most 0.002 % there (k = 20, seeds 0 to 2), by up to 0.03 % on
+//! the continuum with k = 5 and 30. On 40,000 sorted cells × 8,000 they are up to 0.03 % higher, and those of the
+//! end 0.016 %.
+//!
+//! On a quarter of the rows it is 0.77 to 0.79. Fits then ended up to 0.03 % higher on the sorted cells. On the
+//! continuum with k = 5 they took 16 and 15 passes instead of 6 and 7, and ended 0.03 to 0.09 % lower.
 //!
 //! Merging on a sixteenth of the sample lost the rare program again, which has three rows there.
 //! Fewer inner sweeps while there are too many components ended higher. Three times as many

@@ -5,11 +5,11 @@
 //! among threads in any way with the same bits. Scale and weights are multiplied in, and a power of two that brings
 //! rows to a norm of about one: products stay inside the range of f32 whatever the units of X.
 //!
-//! Most of what can be told is in few genes: on 20,000 genes of simulated counts, 1,100 hold 80 % of ‖X̂‖². A start is
-//! found on the [`leading`] ones. The spectra of the others follow in the end from one solve. With 600 a fit takes about 0.6
-//! of the CPU time up to the end of its first pass, and the start is as good for most data, but a program that few cells carry shows in many genes,
-//! each of them weak: one in 200 cells of 120,000 × 5,000 was found from six seeds of six on all 5,000 genes, four on
-//! 3,000 and none on 2,000.
+//! Most of what can be told is in few genes: on 20,000 genes of simulated counts, 1,100 hold 80 % of ‖X̂‖². A start
+//! is found on the [`leading`] ones. The spectra of the others follow in the end from one solve. With 600 a fit
+//! takes about 0.6 of the CPU time up to the end of its first pass, and the start is as good for most data, but a
+//! program that few cells carry shows in many genes, each of them weak: one in 200 cells of 120,000 × 5,000 was
+//! found from six seeds of six on all 5,000 genes, four on 3,000 and none on 2,000.
 
 use partwise_kernels::{Csr, CsrBuf, FactorMut, FactorRef, sparse};
 use partwise_storage::store::GeneMoments;
@@ -41,8 +41,9 @@ pub(crate) struct SampleRows<'s> {
 /// A sample by rows, its leading genes apart from the others; and, once it is [turned](Self::turned), the leading
 /// genes of its first rows by gene as well.
 ///
-/// The rows of a sample come by priority, so the first ones are a smaller sample, but for the weights of a few large
-/// rows, which stay those of the whole. A start is looked for there, and what is found goes on with all rows.
+/// The rows of a sample come by priority, so the first ones are a smaller sample. Weights stay those of the whole, so
+/// rows that it has for certain (p = 1) count for too much in the smaller one. A start is looked for in the first
+/// rows, and what is found goes on with all of them.
 pub(crate) struct TwoOrders {
     /// The rows that take part: the first ones, so many.
     cells: usize,
@@ -62,8 +63,8 @@ pub(crate) struct TwoOrders {
 
 /// The genes in falling order of what they can tell, and how many of them lead: of X̂, genes scaled by `scale`.
 ///
-/// Of counts, Σ x of a gene's ‖x‖² is noise that no program explains (of Poisson counts with rates λ, the sum of squares
-/// is Σ λ² + Σ λ on average). The rest counts: so genes that few cells have, but these many times, come before
+/// Of counts, Σ x of a gene's ‖x‖² is noise that no program explains (of Poisson counts with rates λ, the sum of
+/// squares is Σ λ² + Σ λ on average). The rest counts: so genes that few cells have, but these many times, come before
 /// genes that all cells have now and then.
 pub(crate) fn leading(moments: &[GeneMoments], are_counts: bool, scale: impl Fn(usize) -> f32) -> (Vec<u32>, usize) {
     let told = |(gene, of): (usize, &GeneMoments)| {
@@ -82,7 +83,7 @@ pub(crate) fn leading(moments: &[GeneMoments], are_counts: bool, scale: impl Fn(
 }
 
 impl TwoOrders {
-    /// The sample of `data` by rows.
+    /// The sample of `data` by rows. Products, entries and norms need it [turned](Self::turned).
     pub(crate) fn new(sample: &SampleRows<'_>, data: &dyn FitData) -> Self {
         let SampleRows { draw, rows, gathered, scale } = *sample;
         let (order, leading) = leading(data.gene_moments(), data.holds_counts(), |gene| scale.factor(gene));
@@ -116,7 +117,7 @@ impl TwoOrders {
         }
     }
 
-    /// In both orders, of which the first `cells` rows take part.
+    /// In both orders, with the first `cells` rows taking part.
     pub(crate) fn turned(mut self, cells: usize) -> Self {
         // What was turned before is freed first: the plan has room for one.
         self.by_gene = CsrBuf::default();
