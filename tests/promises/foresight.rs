@@ -31,7 +31,7 @@ const SMALL: [Data; 4] = [
     ("fractions", Kind::Fractions, 3_000, 1_000, 400),
     ("dense", Kind::Dense, 9_000, 800, 0),
 ];
-const FEW: [Settings; 3] = [(4, 1, "1G", "sample"), (20, 2, "1G", "random"), (20, 2, "52M", "sample")];
+const FEW: [Settings; 3] = [(4, 1, "1G", "sample"), (20, 2, "1G", "random"), (20, 2, "50M", "sample")];
 
 const LARGE: [Data; 7] = [
     ("tiny", Kind::Counts, 2_000, 500, 300),
