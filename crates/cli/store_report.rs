@@ -19,6 +19,7 @@ pub(crate) struct StoreReport {
     integer: bool,
     bytes: u64,
     bytes_per_nonzero: f64,
+    sample_bytes: u64,
     blocks: usize,
     block_rows: usize,
     tile_rows: usize,
@@ -42,6 +43,7 @@ impl StoreReport {
             integer: summary.integer,
             bytes: summary.bytes,
             bytes_per_nonzero: summary.bytes_per_nonzero,
+            sample_bytes: summary.sample_bytes,
             blocks: summary.blocks,
             block_rows: summary.block_rows,
             tile_rows: store.tile_rows(),
@@ -68,6 +70,9 @@ impl fmt::Display for StoreReport {
         writeln!(f, "values    {values} up to {}, sum {}", self.max, self.sum)?;
         let (size, each) = (ByteSize(self.bytes), self.bytes_per_nonzero);
         writeln!(f, "size      {size}, {each:.2} bytes per nonzero")?;
+        if self.sample_bytes > 0 {
+            writeln!(f, "sample    {} of rows that fits start from", ByteSize(self.sample_bytes))?;
+        }
         let (blocks, height) = (self.blocks, self.block_rows);
         writeln!(f, "blocks    {blocks} of {height} rows, {} tiles of {} rows", self.layout, self.tile_rows)?;
         let part = match (&self.layer, self.raw) {

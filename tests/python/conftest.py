@@ -75,11 +75,15 @@ def relative_error(x, w, h):
     return (max(square - 2 * cross + model, 0.0) / square) ** 0.5
 
 
-@pytest.fixture
-def partwise(tmp_path):
+def program(folder):
     binary = pathlib.Path(os.environ.get("PARTWISE_BIN", REPOSITORY / "target/release/partwise")).resolve()
     assert binary.exists(), f"no program {binary}: run cargo build --release, or set PARTWISE_BIN"
-    return Program(binary, tmp_path)
+    return Program(binary, folder)
+
+
+@pytest.fixture
+def partwise(tmp_path):
+    return program(tmp_path)
 
 
 @pytest.fixture

@@ -51,6 +51,12 @@ def read_manifest(folder):
     return manifest
 
 
+def write_manifest(folder, manifest):
+    """Replaces the manifest of a store: for tests of what a reader makes of another one."""
+    content = json.dumps(manifest, indent=2).removesuffix("\n}").encode() + b",\n"
+    (folder / "manifest.json").write_bytes(content + b'"crc32c": "%08x"}\n' % crc32c(content))
+
+
 def read_checked(path, stamp):
     content = path.read_bytes()
     assert (len(content), crc32c(content)) == (stamp["bytes"], stamp["crc32c"]), f"{path} is damaged"
@@ -190,6 +196,37 @@ def read_cell_moments(path):
         assert crc32c(records) == int.from_bytes(crc, "little"), f"cells from {first} on are damaged"
         parts.append(np.frombuffer(records, dtype))
     return np.concatenate(parts)
+
+
+def read_sample(path):
+    """The rows of the sample: records of row, sum of squares, chance and nonzeros, and a CSR matrix of their values;
+    None where there is none."""
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    stamp = manifest.get("sample")
+    if stamp is None:
+        return None
+    content = (folder / "sample.bin").read_bytes()
+    assert len(content) == stamp["bytes"]
+    magic, count, tiles = struct.unpack_from("<8sQQ", content)
+    at = 64 + 32 * count + 24 * tiles
+    assert magic == b"PWSAMPL1" and crc32c(content[:at]) == stamp["crc32c"], "sample.bin is damaged"
+    dtype = [("row", "<u8"), ("sum_sq", "<f8"), ("chance", "<f8"), ("nonzeros", "<u4"), ("zero", "<u4")]
+    records = np.frombuffer(content, dtype, count, 64)
+    assert (np.diff(records["row"].astype(int)) > 0).all() and (records["row"] < manifest["cells"]).all()
+    first, rows, columns, values = 0, [np.empty(0, int)], [np.empty(0, int)], [np.empty(0, np.float32)]
+    for tile in range(tiles):
+        size, nonzeros, crc, height = struct.unpack_from("<QQII", content, 64 + 32 * count + 24 * tile)
+        data = content[at : at + size]
+        assert crc32c(data) == crc and 1 <= height <= 256
+        tile_row, column, value = read_sparse_tile(data, height, manifest["genes"], nonzeros)
+        rows.append(first + tile_row)
+        columns.append(column)
+        values.append(value)
+        first, at = first + height, at + size
+    assert first == count and at == len(content)
+    rows, columns, values = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+    return records, scipy.sparse.csr_matrix((values, (rows, columns)), shape=(count, manifest["genes"]))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ pub struct NmfConfig {
     pub init: InitSpec,
     /// Scaling of genes.
     pub scale: ScaleSpec,
-    /// Most reads of all of X, the reading of the sample included.
+    /// Most reads of all of X, that for the sample included if the data keep none.
     pub max_passes: usize,
     /// Stop after two accepted passes in a row whose relative decrease of the loss is below this;
     /// 0: never.

@@ -71,7 +71,7 @@ pub enum Init {
 /// When a fit ends. A fit that resumes may have other limits: they apply to all of its passes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Most reads of all of X, that of the sample included.
+    /// Most reads of all of X, that for the sample included if there is one.
     pub max_passes: usize,
     /// Relative decrease of the loss that counts as none; 0: never stop early.
     pub tol: f64,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use partwise_storage::StorageError;
 use partwise_storage::convert::Excerpt;
-use partwise_storage::store::{GeneMoments, Layout, Store};
+use partwise_storage::store::{GeneMoments, Layout, Store, kept_caps};
 use partwise_storage::tile::CellMoments;
 
 use crate::blocks::FitData;
@@ -98,6 +98,8 @@ pub struct DataShape {
     pub leading_nonzeros: u64,
     /// Nonzeros of the fullest tile; 0 where tiles are dense.
     pub max_tile_nonzeros: usize,
+    /// Whether the store keeps a sample of its rows, so that a start may cost no read of all of them.
+    pub keeps_sample: bool,
     /// Rows of the blocks that this process has; all if it works alone.
     pub own_cells: usize,
     /// Packed bytes of these blocks.
@@ -139,6 +141,7 @@ impl DataShape {
                 Layout::Sparse => store.max_tile_nonzeros(),
                 Layout::Dense => 0,
             },
+            keeps_sample: store.keeps_sample(),
             own_cells: store.cells(),
             own_bytes: bytes,
             leaves_out_genes: false,
@@ -175,6 +178,7 @@ impl DataShape {
                 false => blocks.genes() as u64,
             },
             max_tile_nonzeros: if sparse { 2 * fullest() as usize } else { 0 },
+            keeps_sample: data.kept_sample()?.is_some(),
             own_cells: blocks.cells(),
             own_bytes: bytes,
             leaves_out_genes: data.kept_genes().is_some(),
@@ -232,6 +236,7 @@ impl From<&Excerpt> for DataShape {
                 Layout::Sparse => excerpt.max_tile_nonzeros as usize,
                 Layout::Dense => 0,
             },
+            keeps_sample: kept_caps(excerpt.layout, excerpt.nonzeros).is_some(),
             own_cells: excerpt.cells,
             own_bytes: excerpt.packed_bytes,
             leaves_out_genes: false,

@@ -150,8 +150,8 @@ macro_rules! trace {
 }
 
 trace! {
-    /// Number of the pass, from 1, in reads of all of X. Reading a sample counts, so the first row
-    /// of a fit that starts from one is 2.
+    /// Number of the pass, from 1, in reads of all of X. Reading all of X for a sample counts, so the
+    /// first row of such a fit is 2. Where the store keeps a sample that serves, it is 1.
     pass: usize = Model,
     /// ½‖X−WH‖² of the matrix factorized (after scaling of genes), from the sums of the pass.
     loss: f64 = Model,

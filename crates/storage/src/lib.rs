@@ -3,7 +3,8 @@
 //! The rest of partwise sees a matrix of n cells × m genes as a sequence of **blocks** of
 //! consecutive rows, each cut into **tiles**. This crate makes such a sequence from users' files,
 //! keeps it on disk in a compact form that is checked on every read, and returns it a tile at a
-//! time. It knows no mathematics beyond sums.
+//! time. It knows no mathematics beyond sums, and samples of rows by
+//! them.
 //!
 //! It does not print, does not exit and does not decide how many threads run. Long work reports to
 //! a [`Monitor`], which can also stop it. A failure returns a [`StorageError`] that names file,
@@ -37,6 +38,7 @@ mod number;
 pub mod remedy;
 #[cfg(feature = "hdf5")]
 mod repeats;
+pub mod sampling;
 pub mod sealed;
 pub mod source;
 pub mod store;

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use partwise_storage::sampling::SampledRow;
 use partwise_storage::{CellMoments, ErrorKind, GeneMoments, Quiet, StorageError, Store, Summary};
 use planted::Planted;
 
@@ -48,6 +49,7 @@ struct Answer {
     genes: Vec<GeneMoments>,
     cells: Vec<CellMoments>,
     fingerprint: String,
+    sample: Vec<(SampledRow, Vec<f32>)>,
 }
 
 fn ask(path: &Path) -> Result<Answer, StorageError> {
@@ -59,6 +61,7 @@ fn ask(path: &Path) -> Result<Answer, StorageError> {
         genes: store.gene_moments().to_vec(),
         cells: store.cell_moments(0..store.cells())?,
         fingerprint: store.fingerprint(),
+        sample: planted::sample(&store)?,
     })
 }
 
@@ -85,7 +88,7 @@ fn assert_damage_is_noticed(planted: &Planted, hurt: impl Fn(&Path, &[u8], &dyn 
     assert!(whole.values == planted.values);
     Store::open(&path).unwrap().verify(&Quiet).unwrap();
     let files = files(&path);
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), if planted.name == "sparse" { 8 } else { 7 });
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let content = fs::read(&file).unwrap();

@@ -15,19 +15,30 @@ fn golden(format: &str) -> PathBuf {
 
 #[test]
 fn format_1_is_read() {
-    is_read("format-1", false);
+    is_read("format-1", false, false);
 }
 
 #[test]
 fn format_1_1_is_read() {
-    is_read("format-1.1", true);
+    is_read("format-1.1", true, false);
 }
 
-fn is_read(format: &str, has_per_million: bool) {
+#[test]
+fn format_1_2_is_read() {
+    is_read("format-1.2", true, true);
+}
+
+fn is_read(format: &str, has_per_million: bool, has_sample: bool) {
     for planted in [planted::sparse(), planted::dense()] {
         let store = Store::open(&golden(format).join(planted.name)).unwrap();
         assert_eq!(store.gene_per_million().unwrap().is_some(), has_per_million);
         assert!(planted::values(&store).unwrap() == planted.values);
+        // Dense stores keep none.
+        let sample = planted::sample(&store).unwrap();
+        assert_eq!(sample.len(), if has_sample && planted.name == "sparse" { 49 } else { 0 });
+        for (row, values) in sample {
+            assert!(values == planted.values[row.cell * store.genes()..][..store.genes()], "row {}", row.cell);
+        }
         assert_eq!(store.source(), &planted.header.source);
         assert_eq!(store.summary().nonzeros, planted.values.iter().filter(|&&value| value > 0.0).count() as u64);
         assert_eq!(store.summary().block_rows, planted.header.block_rows);
@@ -41,7 +52,7 @@ fn is_read(format: &str, has_per_million: bool) {
 #[test]
 #[ignore = "only when a format is new"]
 fn write_golden_stores() {
-    let folder = golden("format-1.1");
+    let folder = golden("format-1.2");
     std::fs::create_dir_all(&folder).unwrap();
     for planted in [planted::sparse(), planted::dense()] {
         planted.store(&folder);

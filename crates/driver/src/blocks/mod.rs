@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 use partwise_storage::StorageError;
-use partwise_storage::store::{BlockInfo, GeneMoments, Layout, PerMillion, SegmentBuf};
+use partwise_storage::store::{BlockInfo, GeneMoments, KeptSample, Layout, PerMillion, SegmentBuf};
 use partwise_storage::tile::{CellMoments, Tile, TileError};
 
 use crate::error::DriverError;
@@ -116,6 +116,14 @@ pub trait FitData: Sync {
     ///
     /// When they cannot be read.
     fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError>;
+    /// The sample that the data keep of all their rows and genes, if they do.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn kept_sample(&self) -> Result<Option<KeptSample>, StorageError> {
+        Ok(None)
+    }
     /// A hash of the data, for checkpoints and processes to compare.
     fn fingerprint(&self) -> String;
     /// Bytes read from disk so far.

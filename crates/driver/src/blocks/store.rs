@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use partwise_storage::StorageError;
-use partwise_storage::store::{BlockInfo, GeneMoments, Layout, PerMillion, SegmentBuf, Store};
+use partwise_storage::store::{BlockInfo, GeneMoments, KeptSample, Layout, PerMillion, SegmentBuf, Store};
 use partwise_storage::tile::{CellMoments, Tile, TileError};
 
 use super::{Blocks, FitData};
@@ -183,6 +183,12 @@ impl FitData for StoreBlocks<'_> {
     }
     fn cell_moments(&self, cells: Range<usize>) -> Result<Vec<CellMoments>, StorageError> {
         self.store.cell_moments(cells)
+    }
+    fn kept_sample(&self) -> Result<Option<KeptSample>, StorageError> {
+        let sample = self.store.sample()?;
+        let bytes = sample.as_ref().map_or(0, KeptSample::bytes);
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        Ok(sample)
     }
     fn fingerprint(&self) -> String {
         self.store.fingerprint()

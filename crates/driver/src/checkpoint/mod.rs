@@ -207,7 +207,7 @@ impl Course for FitCourse {
 /// A fit between two passes, to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment<'m> {
-    /// Reads of all of X so far, that of the sample included.
+    /// Reads of all of X so far, that for the sample included if there was one.
     pub(crate) passes: usize,
     pub(crate) sample_passes: f64,
     pub(crate) trace: &'m [TraceRow],

@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use partwise_storage::store::{BlockInfo, Layout};
-use partwise_storage::tile::TileError;
+use partwise_storage::tile::{ChosenRow, TakenRows, TileError};
 
 use crate::blocks::Blocks;
 use crate::comm::{Comm, CommError};
 use crate::engine::{Fold, TilePlace};
 use crate::error::DriverError;
-use crate::products::{ChosenRow, Rows, TileProducts};
+use crate::products::TileProducts;
 
 /// Rows that processes exchange at once.
 const ROWS_AT_ONCE: usize = 256;
@@ -32,13 +32,13 @@ pub(crate) struct TakeRows<'p> {
     /// Whether an entry has a gene besides its value.
     sparse: bool,
     block_rows: usize,
-    slots: Vec<Mutex<Rows>>,
+    slots: Vec<Mutex<TakenRows>>,
 }
 
 /// One worker's rows of the block in hand.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
-    rows: Rows,
+    rows: TakenRows,
     of_tile: Vec<ChosenRow>,
 }
 
@@ -54,11 +54,11 @@ impl<'p> TakeRows<'p> {
     }
 
     /// The rows, by block.
-    pub(crate) fn into_rows(self) -> Vec<Rows> {
+    pub(crate) fn into_rows(self) -> Vec<TakenRows> {
         self.slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
     }
 
-    fn slot(&self, block: usize) -> MutexGuard<'_, Rows> {
+    fn slot(&self, block: usize) -> MutexGuard<'_, TakenRows> {
         self.slots[block].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -118,7 +118,7 @@ impl Fold for TakeRows<'_> {
     }
 
     fn begin(&self, local: &mut Local, _block: usize, _info: &BlockInfo) -> Result<(), DriverError> {
-        local.rows = Rows::default();
+        local.rows = TakenRows::default();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use partwise_kernels::UpdateRule;
+use partwise_storage::sampling::Caps;
 use partwise_storage::store::Store;
 
 use crate::blocks::{FitData, Matrix, StoreBlocks};
@@ -21,7 +22,6 @@ use crate::init::{self, StartOf, Starts};
 use crate::model::{Init, Model};
 use crate::monitor::{FitId, FitMonitor};
 use crate::plan::{Execution, Plan};
-use crate::sample::Caps;
 use crate::scale::{GeneScale, scaled_sq_norm};
 use crate::scores::{self, Factors};
 use crate::shard::shards;
@@ -497,11 +497,12 @@ impl<'w> Wave<'w> {
                     course(model, (self.given(path, scale, &mut usages)?, usages), 0, 0.0)
                 }
                 Init::Sample { .. } => {
-                    let (mut spectra, work) = from_samples.remove(&i).expect("all of them have been started");
+                    let start = from_samples.remove(&i).expect("all of them have been started");
+                    let init::Start { mut spectra, work, reads } = start;
                     if model.rules.usages == UpdateRule::Mu {
                         spectra.lift_zeros();
                     }
-                    course(model, (spectra, self.usages(model.k, usages_start(model, uniform))?), 1, work)
+                    course(model, (spectra, self.usages(model.k, usages_start(model, uniform))?), reads, work)
                 }
             });
         }

@@ -124,7 +124,7 @@ impl Ground for Ordered<'_> {
 /// Passes over a packed sample, as the slow twin of a fit in two orders.
 #[cfg(test)]
 pub(super) fn packed_fit(
-    (draw, gathered): (&crate::sample::Draw, &crate::sample::Gathered<'_>),
+    (draw, gathered): (&partwise_storage::sampling::Draw, &crate::sample::Gathered<'_>),
     (genes, scale): (usize, &GeneScale),
     spectra: Spectra,
     passes: usize,

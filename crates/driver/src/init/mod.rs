@@ -7,6 +7,7 @@ mod ground;
 mod merge;
 mod order_fit;
 mod random;
+mod read;
 mod sample;
 mod svd;
 
@@ -18,4 +19,4 @@ pub(crate) use given::out_of_range;
 #[cfg(feature = "hdf5")]
 pub(crate) use given::{digest, given};
 pub(crate) use random::{random, uniform_scale};
-pub(crate) use sample::{StartOf, Starts, from_samples, sample, side_by_side};
+pub(crate) use sample::{Start, StartOf, Starts, from_samples, sample, side_by_side};

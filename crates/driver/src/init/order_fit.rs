@@ -137,14 +137,15 @@ fn narrow(gram: &[f64]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use partwise_storage::Quiet;
+    use partwise_storage::sampling::{self, Caps, Draw, Population, RowWeight, draw};
+    use partwise_storage::tile::TakenRows;
 
     use super::super::ground::packed_fit;
     use super::*;
     use crate::blocks::{FitData, Matrix};
     use crate::config::ScaleSpec;
     use crate::engine::Engine;
-    use crate::products::Rows;
-    use crate::sample::{Caps, Draw, Drawn as DrawnRow, Gathered, RowWeight, SampleRows, draw};
+    use crate::sample::{Gathered, SampleRows};
     use crate::scale::GeneScale;
 
     const CELLS: usize = 900;
@@ -167,7 +168,7 @@ mod tests {
     struct Drawn {
         data: Matrix,
         draw: Draw,
-        rows: Vec<Rows>,
+        rows: Vec<TakenRows>,
         scale: GeneScale,
     }
 
@@ -176,10 +177,14 @@ mod tests {
         let data = Matrix::from_dense(genes, &dense).unwrap();
         let scale = GeneScale::new(spec, data.gene_moments(), CELLS);
         let caps = Caps { entries: u64::MAX, rows };
-        let mut moments = |cells| data.cell_moments(cells);
-        let draw =
-            draw(CELLS, data.sq_norm(), RowWeight::Mixed, caps, 3, &mut moments, &|row| row.nonzeros.into()).unwrap();
-        let mut all = Rows::default();
+        let population = Population {
+            cells: CELLS,
+            sq_norm: data.sq_norm(),
+            moments: &mut |cells| data.cell_moments(cells),
+            entries: &|row| row.nonzeros,
+        };
+        let draw = draw(population, RowWeight::Mixed, caps, 3).unwrap();
+        let mut all = TakenRows::default();
         for cell in 0..CELLS {
             let row = &dense[cell * genes..(cell + 1) * genes];
             let (found, values): (Vec<u32>, Vec<f32>) = (0..).zip(row).filter(|(_, value)| **value > 0.0).unzip();
@@ -200,7 +205,7 @@ mod tests {
         /// The weighted and scaled sample, row by row, with its genes in the order of `orders`, and ‖X̂‖² of all.
         fn sample(&self, genes: usize, order: &[u32]) -> Vec<Vec<f64>> {
             let (dense, weights) = (matrix(genes), self.draw.weights(self.draw.rows.len()).unwrap());
-            let row = |(row, weight): (&DrawnRow, &f32)| {
+            let row = |(row, weight): (&sampling::Drawn, &f32)| {
                 let value = |&j: &u32| dense[row.cell * genes + j as usize] * self.scale.factor(j as usize) * weight;
                 order.iter().map(|j| f64::from(value(j))).collect()
             };

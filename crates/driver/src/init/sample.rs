@@ -1,7 +1,7 @@
 //! Start from a fit of a weighted sample of rows, in memory.
 //!
-//! X is read once for the samples of all fits: those of one seed are parts of the largest. Then the
-//! fits of the samples run side by side, several at a time.
+//! The [rows are read](super::read) for the samples of all fits at once. Then the fits of the samples run side by side,
+//! several at a time.
 //!
 //! [`climb`](super::climb) says how each of them finds its start; replicates of a sweep climb from a random H
 //! instead.
@@ -11,16 +11,16 @@ use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use partwise_storage::sampling::Caps;
 use partwise_storage::store::Layout;
 
 use super::climb::Climb;
+use super::read::{DrawOf, ReadRows};
 use crate::blocks::{FitData, MemoryBlocks};
-use crate::compute::take_rows::{Chosen, Local, TakeRows};
-use crate::engine::{Direction, Engine, Worker};
+use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::monitor::Hushed;
-use crate::products::Rows;
-use crate::sample::{Caps, Draw, Gathered, RowWeight, Sample, SampleRows, TwoOrders, draw};
+use crate::sample::{Gathered, Sample, SampleRows, TwoOrders};
 use crate::scale::GeneScale;
 use crate::spectra::Spectra;
 
@@ -59,12 +59,24 @@ pub(crate) struct Rung {
     pub(super) whole: bool,
 }
 
-/// H for each fit, from a fit of its sample, and the work on the sample in passes over X. Uses the
-/// rules that need the fewest passes, whatever the rules of the fit itself.
+/// A start that was found on a sample.
+pub(crate) struct Start {
+    /// H.
+    pub(crate) spectra: Spectra,
+    /// The work on the sample in passes over X.
+    pub(crate) work: f64,
+    /// Reads of all of X that it took part in: none or one.
+    pub(crate) reads: usize,
+}
+
+/// The start of each fit, from a fit of its sample. Uses the rules that need the fewest passes, whatever the rules of the fit
+/// itself.
 ///
 /// A sparse sample that is not all of X is put into two orders for as long as its start is looked for.
-pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Spectra, f64)>, DriverError> {
+pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<Start>, DriverError> {
     let mut read = ReadRows::new(starts, engine)?;
+    let reads: Vec<usize> = read.fits.iter().map(|(of, _)| of.reads()).collect();
+    let start = |((spectra, work), reads)| Start { spectra, work, reads };
     let is_sparse = starts.data.blocks().layout() == Layout::Sparse;
     let packed: Vec<bool> = (0..starts.fits.len()).map(|i| !is_sparse || read.is_whole(starts, i)).collect();
     let rungs = read.rungs(starts, &Gathered::new(&read.rows), |i| packed[i])?;
@@ -74,7 +86,8 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
     let gathered = Gathered::new(&read.rows);
     engine.monitor().freed();
     if let ([fit], [false]) = (&starts.fits[..], &packed[..]) {
-        let (draw, rows) = (&read.draws[&fit.seed], read.sizes[0]);
+        let (of, rows) = read.fits[0];
+        let draw = &read.draws[&of];
         let orders = TwoOrders::new(&SampleRows { draw, rows, gathered: &gathered, scale: starts.scale }, starts.data);
         // No other start needs the rows.
         drop(gathered);
@@ -82,17 +95,17 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
         engine.monitor().freed();
         let found = Climb { starts, fit, engine, threads: starts.threads }.on_orders(orders)?;
         engine.monitor().freed();
-        return Ok(vec![found]);
+        return Ok(vec![start((found, reads[0]))]);
     }
     let hushed = Hushed(engine.monitor());
     let quiet = engine.reporting_to(&hushed);
     let found = side_by_side_all(starts, &quiet, &|i, threads| {
-        let (fit, rows) = (&starts.fits[i], read.sizes[i]);
-        let climb = Climb { starts, fit, engine: &quiet, threads };
-        match rungs.get(&(fit.seed, rows)) {
+        let (of, rows) = read.fits[i];
+        let climb = Climb { starts, fit: &starts.fits[i], engine: &quiet, threads };
+        match rungs.get(&(of, rows)) {
             Some(rung) => climb.on_rung(rung),
             None => {
-                let draw = &read.draws[&fit.seed];
+                let draw = &read.draws[&of];
                 let rows = SampleRows { draw, rows, gathered: &gathered, scale: starts.scale };
                 climb.on_orders(TwoOrders::new(&rows, starts.data))
             }
@@ -101,7 +114,7 @@ pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<(Sp
     drop((rungs, gathered));
     drop(read);
     engine.monitor().freed();
-    found
+    Ok(found?.into_iter().zip(reads).map(start).collect())
 }
 
 /// The start that is found for fit `i` on its sample, with so many threads.
@@ -119,9 +132,7 @@ pub(crate) fn from_samples<T: Send>(
     engine.monitor().freed();
     let hushed = Hushed(engine.monitor());
     let engine = engine.reporting_to(&hushed);
-    side_by_side_all(starts, &engine, &|i, threads| {
-        climb(i, &rungs[&(starts.fits[i].seed, read.sizes[i])], threads, &engine)
-    })
+    side_by_side_all(starts, &engine, &|i, threads| climb(i, &rungs[&read.fits[i]], threads, &engine))
 }
 
 /// Runs the starts, several at a time.
@@ -179,78 +190,33 @@ fn several<T: Send>(
     Ok(done.into_iter().map(|(_, start)| start).collect())
 }
 
-/// The rows of all samples, as they were read: a draw for each seed, and the rows that each fit has of it.
-struct ReadRows {
-    draws: BTreeMap<u64, Draw>,
-    sizes: Vec<usize>,
-    rows: Vec<Rows>,
-}
-
 impl ReadRows {
-    /// Draws the rows of all samples and takes them out of the data in one pass.
-    fn new(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Self, DriverError> {
-        let (data, blocks) = (starts.data, starts.data.blocks());
-        let (genes, layout) = (blocks.genes(), blocks.layout());
-        let weight = if starts.scale.factors().is_some() { RowWeight::Mixed } else { RowWeight::SquaredNorm };
-        let mut largest: BTreeMap<u64, Caps> = BTreeMap::new();
-        for fit in &starts.fits {
-            let caps = largest.entry(fit.seed).or_insert(fit.caps);
-            *caps = Caps { entries: caps.entries.max(fit.caps.entries), rows: caps.rows.max(fit.caps.rows) };
-        }
-        let mut draws: BTreeMap<u64, Draw> = BTreeMap::new();
-        for (&seed, &caps) in &largest {
-            let moments = &mut |rows| data.cell_moments(rows);
-            let entries = |moments: &partwise_storage::tile::CellMoments| match layout {
-                Layout::Sparse => u64::from(moments.nonzeros),
-                Layout::Dense => genes as u64,
-            };
-            draws.insert(seed, draw(blocks.cells(), data.sq_norm(), weight, caps, seed, moments, &entries)?);
-        }
-        let sizes: Vec<usize> = starts.fits.iter().map(|fit| draws[&fit.seed].within(fit.caps)).collect();
-
-        let mut chosen: Vec<Chosen> = draws
-            .values()
-            .flat_map(|draw| &draw.rows)
-            .map(|row| Chosen { cell: row.cell, entries: row.entries as usize })
-            .collect();
-        chosen.sort_unstable_by_key(|row| row.cell);
-        chosen.dedup_by_key(|row| row.cell);
-        let take = TakeRows::new(&chosen, blocks);
-        let mut workers: Vec<Worker<Local>> = (0..starts.threads).map(|_| Worker::default()).collect();
-        engine.announce("sample", blocks);
-        engine.pass(blocks, &take, &mut workers, Direction::Forward)?;
-        engine.monitor().finish();
-        drop(workers);
-        engine.monitor().freed();
-        let rows = take.into_rows();
-        Ok(ReadRows { draws, sizes, rows })
-    }
-
     /// Whether the sample of fit `i` is all of the matrix.
     fn is_whole(&self, starts: &Starts<'_>, i: usize) -> bool {
         let (fit, blocks) = (&starts.fits[i], starts.data.blocks());
-        let threshold = self.draws[&fit.seed].threshold(self.sizes[i]);
+        let (of, rows) = self.fits[i];
+        let threshold = self.draws[&of].threshold(rows);
         threshold == f64::INFINITY && fit.caps.hold(blocks.entries(), blocks.cells())
     }
 
-    /// Packs the samples of the fits that `of` tells, by seed and size.
+    /// Packs the samples of the fits that `wanted` tells, by draw and size.
     fn rungs(
         &self,
         starts: &Starts<'_>,
         gathered: &Gathered<'_>,
-        of: impl Fn(usize) -> bool,
-    ) -> Result<BTreeMap<(u64, usize), Rung>, DriverError> {
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<BTreeMap<(DrawOf, usize), Rung>, DriverError> {
         let blocks = starts.data.blocks();
         let mut rungs = BTreeMap::new();
-        for (seed, draw) in &self.draws {
-            let fits: Vec<usize> = (0..starts.fits.len()).filter(|&i| starts.fits[i].seed == *seed && of(i)).collect();
+        for (of, draw) in &self.draws {
+            let fits: Vec<usize> = (0..self.fits.len()).filter(|&i| self.fits[i].0 == *of && wanted(i)).collect();
             if fits.is_empty() {
                 continue;
             }
-            let sizes: Vec<usize> = fits.iter().map(|&i| self.sizes[i]).collect();
+            let sizes: Vec<usize> = fits.iter().map(|&i| self.fits[i].1).collect();
             let sample = Sample::pack(blocks.layout(), blocks.genes(), draw, &sizes, gathered);
             for (i, rows) in fits.into_iter().zip(sizes) {
-                if let Entry::Vacant(place) = rungs.entry((*seed, rows)) {
+                if let Entry::Vacant(place) = rungs.entry((*of, rows)) {
                     place.insert(Rung {
                         part: sample.first(quarter(&sample, rows)).map_err(DriverError::Memory)?,
                         all: sample.first(rows).map_err(DriverError::Memory)?,

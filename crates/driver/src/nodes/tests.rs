@@ -23,6 +23,7 @@ fn shape() -> DataShape {
         leading_nonzeros: 1_000_000_000,
         sample_row_entries: 2000,
         max_tile_nonzeros: 300_000,
+        keeps_sample: false,
         own_cells: 4_096_000,
         own_bytes: 4_096_000_000,
         leaves_out_genes: false,

@@ -1,8 +1,8 @@
 //! The size of a sample.
 
+use partwise_storage::sampling::Caps;
 use partwise_storage::store::Layout;
 
-use crate::sample::Caps;
 use crate::shape::DataShape;
 
 /// Most rows of a sample.

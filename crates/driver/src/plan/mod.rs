@@ -319,6 +319,8 @@ impl<'b> Budget<'b> {
     /// The sizes of fits side by side; `written` says whether results of earlier fits are written by then.
     fn sizes(&self, models: &[Model], written: bool) -> Sizes<'b> {
         let sampled = models.iter().any(|model| matches!(model.init, Init::Sample { .. }));
+        // A sample that is kept may serve or not: then W has one generation more.
+        let read_first = sampled && !self.shape.keeps_sample;
         // A start from a file fills one generation of W before the first pass, which fills the other.
         let filled = models.iter().any(|model| matches!(model.init, Init::Given(_)));
         Sizes {
@@ -330,7 +332,7 @@ impl<'b> Budget<'b> {
             sampled: sampled.then_some(sample_caps),
             given: models.iter().any(|model| matches!(model.init, Init::Given(_))),
             scored: self.config.scores,
-            passes: (self.config.max_passes - usize::from(sampled)).saturating_add(usize::from(filled)),
+            passes: (self.config.max_passes - usize::from(read_first)).saturating_add(usize::from(filled)),
             written,
         }
     }

@@ -18,6 +18,7 @@
 use std::collections::BTreeSet;
 
 use partwise_kernels::stride;
+use partwise_storage::sampling::Caps;
 use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
 
@@ -25,7 +26,7 @@ use crate::compute::factorize::{Local, PanelShape, PanelSums};
 use crate::engine::SEGMENTS;
 use crate::error::LowerBlocks;
 use crate::init::{side_by_side, widest};
-use crate::sample::{BLOCK_ROWS, Caps};
+use crate::sample::BLOCK_ROWS;
 use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
@@ -210,8 +211,10 @@ impl Sizes<'_> {
         let (shape, k) = (self.shape, self.largest_k());
         let sample = SampleSize::of(caps_of(k, shape), shape);
         let whole = caps_of(k, shape).hold(shape.entries(), shape.cells);
-        // A row that several samples have is gathered once.
-        let seeds = self.seeds as u64;
+        // A row that several samples have is gathered once. Small samples may come from one that the store keeps, and
+        // large ones from all rows.
+        let ways = if shape.keeps_sample && self.sizes(caps_of) > self.seeds as u64 { 2 } else { 1 };
+        let seeds = ways * self.seeds as u64;
         let of_entry = if shape.layout == Layout::Sparse { 8 } else { 4 };
         let gathered = (seeds * of_entry * sample.entries).min(of_entry * shape.entries());
         // Priorities, places and weights.

@@ -20,6 +20,7 @@ fn shape(cells: usize, genes: usize, per_cell: u64) -> DataShape {
         leading_nonzeros: nonzeros / 3,
         sample_row_entries: 2 * per_cell,
         max_tile_nonzeros: 300 * per_cell as usize,
+        keeps_sample: false,
         own_cells: cells,
         own_bytes: nonzeros,
         leaves_out_genes: false,

@@ -4,13 +4,9 @@
 //! sparse or dense and whether one sheet holds it. A tile in one sheet is decoded once for all
 //! factorizations and folds that take their products from it.
 
-mod rows;
-
 use partwise_kernels::{FactorMut, FactorRef, Runs, dense, sparse};
 use partwise_storage::store::Layout;
-use partwise_storage::tile::{DenseTile, RunBatch, SHEET_NONZEROS, Tile, TileError};
-
-pub(crate) use rows::{ChosenRow, Rows};
+use partwise_storage::tile::{ChosenRow, DenseTile, RunBatch, SHEET_NONZEROS, TakeScratch, TakenRows, Tile, TileError};
 
 /// Buffers that tiles are decoded into: one a worker, kept from pass to pass.
 #[derive(Debug, Default)]
@@ -19,7 +15,7 @@ pub struct Decoder {
     sheet: RunBatch,
     /// Runs in gene order, for folds that look at entries.
     batch: RunBatch,
-    row_scratch: rows::Scratch,
+    row_scratch: TakeScratch,
     /// Factors of the rows of a tile whose values are taken as logarithms.
     factors: Vec<f32>,
     /// The logarithms of a dense tile.
@@ -252,14 +248,14 @@ impl TileProducts<'_> {
     /// # Errors
     ///
     /// When the tile does not decode, or a row has another number of entries.
-    pub(crate) fn copy_rows(&mut self, chosen: &[ChosenRow], into: &mut Rows) -> Result<(), TileError> {
+    pub(crate) fn copy_rows(&mut self, chosen: &[ChosenRow], into: &mut TakenRows) -> Result<(), TileError> {
         match self.tile {
             Tile::Sparse(tile) => {
                 let Decoder { batch, row_scratch, .. } = &mut *self.decoder;
-                rows::copy_sparse(&tile, chosen, into, batch, row_scratch)
+                into.take(&tile, chosen, batch, row_scratch)
             }
             Tile::Dense(tile) => {
-                rows::copy_dense(&tile, chosen, into);
+                into.take_dense(&tile, chosen);
                 Ok(())
             }
         }

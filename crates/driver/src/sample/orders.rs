@@ -12,11 +12,11 @@
 //! found from six seeds of six on all 5,000 genes, four on 3,000 and none on 2,000.
 
 use partwise_kernels::{Csr, CsrBuf, FactorMut, FactorRef, sparse};
+use partwise_storage::sampling::Draw;
 use partwise_storage::store::GeneMoments;
 use rayon::prelude::*;
 
 use super::compress;
-use super::draw::Draw;
 use super::packed::Gathered;
 use crate::blocks::FitData;
 use crate::exact::{exponent, power_of_two};

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use partwise_storage::sampling::Draw;
 use partwise_storage::store::Layout;
-use partwise_storage::tile::{CsrRows, TILE_ROWS, TileEncoder, TileError};
+use partwise_storage::tile::{CsrRows, TILE_ROWS, TakenRows, TileEncoder, TileError};
 use rayon::prelude::*;
 
-use super::draw::Draw;
 use crate::blocks::{Cut, MemoryBlocks, PackedTile};
-use crate::products::Rows;
 
 /// Rows of a block: few, because a sample is small and every core should have a part of it.
 pub(crate) const BLOCK_ROWS: usize = 512;
@@ -29,16 +28,17 @@ pub(crate) struct Sample<'d> {
 
 /// Gathered rows, found by their row of the matrix.
 pub(crate) struct Gathered<'g> {
-    rows: &'g [Rows],
+    rows: &'g [TakenRows],
     /// Cell, block and place in the block, ascending.
     places: Vec<(usize, usize, usize)>,
 }
 
 impl<'g> Gathered<'g> {
     /// `rows` are by block, in the order of the matrix.
-    pub(crate) fn new(rows: &'g [Rows]) -> Self {
-        let of_block =
-            |(block, rows): (usize, &'g Rows)| rows.cells.iter().enumerate().map(move |(i, &cell)| (cell, block, i));
+    pub(crate) fn new(rows: &'g [TakenRows]) -> Self {
+        let of_block = |(block, rows): (usize, &'g TakenRows)| {
+            rows.cells.iter().enumerate().map(move |(i, &cell)| (cell, block, i))
+        };
         let mut places: Vec<_> = rows.iter().enumerate().flat_map(of_block).collect();
         places.sort_unstable();
         Gathered { rows, places }

@@ -212,6 +212,7 @@ mod tests {
             leading_nonzeros: nonzeros / 3,
             sample_row_entries: 250,
             max_tile_nonzeros: 70_000,
+            keeps_sample: false,
             own_cells: cells,
             own_bytes: nonzeros,
             leaves_out_genes: false,

@@ -2,6 +2,7 @@
 
 use std::f64::consts::TAU;
 
+use partwise_storage::sampling::Caps;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -10,7 +11,6 @@ use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::init::{StartOf, Starts, from_samples};
 use crate::model::Rules;
-use crate::sample::Caps;
 use crate::scale::{GeneScale, scaled_sq_norm};
 use crate::shape::DataShape;
 use crate::solve::{Solver, Standing, State, Until, run};

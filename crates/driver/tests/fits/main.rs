@@ -11,6 +11,7 @@ mod disagreement;
 mod endings;
 mod hvg;
 mod in_memory;
+mod kept_sample;
 mod loss;
 mod losses;
 mod pca;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use partwise_driver::{DataShape, DriverError, Fit, Machine, NmfConfig, Plan, StopReason, fit};
+use partwise_storage::sampling::Caps;
 use partwise_storage::store::{EncodedTile, Layout, Overwrite, SourceStamp, Store, StoreHeader, StoreWriter};
 use partwise_storage::tile::{CsrRows, TileEncoder, encode_dense};
 use partwise_storage::{Quiet, anndata::AnnDataWriter};
@@ -64,10 +65,21 @@ pub(crate) fn store(folder: &Path, matrix: &Matrix, layout: Layout, block_rows: 
         Layout::Dense => 64,
     };
     let shape = (matrix.cells, matrix.genes);
-    store_of_tiles(folder, shape, layout, (block_rows, tile_rows), &mut |rows| {
-        let values = &matrix.values[rows.start * matrix.genes..rows.end * matrix.genes];
-        encode(values, rows.len(), matrix.genes, layout)
-    })
+    store_of_tiles(folder, shape, layout, (block_rows, tile_rows), None, &mut |rows| matrix.tile(rows, layout))
+}
+
+/// A store of `matrix`, sparse, that keeps a sample of its rows, however small it is.
+pub(crate) fn store_with_sample(folder: &Path, matrix: &Matrix, block_rows: usize, kept: Caps) -> Store {
+    let shape = (matrix.cells, matrix.genes);
+    let tile = &mut |rows| matrix.tile(rows, Layout::Sparse);
+    store_of_tiles(folder, shape, Layout::Sparse, (block_rows, 256), Some(kept), tile)
+}
+
+impl Matrix {
+    fn tile(&self, rows: Range<usize>, layout: Layout) -> EncodedTile {
+        let values = &self.values[rows.start * self.genes..rows.end * self.genes];
+        encode(values, rows.len(), self.genes, layout)
+    }
 }
 
 /// A store of cells × genes in `folder` whose tiles `tile` makes, asked in order.
@@ -76,6 +88,7 @@ pub(crate) fn store_of_tiles(
     (cells, genes): (usize, usize),
     layout: Layout,
     (block_rows, tile_rows): (usize, usize),
+    kept: Option<Caps>,
     tile: &mut dyn FnMut(Range<usize>) -> EncodedTile,
 ) -> Store {
     let header = StoreHeader { cells, genes, layout, block_rows, tile_rows, source: SourceStamp::default() };
@@ -87,6 +100,9 @@ pub(crate) fn store_of_tiles(
         for first in (block * block_rows..end).step_by(tile_rows) {
             writer.push_tile(&tile(first..(first + tile_rows).min(end))).unwrap();
         }
+    }
+    if let Some(caps) = kept {
+        writer.write_sample(caps, 2, &Quiet).unwrap();
     }
     let mut annotations = AnnDataWriter::create(&writer.annotations_path(), Overwrite::Refuse).unwrap();
     for (axis, n) in [(partwise_storage::Axis::Cells, cells), (partwise_storage::Axis::Genes, genes)] {

@@ -102,7 +102,7 @@ impl Planted {
 
     fn store(&mut self, folder: &Path, cells: usize) -> Store {
         let genes = self.genes;
-        store_of_tiles(folder, (cells, genes), Layout::Sparse, (1024, 256), &mut |rows| -> EncodedTile {
+        store_of_tiles(folder, (cells, genes), Layout::Sparse, (1024, 256), None, &mut |rows| -> EncodedTile {
             let (indptr, indices, values) = self.rows(rows);
             encode_sparse(CsrRows { indptr: &indptr, indices: &indices, values: &values }, genes)
         })

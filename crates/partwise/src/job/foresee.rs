@@ -3,6 +3,7 @@
 
 use partwise_driver::DataShape;
 use partwise_storage::source::{Form, Source};
+use partwise_storage::store::kept_caps;
 use partwise_storage::{Layout, default_block_rows};
 
 /// Packed bytes per entry of counts. Fractions take up to five times as many.
@@ -40,6 +41,7 @@ pub(super) fn shape(source: &dyn Source) -> DataShape {
         max_tile_bytes,
         max_tile_nonzeros,
         max_block_bytes: tiles * max_tile_bytes,
+        keeps_sample: kept_caps(layout, nonzeros).is_some(),
         own_cells: cells,
         own_bytes: packed_bytes,
         leaves_out_genes: false,

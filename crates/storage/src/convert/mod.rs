@@ -135,7 +135,7 @@ fn pack(
 ) -> Result<Packed, StorageError> {
     let shape = StoreShape::of(source, spec)?;
     // Before anything is allocated for the genes that the source claims.
-    plan::plan(source, &shape, plan::expected_entries(&shape, source.form()), spec)?;
+    let plan = plan::plan(source, &shape, plan::expected_entries(&shape, source.form()), spec)?;
     let header = StoreHeader {
         cells: shape.cells,
         genes: shape.genes,
@@ -179,6 +179,11 @@ fn pack(
     monitor.finish();
     // Names and columns take the memory for reading ahead.
     source.read_ahead(1, 0);
+    if let Some(caps) = writer.kept_caps() {
+        // A thread holds the entries of two tiles.
+        let sampled = writer.write_sample(caps, (plan.tiles / 2).max(1), monitor);
+        sampled.map_err(|error| kept(error, writer.rows_kept()))?;
+    }
     let annotations = writer.annotations_path();
     source.write_annotations(&annotations, monitor).map_err(|error| kept(error, writer.rows_kept()))?;
     #[cfg(feature = "hdf5")]

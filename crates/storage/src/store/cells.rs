@@ -71,7 +71,8 @@ impl CellWriter {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), StorageError> {
+    /// Writes the last chunk. No cells may be added afterwards.
+    pub(super) fn finish(&mut self) -> Result<(), StorageError> {
         if !self.pending.is_empty() {
             self.flush()?;
         }

@@ -113,6 +113,11 @@ impl Cut {
         rows.start / self.tile_rows..rows.end.div_ceil(self.tile_rows)
     }
 
+    /// The block of a tile, counted over all blocks.
+    pub(super) fn block_of_tile(&self, tile: usize) -> usize {
+        tile / (self.block_rows / self.tile_rows)
+    }
+
     /// The rows of a tile, counted over all blocks.
     pub(super) fn tile_rows_of(&self, tile: usize) -> Range<usize> {
         let first = tile * self.tile_rows;

@@ -19,7 +19,7 @@ use crate::sealed;
 
 /// The major version that is written, and the newest that is supported.
 pub(super) const MAJOR: u32 = 1;
-const MINOR: u32 = 1;
+const MINOR: u32 = 2;
 
 const FORMAT: &str = "partwise store";
 
@@ -31,6 +31,15 @@ const MAX_BYTES: u64 = 64 << 20;
 pub(super) struct FileStamp {
     pub(super) bytes: u64,
     pub(super) crc32c: u32,
+}
+
+/// The files that a store may have besides the others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Optional {
+    pub(super) per_million: Option<FileStamp>,
+    /// Its checksum is that of all before the tiles.
+    pub(super) sample: Option<FileStamp>,
+    pub(super) annotations: Option<FileStamp>,
 }
 
 /// The manifest, field by field as in the file.
@@ -56,6 +65,9 @@ pub(super) struct Manifest {
     /// Since 1.1.
     #[serde(default)]
     pub(super) per_million: Option<FileStamp>,
+    /// Since 1.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sample: Option<FileStamp>,
     pub(super) annotations: Option<FileStamp>,
     pub(super) source: SourceStamp,
 }
@@ -68,8 +80,7 @@ impl Manifest {
         source: SourceStamp,
         block_files: Vec<u64>,
         [table, gene_moments]: [FileStamp; 2],
-        per_million: Option<FileStamp>,
-        annotations: Option<FileStamp>,
+        Optional { per_million, sample, annotations }: Optional,
     ) -> Self {
         Self {
             format: FORMAT.into(),
@@ -87,6 +98,7 @@ impl Manifest {
             table,
             gene_moments,
             per_million,
+            sample,
             annotations,
             source,
         }
@@ -171,7 +183,8 @@ mod tests {
     fn manifest() -> Manifest {
         let cut = Cut { cells: 10, genes: 3, layout: Layout::Sparse, block_rows: 256, tile_rows: 256 };
         let stamp = FileStamp { bytes: 5, crc32c: u32::MAX };
-        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], Some(stamp), None)
+        let optional = Optional { per_million: Some(stamp), ..Optional::default() };
+        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], optional)
     }
 
     #[test]
@@ -189,15 +202,15 @@ mod tests {
             change(&mut manifest);
             Manifest::parse(&manifest.to_bytes(), Path::new("m")).unwrap_err().to_string()
         };
-        assert!(later(|m| m.major = 2).contains("has store format 2.1, but this version reads 1.1"));
-        assert!(later(|m| m.must_understand = vec!["tall tiles".into()]).contains("1.1 with \"tall tiles\""));
+        assert!(later(|m| m.major = 2).contains("has store format 2.2, but this version reads 1.2"));
+        assert!(later(|m| m.must_understand = vec!["tall tiles".into()]).contains("1.2 with \"tall tiles\""));
         assert!(later(|m| m.format = "other".into()).contains("is not a partwise store"));
     }
 
     #[test]
     fn later_minor_versions_may_add_fields() {
         let text = String::from_utf8(manifest().to_bytes()).unwrap();
-        let text = text.replace("\"minor\": 1,", "\"minor\": 7, \"hint\": [1, 2],");
+        let text = text.replace("\"minor\": 2,", "\"minor\": 7, \"hint\": [1, 2],");
         let before = &text[..text.rfind("\"crc32c\"").unwrap()];
         let text = format!("{before}{}", sealed::last_line(crc32c::crc32c(before.as_bytes())));
         assert_eq!(Manifest::parse(text.as_bytes(), Path::new("m")).unwrap().cells, 10);

@@ -7,6 +7,7 @@
 //! | `genes.bin`        | nonzeros, sum, sum of squares and maximum of each gene, and of all            |
 //! | `million.bin`      | sum and sum of squares of each gene's values per million                      |
 //! | `cells.bin`        | nonzeros, sum and sum of squares of each cell                                 |
+//! | `sample.bin`       | some of the rows, packed: what starts of fits read; large stores have it      |
 //! | `annotations.h5ad` | names and columns of cells and genes: an AnnData file without `X`             |
 //! | `manifest.json`    | shape, cut, source; sizes and checksums of the other files; written last      |
 //!
@@ -28,6 +29,7 @@ mod names;
 mod open;
 mod reblock;
 mod replace;
+mod sample;
 mod segment;
 mod select;
 mod stamp;
@@ -49,6 +51,7 @@ pub use left::GoOn;
 pub use reblock::reblock;
 pub(crate) use replace::check as check_destination;
 pub use replace::remove_leftovers;
+pub use sample::{KeptSample, kept_caps};
 pub use segment::{Segment, SegmentBuf};
 pub use select::{copy_block_rows, select_bytes, select_genes};
 pub use stamp::{Join, JoinedStamp, Joining, Overwrite, SampleStamp, Selection, SourceStamp};
@@ -105,6 +108,8 @@ pub struct Store {
     genes: Vec<GeneMoments>,
     /// Of `million.bin`, if there is one.
     per_million: Option<manifest::FileStamp>,
+    /// Of `sample.bin`, if there is one: its bytes, and the checksum of its lists.
+    sample: Option<manifest::FileStamp>,
     totals: genes::Totals,
     /// Bytes of the block files and the table; bytes of all files.
     packed_bytes: u64,
@@ -267,12 +272,9 @@ impl Store {
         self.cut.tile_rows_of(self.cut.block_tiles(block).start + tile)
     }
 
-    /// The byte range of a tile in its block file. The table has been checked: nothing overflows.
+    /// The byte range of a tile in its block file.
     fn tile_place(&self, block: usize, tile: usize) -> Range<u64> {
-        let tiles = &self.table.tiles[self.cut.block_tiles(block)];
-        let before: u64 = tiles[..tile].iter().map(|tile| tile.bytes.next_multiple_of(block::TILE_ALIGN)).sum();
-        let start = self.table.blocks[block].offset + block::first_tile(tiles.len()) + before;
-        start..start + tiles[tile].bytes
+        self.table.tile_place(&self.cut, self.cut.block_tiles(block).start + tile)
     }
 
     /// The error of a tile that turns out to be damaged while its runs are decoded: `source` with

@@ -6,6 +6,7 @@ pub(super) const TABLE: &str = "table.bin";
 pub(super) const GENES: &str = "genes.bin";
 pub(super) const MILLION: &str = "million.bin";
 pub(super) const CELLS: &str = "cells.bin";
+pub(super) const SAMPLE: &str = "sample.bin";
 pub(super) const ANNOTATIONS: &str = "annotations.h5ad";
 
 /// The manifest while it is written. Renaming makes it [`MANIFEST`].
@@ -22,7 +23,7 @@ pub(super) fn block_file(number: usize) -> String {
 /// Whether a complete or unfinished store may have a file of this name. (While annotations are
 /// written, their name begins with a dot and is longer.)
 pub(super) fn is_ours(name: &str) -> bool {
-    let fixed = [MANIFEST, TABLE, GENES, MILLION, CELLS, ANNOTATIONS, MANIFEST_DRAFT, UNFINISHED];
+    let fixed = [MANIFEST, TABLE, GENES, MILLION, CELLS, SAMPLE, ANNOTATIONS, MANIFEST_DRAFT, UNFINISHED];
     let number = name.strip_prefix("blocks-").and_then(|rest| rest.strip_suffix(".bin"));
     fixed.contains(&name)
         || number.is_some_and(|digits| digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()))

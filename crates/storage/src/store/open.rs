@@ -73,8 +73,13 @@ impl Store {
             files::check_size(&path.join(names::ANNOTATIONS), annotations_bytes)?;
         }
 
+        let sample_bytes = manifest.sample.map_or(0, |stamp| stamp.bytes);
+        if manifest.sample.is_some() {
+            files::check_size(&path.join(names::SAMPLE), sample_bytes)?;
+        }
+
         let block_bytes = manifest.block_files.iter().sum::<u64>();
-        let small = manifest_bytes + genes_stamp.bytes + million_bytes + cells_bytes + annotations_bytes;
+        let small = manifest_bytes + genes_stamp.bytes + million_bytes + cells_bytes + sample_bytes + annotations_bytes;
         Ok(Self {
             path: path.into(),
             cut,
@@ -82,6 +87,7 @@ impl Store {
             block_files,
             genes: gene_moments,
             per_million: manifest.per_million,
+            sample: manifest.sample,
             totals,
             packed_bytes: block_bytes + manifest.table.bytes,
             bytes: block_bytes + manifest.table.bytes + small,

@@ -20,7 +20,7 @@ const CELLS_AT_A_TIME: usize = 1 << 16;
 /// Writes the matrix of `store` to `dest` in blocks of `block_rows` rows, a multiple of its tiles'
 /// rows. `dest` may be the path of `store`, with [`Overwrite::Replace`].
 ///
-/// Everything else is as in `store`: tiles, moments, annotations and the stamp of the input, so
+/// Everything else is as in `store`, which may be one of an earlier format without a sample: tiles, moments, annotations and the stamp of the input, so
 /// that a fit of that input accepts the new store. Copying it back to the first height gives the
 /// same files, byte for byte. Each tile is checked against its checksum. A fit of the copy may
 /// differ in the last bits, because sums are rounded per block.
@@ -72,6 +72,9 @@ pub fn reblock(
     copy_annotations(store, &writer.annotations_path())?;
     monitor.advance(store.bytes.saturating_sub(copied));
     monitor.finish();
+    if let Some(caps) = writer.kept_caps() {
+        writer.write_sample(caps, 1, monitor)?;
+    }
     if monitor.cancelled() {
         return Err(StorageError::Cancelled);
     }

@@ -37,6 +37,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Bytes of blocks and table for each value above zero (0 if there is none).
     pub bytes_per_nonzero: f64,
+    /// Bytes of the sample that it keeps of its rows; 0: it keeps none.
+    pub sample_bytes: u64,
     /// Blocks.
     pub blocks: usize,
     /// Rows of a block.
@@ -70,6 +72,7 @@ impl Store {
             integer: self.totals.integer,
             bytes: self.bytes,
             bytes_per_nonzero: if nonzeros == 0 { 0.0 } else { self.packed_bytes as f64 / nonzeros as f64 },
+            sample_bytes: self.sample.map_or(0, |stamp| stamp.bytes),
             blocks: self.blocks(),
             block_rows: self.block_rows(),
         }

@@ -3,9 +3,10 @@
 //! It has 64 bytes of header, 32 for each block and 24 for each tile. The start of a tile follows
 //! from the lengths before it.
 
+use std::ops::Range;
 use std::path::Path;
 
-use super::block::{self, TileRecord};
+use super::block::{self, TILE_ALIGN, TileRecord};
 use super::cut::{Cut, Layout};
 use super::files::Fields;
 use crate::error::StorageError;
@@ -155,6 +156,17 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// The bytes of a tile, counted over the whole store, in its block file. The table has been checked: nothing
+    /// overflows.
+    pub(super) fn tile_place(&self, cut: &Cut, tile: usize) -> Range<u64> {
+        let block = cut.block_of_tile(tile);
+        let tiles = cut.block_tiles(block);
+        let before: u64 =
+            self.tiles[tiles.start..tile].iter().map(|tile| tile.bytes.next_multiple_of(TILE_ALIGN)).sum();
+        let start = self.blocks[block].offset + block::first_tile(tiles.len()) + before;
+        start..start + self.tiles[tile].bytes
     }
 
     /// Nonzeros of all blocks.

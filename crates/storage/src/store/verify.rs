@@ -28,7 +28,7 @@ const CELLS_AT_A_TIME: usize = 1 << 16;
 impl Store {
     /// Reads every byte of the store and checks it: heads, directories and padding of blocks
     /// against the table, checksums and content of tiles, the moments of cells against the tiles,
-    /// the checksum of the annotations.
+    /// the sample, the checksum of the annotations.
     ///
     /// Costs one pass over the store on one thread, with the memory of the largest tile. Reports
     /// bytes to `monitor`.
@@ -53,6 +53,7 @@ impl Store {
             cells.clear();
             monitor.advance(self.table.blocks[block].bytes);
         }
+        self.verify_sample(&mut scratch)?;
         if self.annotations.is_some() {
             self.annotations()?;
         }
@@ -131,6 +132,27 @@ impl Store {
         if nonzeros != expected {
             let source = TileError::Mismatch { what: "values above zero", expected, found: nonzeros };
             return Err(self.damaged_tile(block, tile, source));
+        }
+        Ok(())
+    }
+
+    /// Checks the tiles of the sample, and its rows against the moments of the cells.
+    fn verify_sample(&self, scratch: &mut Scratch) -> Result<(), StorageError> {
+        let Some(sample) = self.sample()? else { return Ok(()) };
+        let mut bytes = Vec::new();
+        for tile in 0..sample.tiles() {
+            let damaged = |source| sample.damaged_tile(tile, &source);
+            check_sparse(&sample.read(tile, &mut bytes)?, &mut scratch.batch, &mut scratch.rows).map_err(damaged)?;
+            let rows = &sample.rows()[sample.rows_of(tile)];
+            for (row, values) in rows.iter().zip(&scratch.rows) {
+                let found = CellMoments::of(values.iter().copied());
+                let expected = self.cell_moments(row.cell..row.cell + 1)?[0];
+                let listed = (row.nonzeros, row.sum_sq) == (expected.nonzeros, expected.sum_sq);
+                if found != expected || !listed || !(row.chance > 0.0 && row.chance <= 1.0) {
+                    let what = "rows that are not those of the store";
+                    return Err(damaged(TileError::Mismatch { what, expected: 0, found: 1 }));
+                }
+            }
         }
         Ok(())
     }

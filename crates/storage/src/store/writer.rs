@@ -10,12 +10,15 @@ use super::cut::{Cut, Layout};
 use super::files;
 use super::genes::{self, GeneAccumulator, GeneMoments, PerMillion, Totals};
 use super::left::{self, GoOn, Left, Unfinished};
-use super::manifest::{FileStamp, Manifest};
+use super::manifest::{FileStamp, Manifest, Optional};
 use super::names;
 use super::replace::Partial;
+use super::sample;
 use super::stamp::{Overwrite, SourceStamp};
 use super::table::{BlockRecord, Table};
 use crate::error::StorageError;
+use crate::monitor::Monitor;
+use crate::sampling::Caps;
 use crate::tile::{CellMoments, TileMoments};
 
 /// A block file of this many bytes takes no further block.
@@ -69,6 +72,8 @@ pub struct StoreWriter {
     file_bytes: u64,
     genes: GeneAccumulator,
     cells: CellWriter,
+    /// Of `sample.bin`, once it is written.
+    sample: Option<FileStamp>,
     /// Last, so that its folder is removed after the files in it are closed.
     partial: Partial,
 }
@@ -175,6 +180,7 @@ impl StoreWriter {
             file_bytes: BLOCK_FILE_BYTES,
             genes: GeneAccumulator::new(genes),
             cells: CellWriter::create(partial.folder().join(names::CELLS), cells)?,
+            sample: None,
             partial,
         })
     }
@@ -268,6 +274,34 @@ impl StoreWriter {
         Ok(())
     }
 
+    /// The size of the sample that the store should keep, all tiles being written; `None`: it should keep none.
+    pub fn kept_caps(&self) -> Option<Caps> {
+        sample::kept_caps(self.cut.layout, self.table.nonzeros())
+    }
+
+    /// Keeps a sample of the rows in the store, with at most `caps` rows and entries. Fits start from it.
+    ///
+    /// Costs a read of the tiles that its rows are in. Each of `threads` threads holds no more than to pack the fullest
+    /// tile. The sample depends on neither. Reports rows to `monitor`.
+    ///
+    /// # Errors
+    ///
+    /// - a file cannot be written, or read again
+    /// - `monitor` cancels
+    ///
+    /// # Panics
+    ///
+    /// When tiles are missing, or they are dense.
+    #[track_caller]
+    pub fn write_sample(&mut self, caps: Caps, threads: usize, monitor: &dyn Monitor) -> Result<(), StorageError> {
+        assert_eq!(self.table.tiles.len(), self.cut.tiles(), "all tiles of the store");
+        assert_eq!(self.cut.layout, Layout::Sparse, "a store that keeps a sample");
+        self.cells.finish()?;
+        let tiles = sample::Tiles { folder: self.partial.folder(), cut: &self.cut, table: &self.table };
+        self.sample = Some(sample::write(&tiles, caps, threads, monitor)?);
+        Ok(())
+    }
+
     /// Limits block files to `bytes` bytes.
     #[cfg(test)]
     pub(super) fn limit_block_files(&mut self, bytes: u64) {
@@ -318,13 +352,13 @@ impl StoreWriter {
         let genes = write(names::GENES, &genes::to_bytes(moments, totals))?;
         let per_million = per_million.map(|sums| write(names::MILLION, &genes::million_to_bytes(sums))).transpose()?;
         let annotations = annotations_stamp(&folder.join(names::ANNOTATIONS))?;
-        let unfinished = folder.join(names::UNFINISHED);
-        if unfinished.exists() {
-            std::fs::remove_file(&unfinished).map_err(|error| StorageError::io("remove", &unfinished, error))?;
+        // An earlier run may have left them.
+        let stale = [names::UNFINISHED].into_iter().chain(self.sample.is_none().then_some(names::SAMPLE));
+        for path in stale.map(|name| folder.join(name)).filter(|path| path.exists()) {
+            std::fs::remove_file(&path).map_err(|error| StorageError::io("remove", &path, error))?;
         }
-        let sums = [table, genes];
-        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, sums, per_million, annotations)
-            .write(folder)?;
+        let optional = Optional { per_million, sample: self.sample, annotations };
+        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, [table, genes], optional).write(folder)?;
         Store::open(&self.partial.place()?)
     }
 }

@@ -42,6 +42,7 @@ mod rows;
 mod sheet;
 mod simd;
 mod sparse;
+mod take;
 #[cfg(test)]
 mod tests;
 mod width;
@@ -55,6 +56,7 @@ pub use moments::{CellMoments, GeneShare, GeneSums, TileMoments};
 pub(crate) use rows::Rows;
 pub use sheet::SHEET_NONZEROS;
 pub use sparse::SparseTile;
+pub use take::{ChosenRow, TakeScratch, TakenRows};
 
 /// Rows of a sparse tile: as many as one byte distinguishes.
 pub const TILE_ROWS: usize = 256;

@@ -9,10 +9,14 @@
 
 use std::path::{Path, PathBuf};
 
+use partwise_storage::sampling::{Caps, SampledRow};
 use partwise_storage::{
-    CsrRows, EncodedTile, Layout, Overwrite, RunBatch, SegmentBuf, Selection, SourceStamp, StorageError, Store,
+    CsrRows, EncodedTile, Layout, Overwrite, Quiet, RunBatch, SegmentBuf, Selection, SourceStamp, StorageError, Store,
     StoreHeader, StoreWriter, Tile, TileEncoder, encode_dense,
 };
+
+/// The sample that the sparse store keeps: less than its rows, more than a tile.
+const SAMPLE: Caps = Caps { entries: 400, rows: 60 };
 
 /// A matrix and its cut.
 pub(crate) struct Planted {
@@ -89,10 +93,36 @@ impl Planted {
             let nonzeros = rows.iter().filter(|&&value| value > 0.0).count() as u64;
             writer.push_tile(&EncodedTile { bytes, rows: rows.len() / self.header.genes, nonzeros, moments }).unwrap();
         }
+        if self.header.layout == Layout::Sparse {
+            writer.write_sample(SAMPLE, 2, &Quiet).unwrap();
+        }
         std::fs::write(writer.annotations_path(), "names and columns").unwrap();
         writer.finish().unwrap();
         path
     }
+}
+
+/// The rows of the sample that a store keeps, with all their values.
+pub(crate) fn sample(store: &Store) -> Result<Vec<(SampledRow, Vec<f32>)>, StorageError> {
+    let Some(sample) = store.sample()? else { return Ok(Vec::new()) };
+    let mut rows: Vec<(SampledRow, Vec<f32>)> =
+        sample.rows().iter().map(|&row| (row, vec![0.0; store.genes()])).collect();
+    let (mut bytes, mut batch) = (Vec::new(), RunBatch::new());
+    for tile in 0..sample.tiles() {
+        let rows = &mut rows[sample.rows_of(tile)];
+        let packed = sample.read(tile, &mut bytes)?;
+        let mut runs = packed.runs();
+        // A tile with the right checksum decodes.
+        while runs.next_batch(&mut batch).unwrap() {
+            let starts = [0].iter().chain(&batch.ends);
+            for ((&gene, &start), &end) in batch.genes.iter().zip(starts).zip(&batch.ends) {
+                for place in start as usize..end as usize {
+                    rows[usize::from(batch.rows[place])].1[gene as usize] = batch.values[place];
+                }
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// All values of a store, row-major.
