@@ -47,6 +47,8 @@ def compare(bench, name, packed, race, least):
 
 
 def partwise(bench, packed, seed, passes):
+    # A fit that may read the data once only starts at random, also where the store keeps a sample.
+    passes = max(passes, 2)
     runs, options = [], ("--seed", seed, "--tol", 0, "--max-passes", passes, "--store", "fresh.pw")
     for _ in range(1 if bench.options.quick else ROUNDS):
         fit = bench.program.fit(packed, bench.options.k, *options, name="whole")
