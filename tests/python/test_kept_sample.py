@@ -68,6 +68,8 @@ def test_a_fit_starts_from_the_sample_without_a_read_of_all_rows(large):
     passes = [int(line.split(",")[0]) for line in partwise.path("t2.csv").read_text().splitlines()[1:]]
     assert passes == [2, 3] and partwise.json("info", "old.pw")["sample_bytes"] == 0
     assert abs(fit["relative_error"] / old["relative_error"] - 1) < 1e-3
+    partwise.json("convert", "old.pw", "-o", "anew.pw", "--block-rows", 512)
+    assert (partwise.path("anew.pw") / "sample.bin").read_bytes() == (partwise.path("x.pw") / "sample.bin").read_bytes()
 
 
 def test_a_damaged_sample_is_refused_by_name(large):

@@ -69,8 +69,8 @@ pub(crate) struct Start {
     pub(crate) reads: usize,
 }
 
-/// The start of each fit, from a fit of its sample. Uses the rules that need the fewest passes, whatever the rules of the fit
-/// itself.
+/// The start of each fit, from a fit of its sample. Uses the rules that need the fewest passes, whatever the rules of
+/// the fit itself.
 ///
 /// A sparse sample that is not all of X is put into two orders for as long as its start is looked for.
 pub(crate) fn sample(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Vec<Start>, DriverError> {

@@ -20,13 +20,15 @@ const CELLS_AT_A_TIME: usize = 1 << 16;
 /// Writes the matrix of `store` to `dest` in blocks of `block_rows` rows, a multiple of its tiles'
 /// rows. `dest` may be the path of `store`, with [`Overwrite::Replace`].
 ///
-/// Everything else is as in `store`, which may be one of an earlier format without a sample: tiles, moments, annotations and the stamp of the input, so
+/// Everything else is as in `store`: tiles, moments, annotations and the stamp of the input, so
 /// that a fit of that input accepts the new store. Copying it back to the first height gives the
 /// same files, byte for byte. Each tile is checked against its checksum. A fit of the copy may
 /// differ in the last bits, because sums are rounded per block.
 ///
-/// Costs one read and one write of the store on one thread, with the memory of the largest tile.
-/// Reports bytes to `monitor`.
+/// A large store keeps a sample of its rows, also if `store` is of an earlier format and has none.
+///
+/// Costs one read and one write of the store on one thread, with the memory of the largest tile;
+/// and for the sample a read of its tiles, with the memory to pack one. Reports bytes to `monitor`.
 ///
 /// # Errors
 ///
