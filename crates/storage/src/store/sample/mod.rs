@@ -119,6 +119,9 @@ impl KeptSample {
         if !cells.by_ref().is_sorted_by(|a, b| a < b) {
             return Err(damaged("the list of rows", "rows of the matrix, ascending", rows.len() as u64));
         }
+        if let Some(row) = rows.iter().find(|row| !row.is_possible(cut.genes)) {
+            return Err(damaged("the records of its rows", "sums and chances of rows", row.cell as u64));
+        }
         let mut listed = Vec::with_capacity(tiles);
         let (mut row, mut start) = (0, head_bytes(rows.len(), tiles));
         for record in tile_records.chunks_exact(TILE_BYTES).take(tiles) {
@@ -214,6 +217,12 @@ impl SampledRow {
         out.extend_from_slice(&self.chance.to_le_bytes());
         out.extend_from_slice(&self.nonzeros.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
+    }
+
+    /// Whether a matrix with so many columns may have such a row.
+    fn is_possible(&self, genes: usize) -> bool {
+        let SampledRow { sum_sq, chance, nonzeros, .. } = *self;
+        sum_sq > 0.0 && sum_sq.is_finite() && chance > 0.0 && chance <= 1.0 && nonzeros as usize <= genes
     }
 
     fn read(record: &[u8]) -> Self {

@@ -141,6 +141,25 @@ fn it_serves_samples_that_are_smaller_by_a_third() {
 }
 
 #[test]
+fn a_row_that_cannot_be_is_refused_where_all_checksums_are_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = build(&folder.path().join("a.pw"), &matrix(600), 512, Caps { entries: 1000, rows: 100 }, 1);
+    let path = store.path().join(names::SAMPLE);
+    let whole = std::fs::read(&path).unwrap();
+    let sample = store.sample().unwrap().unwrap();
+    let head = head_bytes(sample.rows().len(), sample.tiles()) as usize;
+    // Chances of 0, 2 and NaN, and a sum of squares of 0, in the first record.
+    for (place, value) in [(16, 0.0_f64), (16, 2.0), (16, f64::NAN), (8, 0.0)] {
+        let mut bytes = whole.clone();
+        bytes[HEADER + place..HEADER + place + 8].copy_from_slice(&value.to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        let stamp = FileStamp { bytes: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes[..head]) };
+        let error = KeptSample::open(store.path(), &store.cut, stamp).unwrap_err().to_string();
+        assert!(error.contains("sample.bin") && error.contains("records of its rows"), "{error}");
+    }
+}
+
+#[test]
 fn a_matrix_of_zeros_has_a_sample_without_rows() {
     let folder = tempfile::tempdir().unwrap();
     let store = build(&folder.path().join("a.pw"), &vec![0.0; 300 * GENES], 256, Caps { entries: 10, rows: 10 }, 2);
