@@ -76,6 +76,7 @@ def relative_error(x, w, h):
 
 
 def program(folder):
+    """The program, run in `folder`."""
     binary = pathlib.Path(os.environ.get("PARTWISE_BIN", REPOSITORY / "target/release/partwise")).resolve()
     assert binary.exists(), f"no program {binary}: run cargo build --release, or set PARTWISE_BIN"
     return Program(binary, folder)

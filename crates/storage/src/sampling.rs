@@ -162,7 +162,7 @@ pub struct Population<'p> {
 
 /// Draws the rows of smallest priority that fit `caps`.
 ///
-/// Memory is that of the rows kept. A row of zeros is never drawn: it has no part in the loss.
+/// Costs `O(n log r)` for r rows drawn of n, with the memory of the rows drawn. A row of zeros is never drawn: it has no part in the loss.
 ///
 /// # Errors
 ///
@@ -206,7 +206,7 @@ pub struct SampledRow {
 }
 
 /// Draws rows by [`RowWeight::SquaredNorm`] that fit `caps` from `rows`, which are a sample themselves, of a matrix
-/// with this ‖X‖².
+/// with this ‖X‖². As [`draw`], but over the rows of the sample alone.
 pub fn draw_again(rows: &[SampledRow], sq_norm: f64, caps: Caps, seed: u64) -> Draw {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut reservoir = Reservoir::new(caps);

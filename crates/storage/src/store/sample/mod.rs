@@ -168,8 +168,8 @@ impl KeptSample {
         self.tiles[tile].rows.clone()
     }
 
-    /// Whether samples of this size may be drawn from it: it has half as many entries more, or half as many rows, so
-    /// that samples of two seeds are not one and the same.
+    /// Whether samples of this size may be drawn from it: it has at least 1.5 times their entries, or 1.5 times their
+    /// rows. Samples of two seeds then share two thirds of their rows at most, on average.
     pub fn suffices(&self, caps: Caps) -> bool {
         let has = |wanted: u64, there: u64| wanted.saturating_mul(3) <= there.saturating_mul(2);
         has(caps.entries, self.nonzeros()) || has(caps.rows as u64, self.rows.len() as u64)
