@@ -3,7 +3,7 @@
 Prints each figure as it is measured, beside its target. --record MACHINE keeps them in
 benches/record/MACHINE: DATE-peers.csv (figures), DATE-peers-traces.csv (error against time),
 DATE-peers.txt (machine, versions and command) and DATE-peers.svg (the picture). With --only PART, of
-packing, formats, consensus, sweep and large, the record is DATE-PART.csv and .txt. Run it on a machine
+packing, formats, consensus, sweep, large and replay, the record is DATE-PART.csv and .txt. Run it on a machine
 that does nothing else.
 """
 
@@ -20,7 +20,7 @@ import records
 
 from . import build, clock, data, figures, plot
 from .bench import Bench
-from .parts import cold, consensus, dense, formats, large, memory, notebook, packing, products, race, several, starts, sweep, threads, whole
+from .parts import cold, consensus, dense, formats, large, memory, notebook, packing, products, race, replay, several, starts, sweep, threads, whole
 
 PARTS = {
     "products": products,
@@ -37,11 +37,12 @@ PARTS = {
     "consensus": consensus,
     "sweep": sweep,
     "large": large,
+    "replay": replay,
 }
-# Parts that run only when they are named: cNMF is installed for two, and two take half an hour.
-NAMED = ("consensus", "sweep", "large")
+# Parts that run only when they are named: two install cNMF, and two need 2,400,000 cells.
+NAMED = ("consensus", "sweep", "large", "replay")
 # Parts whose record has their own name if they run alone.
-ALONE = ("packing", "formats", "consensus", "sweep", "large")
+ALONE = ("packing", "formats", "consensus", "sweep", "large", "replay")
 # Default sizes, and those with --quick.
 SIZES = {"cells": (50_000, 3_000), "genes": (20_000, 2_000), "k": (20, 8), "limit": (600, 10)}
 

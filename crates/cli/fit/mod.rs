@@ -1,6 +1,7 @@
 //! `partwise fit`: the options, and the end of the run. The job itself is the library's.
 
 mod report;
+mod timeline;
 mod trace;
 mod watch;
 
@@ -24,6 +25,7 @@ use crate::report as pictures;
 use crate::settings::{Settings, word};
 use crate::watchdog::Patience;
 use report::Report;
+use timeline::Timeline;
 use watch::Watch;
 
 /// More fits than anybody compares.
@@ -74,6 +76,10 @@ pub(crate) struct Options {
     /// stays
     #[arg(long, value_name = "FILE.csv", help_heading = "Files")]
     trace: Option<PathBuf>,
+    /// Write when each thread did what: a file for ui.perfetto.dev or chrome://tracing that shows where the
+    /// time goes. With --force, another timeline is replaced
+    #[arg(long, value_name = "FILE.json", help_heading = "Files")]
+    timeline: Option<PathBuf>,
     /// Also write a page of pictures at the end, as partwise report does: RESULT with the ending
     /// .report.html
     #[arg(long, help_heading = "Files")]
@@ -102,8 +108,11 @@ fn factorize(options: &Options, world: &World, progress: &Progress) -> Result<()
     let machine = options.common.machine_among(world.quota());
     // Process 0 alone writes it.
     let trace = options.trace.as_deref().filter(|_| world.leads());
-    let job = world.agree(options.job(trace))?;
-    let watch = Watch::new(progress, world, trace, job.is_set(), (options.keep.resume, job.checkpoint.is_some()));
+    let timeline = options.timeline.as_deref().filter(|_| world.leads());
+    let job = world.agree(options.job(trace, timeline))?;
+    let timeline = world.agree(timeline.map(Timeline::record).transpose())?;
+    let files = (trace, timeline.as_ref());
+    let watch = Watch::new(progress, world, files, job.is_set(), (options.keep.resume, job.checkpoint.is_some()));
     let done = match job.run(&machine, &watch) {
         Err(failure) => {
             watch.tell_shared();
@@ -115,6 +124,8 @@ fn factorize(options: &Options, world: &World, progress: &Progress) -> Result<()
     };
     watch.tell_shared();
     world.agree(watch.failure().map_or(Ok(()), Err))?;
+    drop(watch);
+    world.agree(timeline.map_or(Ok(()), Timeline::end))?;
 
     let peak = world.largest(machine::peak_rss())?;
     if !world.leads() {
@@ -133,8 +144,8 @@ fn factorize(options: &Options, world: &World, progress: &Progress) -> Result<()
 }
 
 impl Options {
-    /// The job that the options describe, with the file of the trace.
-    fn job(&self, trace: Option<&Path>) -> Result<FitJob, Failure> {
+    /// The job that the options describe, with the files that it writes meanwhile.
+    fn job(&self, trace: Option<&Path>, timeline: Option<&Path>) -> Result<FitJob, Failure> {
         let (common, overwrite) = (&self.common, overwrite(self.common.force));
         let config = self.settings.config(0)?;
         let set = FitSet::new(config).with_ks(self.settings.k.0.clone()).with_seeds(common.seed.0.clone());
@@ -164,6 +175,15 @@ impl Options {
             // A fit that resumes goes on with its trace.
             let overwrite = failure::overwrite(common.force || self.keep.resume);
             job.other_outputs.push(Output { role: Role::Trace, path: trace.into(), kind: trace::KIND, overwrite });
+        }
+        if let Some(timeline) = timeline {
+            let overwrite = failure::overwrite(common.force);
+            job.other_outputs.push(Output {
+                role: Role::Timeline,
+                path: timeline.into(),
+                kind: timeline::KIND,
+                overwrite,
+            });
         }
         Ok(job)
     }

@@ -11,6 +11,7 @@ use partwise::job::{Host, Note};
 use partwise::storage::{Monitor, Store, Unit, Warning};
 use partwise::{FitId, FitMonitor, Plan, TraceRow};
 
+use super::timeline::Timeline;
 use super::trace::Trace;
 use crate::failure::Failure;
 use crate::keep::{Known, tell_waiting};
@@ -25,6 +26,7 @@ pub(super) struct Watch<'a> {
     world: &'a World,
     /// Where the trace goes, in the process that writes it.
     path: Option<&'a Path>,
+    timeline: Option<&'a Timeline>,
     is_set: bool,
     /// Whether the trace of an earlier run goes on, and whether fits say from which pass.
     resume: bool,
@@ -50,17 +52,31 @@ struct Shared {
 }
 
 impl<'a> Watch<'a> {
-    /// Will write passes to the file at `path`, if there is one.
+    /// Will write passes to the file at `path` and open the timeline, if there are such files.
     pub(super) fn new(
         progress: &'a Progress,
         world: &'a World,
-        path: Option<&'a Path>,
+        (path, timeline): (Option<&'a Path>, Option<&'a Timeline>),
         is_set: bool,
         (resume, has_checkpoints): (bool, bool),
     ) -> Self {
         let (trace, kept, shared, store) = (Mutex::default(), Known::default(), Mutex::default(), Mutex::default());
         let (begun, written) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Watch { progress, world, path, is_set, resume, has_checkpoints, written, trace, kept, shared, store, begun }
+        Watch {
+            progress,
+            world,
+            path,
+            timeline,
+            is_set,
+            resume,
+            has_checkpoints,
+            written,
+            trace,
+            kept,
+            shared,
+            store,
+            begun,
+        }
     }
 
     /// The fits that have a checkpoint, and the reads of the data before it.
@@ -166,6 +182,7 @@ impl Host for Watch<'_> {
             }
             *lock(&self.trace) = Some(trace);
         }
+        self.timeline.map_or(Ok(()), Timeline::open)?;
         self.begun.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -14,8 +14,13 @@
 
 use std::path::Path;
 
-use partwise_storage::anndata::{AnnDataWriter, ArrayWriter, Placed, RowsInPlace, UsageTables, Value};
+use fixedbitset::FixedBitSet;
+use partwise_storage::anndata::{
+    AnnDataWriter, ArrayWriter, Placed, RowsInPlace, UsageTables, Value, check_destination,
+};
 use partwise_storage::store::{Overwrite, Store};
+use rayon::prelude::*;
+use tracing::info_span;
 
 use crate::comm::{Comm, Solo, agree};
 use crate::error::DriverError;
@@ -37,12 +42,14 @@ pub struct Destination<'a> {
     pub usages_in_obs: bool,
     /// What goes into `uns["nmf"]` beside the settings.
     pub notes: Vec<(String, Value)>,
+    /// Threads that write the rows of W, one at least.
+    pub threads: usize,
 }
 
 impl<'a> Destination<'a> {
-    /// A file that does not exist yet, without anything besides.
+    /// A file that does not exist yet, without anything besides, written by one thread.
     pub fn new(path: &'a Path) -> Self {
-        Destination { path, overwrite: Overwrite::Refuse, usages_in_obs: false, notes: Vec::new() }
+        Destination { path, overwrite: Overwrite::Refuse, usages_in_obs: false, notes: Vec::new(), threads: 1 }
     }
 
     /// The same file, and whether it may be replaced.
@@ -53,6 +60,11 @@ impl<'a> Destination<'a> {
     /// The same file, and whether the shares of programs are columns of `obs`, too.
     pub fn with_usages_in_obs(self, usages_in_obs: bool) -> Self {
         Destination { usages_in_obs, ..self }
+    }
+
+    /// The same file, with the rows of W written by so many threads.
+    pub fn with_threads(self, threads: usize) -> Self {
+        Destination { threads, ..self }
     }
 
     /// The same file with these notes.
@@ -79,25 +91,28 @@ pub fn write(fit: &Fit, store: &Store, dest: Destination<'_>) -> Result<(), Driv
 /// - [`DriverError::Storage`]: `dest` exists and `overwrite` forbids it, the disk is full, or the
 ///   store's annotations are damaged.
 /// - [`DriverError::Scratch`]: W cannot be read back from its scratch file.
+/// - [`DriverError::Threads`]: the system starts no threads.
 /// - [`DriverError::Elsewhere`], [`DriverError::Comm`]: another process has failed or is lost.
 pub fn write_among(fit: &Fit, store: &Store, dest: Destination<'_>, comm: &dyn Comm) -> Result<(), DriverError> {
-    let Destination { path, overwrite, usages_in_obs, notes } = dest;
+    let _span = info_span!("result").entered();
+    let Destination { path, overwrite, usages_in_obs, notes, threads } = dest;
     let subset = fit.subset();
+    let kept = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
     let tables = UsageTables::new(fit.spectra().sums(), usages_in_obs);
-    let begin = |file: &mut AnnDataWriter| {
-        let (cells, genes) = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
-        file.copy_annotations_of(&store.annotations()?, cells, genes)?;
-        Ok(tables.begin(file, fit.cells())?)
-    };
+    let begin = |file: &mut AnnDataWriter| Ok(tables.begin(file, fit.cells())?);
     let rows = |file: &RowsInPlace| {
-        let write = || {
-            for rows in fit.usage_blocks() {
-                let rows = rows?;
-                tables.put(&rows.values, |table, at, part| file.write(table, rows.first + at, part))?;
-            }
-            Ok::<_, DriverError>(())
+        let write = |(block, first): (usize, usize)| {
+            let rows = fit.usage_rows(block, first)?;
+            Ok(tables.put(&rows.values, |table, at, part| file.write(table, rows.first + at, part))?)
         };
-        agree(comm, write())
+        let write_all = || {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+            let pool = pool.map_err(|error| DriverError::Threads { message: error.to_string() })?;
+            let blocks = fit.own_blocks();
+            let _span = info_span!("rows of W", tasks = blocks.len()).entered();
+            pool.install(|| blocks.into_par_iter().try_for_each(write))
+        };
+        agree(comm, write_all())
     };
     let finish = |file: &mut AnnDataWriter, &(): &()| {
         let mut spectra = file.array2("varm", "spectra", fit.genes(), fit.k())?;
@@ -121,22 +136,34 @@ pub fn write_among(fit: &Fit, store: &Store, dest: Destination<'_>, comm: &dyn C
         about.extend(notes);
         Ok(file.uns("nmf", &Value::Map(about))?)
     };
-    write_rows((path, overwrite), comm, begin, rows, finish)
+    write_rows(RowsOf { store, kept, dest: path, overwrite }, comm, begin, rows, finish)
 }
 
-/// Writes an AnnData file with tables that several processes fill. Process 0 begins the file and its
-/// tables with `begin`, all of them write their rows with `rows`, and process 0 ends it with `finish`.
+/// A file about the cells and genes of a store that are kept; `None`: all.
+#[derive(Clone, Copy)]
+pub(crate) struct RowsOf<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) kept: (Option<&'a FixedBitSet>, Option<&'a FixedBitSet>),
+    pub(crate) dest: &'a Path,
+    pub(crate) overwrite: Overwrite,
+}
+
+/// Writes an AnnData file with tables that several processes fill. Process 0 makes the file with the names and
+/// columns of the store, and begins the tables with `begin`; all of them write their rows with `rows`, and process 0
+/// ends it with `finish`.
 ///
 /// `rows` is called in all processes and fails in all of them, or ends the job. Returns what it has.
 pub(crate) fn write_rows<T>(
-    (dest, overwrite): (&Path, Overwrite),
+    RowsOf { store, kept, dest, overwrite }: RowsOf<'_>,
     comm: &dyn Comm,
     begin: impl FnOnce(&mut AnnDataWriter) -> Result<Vec<ArrayWriter>, DriverError>,
     rows: impl FnOnce(&RowsInPlace) -> Result<T, DriverError>,
     finish: impl FnOnce(&mut AnnDataWriter, &T) -> Result<(), DriverError>,
 ) -> Result<T, DriverError> {
     let begin = || {
-        let mut file = AnnDataWriter::create(dest, overwrite)?;
+        let _span = info_span!("annotations").entered();
+        check_destination(dest, overwrite)?;
+        let mut file = AnnDataWriter::with_annotations(&store.annotations()?, kept, dest, overwrite)?;
         let tables = begin(&mut file)?;
         let placed = tables.iter().map(ArrayWriter::placed).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, DriverError>((file, placed))
@@ -154,9 +181,12 @@ pub(crate) fn write_rows<T>(
     let open = || Ok::<_, DriverError>(RowsInPlace::open(dest, placed.collect())?);
     let file = agree(comm, open())?;
     let made = rows(&file)?;
-    agree(comm, file.sync().map_err(DriverError::from))?;
+    // Alone, the end of the file has it on the disk.
+    let synced = if comm.size() > 1 { file.sync() } else { Ok(()) };
+    agree(comm, synced.map_err(DriverError::from))?;
     let end = |(mut file, _): (AnnDataWriter, Vec<Placed>)| {
         finish(&mut file, &made)?;
+        let _span = info_span!("sync").entered();
         Ok::<_, DriverError>(file.finish()?)
     };
     agree(comm, begun.map_or(Ok(()), end))?;

@@ -15,6 +15,7 @@
 use partwise_kernels::eigen::symmetric_eigen;
 use partwise_storage::store::PerMillion;
 use rayon::prelude::*;
+use tracing::info_span;
 
 use crate::blocks::{Blocks, FitData};
 use crate::comm::all_gather;
@@ -63,6 +64,7 @@ pub(crate) fn score(
     engine: &Engine<'_>,
     threads: usize,
 ) -> Result<Vec<Scores>, DriverError> {
+    let _span = info_span!("scores").entered();
     let blocks = data.blocks();
     let (cells, _) = blocks.kept();
     let per_million = data.holds_counts();
@@ -122,21 +124,29 @@ fn of_values(data: &dyn FitData) -> Vec<PerMillion> {
 
 /// The largest usage of every component, over all processes.
 fn largest(usages: &Usages, blocks: &dyn Blocks, engine: &Engine<'_>) -> Result<Vec<f32>, DriverError> {
-    let k = usages.k();
-    let (mut largest, mut rows) = (vec![0.0_f32; k], Vec::new());
-    for block in engine.shard(blocks) {
+    let (k, own) = (usages.k(), engine.shard(blocks));
+    let of_block = |rows: &mut Vec<f32>, block: usize| {
         rows.resize(usages.rows_of(block) * k, 0.0);
-        usages.load(block, &mut rows)?;
-        for row in rows.chunks_exact(k) {
-            largest.iter_mut().zip(row).for_each(|(most, &value)| *most = most.max(value));
-        }
-    }
+        usages.load(block, rows)?;
+        let rows = rows.chunks_exact(k);
+        Ok::<_, DriverError>(rows.fold(vec![0.0_f32; k], larger))
+    };
+    let span = info_span!("largest usages", tasks = own.len()).entered();
+    let of_own = own.into_par_iter().map_init(Vec::new, of_block);
+    let mut largest = of_own.try_reduce(|| vec![0.0; k], |largest, row| Ok(larger(largest, &row)))?;
+    drop(span);
     for most in &mut largest {
         // The bits of non-negative floats are ordered like the floats.
         let of_all = all_gather(engine.comm(), i64::from(most.to_bits()))?;
         *most = f32::from_bits(of_all.into_iter().max().unwrap_or(0) as u32);
     }
     Ok(largest)
+}
+
+/// The larger of each two.
+fn larger(mut largest: Vec<f32>, row: &[f32]) -> Vec<f32> {
+    largest.iter_mut().zip(row).for_each(|(most, &value)| *most = most.max(value));
+    largest
 }
 
 /// The sums of a regression on usages W.
@@ -156,6 +166,7 @@ pub(crate) fn regress(sums: &Regression<'_>, known: &[PerMillion], cells: usize)
     let inverse = inverse(sums.wtw, k);
     let mut scores = Spectra::zeros(known.len(), k);
     let ks = scores.ks();
+    let _span = info_span!("regression", tasks = known.len().div_ceil(GENE_CHUNK)).entered();
     scores.ht_mut().par_chunks_mut(GENE_CHUNK * ks).enumerate().for_each(|(chunk, rows)| {
         let mut wtt = vec![0.0; k];
         for (at, row) in rows.chunks_exact_mut(ks).enumerate() {

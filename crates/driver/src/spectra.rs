@@ -3,6 +3,7 @@
 use fixedbitset::FixedBitSet;
 use partwise_kernels::{FactorBuf, FactorMut, FactorRef, gram, stride};
 use rayon::prelude::*;
+use tracing::info_span;
 
 use crate::exact::{exponent, power_of_two};
 
@@ -124,6 +125,7 @@ impl Spectra {
     /// H·Hᵀ (k × k, f64) in a fixed order of summation. Costs m·k² flops.
     pub fn gram(&self) -> Vec<f64> {
         let (k, ks) = (self.k, self.ks);
+        let _span = info_span!("Gram matrix of H", tasks = self.genes.div_ceil(gram_chunk(k))).entered();
         let shares: Vec<Vec<f64>> = self
             .ht
             .par_chunks(gram_chunk(k) * ks)
@@ -169,6 +171,7 @@ impl Spectra {
     /// Multiplies row `c` of H by `powers[c]`.
     pub fn scale_components(&mut self, powers: &[f32]) {
         let ks = self.ks;
+        let _span = info_span!("scaling of H", tasks = self.genes.div_ceil(GENE_CHUNK)).entered();
         self.ht.par_chunks_mut(GENE_CHUNK * ks).for_each(|chunk| {
             for gene in chunk.chunks_exact_mut(ks) {
                 gene.iter_mut().zip(powers).for_each(|(value, power)| *value *= power);

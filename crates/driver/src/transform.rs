@@ -16,7 +16,7 @@ use crate::engine::{Direction, Engine, Worker};
 use crate::error::DriverError;
 use crate::monitor::FitMonitor;
 use crate::plan::RowsPlan;
-use crate::result::{Destination, write_rows};
+use crate::result::{Destination, RowsOf, write_rows};
 use crate::spectra::{Spectra, unit_norm_powers};
 
 /// Known spectra, in the order of the genes of the data.
@@ -78,12 +78,9 @@ pub fn transform(
     let data = StoreBlocks::new(store);
     let k = known.spectra.k();
     let engine = Engine::new(plan.segment_bytes as usize, monitor).among(comm);
-    let Destination { path, overwrite, usages_in_obs, notes } = dest;
+    let Destination { path, overwrite, usages_in_obs, notes, .. } = dest;
     let tables = known.tables(usages_in_obs);
-    let begin = |file: &mut AnnDataWriter| {
-        file.copy_annotations(&store.annotations()?)?;
-        Ok(tables.begin(file, store.cells())?)
-    };
+    let begin = |file: &mut AnnDataWriter| Ok(tables.begin(file, store.cells())?);
     let rows = |file: &RowsInPlace| {
         let sink =
             |first: usize, rows: &[f32]| Ok(tables.put(rows, |table, at, part| file.write(table, first + at, part))?);
@@ -105,7 +102,7 @@ pub fn transform(
         about.push(("data_fingerprint".into(), store.fingerprint().into()));
         Ok(file.uns("nmf", &Value::Map(about))?)
     };
-    write_rows((path, overwrite), comm, begin, rows, finish)
+    write_rows(RowsOf { store, kept: (None, None), dest: path, overwrite }, comm, begin, rows, finish)
 }
 
 /// Usages that are wanted of all cells, and who takes them.

@@ -10,9 +10,11 @@ use std::sync::{Mutex, MutexGuard};
 use rand::SeedableRng;
 use rand::distr::{Distribution, Uniform};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use partwise_kernels::{FactorMut, FactorRef};
 use partwise_storage::traffic;
+use tracing::info_span;
 
 use crate::error::DriverError;
 
@@ -266,9 +268,11 @@ impl Usages {
     /// Frees the memory of the generation that is not current: no further pass writes it.
     pub fn settle(&mut self) {
         if let Generations::Memory(blocks) = &mut self.generations {
-            for block in blocks {
+            // Giving the pages of gigabytes back takes time, too.
+            let _span = info_span!("freeing of usages", tasks = blocks.len()).entered();
+            blocks.par_iter_mut().for_each(|block| {
                 block.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())[1 - self.current] = Vec::new();
-            }
+            });
         }
     }
 

@@ -68,6 +68,27 @@ impl<'a> Csr<'a> {
         Csr { start, ends: &self.ends[rows], ..*self }
     }
 
+    /// Cuts the rows into at most `parts` runs with about as many entries: none has more than its share, and one row
+    /// beyond it.
+    ///
+    /// # Panics
+    ///
+    /// When `parts` is zero.
+    #[track_caller]
+    pub fn cut(&self, parts: usize) -> impl Iterator<Item = Range<usize>> + 'a {
+        assert!(parts > 0, "rows are cut into one part at least");
+        let (start, ends) = (self.start, self.ends);
+        let entries = ends.last().map_or(0, |end| end - start);
+        let first = move |part: usize| match part {
+            0 => 0,
+            part if part == parts => ends.len(),
+            part => {
+                ends.partition_point(|&end| (end - start) as u128 * parts as u128 <= entries as u128 * part as u128)
+            }
+        };
+        (0..parts).map(move |part| first(part)..first(part + 1)).filter(|rows| !rows.is_empty())
+    }
+
     /// The number of rows.
     #[inline]
     pub fn len(&self) -> usize {
@@ -103,5 +124,38 @@ impl<'a> Csr<'a> {
     #[inline]
     pub fn values(&self) -> &'a [f32] {
         self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_follow_one_another_and_have_their_share(
+            lengths in prop::collection::vec(prop_oneof![Just(0usize), 0usize..9, 0usize..300], 0..60),
+            first in 0usize..5,
+            parts in 1usize..20,
+        ) {
+            let mut end = 0;
+            let ends: Vec<usize> = lengths.iter().map(|length| { end += length; end }).collect();
+            let all = CsrBuf::new(ends, vec![0; end], vec![1.0; end], 1);
+            let first = first.min(lengths.len());
+            let (rows, lengths) = (all.view().rows(first..lengths.len()), &lengths[first..]);
+            let cut: Vec<Range<usize>> = rows.cut(parts).collect();
+            prop_assert!(cut.len() <= parts);
+            let mut next = 0;
+            let (entries, longest) = (lengths.iter().sum::<usize>(), lengths.iter().max().copied().unwrap_or(0));
+            for part in cut {
+                prop_assert_eq!(part.start, next);
+                next = part.end;
+                let own: usize = lengths[part].iter().sum();
+                prop_assert!(own <= entries.div_ceil(parts) + longest, "{} of {}", own, entries);
+            }
+            prop_assert_eq!(next, lengths.len());
+        }
     }
 }

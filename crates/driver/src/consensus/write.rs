@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::DriverError;
 use crate::monitor::FitMonitor;
 use crate::plan::RowsPlan;
-use crate::result::write_rows;
+use crate::result::{RowsOf, write_rows};
 use crate::transform::{CellScale, KnownSpectra, Transformed, Wanted, usages};
 
 /// One result to write.
@@ -81,10 +81,7 @@ impl Job<'_> {
         let Some(result) = self.results.get(at) else { return self.fill(before) };
         let (programs, store) = (result.programs, self.stores.all);
         let (genes, k) = (programs.tpm.genes(), programs.tpm.k());
-        let begin = |file: &mut AnnDataWriter| {
-            file.copy_annotations(&store.annotations()?)?;
-            Ok(self.known[at].tables(false).begin(file, store.cells())?)
-        };
+        let begin = |file: &mut AnnDataWriter| Ok(self.known[at].tables(false).begin(file, store.cells())?);
         let rows = |file: &RowsInPlace| {
             let files: Vec<&RowsInPlace> = before.iter().copied().chain([file]).collect();
             self.write_from(at + 1, &files)
@@ -107,7 +104,8 @@ impl Job<'_> {
             about.extend(self.notes.iter().cloned());
             Ok(file.uns("nmf", &Value::Map(about))?)
         };
-        write_rows((&self.paths[at], self.overwrite), self.engine.comm(), begin, rows, finish)
+        let of = RowsOf { store, kept: (None, None), dest: &self.paths[at], overwrite: self.overwrite };
+        write_rows(of, self.engine.comm(), begin, rows, finish)
     }
 
     /// Writes the usages of all cells to the files.

@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use partwise_storage::{Monitor, Unit};
+use tracing::info_span;
 
 pub use fold::{Fold, TilePlace, Worker};
 
@@ -146,6 +147,7 @@ impl<'m> Engine<'m> {
         workers: &mut [Worker<F::Local>],
         direction: Direction,
     ) -> Result<Spent, DriverError> {
+        let _span = info_span!("blocks", workers = workers.len()).entered();
         let pass = Pass {
             data,
             fold,
@@ -163,7 +165,7 @@ impl<'m> Engine<'m> {
             workers => std::thread::scope(|scope| {
                 for worker in workers {
                     let started = if data.resident() {
-                        worker::spawn(scope, || worker::resident(&pass, worker))
+                        worker::spawn(scope, "worker", || worker::resident(&pass, worker))
                     } else {
                         worker::streaming(&pass, worker, scope)
                     };

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use partwise_storage::store::{BlockInfo, SegmentBuf};
+use tracing::info_span;
 
 use super::fold::{Fold, TilePlace, Worker};
 use super::{Pass, SEGMENTS};
@@ -49,16 +50,17 @@ pub(super) fn streaming<'scope, 'env, F: Fold>(
     for _ in 0..SEGMENTS {
         empty_in.send(SegmentBuf::default()).expect("the ring holds all its buffers");
     }
-    spawn(scope, move || read_ahead(pass, &empty_out, &filled_in))?;
-    spawn(scope, move || compute(pass, worker, &filled_out, &empty_in))
+    spawn(scope, "reader", move || read_ahead(pass, &empty_out, &filled_in))?;
+    spawn(scope, "worker", move || compute(pass, worker, &filled_out, &empty_in))
 }
 
 /// Starts a thread of the pass.
 pub(super) fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
+    name: &str,
     work: impl FnOnce() + Send + 'scope,
 ) -> Result<(), DriverError> {
-    match Builder::new().spawn_scoped(scope, work) {
+    match Builder::new().name(name.into()).spawn_scoped(scope, work) {
         Ok(_) => Ok(()),
         Err(error) => Err(DriverError::Threads { message: error.to_string() }),
     }
@@ -74,7 +76,11 @@ fn read_ahead<F: Fold>(pass: &Pass<'_, F>, empty: &Receiver<SegmentBuf>, filled:
         let last = segments.len().saturating_sub(1);
         for (i, tiles) in segments.into_iter().enumerate() {
             let Ok(mut buf) = empty.recv() else { return };
-            if let Err(error) = pass.data.fetch(block, tiles.clone(), &mut buf) {
+            let fetched = {
+                let _span = info_span!("read", block).entered();
+                pass.data.fetch(block, tiles.clone(), &mut buf)
+            };
+            if let Err(error) = fetched {
                 return pass.halt(error);
             }
             if filled.send(Filled { block, tiles, last: i == last, buf }).is_err() {
@@ -130,6 +136,7 @@ fn fold_tiles<F: Fold>(
     last: bool,
     buf: &SegmentBuf,
 ) -> Result<(), DriverError> {
+    let _span = info_span!("block", block).entered();
     let Worker { local, decoder } = worker;
     let info = pass.data.block(block);
     if first {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use partwise_kernels::UpdateRule;
 use partwise_storage::sampling::Caps;
 use partwise_storage::store::Store;
+use tracing::info_span;
 
 use crate::blocks::{FitData, Matrix, StoreBlocks};
 use crate::checkpoint::{Checkpoints, Claim, Course, Expected, FitCourse, Identity, Kept, Moment, Runs};
@@ -350,6 +351,7 @@ impl<'w> Wave<'w> {
             fits.iter_mut().zip(scores).for_each(|(fit, scores)| fit.scores = Some(scores));
             self.monitor.freed();
         }
+        let _span = info_span!("digest").entered();
         for fit in &mut fits {
             fit.digest = fit.compute_digest(comm)?;
         }
@@ -458,6 +460,7 @@ impl<'w> Wave<'w> {
 
     /// Starts the fits that have not resumed, those that start from a sample together.
     fn start(&self, begun: &mut [Begun<'w>], scale: &GeneScale, engine: &Engine<'_>) -> Result<(), DriverError> {
+        let _span = info_span!("start").entered();
         let (genes, mean) = (self.data.blocks().genes(), self.mean(scale));
         let resumed: Vec<bool> = begun.iter().map(|begun| begun.course.is_some()).collect();
         let (sampled, starts): (Vec<usize>, Vec<StartOf>) = (self.models.iter().enumerate())

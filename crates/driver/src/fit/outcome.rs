@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+use tracing::info_span;
+
 use crate::comm::Comm;
 use crate::digest::RowHashes;
 use crate::error::DriverError;
@@ -112,25 +115,36 @@ impl Fit {
     ///
     /// An item is an error when the scratch file of W cannot be read.
     pub fn usage_blocks(&self) -> impl Iterator<Item = Result<UsageRows, DriverError>> + '_ {
+        self.own_blocks().into_iter().map(|(block, first)| self.usage_rows(block, first))
+    }
+
+    /// The row blocks of this process, and where the first row of each is in W.
+    pub(crate) fn own_blocks(&self) -> Vec<(usize, usize)> {
         let kept = self.subset.as_ref().and_then(|subset| subset.cells());
-        let start = self.usages.first_row_of(self.own.start);
-        let mut next = kept.map_or(start, |kept| kept.count_ones(..start));
-        self.own.clone().map(move |block| {
-            let k = self.k();
-            let mut values = vec![0.0; self.usages.rows_of(block) * k];
-            self.usages.load(block, &mut values)?;
-            if let Some(kept) = kept {
-                let (first_row, mut rows) = (self.usages.first_row_of(block), 0);
-                for row in (0..self.usages.rows_of(block)).filter(|row| kept.contains(first_row + row)) {
-                    values.copy_within(row * k..(row + 1) * k, rows * k);
-                    rows += 1;
-                }
-                values.truncate(rows * k);
+        let count = |rows: Range<usize>| kept.map_or(rows.len(), |kept| kept.count_ones(rows));
+        let mut next = count(0..self.usages.first_row_of(self.own.start));
+        let place = |block: usize| {
+            let (first_row, first) = (self.usages.first_row_of(block), next);
+            next += count(first_row..first_row + self.usages.rows_of(block));
+            (block, first)
+        };
+        self.own.clone().map(place).collect()
+    }
+
+    /// The rows of W of a block, of which the first is row `first`.
+    pub(crate) fn usage_rows(&self, block: usize, first: usize) -> Result<UsageRows, DriverError> {
+        let k = self.k();
+        let mut values = vec![0.0; self.usages.rows_of(block) * k];
+        self.usages.load(block, &mut values)?;
+        if let Some(kept) = self.subset.as_ref().and_then(|subset| subset.cells()) {
+            let (first_row, mut rows) = (self.usages.first_row_of(block), 0);
+            for row in (0..self.usages.rows_of(block)).filter(|row| kept.contains(first_row + row)) {
+                values.copy_within(row * k..(row + 1) * k, rows * k);
+                rows += 1;
             }
-            let rows = UsageRows { first: next, k, values };
-            next += rows.rows();
-            Ok(rows)
-        })
+            values.truncate(rows * k);
+        }
+        Ok(UsageRows { first, k, values })
     }
 
     /// W in one piece: the rows that this process has (all n if it works alone) × k, row-major.
@@ -149,9 +163,13 @@ impl Fit {
     /// Every process hashes its own blocks, and the hashes go to all.
     pub(super) fn compute_digest(&self, comm: &dyn Comm) -> Result<String, DriverError> {
         let hashes = RowHashes::new(self.usages.blocks());
-        for (block, rows) in self.own.clone().zip(self.usage_blocks()) {
-            hashes.add(block, &rows?.values);
-        }
+        let blocks = self.own_blocks();
+        let span = info_span!("hashes of W", tasks = blocks.len()).entered();
+        blocks.into_par_iter().try_for_each(|(block, first)| {
+            hashes.add(block, &self.usage_rows(block, first)?.values);
+            Ok::<_, DriverError>(())
+        })?;
+        drop(span);
         Ok(hashes.finish(comm, &self.spectra)?)
     }
 }

@@ -23,9 +23,13 @@ pub(super) trait Ground {
     /// Stored entries.
     fn entries(&self) -> u64;
 
-    /// Shows every entry as (row, gene, value): scaled, but weighted only in two orders. Means of a few rows may have
-    /// either.
-    fn each_entry(&self, see: &mut dyn FnMut(usize, usize, f32)) -> Result<(), DriverError>;
+    /// Shows every entry of the rows `wanted` as (row, gene, value): scaled, but weighted only in two orders. Means of
+    /// a few rows may have either.
+    fn entries_of(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        see: &mut dyn FnMut(usize, usize, f32),
+    ) -> Result<(), DriverError>;
 
     /// Passes from `spectra` until its loss falls by less than `tol` twice in a row, at most `passes`.
     fn fit(&self, spectra: Spectra, passes: usize, tol: f64) -> Result<SampleFit, DriverError>;
@@ -55,8 +59,16 @@ impl Ground for Packed<'_> {
         self.view.entries()
     }
 
-    fn each_entry(&self, see: &mut dyn FnMut(usize, usize, f32)) -> Result<(), DriverError> {
-        let seen = self.view.entries_of_all(|row, gene, value| see(row, gene, value * self.scale.factor(gene)));
+    fn entries_of(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        see: &mut dyn FnMut(usize, usize, f32),
+    ) -> Result<(), DriverError> {
+        let seen = self.view.entries_of_all(|row, gene, value| {
+            if wanted(row) {
+                see(row, gene, value * self.scale.factor(gene));
+            }
+        });
         seen.map_err(DriverError::Memory)
     }
 
@@ -106,8 +118,12 @@ impl Ground for Ordered<'_> {
         self.orders.entries()
     }
 
-    fn each_entry(&self, see: &mut dyn FnMut(usize, usize, f32)) -> Result<(), DriverError> {
-        self.orders.each_entry(see);
+    fn entries_of(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        see: &mut dyn FnMut(usize, usize, f32),
+    ) -> Result<(), DriverError> {
+        self.orders.entries_of(wanted, see);
         Ok(())
     }
 

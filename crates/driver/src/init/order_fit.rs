@@ -10,6 +10,7 @@
 
 use partwise_kernels::{Dead, FactorBuf, FactorMut, FactorRef, PreparedRule, RuleScratch, UpdateRule, gram, loss};
 use rayon::prelude::*;
+use tracing::info_span;
 
 use crate::model::Rules;
 use crate::sample::TwoOrders;
@@ -18,6 +19,8 @@ use crate::spectra::{GENE_CHUNK, Spectra, unit_norm_powers};
 
 /// Rows of a factor that one task updates.
 const TASK: usize = 128;
+/// Values of two factors that one task multiplies.
+const INNER: usize = 1 << 13;
 /// Inner sweeps that find the spectra of the genes that took no part in the fit.
 const SWEEPS: usize = 10;
 
@@ -39,6 +42,7 @@ impl TwoOrders {
     /// Passes from `spectra` (of the leading genes) until two in a row lower the loss by less than `tol`, at most `passes`,
     /// or until `stop`.
     pub(crate) fn fit(&self, mut spectra: Spectra, passes: usize, tol: f64, stop: &dyn Fn() -> bool) -> SampleFit {
+        let _span = info_span!("fit of the sample").entered();
         let (k, ks, cells) = (spectra.k(), spectra.ks(), self.cells());
         spectra.scale_components(&unit_norm_powers(&mut spectra.gram(), k));
         let (mut previous, mut trial) = (spectra.clone(), spectra.clone());
@@ -52,9 +56,8 @@ impl TwoOrders {
             let beta = momentum.weight();
             extrapolate(&mut trial, &spectra, &previous, beta as f32);
             self.xht(&mut xht, trial.view());
-            next.copy_from_slice(&usages);
             let rule = Rules::SAMPLED.usages.prepare(&narrow(&trial.gram()), k, Dead::Zero);
-            apply(&rule, &mut next, &xht, k, ks);
+            apply(&rule, &mut next, Some(&usages), &xht, (k, ks));
             let next_wtw = gram_of(&next, k, ks);
             self.wtx(&mut wtx, next.view(cells, k));
             update_spectra(Rules::SAMPLED.spectra, trial.ht_mut(), &wtx, &next_wtw, k, ks);
@@ -76,6 +79,7 @@ impl TwoOrders {
 
     /// H of all genes of the matrix: that of a fit, and for the other genes the best for its W.
     pub(crate) fn complete(mut self, fit: &SampleFit) -> Spectra {
+        let _span = info_span!("genes that did not lead").entered();
         let SampleFit { spectra, usages, wtw, .. } = fit;
         let (k, ks, cells, others) = (spectra.k(), spectra.ks(), self.cells(), self.order().len() - self.genes());
         let mut wtx = FactorBuf::zeros(others, k);
@@ -95,14 +99,19 @@ impl TwoOrders {
 /// Updates H (genes × ks) for WᵀX and WᵀW.
 fn update_spectra(rule: UpdateRule, ht: &mut [f32], wtx: &[f32], wtw: &[f64], k: usize, ks: usize) {
     let rule = rule.prepare(&narrow(wtw), k, Dead::Keep);
-    apply(&rule, ht, wtx, k, ks);
+    apply(&rule, ht, None, wtx, (k, ks));
 }
 
-/// Updates the rows of a factor (rows × ks) for their cross products, a few in each task.
-fn apply(rule: &PreparedRule, rows: &mut [f32], cross: &[f32], k: usize, ks: usize) {
-    rows.par_chunks_mut(TASK * ks).zip(cross.par_chunks(TASK * ks)).for_each_init(
+/// Updates the rows of a factor (rows × ks) for their cross products, a few in each task: from what they are, or
+/// from the rows of another.
+fn apply(rule: &PreparedRule, rows: &mut [f32], from: Option<&[f32]>, cross: &[f32], (k, ks): (usize, usize)) {
+    let _span = info_span!("update of a factor", tasks = rows.len().div_ceil(TASK * ks)).entered();
+    rows.par_chunks_mut(TASK * ks).zip(cross.par_chunks(TASK * ks)).enumerate().for_each_init(
         RuleScratch::new,
-        |scratch, (rows, cross)| {
+        |scratch, (task, (rows, cross))| {
+            if let Some(from) = from {
+                rows.copy_from_slice(&from[task * TASK * ks..][..rows.len()]);
+            }
             let height = rows.len() / ks;
             rule.apply(FactorMut::new(rows, height, k, ks), FactorRef::new(cross, height, k, ks), scratch);
         },
@@ -116,6 +125,7 @@ fn gram_of(w: &[f32], k: usize, ks: usize) -> Vec<f64> {
         gram::add_gram(&mut share, FactorRef::new(rows, rows.len() / ks, k, ks));
         share
     };
+    let _span = info_span!("Gram matrix of W", tasks = w.len().div_ceil(GENE_CHUNK * ks)).entered();
     let shares: Vec<Vec<f64>> = w.par_chunks(GENE_CHUNK * ks).map(share).collect();
     shares.into_iter().fold(vec![0.0; k * k], |mut sum, share| {
         sum.iter_mut().zip(share).for_each(|(sum, share)| *sum += share);
@@ -126,7 +136,8 @@ fn gram_of(w: &[f32], k: usize, ks: usize) -> Vec<f64> {
 /// ⟨WᵀX, H⟩, in shares of genes that are added in order.
 fn inner(wtx: &[f32], ht: &[f32]) -> f64 {
     let share = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let shares: Vec<f64> = wtx.par_chunks(1 << 13).zip(ht.par_chunks(1 << 13)).map(share).collect();
+    let _span = info_span!("inner product", tasks = wtx.len().div_ceil(INNER)).entered();
+    let shares: Vec<f64> = wtx.par_chunks(INNER).zip(ht.par_chunks(INNER)).map(share).collect();
     shares.iter().sum()
 }
 
@@ -252,10 +263,13 @@ mod tests {
             assert_eq!((orders.cells(), orders.entries()), (rows.len(), nonzeros(rows)));
             assert!((orders.sq_norm() / sq_norm(rows) - 1.0).abs() < 1e-6);
             let mut seen = 0;
-            orders.each_entry(|row, gene, value| {
-                assert!((f64::from(value) - rows[row][gene] * unit).abs() < 1e-6);
-                seen += 1;
-            });
+            orders.entries_of(
+                |_| true,
+                |row, gene, value| {
+                    assert!((f64::from(value) - rows[row][gene] * unit).abs() < 1e-6);
+                    seen += 1;
+                },
+            );
             assert_eq!(seen, nonzeros(rows));
             // XᵀX·1, from both orders.
             let mut ones = Spectra::zeros(60, 1);

@@ -3,6 +3,7 @@
 use rand::seq::index;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tracing::info_span;
 
 use super::ground::Ground;
 use crate::error::DriverError;
@@ -32,6 +33,7 @@ pub(crate) fn random(genes: usize, k: usize, scale: f32, seed: u64, stream: u64)
 /// Every row of H the mean of a few rows of the sample, drawn at random ("random Acol" of Langville
 /// et al. 2014, for rows): close to the data from the start, and as different as the rows are.
 pub(super) fn means_of_rows(ground: &dyn Ground, k: usize, seed: u64, stream: u64) -> Result<Spectra, DriverError> {
+    let _span = info_span!("means of rows").entered();
     let (rows, genes) = (ground.cells(), ground.genes());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Not the stream that the sample was drawn from.
@@ -45,7 +47,7 @@ pub(super) fn means_of_rows(ground: &dyn Ground, k: usize, seed: u64, stream: u6
     let mut spectra = Spectra::zeros(genes, k);
     let ks = spectra.ks();
     let ht = spectra.ht_mut();
-    ground.each_entry(&mut |row, gene, value| {
+    ground.entries_of(&|row| !components_of_row[row].is_empty(), &mut |row, gene, value| {
         for &c in &components_of_row[row] {
             ht[gene * ks + c] += value / ROWS_OF_A_MEAN.min(rows) as f32;
         }

@@ -12,6 +12,7 @@ use partwise_storage::store::{KeptSample, Layout};
 use partwise_storage::tile::{CellMoments, ChosenRow, RunBatch, TakeScratch, TakenRows};
 use partwise_storage::{StorageError, Unit};
 use rayon::prelude::*;
+use tracing::info_span;
 
 use super::sample::{StartOf, Starts};
 use crate::comm::agree;
@@ -44,6 +45,7 @@ pub(super) struct ReadRows {
 impl ReadRows {
     /// Draws the rows of all samples and reads them.
     pub(super) fn new(starts: &Starts<'_>, engine: &Engine<'_>) -> Result<Self, DriverError> {
+        let _span = info_span!("reading of the sample").entered();
         let by_norm = starts.scale.factors().is_none();
         let sample = if by_norm { starts.data.kept_sample().map_err(DriverError::from) } else { Ok(None) };
         let sample = agree(engine.comm(), sample)?;
@@ -147,5 +149,6 @@ fn take_kept(sample: &KeptSample, chosen: &[Chosen], engine: &Engine<'_>) -> Res
         monitor.advance(rows.len() as u64);
         Ok(taken)
     };
+    let _span = info_span!("taking of rows", tasks = sample.tiles()).entered();
     (0..sample.tiles()).into_par_iter().map_init(scratch, of_tile).collect()
 }

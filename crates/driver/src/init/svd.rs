@@ -14,6 +14,7 @@
 use partwise_kernels::FactorBuf;
 use partwise_kernels::eigen::symmetric_eigen;
 use rayon::prelude::*;
+use tracing::info_span;
 
 use super::ground::Ground;
 use super::random::means_of_rows;
@@ -57,6 +58,7 @@ pub(super) const PASSES: usize = STEPS + 1;
 /// rank of the matrix is a mean of random rows. Costs [`PASSES`] passes with l components and
 /// O(m·l²) a step.
 pub(super) fn nndsvd(ground: &dyn Ground, (k, l): (usize, usize), seed: u64) -> Result<Spectra, DriverError> {
+    let _span = info_span!("singular vectors").entered();
     let means = means_of_rows(ground, l, seed, STREAM)?;
     let mut steps = ground.steps(l);
     let mut q = orthonormal(means.clone());
@@ -199,6 +201,7 @@ fn orthonormal(mut z: Spectra) -> Spectra {
     let least = RANK_TOL * eigen.values[0].max(0.0);
     let inverse: Vec<f64> =
         eigen.values.iter().map(|&value| if value > least { 1.0 / value.sqrt() } else { 0.0 }).collect();
+    let _span = info_span!("orthonormal directions", tasks = z.genes().div_ceil(GENE_CHUNK)).entered();
     z.ht_mut().par_chunks_mut(GENE_CHUNK * ks).for_each_init(
         || vec![0.0; l],
         |turned, chunk| {

@@ -11,7 +11,7 @@ use partwise_storage::store::{Overwrite, Store};
 
 use super::{Axes, Method, Scores};
 use crate::error::DriverError;
-use crate::result::{of_subset, recorded, write_rows};
+use crate::result::{RowsOf, of_subset, recorded, write_rows};
 use crate::subset::Subset;
 
 /// Takes the scores of `axes`, found in `store`, and writes all to `dest`: whole or not at all. `notes`
@@ -33,9 +33,8 @@ pub fn write(
     overwrite: Overwrite,
 ) -> Result<Scores, DriverError> {
     let subset = axes.subset();
+    let kept = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
     let begin = |file: &mut AnnDataWriter| {
-        let (cells, genes) = (subset.and_then(Subset::cells), subset.and_then(Subset::genes));
-        file.copy_annotations_of(&store.annotations()?, cells, genes)?;
         Ok(vec![file.array2("obsm", "X_pca", axes.cells(), axes.model.config.components)?])
     };
     let rows = |file: &RowsInPlace| axes.scores(&|first, rows| Ok(file.write(0, first, rows)?));
@@ -47,7 +46,7 @@ pub fn write(
         file.uns("pca", &Value::Map(of_scanpy(scores)))?;
         Ok(file.uns("partwise_pca", &Value::Map(about(axes, scores, store, notes)))?)
     };
-    write_rows((dest, overwrite), axes.comm(), begin, rows, finish)
+    write_rows(RowsOf { store, kept, dest, overwrite }, axes.comm(), begin, rows, finish)
 }
 
 /// What [`write()`] has recorded of the scores in the file at `path`; `None` if it is no such file. The

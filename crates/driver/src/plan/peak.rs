@@ -26,7 +26,7 @@ use crate::compute::factorize::{Local, PanelShape, PanelSums};
 use crate::engine::SEGMENTS;
 use crate::error::LowerBlocks;
 use crate::init::{side_by_side, widest};
-use crate::sample::BLOCK_ROWS;
+use crate::sample::{BLOCK_ROWS, TURNING_BYTES};
 use crate::shape::{DataShape, HDF5_BYTES, Machine, RESIDENT};
 use crate::spectra::{GENE_CHUNK, gram_bytes};
 
@@ -160,7 +160,7 @@ impl Sizes<'_> {
             buffers + self.factorizations(&self.ks, held.threads, cut) + generations * generation + held.pinned;
         let start = self.sampled.map_or(0, |caps| self.start(held.threads, buffers, caps));
         let fit = resident + mapped + workers + passes.max(start);
-        let result = resident.max(with_hdf5) + generation + self.result();
+        let result = resident.max(with_hdf5) + generation + self.result(held.threads);
         let of_set = if self.ks.len() > 1 { SET_BYTES } else { 0 };
         let has_converted = self.machine.resident > RESIDENT + HDF5_BYTES;
         let later = LATER_BYTES + of_set;
@@ -259,8 +259,8 @@ impl Sizes<'_> {
         // H, H before it, the trial and the cross products; W, the next and X·Hᵀ.
         let fit = |k: usize| 4 * stride(k) as u64 * (4 * genes + 3 * rows);
         let best = 4 * stride(k) as u64 * (genes + rows);
-        // The cross products of the other genes, their H, and all of H.
-        let complete = 4 * stride(k) as u64 * 3 * all;
+        // The cross products of the other genes; then turning the others, or their H and all of H.
+        let complete = 4 * stride(k) as u64 * all + (8 * stride(k) as u64).max(TURNING_BYTES) * all;
         let lists = 16 * all + 48 * rows;
         lists + best + (all_by_row + leading + fit(wide)).max(2 * others + complete)
     }
@@ -302,15 +302,16 @@ impl Sizes<'_> {
     }
 
     /// The memory to write a result besides W, and the other fits that wait for it.
-    fn result(&self) -> u64 {
+    fn result(&self, threads: usize) -> u64 {
         let (genes, k) = (self.shape.genes, self.largest_k());
         let columns = (COLUMNS_BYTES_PER_CELL * self.shape.cells as u64).min(COLUMNS_BYTES);
         // H and the scores.
         let tables = if self.scored { 2 } else { 1 };
         let spectra: u64 =
             tables * self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
-        let block = 4 * (self.shape.block_rows * k) as u64;
-        RESULT_BYTES + columns + spectra + block
+        // Rows of W on their way to the file: as they are kept, as they are written, and shares of some of them.
+        let block = 4 * (3 * self.shape.block_rows.min(self.shape.cells) * k) as u64;
+        RESULT_BYTES + columns + spectra + threads as u64 * (WORKER_BYTES / 2 + block)
     }
 }
 

@@ -7,5 +7,6 @@ mod compress;
 mod orders;
 mod packed;
 
+pub(crate) use compress::TURNING_BYTES;
 pub(crate) use orders::{FEWEST, SampleRows, TwoOrders, leading};
 pub(crate) use packed::{BLOCK_ROWS, Gathered, Sample};

@@ -15,6 +15,7 @@ use partwise_kernels::{Csr, CsrBuf, FactorMut, FactorRef, sparse};
 use partwise_storage::sampling::Draw;
 use partwise_storage::store::GeneMoments;
 use rayon::prelude::*;
+use tracing::info_span;
 
 use super::compress;
 use super::packed::Gathered;
@@ -25,8 +26,9 @@ use crate::scale::{GeneScale, scaled_sq_norm};
 /// The part of ‖X̂‖² that the leading genes hold at least, and the fewest of them.
 const HELD: f64 = 0.7;
 pub(crate) const FEWEST: usize = 5000;
-/// Rows of a product that one task takes.
-const TASK: usize = 64;
+/// Tasks of a product. The first genes have many times the entries of the last, so tasks have as many entries as
+/// one another, and not as many rows.
+const TASKS: usize = 256;
 
 /// A sample as it was read: its rows, and how they take part.
 #[derive(Clone, Copy)]
@@ -85,6 +87,7 @@ pub(crate) fn leading(moments: &[GeneMoments], are_counts: bool, scale: impl Fn(
 impl TwoOrders {
     /// The sample of `data` by rows. Products, entries and norms need it [turned](Self::turned).
     pub(crate) fn new(sample: &SampleRows<'_>, data: &dyn FitData) -> Self {
+        let _span = info_span!("order of the sample").entered();
         let SampleRows { draw, rows, gathered, scale } = *sample;
         let (order, leading) = leading(data.gene_moments(), data.holds_counts(), |gene| scale.factor(gene));
         let mut places = vec![0; order.len()];
@@ -158,10 +161,10 @@ impl TwoOrders {
         self.sq_norm
     }
 
-    /// Shows every entry of the leading genes in these rows as (row, gene, value).
-    pub(crate) fn each_entry(&self, mut see: impl FnMut(usize, usize, f32)) {
+    /// Shows every entry of the leading genes in the rows `wanted` of these as (row, gene, value).
+    pub(crate) fn entries_of(&self, wanted: impl Fn(usize) -> bool, mut see: impl FnMut(usize, usize, f32)) {
         let rows = self.rows();
-        for (row, entries) in rows.ranges().enumerate() {
+        for (row, entries) in rows.ranges().enumerate().filter(|(row, _)| wanted(*row)) {
             for at in entries {
                 see(row, rows.indices()[at] as usize, rows.values()[at]);
             }
@@ -196,9 +199,15 @@ impl TwoOrders {
 /// `product = x · factor`, rows shared out among threads.
 fn times(product: &mut [f32], x: Csr<'_>, factor: FactorRef<'_>) {
     let (k, ks) = (factor.k(), factor.lanes());
-    product.par_chunks_mut(TASK * ks).enumerate().for_each(|(task, product)| {
-        let rows = product.len() / ks;
-        let x = x.rows(task * TASK..task * TASK + rows);
-        sparse::csr(FactorMut::new(product, rows, k, ks), x, factor);
+    let mut left = &mut product[..x.len() * ks];
+    let mut tasks = Vec::with_capacity(TASKS);
+    for rows in x.cut(TASKS) {
+        let (own, rest) = left.split_at_mut(rows.len() * ks);
+        tasks.push((rows, own));
+        left = rest;
+    }
+    let _span = info_span!("product", tasks = tasks.len()).entered();
+    tasks.into_par_iter().for_each(|(rows, product)| {
+        sparse::csr(FactorMut::new(product, rows.len(), k, ks), x.rows(rows), factor);
     });
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use partwise_kernels::{FactorBuf, FactorRef, stride};
 use rayon::prelude::*;
+use tracing::info_span;
 
 use super::{PassFacts, Prepared, Solver};
 use crate::blocks::Blocks;
@@ -33,6 +34,7 @@ impl Assembly {
     pub(crate) fn new(data: &dyn Blocks, solvers: &[Solver<'_>], active: &[usize], threads: usize) -> Self {
         let ks: Vec<usize> = active.iter().map(|&i| solvers[i].k()).collect();
         let shapes = PanelShape::cut(&ks, data.layout());
+        let _span = info_span!("buffers of a pass").entered();
         let scaled = active.iter().any(|&i| solvers[i].scale.factors().is_some());
         let threads = threads.min(data.blocks()).max(1);
         Assembly {
@@ -63,6 +65,7 @@ impl Assembly {
         data: &dyn Blocks,
         solvers: &mut [Solver<'_>],
     ) -> Result<(), DriverError> {
+        let _span = info_span!("pass").entered();
         let began = Instant::now();
         let prepared: Vec<Prepared> = self.solvers.iter().map(|&i| solvers[i].prepare()).collect();
         let first = &solvers[self.solvers[0]];
@@ -71,7 +74,7 @@ impl Assembly {
         let mut next = self.solvers.iter().zip(&prepared);
         let mut panels = Vec::with_capacity(self.panels.len());
         for Built { shape, sums, ht } in &mut self.panels {
-            sums.reset(data.gene_sq_norms(), sq_norm);
+            info_span!("reset of the sums").in_scope(|| sums.reset(data.gene_sq_norms(), sq_norm));
             let of_panel: Vec<_> = next.by_ref().take(shape.members.len()).collect();
             let ht = match ht {
                 None => solvers[*of_panel[0].0].trial.view(),
@@ -117,6 +120,7 @@ impl Assembly {
 /// Writes D·Hᵀ of a solver's trial into its columns of a panel.
 fn copy_spectra(panel: &mut [f32], ld: usize, first: usize, solver: &Solver<'_>) {
     let (ks, factors) = (stride(solver.k()), solver.scale.factors());
+    let _span = info_span!("copy of H", tasks = solver.trial.genes().div_ceil(GENE_CHUNK)).entered();
     let genes = solver.trial.ht().par_chunks(GENE_CHUNK * ks);
     panel.par_chunks_mut(GENE_CHUNK * ld).zip(genes).enumerate().for_each(|(chunk, (panel, ht))| {
         for (j, (to, from)) in panel.chunks_exact_mut(ld).zip(ht.chunks_exact(ks)).enumerate() {

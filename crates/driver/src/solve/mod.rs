@@ -34,6 +34,7 @@ mod tests;
 
 use partwise_kernels::loss::LossTerms;
 use partwise_kernels::{Dead, PreparedRule};
+use tracing::info_span;
 
 use crate::blocks::Blocks;
 use crate::compute::factorize::{MemberSums, PanelSums};
@@ -230,6 +231,7 @@ impl<'d> Solver<'d> {
     /// The first step: makes the trial, H of the last accepted pass, extrapolated, its components
     /// scaled by powers of two so that ‖h_c‖ is in [1, 2). Changes nothing else.
     pub(crate) fn prepare(&mut self) -> Prepared {
+        let _span = info_span!("preparation of a pass").entered();
         let Standing { spectra, previous, momentum, .. } = &self.standing;
         let extrapolation = momentum.weight();
         spectra_step::extrapolate(&mut self.trial, spectra, previous, extrapolation as f32);
@@ -261,6 +263,7 @@ impl<'d> Solver<'d> {
         (sums, first, own): (&PanelSums, usize, &MemberSums),
         facts: &PassFacts,
     ) -> Result<(), DriverError> {
+        let _span = info_span!("end of a pass").entered();
         let k = self.k();
         self.standing.direction = self.standing.direction.reversed();
         self.standing.scale_components(&prepared.powers);

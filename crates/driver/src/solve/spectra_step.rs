@@ -4,6 +4,7 @@
 use partwise_kernels::kkt::{Kkt, kkt};
 use partwise_kernels::{Dead, FactorMut, FactorRef, RuleScratch, UpdateRule, loss};
 use rayon::prelude::*;
+use tracing::info_span;
 
 use crate::exact::{ExactSum, exponent, power_of_two};
 use crate::scale::GeneScale;
@@ -30,6 +31,7 @@ pub(crate) fn extrapolate(trial: &mut Spectra, spectra: &Spectra, previous: &Spe
         trial.ht_mut().copy_from_slice(spectra.ht());
         return;
     }
+    let _span = info_span!("extrapolation", tasks = trial.genes()).entered();
     trial.ht_mut().par_iter_mut().zip(spectra.ht()).zip(previous.ht()).for_each(|((trial, h), before)| {
         // Not fused: without the instructions for it, a fused step is a call of a function.
         *trial = (h + beta * (h - before)).max(0.0);
@@ -67,6 +69,7 @@ pub(super) fn update(
 
     let rule = rule.prepare(&wtw_f32, k, Dead::Keep);
 
+    let span = info_span!("update of H", tasks = trial.genes().div_ceil(GENE_CHUNK)).entered();
     let chunks: Vec<ChunkStep> = trial
         .ht_mut()
         .par_chunks_mut(GENE_CHUNK * ks)
@@ -90,6 +93,7 @@ pub(super) fn update(
             ChunkStep::of(ht, old, &cross, kkt)
         })
         .collect();
+    drop(span);
 
     let mut step = Step::default();
     let mut maxima = Kkt::default();

@@ -5,7 +5,7 @@ mod view;
 
 use std::ops::{Deref, DerefMut};
 
-use aligned_vec::{AVec, ConstAlign};
+use bytemuck::{Pod, Zeroable};
 
 pub use view::{FactorMut, FactorRef};
 
@@ -24,10 +24,21 @@ pub const fn stride(k: usize) -> usize {
 /// A buffer of f32 on a 64-byte boundary, zero at first: W (rows × ks), H (genes × ks), a tile's
 /// X·Hᵀ or a block's share of WᵀX. Kernels work on rows that start anywhere and are fastest on
 /// cache lines.
+///
+/// The pages of a large buffer are zero as the system gives them, each to the thread that uses it first. So no thread
+/// clears the buffers of the others, and on machines with several memories a page lies near its thread.
 #[derive(Clone, Debug)]
 pub struct FactorBuf {
-    values: AVec<f32, ConstAlign<64>>,
+    lines: Vec<Line>,
+    len: usize,
 }
+
+/// The values of a cache line.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+const LINE: usize = 16;
 
 impl FactorBuf {
     /// `rows × stride(k)` zeros.
@@ -37,9 +48,7 @@ impl FactorBuf {
     /// When their number overflows `usize` or memory runs out.
     pub fn zeros(rows: usize, k: usize) -> FactorBuf {
         let len = rows.checked_mul(stride(k)).expect("a factor's length fits in usize");
-        let mut values = AVec::with_capacity(64, len);
-        values.resize(len, 0.0);
-        FactorBuf { values }
+        FactorBuf { lines: bytemuck::allocation::zeroed_vec(len.div_ceil(LINE)), len }
     }
 
     /// The first `rows` rows of `k` components, [`stride(k)`](stride) apart, so without gaps.
@@ -66,7 +75,7 @@ impl FactorBuf {
 
     /// Overwrites all values with zero.
     pub fn clear(&mut self) {
-        self.values.fill(0.0);
+        self.fill(0.0);
     }
 }
 
@@ -75,14 +84,14 @@ impl Deref for FactorBuf {
 
     #[inline]
     fn deref(&self) -> &[f32] {
-        &self.values
+        &bytemuck::cast_slice(&self.lines)[..self.len]
     }
 }
 
 impl DerefMut for FactorBuf {
     #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
     }
 }
 

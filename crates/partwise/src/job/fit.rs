@@ -15,6 +15,7 @@ use partwise_driver::{
 };
 use partwise_storage::anndata::{Merge, Value, check_destination, read_factors};
 use partwise_storage::{Inputs, Layout, Overwrite, Selection, StorageError, Store};
+use tracing::info_span;
 
 use super::filter::Filter;
 use super::host::{Host, Note};
@@ -168,11 +169,13 @@ impl FitJob {
     /// [`JobError`]s, as errors of the host: outputs that cannot be written, before any work; an input
     /// or settings that do not suit; failures of the fits; [`DriverError::Cancelled`].
     pub fn run<H: Host>(&self, machine: &Machine, host: &H) -> Result<JobDone, H::Error> {
+        let _span = info_span!("job").entered();
         let places = host.agree(Places::resolve(self).map_err(H::Error::from))?;
         let set = self.set.clone().with_scratch(places.folder().into());
         let input = host.agree(self.open(&set, &places, machine).map_err(H::Error::from))?;
         let claim = self.claim(&set, host)?;
-        let Stored { mut store, converting } = Stored::of(input, &places.store, machine, self.overwrite, host)?;
+        let made = info_span!("store").in_scope(|| Stored::of(input, &places.store, machine, self.overwrite, host));
+        let Stored { mut store, converting } = made?;
         host.check_data(&store)?;
         host.freed();
 
@@ -260,11 +263,13 @@ impl<H: Host> Work<'_, H> {
         machine: &Machine,
         converting: Duration,
     ) -> Result<JobDone, H::Error> {
+        let span = info_span!("plan").entered();
         let prepared = self.prepare(set, store, machine);
         let (models, shape, machine) = self.host.agree(prepared)?;
         let plan = self.plan(set, models, &shape, &machine)?;
         let ready = self.get_ready(&plan, store);
         self.host.agree(ready)?;
+        drop(span);
         self.say_what_was_given_up(&plan, &shape);
         let subset = if plan.models.is_empty() { None } else { self.find_subset(&plan, store)? };
         if !plan.models.is_empty() {
@@ -390,9 +395,9 @@ impl<H: Host> Work<'_, H> {
     }
 
     /// Writes the result of a fit: all processes call it.
-    fn write(&self, fit: &Fit, store: &Store, result: &Path) -> Result<(), H::Error> {
+    fn write(&self, fit: &Fit, store: &Store, result: &Path, threads: usize) -> Result<(), H::Error> {
         let (comm, usages_in_obs) = (self.host.comm(), self.job.usages_in_obs);
-        let destination = |path| Destination::new(path).with_notes(notes(store));
+        let destination = |path| Destination::new(path).with_notes(notes(store)).with_threads(threads);
         let Some(into) = self.job.into.as_deref() else {
             // A result in the way that may not be replaced was refused before the work.
             let dest = destination(result).with_overwrite(self.job.overwrite).with_usages_in_obs(usages_in_obs);
@@ -491,7 +496,7 @@ impl<H: Host> Work<'_, H> {
             }
             done.rows_per_rank.clone_from(&fit.rows_per_rank);
             let result = self.places.result(fit.model.id());
-            self.write(&fit, store, &result)?;
+            self.write(&fit, store, &result, plan.execution.threads)?;
             host.note(&Note::Written { path: &result });
             done.fits.push(FitDone::new(&fit, result));
         }

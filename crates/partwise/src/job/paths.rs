@@ -42,6 +42,8 @@ pub enum Role {
     Results,
     /// The table of passes.
     Trace,
+    /// When each thread did what.
+    Timeline,
     /// The folder of the checkpoints.
     Checkpoints,
     /// The table of the genes that mark each program.
@@ -66,6 +68,7 @@ impl fmt::Display for Role {
             Role::Result => "the result",
             Role::Results => "the folder of the results",
             Role::Trace => "the trace",
+            Role::Timeline => "the timeline",
             Role::Checkpoints => "the folder of the checkpoints",
             Role::TopGenes => "the table of top genes",
             Role::CnmfFiles => "the files for readers of cNMF",

@@ -18,8 +18,7 @@ use crate::{Monitor, StorageError, Unit};
 /// - `dest` exists, or cannot be written: nothing is left there
 /// - `monitor` cancels
 pub fn export(store: &Store, dest: &Path, overwrite: Overwrite, monitor: &dyn Monitor) -> Result<(), StorageError> {
-    let mut writer = AnnDataWriter::create(dest, overwrite)?;
-    writer.copy_annotations(&store.annotations()?)?;
+    let mut writer = AnnDataWriter::with_annotations(&store.annotations()?, (None, None), dest, overwrite)?;
     monitor.start("export", store.cells() as u64, Unit::Rows);
     match store.layout() {
         Layout::Sparse => {

@@ -9,7 +9,7 @@
 //! it writes: that depends on its version and on the environment.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -54,8 +54,8 @@ impl Part {
         &self.data
     }
 
-    /// Fills the file with the bytes of `whole`, which is only read.
-    pub(super) fn fill_from(&self, whole: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
+    /// Fills the file, which is for `dest`, with the bytes of `whole`, which is only read.
+    pub(super) fn fill_from(&self, whole: &Path, dest: &Path, monitor: &dyn Monitor) -> Result<(), StorageError> {
         let mut from = fs::File::open(whole).map_err(|e| StorageError::io("open", whole, e))?;
         let bytes = from.metadata().map_err(|e| StorageError::io("read", whole, e))?.len();
         let mut to = fs::File::create(&self.data).map_err(|e| StorageError::io("create", &self.data, e))?;
@@ -66,7 +66,12 @@ impl Part {
             }
             // A file system that can share blocks between files does so.
             let piece = io::copy(&mut from.by_ref().take(PIECE), &mut to);
-            let copied = piece.map_err(|e| StorageError::io("copy", whole, e))?;
+            let copied = piece.map_err(|e| match e.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    StorageError::io("write", dest, e)
+                }
+                _ => StorageError::io("copy", whole, e),
+            })?;
             traffic::ended();
             monitor.advance(copied);
             if copied == 0 {

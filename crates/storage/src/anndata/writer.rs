@@ -12,7 +12,7 @@ use super::{ArrayWriter, CsrWriter, FrameWriter, Value, value};
 use crate::hdf::disk::Disk;
 use crate::hdf::{self, attribute};
 use crate::store::Overwrite;
-use crate::{Axis, Monitor, StorageError, lock};
+use crate::{Axis, Monitor, Quiet, StorageError, lock};
 
 /// Writes one AnnData file.
 ///
@@ -53,6 +53,29 @@ impl AnnDataWriter {
         Ok(writer)
     }
 
+    /// Begins a file for `dest` with the cells and genes of the AnnData file `annotations` that are kept; `None`: all.
+    ///
+    /// `annotations` has names and columns of cells and genes, as those of a store, and is only read. If all are kept,
+    /// it is copied byte for byte, which is many times faster than name by name.
+    ///
+    /// # Errors
+    ///
+    /// - as [`create`](Self::create)
+    /// - `annotations` cannot be read, or has another number of rows
+    pub fn with_annotations(
+        annotations: &Path,
+        (cells, genes): (Option<&FixedBitSet>, Option<&FixedBitSet>),
+        dest: &Path,
+        overwrite: Overwrite,
+    ) -> Result<Self, StorageError> {
+        if cells.is_none() && genes.is_none() {
+            return Self::extend(annotations, dest, overwrite, &Quiet);
+        }
+        let mut writer = Self::create(dest, overwrite)?;
+        writer.copy_rows_of(annotations, cells, genes)?;
+        Ok(writer)
+    }
+
     /// Begins a file for `dest` with everything that the AnnData file `whole` has, byte for byte, which
     /// is only read. What is written replaces what has its name.
     ///
@@ -68,7 +91,7 @@ impl AnnDataWriter {
     ) -> Result<Self, StorageError> {
         check_destination(dest, overwrite)?;
         let part = Part::claim(dest)?;
-        part.fill_from(whole, monitor)?;
+        part.fill_from(whole, dest, monitor)?;
         let (file, disk) = hdf::file::edit(part.path(), whole)?;
         let writer = AnnDataWriter { file, disk, part, dest: dest.into(), overwrite };
         for name in ["obsm", "uns", "varm"] {
@@ -106,15 +129,11 @@ impl AnnDataWriter {
     ///
     /// - one of them is missing, cannot be read or written
     pub fn copy_annotations(&mut self, annotations: &Path) -> Result<(), StorageError> {
-        self.copy_annotations_of(annotations, None, None)
+        self.copy_rows_of(annotations, None, None)
     }
 
     /// Copies the rows of `obs` and `var` that are kept; `None`: all.
-    ///
-    /// # Errors
-    ///
-    /// - one of them is missing, cannot be read or written, or has another number of rows
-    pub fn copy_annotations_of(
+    fn copy_rows_of(
         &mut self,
         annotations: &Path,
         cells: Option<&FixedBitSet>,
