@@ -72,7 +72,7 @@ impl Local {
 
     /// Bytes that a worker holds.
     pub(crate) fn bytes(genes: usize, tile_rows: usize, directions: usize) -> u64 {
-        (4 * (genes + tile_rows) * stride(directions) + 8 * directions) as u64
+        FactorBuf::bytes(genes, directions) + FactorBuf::bytes(tile_rows, directions) + 8 * directions as u64
     }
 }
 

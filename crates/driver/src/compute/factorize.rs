@@ -43,14 +43,16 @@ pub(crate) const PANEL_LANES: usize = 64;
 /// rounding of the whole share, and roundings go the same way where tiles are alike
 /// (`docs/numerics.md`).
 const SHARE_TILES: usize = 6;
-/// Lanes of a cache line: rows of panels with several factorizations start on one.
+/// Lanes of a cache line: rows of panels with several factorizations start on one, and so do cells in a tile.
 const LINE: usize = 16;
 
 /// The places of factorizations side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PanelShape {
-    /// Distance of rows.
+    /// Distance of genes in H and WᵀX.
     pub(crate) ld: usize,
+    /// Distance of cells in W and X·Hᵀ.
+    cell_ld: usize,
     /// The first lane and the components of each member.
     pub(crate) members: Vec<(usize, usize)>,
 }
@@ -79,12 +81,16 @@ impl PanelShape {
                 Some(panel) if layout == Layout::Sparse && panel.lanes() + stride(k) <= PANEL_LANES => {
                     panel.members.push((panel.lanes(), k));
                 }
-                _ => panels.push(PanelShape { ld: 0, members: vec![(0, k)] }),
+                _ => panels.push(PanelShape { ld: 0, cell_ld: 0, members: vec![(0, k)] }),
             }
         }
         for panel in &mut panels {
             let lanes = panel.lanes();
             panel.ld = if panel.members.len() > 1 { lanes.next_multiple_of(LINE) } else { lanes };
+            // The sparse products write a cell's row for each of its nonzeros, and a vector that lies on two lines
+            // takes twice the time. Genes are too many to be kept apart, and each is visited once in a tile.
+            let straddle = layout == Layout::Sparse && !LINE.is_multiple_of(lanes);
+            panel.cell_ld = if straddle { lanes.next_multiple_of(LINE) } else { panel.ld };
         }
         panels
     }
@@ -157,12 +163,15 @@ pub(crate) struct Local {
 
 #[derive(Debug)]
 struct PanelLocal {
+    /// Distance of genes.
     ld: usize,
+    /// Distance of cells.
+    cell_ld: usize,
     /// Components of the panel as one factor.
     k: usize,
     /// (WᵀX)ᵀ of the last tiles of the block in hand, m × ld.
     wtx: FactorBuf,
-    /// W of the block in hand, b × ld.
+    /// W of the block in hand, b × cell_ld.
     w: FactorBuf,
     /// W of the tile before its update, to measure its change.
     before: FactorBuf,
@@ -184,11 +193,12 @@ impl Local {
     pub(crate) fn new(data: &dyn Blocks, panels: &[PanelShape]) -> Self {
         let panel = |shape: &PanelShape| PanelLocal {
             ld: shape.ld,
+            cell_ld: shape.cell_ld,
             k: shape.k(),
             wtx: FactorBuf::zeros(data.genes(), shape.ld),
-            w: FactorBuf::zeros(data.block_rows(), shape.ld),
-            before: FactorBuf::zeros(data.tile_rows(), shape.ld),
-            xht: FactorBuf::zeros(data.tile_rows(), shape.ld),
+            w: FactorBuf::zeros(data.block_rows(), shape.cell_ld),
+            before: FactorBuf::zeros(data.tile_rows(), shape.cell_ld),
+            xht: FactorBuf::zeros(data.tile_rows(), shape.cell_ld),
             scratch: RuleScratch::new(),
             members: shape
                 .members
@@ -210,7 +220,8 @@ impl Local {
     ) -> u64 {
         let of_panel = |panel: &PanelShape| {
             let grams: usize = panel.members.iter().map(|&(_, k)| k * k).sum();
-            4 * (panel.ld * (genes + block_rows + 2 * tile_rows)) as u64 + 8 * grams as u64
+            let cells = FactorBuf::bytes(block_rows, panel.cell_ld) + 2 * FactorBuf::bytes(tile_rows, panel.cell_ld);
+            FactorBuf::bytes(genes, panel.ld) + cells + 8 * grams as u64
         };
         panels.iter().map(of_panel).sum::<u64>() + Decoder::bytes(genes, tile_nonzeros)
     }
@@ -218,7 +229,7 @@ impl Local {
 
 impl PanelLocal {
     fn xht(&mut self, rows: usize) -> FactorMut<'_> {
-        FactorMut::new(&mut self.xht, rows, self.k, self.ld)
+        FactorMut::new(&mut self.xht, rows, self.k, self.cell_ld)
     }
 }
 
@@ -253,7 +264,7 @@ pub(crate) struct Factorize<'p> {
 impl Panel<'_> {
     /// W of the tile: updates it, member by member, and adds its Gram matrices.
     fn update(&self, local: &mut PanelLocal, rows: std::ops::Range<usize>) {
-        let (ld, k, height) = (local.ld, local.k, rows.len());
+        let (ld, k, height) = (local.cell_ld, local.k, rows.len());
         let PanelLocal { w, before, xht, scratch, members, .. } = local;
         let w = &mut w[rows.start * ld..rows.end * ld];
         before[..w.len()].copy_from_slice(w);
@@ -285,7 +296,7 @@ impl Fold for Factorize<'_> {
     fn begin(&self, local: &mut Local, block: usize, info: &BlockInfo) -> Result<(), DriverError> {
         local.within = Ok(());
         for (panel, local) in self.panels.iter().zip(&mut local.panels) {
-            let (k, ld) = (local.k, local.ld);
+            let (k, ld) = (local.k, local.cell_ld);
             for (member, own) in panel.members.iter().zip(&mut local.members) {
                 let w = FactorMut::new(&mut local.w, info.rows, k, ld).columns(member.first, member.k);
                 member.usages.load_scaled(block, w, &member.rescale)?;
@@ -301,14 +312,14 @@ impl Fold for Factorize<'_> {
         let weights = self.data.row_weights(place.block);
         let Local { panels: locals, within } = local;
 
-        locals.iter_mut().for_each(|local| local.xht[..rows.len() * local.ld].fill(0.0));
+        locals.iter_mut().for_each(|local| local.xht[..rows.len() * local.cell_ld].fill(0.0));
         tile.parts(|part| {
             for (panel, local) in self.panels.iter().zip(&mut *locals) {
                 part.xht(local.xht(rows.len()), panel.ht);
             }
         })?;
         for (panel, local) in self.panels.iter().zip(&mut *locals) {
-            let ld = local.ld;
+            let ld = local.cell_ld;
             weights.multiply(&mut local.xht[..rows.len() * ld], rows.clone(), ld);
             panel.update(local, rows.clone());
             // Rows that are left out have become zero: R·W is W.
@@ -319,10 +330,11 @@ impl Fold for Factorize<'_> {
         }
         tile.parts(|part| {
             for local in &mut *locals {
-                let PanelLocal { ld, k, wtx, w, xht, .. } = local;
-                let left = if weights.only_leave_out() { &w[rows.start * *ld..rows.end * *ld] } else { &xht[..] };
+                let PanelLocal { ld, cell_ld, k, wtx, w, xht, .. } = local;
+                let left =
+                    if weights.only_leave_out() { &w[rows.start * *cell_ld..rows.end * *cell_ld] } else { &xht[..] };
                 let share = FactorMut::new(wtx, self.data.genes(), *k, *ld);
-                part.wtx(share, FactorRef::new(left, rows.len(), *k, *ld));
+                part.wtx(share, FactorRef::new(left, rows.len(), *k, *cell_ld));
             }
         })?;
         if (rows.start / self.data.tile_rows() + 1).is_multiple_of(SHARE_TILES) {
@@ -337,7 +349,7 @@ impl Fold for Factorize<'_> {
         let beyond = |_| DriverError::Range { first_row: info.first_row, last_row: info.first_row + info.rows - 1 };
         local.within.map_err(beyond)?;
         for (panel, local) in self.panels.iter().zip(&mut local.panels) {
-            let (k, ld) = (local.k, local.ld);
+            let (k, ld) = (local.k, local.cell_ld);
             panel.sums.wtx.add(&mut local.wtx, block).map_err(beyond)?;
             let w = FactorRef::new(&local.w, info.rows, k, ld);
             for ((member, own), sums) in panel.members.iter().zip(&mut local.members).zip(&panel.sums.members) {
@@ -422,7 +434,11 @@ mod tests {
     #[test]
     fn panels_hold_what_fits_into_their_lanes() {
         let cut = |ks: &[usize]| PanelShape::cut(ks, Layout::Sparse);
-        assert_eq!(cut(&[20]), [PanelShape { ld: 20, members: vec![(0, 20)] }]);
+        assert_eq!(cut(&[20]), [PanelShape { ld: 20, cell_ld: 32, members: vec![(0, 20)] }]);
+        // Rows of 8 never lie on two lines, and faer takes cells without gaps.
+        assert_eq!(cut(&[8]), [PanelShape { ld: 8, cell_ld: 8, members: vec![(0, 8)] }]);
+        let dense = PanelShape::cut(&[20], Layout::Dense);
+        assert_eq!(dense, [PanelShape { ld: 20, cell_ld: 20, members: vec![(0, 20)] }]);
         let two = cut(&[5, 10, 30, 70, 9]);
         let members: Vec<_> = two.iter().map(|panel| panel.members.clone()).collect();
         assert_eq!(members, [vec![(0, 5), (8, 10), (20, 30)], vec![(0, 70)], vec![(0, 9)]]);

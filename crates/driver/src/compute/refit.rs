@@ -127,8 +127,8 @@ impl Local {
 
     /// Bytes that a worker holds.
     pub(crate) fn bytes(block_rows: usize, tile_rows: usize, genes: usize, k: usize) -> u64 {
-        let rows = tile_rows * (3 * stride(k) + stride(2 * k)) + block_rows;
-        (4 * (rows + genes * stride(2 * k)) + 16 * k * k) as u64 + RuleScratch::bytes(k)
+        let tile = 3 * FactorBuf::bytes(tile_rows, k) + FactorBuf::bytes(tile_rows, 2 * k);
+        tile + FactorBuf::bytes(genes, 2 * k) + (4 * block_rows + 16 * k * k) as u64 + RuleScratch::bytes(k)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What follows from median spectra, for all genes, in one pass over the data.
 
 use fixedbitset::FixedBitSet;
-use partwise_kernels::{Dead, FactorMut, FactorRef, RuleScratch, UpdateRule, stride};
+use partwise_kernels::{Dead, FactorBuf, FactorMut, FactorRef, RuleScratch, UpdateRule};
 use partwise_storage::store::{Layout, PerMillion};
 
 use super::Distances;
@@ -65,7 +65,7 @@ pub fn plan(shape: &DataShape, machine: &Machine, ks: &[usize], values: usize) -
     let process = machine.resident.max(RESIDENT + HDF5_BYTES) + LATER_BYTES;
     let tables = TABLE_BYTES_PER_TILE * shape.tiles() + (BYTES_PER_GENE + 48) * shape.genes as u64;
     // Medians, in two scales; spectra of all genes and scores; sums; distances of replicates.
-    let of_k = |k: usize| 4 * (4 * shape.genes * stride(k)) as u64 + RefitSums::bytes(shape.genes, k);
+    let of_k = |k: usize| 4 * FactorBuf::bytes(shape.genes, k) + RefitSums::bytes(shape.genes, k);
     let standing: u64 = ks.iter().map(|&k| of_k(k) + Distances::MOST_BYTES).sum();
     // As read, scaled to norm 1, and distances.
     let replicates = 12 * values as u64 + machine.threads as u64 * (1 << 20);

@@ -18,7 +18,7 @@
 //! rows of u before the next pass. When all are small, no further pass is made.
 
 use partwise_kernels::eigen::{SymmetricEigen, large_symmetric_eigen};
-use partwise_kernels::{FactorRef, cross};
+use partwise_kernels::{FactorBuf, FactorRef, cross};
 use rayon::prelude::*;
 
 use super::PcaModel;
@@ -297,7 +297,7 @@ pub(super) fn settle(axes: &mut Spectra) {
 /// AᵀB and copies of T.
 pub(super) fn bytes(genes: usize, l: usize, steps: usize, threads: usize) -> u64 {
     let ks = partwise_kernels::stride(l);
-    let factors = 4 * (genes * ks * (steps + 1)) as u64;
+    let factors = (steps + 1) as u64 * FactorBuf::bytes(genes, l);
     let shares = 8 * (l * l * genes.div_ceil(cross_chunk(l))) as u64;
     let t = 8 * (5 * (steps * l).pow(2) + 8 * l * l) as u64;
     let chunk = GENE_CHUNK.min(genes);

@@ -168,7 +168,7 @@ pub(super) fn bytes(
         true => 32 * (genes * genes) as u64,
         false => {
             let thread = 8 * (genes * (l + 8) + 64 * genes) + 8 * 64 * (l + 8);
-            4 * (genes * stride(genes)) as u64
+            FactorBuf::bytes(genes, genes)
                 + basis::bytes(genes, l, steps, threads)
                 + (12 * genes * l) as u64
                 + threads as u64 * thread as u64

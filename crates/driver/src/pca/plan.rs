@@ -11,7 +11,7 @@
 //! scores   buffers of the workers, the axes, and the HDF5 library, which copies names and columns
 //! ```
 
-use partwise_kernels::stride;
+use partwise_kernels::{FactorBuf, stride};
 use partwise_storage::store::Layout;
 
 use super::cost::Work;
@@ -227,7 +227,7 @@ impl Sizes<'_> {
             worker += logarithms::bytes(block_rows) + Decoder::logarithm_bytes(shape.tile_rows, genes, shape.layout);
         }
         let scaled = model.config.scale == ScaleSpec::Std || shape.leaves_out_genes;
-        let factor = |columns: usize| 4 * (genes * stride(columns)) as u64;
+        let factor = |columns: usize| FactorBuf::bytes(genes, columns);
         let axes = basis::bytes(genes, l, model.steps, held.threads)
             + CentredSums::bytes(genes, l)
             + if scaled { factor(l) } else { 0 }

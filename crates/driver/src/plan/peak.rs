@@ -17,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use partwise_kernels::stride;
+use partwise_kernels::{FactorBuf, stride};
 use partwise_storage::sampling::Caps;
 use partwise_storage::store::Layout;
 use partwise_storage::tile::TILE_ROWS;
@@ -187,9 +187,9 @@ impl Sizes<'_> {
         let genes = self.shape.genes;
         let panels = PanelShape::cut(ks, self.shape.layout);
         // H, H before it and the trial.
-        let factors: u64 = ks.iter().map(|&k| 3 * 4 * (genes * stride(k)) as u64).sum();
+        let factors: u64 = ks.iter().map(|&k| 3 * FactorBuf::bytes(genes, k)).sum();
         let copied = |panel: &&PanelShape| self.scaled || panel.members.len() > 1;
-        let copies: u64 = panels.iter().filter(copied).map(|panel| 4 * (genes * panel.ld) as u64).sum();
+        let copies: u64 = panels.iter().filter(copied).map(|panel| FactorBuf::bytes(genes, panel.ld)).sum();
         let largest = ks.iter().copied().max().unwrap_or(0);
         let grams = gram_bytes(genes, largest) + ks.iter().map(|&k| 48 * (k * k) as u64).sum::<u64>();
         let sums: u64 = panels.iter().map(|panel| PanelSums::bytes(genes, panel)).sum();
@@ -219,7 +219,7 @@ impl Sizes<'_> {
         let gathered = (seeds * of_entry * sample.entries).min(of_entry * shape.entries());
         // Priorities, places and weights.
         let lists = 64 * sample.rows as u64 * seeds;
-        let found: u64 = self.ks.iter().map(|&k| 4 * (shape.genes * stride(k)) as u64).sum();
+        let found: u64 = self.ks.iter().map(|&k| FactorBuf::bytes(shape.genes, k)).sum();
         // Alone they run side by side, among other processes one after the other.
         let (at_once, each) = side_by_side(self.ks.len(), threads);
         let side_by_side = |one: &dyn Fn(usize) -> u64| match self.ks.len() {
@@ -251,17 +251,17 @@ impl Sizes<'_> {
             false => (shape.leading_genes, shape.leading_nonzeros as f64 / shape.entries().max(1) as f64),
         };
         let wide = widest(k, genes, false).max(k);
-        let (genes, rows, all) = (genes as u64, sample.rows as u64, shape.genes as u64);
+        let (rows, all) = (sample.rows, shape.genes);
         // Gene or row, and value: all by row, the leading genes by gene, in the end the others by gene.
         let all_by_row = 8 * sample.entries;
         let leading = (8.0 * part * sample.entries as f64) as u64;
         let others = all_by_row - leading.min(all_by_row);
         // H, H before it, the trial and the cross products; W, the next and X·Hᵀ.
-        let fit = |k: usize| 4 * stride(k) as u64 * (4 * genes + 3 * rows);
-        let best = 4 * stride(k) as u64 * (genes + rows);
+        let fit = |k: usize| 4 * FactorBuf::bytes(genes, k) + 3 * FactorBuf::bytes(rows, k);
+        let best = FactorBuf::bytes(genes, k) + FactorBuf::bytes(rows, k);
         // The cross products of the other genes; then turning the others, or their H and all of H.
-        let complete = 4 * stride(k) as u64 * all + (8 * stride(k) as u64).max(TURNING_BYTES) * all;
-        let lists = 16 * all + 48 * rows;
+        let complete = FactorBuf::bytes(all, k) + (2 * FactorBuf::bytes(all, k)).max(TURNING_BYTES * all as u64);
+        let lists = (16 * all + 48 * rows) as u64;
         lists + best + (all_by_row + leading + fit(wide)).max(2 * others + complete)
     }
 
@@ -297,7 +297,7 @@ impl Sizes<'_> {
             Layout::Dense => 0,
         };
         let cut = Cut { block_rows: BLOCK_ROWS.min(sample.rows), tile_rows: TILE_ROWS, tile_nonzeros };
-        let best = 4 * (shape.genes * stride(k)) as u64;
+        let best = FactorBuf::bytes(shape.genes, k);
         self.factorizations(&[wide], threads, cut) + 8 * (sample.rows * wide) as u64 + best
     }
 
@@ -308,7 +308,7 @@ impl Sizes<'_> {
         // H and the scores.
         let tables = if self.scored { 2 } else { 1 };
         let spectra: u64 =
-            tables * self.ks.iter().map(|&k| 4 * (genes * stride(k)) as u64).sum::<u64>() + 4 * (genes * k) as u64;
+            tables * self.ks.iter().map(|&k| FactorBuf::bytes(genes, k)).sum::<u64>() + 4 * (genes * k) as u64;
         // Rows of W on their way to the file: as they are kept, as they are written, and shares of some of them.
         let block = 4 * (3 * self.shape.block_rows.min(self.shape.cells) * k) as u64;
         RESULT_BYTES + columns + spectra + threads as u64 * (WORKER_BYTES / 2 + block)

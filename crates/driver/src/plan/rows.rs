@@ -1,6 +1,6 @@
 //! The plan of a pass that computes a few numbers for each row, and writes them as it goes or adds them up.
 
-use partwise_kernels::stride;
+use partwise_kernels::FactorBuf;
 use partwise_storage::store::Layout;
 
 use super::SEGMENT_BYTES;
@@ -37,7 +37,7 @@ impl RowsPlan {
             let process = machine.resident.max(RESIDENT) + HDF5_BYTES + LATER_BYTES + RESULT_BYTES;
             let columns = (COLUMNS_BYTES_PER_CELL * shape.cells as u64).min(COLUMNS_BYTES);
             let tables = TABLE_BYTES_PER_TILE * shape.tiles() + BYTES_PER_GENE * shape.genes as u64;
-            let known = 4 * (factors * shape.genes * stride(k)) as u64 + 48 * (k * k) as u64;
+            let known = factors as u64 * FactorBuf::bytes(shape.genes, k) + 48 * (k * k) as u64;
             let dense = if shape.layout == Layout::Dense { DENSE_WORKER_BYTES } else { 0 };
             let rows = shape.block_rows.min(shape.cells);
             let worker = WORKER_BYTES

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use partwise_kernels::FactorBuf;
+
 use super::{Cohort, ReplicateStart, start};
 use crate::comm::{Comm, CommError, all_gather};
 use crate::error::ConfigError;
@@ -157,8 +159,7 @@ impl Budget<'_> {
     fn starts(&self, cohorts: &[Cohort], samples: usize, held: Held) -> u64 {
         let largest = cohorts.iter().map(|cohort| cohort.k).max().unwrap_or(0);
         // H of all that have started, and those that are held back until they all have.
-        let factors =
-            |cohort: &Cohort| 2 * 4 * (cohort.len * self.shape.genes * partwise_kernels::stride(cohort.k)) as u64;
+        let factors = |cohort: &Cohort| 2 * cohort.len as u64 * FactorBuf::bytes(self.shape.genes, cohort.k);
         let started: u64 = cohorts.iter().map(factors).sum();
         let sizes = Sizes { sampled: Some(start::caps), seeds: samples, ..self.sizes(vec![largest; samples]) };
         if samples == 0 { 0 } else { sizes.peak(Held { pinned: 0, ..held }) + held.pinned + started }

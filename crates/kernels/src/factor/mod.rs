@@ -1,11 +1,12 @@
 //! The memory layout of factors: one row of `stride(k)` components per cell (W) or per gene (H), on
 //! cache lines.
 
+mod memory;
 mod view;
 
 use std::ops::{Deref, DerefMut};
 
-use bytemuck::{Pod, Zeroable};
+use memory::Memory;
 
 pub use view::{FactorMut, FactorRef};
 
@@ -25,20 +26,12 @@ pub const fn stride(k: usize) -> usize {
 /// X·Hᵀ or a block's share of WᵀX. Kernels work on rows that start anywhere and are fastest on
 /// cache lines.
 ///
-/// The pages of a large buffer are zero as the system gives them, each to the thread that uses it first. So no thread
-/// clears the buffers of the others, and on machines with several memories a page lies near its thread.
+/// A page of a large buffer belongs to no thread until one writes to it. On Linux, buffers of
+/// 1.5 MiB and more lie in huge pages where the system has some.
 #[derive(Clone, Debug)]
 pub struct FactorBuf {
-    lines: Vec<Line>,
-    len: usize,
+    values: Memory,
 }
-
-/// The values of a cache line.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
-
-const LINE: usize = 16;
 
 impl FactorBuf {
     /// `rows × stride(k)` zeros.
@@ -48,7 +41,12 @@ impl FactorBuf {
     /// When their number overflows `usize` or memory runs out.
     pub fn zeros(rows: usize, k: usize) -> FactorBuf {
         let len = rows.checked_mul(stride(k)).expect("a factor's length fits in usize");
-        FactorBuf { lines: bytemuck::allocation::zeroed_vec(len.div_ceil(LINE)), len }
+        FactorBuf { values: Memory::zeros(len) }
+    }
+
+    /// Bytes of memory that `rows × stride(k)` values take, those of huge pages that they do not fill included.
+    pub const fn bytes(rows: usize, k: usize) -> u64 {
+        Memory::bytes(rows * stride(k)) as u64
     }
 
     /// The first `rows` rows of `k` components, [`stride(k)`](stride) apart, so without gaps.
@@ -84,28 +82,13 @@ impl Deref for FactorBuf {
 
     #[inline]
     fn deref(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        &self.values
     }
 }
 
 impl DerefMut for FactorBuf {
     #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buffers_start_on_a_cache_line() {
-        for (rows, k) in [(0, 3), (1, 1), (3, 5), (256, 64)] {
-            let buffer = FactorBuf::zeros(rows, k);
-            assert_eq!(buffer.len(), rows * stride(k));
-            assert_eq!(buffer.as_ptr() as usize % 64, 0);
-            assert!(buffer.iter().all(|&v| v == 0.0));
-        }
+        &mut self.values
     }
 }
