@@ -435,7 +435,7 @@ mod tests {
     fn panels_hold_what_fits_into_their_lanes() {
         let cut = |ks: &[usize]| PanelShape::cut(ks, Layout::Sparse);
         assert_eq!(cut(&[20]), [PanelShape { ld: 20, cell_ld: 32, members: vec![(0, 20)] }]);
-        // Rows of 8 never lie on two lines, and faer takes cells without gaps.
+        // Rows of 8 never lie on two lines, and dense cells have no gaps.
         assert_eq!(cut(&[8]), [PanelShape { ld: 8, cell_ld: 8, members: vec![(0, 8)] }]);
         let dense = PanelShape::cut(&[20], Layout::Dense);
         assert_eq!(dense, [PanelShape { ld: 20, cell_ld: 20, members: vec![(0, 20)] }]);

@@ -112,6 +112,21 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    fn a_large_buffer_takes_memory_only_where_it_is_written() {
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").expect("the size of this process");
+            let pages = statm.split(' ').nth(1).expect("the resident pages");
+            4096 * pages.parse::<usize>().expect("a number")
+        };
+        let before = resident();
+        let memory = Memory::zeros(128 * PAGE);
+        // Other tests run beside this one, with some MiB.
+        assert!(resident() < before + 128 * HUGE / 4, "{} bytes, then {}", before, resident());
+        assert_eq!((memory[0], memory[128 * PAGE - 1]), (0.0, 0.0));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn huge_pages_cost_at_most_a_third_more() {
         assert_eq!(Memory::bytes(PAGE / 2), HUGE / 2);
         assert_eq!(Memory::bytes(20 * 20_000), HUGE);
