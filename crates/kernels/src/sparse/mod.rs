@@ -46,12 +46,13 @@
 //!   701 → 768, WᵀX 808 → 1,060 Mnnz/s; without prefetching X·Hᵀ 708 and WᵀX 903. At k = 64: 316 →
 //!   326 and 467 → 501.
 //! - **Cells on cache lines.** The driver keeps the rows of W and X·Hᵀ of a tile a whole number of
-//!   lines apart, unless they are so narrow that none lies on two. It does so for cells only: a tile
-//!   has few, and reads or writes the row of each for all of its nonzeros. At k = 20 X·Hᵀ then stores two vectors instead of three. Time of a pass, with huge
-//!   pages for H and WᵀX and without either: 0.96 at k = 12 and 20, 0.89 at k = 36, 0.90 at k = 100;
-//!   huge pages alone 0.98 at k = 20, 0.96 at k = 32 and 0.98 at k = 64 (3 Dec 2026, Zen 4, one
-//!   thread, a continuum, the best of seven or eight in turns; the machine varies by some percent, and
-//!   cell types at k = 20 showed no difference beyond that).
+//!   lines apart, unless they are so narrow that none lies on two. It does so for cells only: a
+//!   tile has few, and reads or writes the row of each for all of its nonzeros. At k = 20 X·Hᵀ then
+//!   stores two vectors instead of three. Time of a pass, with huge pages for H and WᵀX and without
+//!   either: 0.96 at k = 12 and 20, 0.89 at k = 36, 0.90 at k = 100; huge pages alone 0.98 at k =
+//!   20, 0.96 at k = 32 and 0.98 at k = 64 (3 Dec 2026, Zen 4, one thread, a continuum, the best of
+//!   seven or eight in turns; the machine varies by some percent, and cell types at k = 20 showed
+//!   no difference beyond that).
 //! - **No checks inside.** [`Runs`](crate::Runs) has checked rows, genes and ends against the tile
 //!   and the matrix. The products compare only the shapes of the factors with it.
 //!
