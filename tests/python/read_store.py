@@ -47,7 +47,8 @@ def read_manifest(folder):
     at = content.rindex(b'"crc32c"')
     assert content[at:] == b'"crc32c": "%08x"}\n' % crc32c(content[:at]), "manifest is damaged"
     manifest = json.loads(content)
-    assert manifest["format"] == "partwise store" and manifest["major"] == 1 and not manifest["must_understand"]
+    assert manifest["format"] == "partwise store" and manifest["major"] == 1
+    assert set(manifest["must_understand"]) <= {"packed rows"}
     return manifest
 
 
@@ -63,10 +64,23 @@ def read_checked(path, stamp):
     return content
 
 
+def unpack_rows(data, count):
+    """The rows of a run that has them packed, and the bytes that they take."""
+    low = 4 if count <= 16 else 3 if count <= 32 else 2
+    high_bits = count + 2 ** (8 - low) - 1
+    size = ceil_div(high_bits + count * low, 8)
+    run = bits(data[:size])
+    highs = np.flatnonzero(run[:high_bits]) - np.arange(count)
+    lows = run[high_bits : high_bits + count * low].reshape(count, low).astype(int) @ (1 << np.arange(low))
+    assert not run[high_bits + count * low :].any()
+    return (highs << low) + lows, size
+
+
 def read_sparse_tile(tile, rows, genes, nonzeros):
     """Rows, genes and values of all nonzeros, in the order of the tile."""
-    mode, listed, tile_rows, runs, held, *lengths = struct.unpack_from("<BBHIQQQQQ", tile)
-    assert (listed, tile_rows, held) == (0, rows, nonzeros)
+    mode, row_code, tile_rows, runs, held, *lengths = struct.unpack_from("<BBHIQQQQQ", tile)
+    assert row_code in (0, 1) and (tile_rows, held) == (rows, nonzeros)
+    longest_list, shortest_map = ((32, 33), (8, 62))[row_code]
     lengths = [8 * ceil_div(genes, 64), runs, 0 if mode == 2 else ceil_div(runs, 2), *lengths, 64]
     ends = 48 + np.cumsum(lengths)
     assert ends[-1] == len(tile)
@@ -84,9 +98,12 @@ def read_sparse_tile(tile, rows, genes, nonzeros):
     out_rows, out_values = [], []
     row_at = patch_at = bit = taken = 0
     for run, count in enumerate(counts):
-        if count <= 32:
+        if count <= longest_list:
             run_rows = np.frombuffer(row_bytes, np.uint8, count, row_at).astype(int)
             row_at += count
+        elif count < shortest_map:
+            run_rows, size = unpack_rows(row_bytes[row_at:], count)
+            row_at += size
         else:
             run_rows = np.flatnonzero(bits(row_bytes[row_at : row_at + 32]))
             row_at += 32

@@ -22,6 +22,22 @@ def test_a_store_of_fractions_read_by_the_book(partwise, counts):
     assert (sp.csr_matrix(read_store.read_store(partwise.path("x.pw"))) != source.X).nnz == 0
 
 
+@pytest.mark.parametrize("kind", ["counts", "fractions", "floats"])
+def test_packed_rows_read_by_the_book(partwise, kind):
+    """Shallow cells: a run of a gene is short, and tiles pack their rows."""
+    rng = np.random.default_rng(5)
+    frequency = rng.permutation(np.minimum(0.9, 6.0 / np.arange(1, 1501)))
+    x = np.where(rng.random((600, 1500)) < frequency, rng.geometric(0.7, (600, 1500)), 0).astype("f4")
+    if kind == "fractions":
+        x /= np.maximum(x.sum(1, keepdims=True), 1)
+    if kind == "floats":
+        x *= rng.random(x.shape, "f4")
+    anndata.AnnData(sp.csr_matrix(x)).write_h5ad(partwise.path("x.h5ad"))
+    partwise.json("convert", "x.h5ad", "-o", "x.pw")
+    assert read_store.read_manifest(partwise.path("x.pw"))["must_understand"] == ["packed rows"]
+    assert (read_store.read_store(partwise.path("x.pw")).toarray() == x).all()
+
+
 def test_a_dense_store_read_by_the_book(partwise):
     partwise.json("simulate", "--kind", "clusters", "--cells", 600, "--genes", 90, "-o", "x.h5ad")
     partwise.json("convert", "x.h5ad", "-o", "x.pw")

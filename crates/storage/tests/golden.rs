@@ -28,6 +28,13 @@ fn format_1_2_is_read() {
     is_read("format-1.2", true, true);
 }
 
+#[test]
+fn format_1_3_is_read() {
+    is_read("format-1.3", true, true);
+    let manifest = std::fs::read_to_string(golden("format-1.3/sparse/manifest.json")).unwrap();
+    assert!(manifest.contains("\"packed rows\""), "its tiles pack the rows of their runs");
+}
+
 fn is_read(format: &str, has_per_million: bool, has_sample: bool) {
     for planted in [planted::sparse(), planted::dense()] {
         let store = Store::open(&golden(format).join(planted.name)).unwrap();
@@ -52,7 +59,7 @@ fn is_read(format: &str, has_per_million: bool, has_sample: bool) {
 #[test]
 #[ignore = "only when a format is new"]
 fn write_golden_stores() {
-    let folder = golden("format-1.2");
+    let folder = golden("format-1.3");
     std::fs::create_dir_all(&folder).unwrap();
     for planted in [planted::sparse(), planted::dense()] {
         planted.store(&folder);

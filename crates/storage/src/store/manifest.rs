@@ -19,7 +19,10 @@ use crate::sealed;
 
 /// The major version that is written, and the newest that is supported.
 pub(super) const MAJOR: u32 = 1;
-const MINOR: u32 = 2;
+const MINOR: u32 = 3;
+
+/// The feature of tiles that pack the rows of their runs. Since 1.3.
+const PACKED_ROWS: &str = "packed rows";
 
 const FORMAT: &str = "partwise store";
 
@@ -73,7 +76,8 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of a store with this cut, sizes and checksums.
+    /// The manifest of a store with this cut, sizes and checksums; `packs_rows`: whether one of its tiles
+    /// does.
     pub(super) fn new(
         cut: &Cut,
         nonzeros: u64,
@@ -81,12 +85,13 @@ impl Manifest {
         block_files: Vec<u64>,
         [table, gene_moments]: [FileStamp; 2],
         Optional { per_million, sample, annotations }: Optional,
+        packs_rows: bool,
     ) -> Self {
         Self {
             format: FORMAT.into(),
             major: MAJOR,
             minor: MINOR,
-            must_understand: Vec::new(),
+            must_understand: packs_rows.then(|| PACKED_ROWS.into()).into_iter().collect(),
             writer: concat!("partwise ", env!("CARGO_PKG_VERSION")).into(),
             cells: cut.cells as u64,
             genes: cut.genes as u64,
@@ -167,7 +172,7 @@ impl Version {
             let reason = format!("its manifest says \"{}\"", self.format);
             return Err(StorageError::NotAStore { path: path.into(), reason });
         }
-        let found = match self.must_understand.first() {
+        let found = match self.must_understand.iter().find(|feature| *feature != PACKED_ROWS) {
             _ if self.major != MAJOR => format!("{}.{}", self.major, self.minor),
             Some(feature) => format!("{}.{} with \"{feature}\"", self.major, self.minor),
             None => return Ok(()),
@@ -184,7 +189,7 @@ mod tests {
         let cut = Cut { cells: 10, genes: 3, layout: Layout::Sparse, block_rows: 256, tile_rows: 256 };
         let stamp = FileStamp { bytes: 5, crc32c: u32::MAX };
         let optional = Optional { per_million: Some(stamp), ..Optional::default() };
-        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], optional)
+        Manifest::new(&cut, u64::MAX, SourceStamp::default(), vec![4096], [stamp, stamp], optional, true)
     }
 
     #[test]
@@ -202,15 +207,18 @@ mod tests {
             change(&mut manifest);
             Manifest::parse(&manifest.to_bytes(), Path::new("m")).unwrap_err().to_string()
         };
-        assert!(later(|m| m.major = 2).contains("has store format 2.2, but this version reads 1.2"));
-        assert!(later(|m| m.must_understand = vec!["tall tiles".into()]).contains("1.2 with \"tall tiles\""));
+        assert!(later(|m| m.major = 2).contains("has store format 2.3, but this version reads 1.3"));
+        assert!(
+            later(|m| m.must_understand = vec![PACKED_ROWS.into(), "tall tiles".into()])
+                .contains("1.3 with \"tall tiles\"")
+        );
         assert!(later(|m| m.format = "other".into()).contains("is not a partwise store"));
     }
 
     #[test]
     fn later_minor_versions_may_add_fields() {
         let text = String::from_utf8(manifest().to_bytes()).unwrap();
-        let text = text.replace("\"minor\": 2,", "\"minor\": 7, \"hint\": [1, 2],");
+        let text = text.replace("\"minor\": 3,", "\"minor\": 7, \"hint\": [1, 2],");
         let before = &text[..text.rfind("\"crc32c\"").unwrap()];
         let text = format!("{before}{}", sealed::last_line(crc32c::crc32c(before.as_bytes())));
         assert_eq!(Manifest::parse(text.as_bytes(), Path::new("m")).unwrap().cells, 10);

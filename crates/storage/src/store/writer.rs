@@ -19,7 +19,7 @@ use super::table::{BlockRecord, Table};
 use crate::error::StorageError;
 use crate::monitor::Monitor;
 use crate::sampling::Caps;
-use crate::tile::{CellMoments, TileMoments};
+use crate::tile::{CellMoments, TileMoments, packs_rows};
 
 /// A block file of this many bytes takes no further block.
 const BLOCK_FILE_BYTES: u64 = 4 << 30;
@@ -72,6 +72,8 @@ pub struct StoreWriter {
     file_bytes: u64,
     genes: GeneAccumulator,
     cells: CellWriter,
+    /// Whether a tile packs its rows.
+    packs_rows: bool,
     /// Of `sample.bin`, once it is written.
     sample: Option<FileStamp>,
     /// Last, so that its folder is removed after the files in it are closed.
@@ -127,6 +129,7 @@ impl StoreWriter {
                 writer.block_files.push(end.1);
             }
             left.tiles(&found, |tile| {
+                writer.note_rows(&tile.bytes);
                 writer.genes.add(&tile.moments.genes);
                 writer.cells.add(&tile.moments.cells)
             })?;
@@ -180,6 +183,7 @@ impl StoreWriter {
             file_bytes: BLOCK_FILE_BYTES,
             genes: GeneAccumulator::new(genes),
             cells: CellWriter::create(partial.folder().join(names::CELLS), cells)?,
+            packs_rows: false,
             sample: None,
             partial,
         })
@@ -219,6 +223,7 @@ impl StoreWriter {
         if self.table.tiles.len() == self.block_tiles {
             self.begin_block()?;
         }
+        self.note_rows(bytes);
         let current = self.current.as_mut().expect("the file of a block that has begun");
         files::write_at(&current.file, &current.path, current.end, bytes)?;
         current.end = (current.end + bytes.len() as u64).next_multiple_of(TILE_ALIGN);
@@ -228,6 +233,11 @@ impl StoreWriter {
             self.end_block()?;
         }
         Ok(())
+    }
+
+    /// Notes how a tile has its rows, for the manifest.
+    fn note_rows(&mut self, tile: &[u8]) {
+        self.packs_rows |= self.cut.layout == Layout::Sparse && packs_rows(tile);
     }
 
     /// Adds the sums of the next cells, for tiles that were appended without them.
@@ -298,7 +308,9 @@ impl StoreWriter {
         assert_eq!(self.cut.layout, Layout::Sparse, "a store that keeps a sample");
         self.cells.finish()?;
         let tiles = sample::Tiles { folder: self.partial.folder(), cut: &self.cut, table: &self.table };
-        self.sample = Some(sample::write(&tiles, caps, threads, monitor)?);
+        let (sample, packs_rows) = sample::write(&tiles, caps, threads, monitor)?;
+        self.packs_rows |= packs_rows;
+        self.sample = Some(sample);
         Ok(())
     }
 
@@ -358,7 +370,9 @@ impl StoreWriter {
             std::fs::remove_file(&path).map_err(|error| StorageError::io("remove", &path, error))?;
         }
         let optional = Optional { per_million, sample: self.sample, annotations };
-        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, [table, genes], optional).write(folder)?;
+        let files = [table, genes];
+        Manifest::new(&self.cut, nonzeros, self.source, self.block_files, files, optional, self.packs_rows)
+            .write(folder)?;
         Store::open(&self.partial.place()?)
     }
 }

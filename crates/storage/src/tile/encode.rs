@@ -8,7 +8,7 @@
 //! 3. The mode is chosen: counts if all values are counts, otherwise the smaller of dictionary and
 //!    raw.
 //! 4. Each run's width is chosen and its codes appended to the value section, outliers to the patch
-//!    section.
+//!    section. Rows are packed if runs are short.
 //! 5. The sections follow the header.
 
 use std::ops::Range;
@@ -17,7 +17,8 @@ use super::dictionary;
 use super::header::{HEADER, Header, Mode};
 use super::moments::{CellMoments, GeneShare, TileMoments, million_factors};
 use super::pack::PackedRuns;
-use super::{LISTED_ROWS, TILE_PADDING, TILE_ROWS, is_count};
+use super::row_code::{self, RowCode};
+use super::{TILE_PADDING, TILE_ROWS, is_count};
 
 /// A few sparse rows in compressed form: row i has the entries
 /// `indptr[i] - indptr[0]..indptr[i + 1] - indptr[0]` of `indices` and `values`. Columns ascend
@@ -128,13 +129,15 @@ impl TileEncoder {
         self.sort_by_gene(rows, genes, counts);
         self.take_moments(rows, counts, moments);
         let mode = self.pack_values(rows, counts);
-        let listed = |count: usize| if count <= LISTED_ROWS { count } else { TILE_ROWS / 8 };
+        let row_code = RowCode::choose(self.genes.len(), nonzeros);
+        let bytes_of = row_code.bytes();
         let header = Header {
             mode,
+            row_code,
             rows: rows.len(),
             runs: self.genes.len(),
             nonzeros,
-            row_bytes: runs(&self.ends).map(|run| listed(run.len())).sum(),
+            row_bytes: runs(&self.ends).map(|run| usize::from(bytes_of[run.len() - 1])).sum(),
             patch_bytes: self.packed.patches.len(),
             dictionary_bytes: if mode == Mode::Dictionary { self.dictionary.bytes() } else { 0 },
             value_bytes: if mode == Mode::Raw { 4 * nonzeros } else { self.packed.values.len() },
@@ -260,11 +263,7 @@ impl TileEncoder {
         out.extend(runs(&self.ends).map(|run| (run.len() - 1) as u8));
         out.extend_from_slice(&self.packed.widths);
         for run in runs(&self.ends) {
-            if run.len() <= LISTED_ROWS {
-                out.extend_from_slice(&self.rows[run]);
-            } else {
-                out.extend_from_slice(&bitmap(&self.rows[run]));
-            }
+            row_code::write(out, header.row_code, &self.rows[run]);
         }
         out.extend_from_slice(&self.packed.patches);
         if header.mode == Mode::Dictionary {
@@ -277,23 +276,6 @@ impl TileEncoder {
         }
         out.resize(out.len() + TILE_PADDING, 0);
     }
-}
-
-/// A bit for each row of `rows`, which ascend. Gathers a word in a register before it is written: bits in
-/// memory would wait for one another.
-fn bitmap(rows: &[u8]) -> [u8; TILE_ROWS / 8] {
-    let mut words = [0u64; TILE_ROWS / 64];
-    let (mut at, mut word) = (0, 0);
-    for &row in rows {
-        let of_row = usize::from(row / 64);
-        if of_row != at {
-            words[at] = word;
-            (at, word) = (of_row, 0);
-        }
-        word |= 1 << (row % 64);
-    }
-    words[at] = word;
-    bytemuck::cast(words.map(u64::to_le))
 }
 
 /// The runs that end at `ends`, as ranges.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::error::TileError;
+use super::row_code::RowCode;
 use super::{TILE_PADDING, TILE_ROWS};
 
 /// Bytes of the header.
@@ -23,6 +24,7 @@ pub(super) enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) mode: Mode,
+    pub(super) row_code: RowCode,
     pub(super) rows: usize,
     pub(super) runs: usize,
     pub(super) nonzeros: usize,
@@ -51,6 +53,7 @@ impl Header {
     pub(super) fn to_bytes(self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[0] = self.mode as u8;
+        bytes[1] = self.row_code as u8;
         bytes[2..4].copy_from_slice(&(self.rows as u16).to_le_bytes());
         bytes[4..8].copy_from_slice(&(self.runs as u32).to_le_bytes());
         let lengths = [self.nonzeros, self.row_bytes, self.patch_bytes, self.dictionary_bytes, self.value_bytes];
@@ -71,9 +74,11 @@ impl Header {
             2 => Mode::Raw,
             other => return Err(mismatch("value mode (at most)", 2, u64::from(other))),
         };
-        if bytes[1] != 0 {
-            return Err(mismatch("second byte of the tile", 0, u64::from(bytes[1])));
-        }
+        let row_code = match bytes[1] {
+            0 => RowCode::Plain,
+            1 => RowCode::Packed,
+            other => return Err(mismatch("code of the rows (at most)", 1, u64::from(other))),
+        };
         let word = |at: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&bytes[at..at + 8]);
@@ -85,6 +90,7 @@ impl Header {
         };
         Ok(Self {
             mode,
+            row_code,
             rows: usize::from(u16::from_le_bytes([bytes[2], bytes[3]])),
             runs: u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize,
             nonzeros: length("nonzeros (at most)", 8)?,
@@ -150,6 +156,7 @@ mod tests {
     fn a_header_that_contradicts_its_mode_is_refused() {
         let counts = Header {
             mode: Mode::Counts,
+            row_code: RowCode::Plain,
             rows: TILE_ROWS,
             runs: 2,
             nonzeros: 3,
@@ -159,7 +166,7 @@ mod tests {
             value_bytes: 1,
         };
         let dictionary = Header { mode: Mode::Dictionary, dictionary_bytes: 9, ..counts };
-        let raw = Header { mode: Mode::Raw, patch_bytes: 0, value_bytes: 12, ..counts };
+        let raw = Header { mode: Mode::Raw, row_code: RowCode::Packed, patch_bytes: 0, value_bytes: 12, ..counts };
         for sound in [counts, dictionary, raw] {
             assert_eq!(sound.check(), Ok(()));
             assert_eq!(Header::parse(&sound.to_bytes()), Ok(sound));

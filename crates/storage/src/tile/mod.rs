@@ -13,7 +13,7 @@
 //! | genes      | a bitmap of the genes that have a run                                                    |
 //! | counts     | a byte for each run: its nonzeros, less one                                              |
 //! | widths     | half a byte for each run: how many bits a value code of it takes                         |
-//! | rows       | for each run its rows: a byte each up to [`LISTED_ROWS`] of them, else a map of 256 bits |
+//! | rows       | for each run its rows: a list of bytes, a map of 256 bits, or packed                     |
 //! | patches    | for the few runs with outliers: where they are and their high bits                       |
 //! | dictionary | for each row its distinct values, if the mode asks for it                                |
 //! | values     | the value codes of all runs, bit after bit (or plain floats)                             |
@@ -38,6 +38,7 @@ mod header;
 mod moments;
 mod pack;
 mod patch;
+mod row_code;
 mod rows;
 mod sheet;
 mod simd;
@@ -53,6 +54,7 @@ pub use dense::{DenseTile, encode_dense};
 pub use encode::{CsrRows, TileEncoder};
 pub use error::TileError;
 pub use moments::{CellMoments, GeneShare, GeneSums, TileMoments};
+pub(crate) use row_code::packs_rows;
 pub(crate) use rows::Rows;
 pub use sheet::SHEET_NONZEROS;
 pub use sparse::SparseTile;
@@ -61,7 +63,8 @@ pub use take::{ChosenRow, TakeScratch, TakenRows};
 /// Rows of a sparse tile: as many as one byte distinguishes.
 pub const TILE_ROWS: usize = 256;
 
-/// The longest run whose rows are listed. Longer runs have a map of 256 bits.
+/// The longest run whose rows are listed. Longer runs have a map of 256 bits. (Tiles of short runs pack
+/// the rows of those in between.)
 pub const LISTED_ROWS: usize = 32;
 
 /// Zero bytes at the end of each sparse tile.

@@ -7,11 +7,12 @@ use super::batch::{BATCH_NONZEROS, RunBatch};
 use super::decode::RunDecoder;
 use super::encode::{CsrRows, TileEncoder};
 use super::header::{Header, Mode};
+use super::row_code::RowCode;
 use super::rows::Rows as UnpackedRows;
 use super::sheet::SHEET_NONZEROS;
 use super::simd::Level;
 use super::sparse::SparseTile;
-use super::{GeneSums, LISTED_ROWS, TileMoments};
+use super::{GeneSums, LISTED_ROWS, TILE_ROWS, TileMoments};
 
 /// The naive twin of a tile: its nonzeros in gene order.
 type Triples = Vec<(u32, u8, u32)>;
@@ -269,6 +270,64 @@ fn sections_that_the_runs_do_not_use_up_are_refused() {
     }
 }
 
+/// Rows in which gene g has the rows `runs[g]`, and so many more genes have one nonzero that the mean run
+/// is short.
+fn with_short_runs(runs: &[Vec<u8>]) -> (Rows, usize) {
+    let mut rows: Rows = vec![vec![]; TILE_ROWS];
+    for (gene, run) in (0..).zip(runs) {
+        run.iter().for_each(|&row| rows[usize::from(row)].push((gene, 1.0 + f32::from(row % 3))));
+    }
+    let nonzeros: usize = runs.iter().map(Vec::len).sum();
+    let genes = runs.len() + nonzeros / 8 + 1;
+    (runs.len()..genes).for_each(|gene| rows[gene % TILE_ROWS].push((gene as u32, 1.0)));
+    (rows, genes)
+}
+
+#[test]
+fn rows_of_short_runs_are_packed_and_those_of_long_runs_are_not() {
+    let runs: Vec<Vec<u8>> = (1..=TILE_ROWS).map(|length| (0..=255).take(length).collect()).collect();
+    let code = |rows: &Rows, genes| Header::parse(&encode(rows, genes).0).unwrap().row_code;
+    let (rows, genes) = with_short_runs(&runs);
+    assert_eq!(code(&rows, genes), RowCode::Packed);
+    assert_round_trip(&rows, genes);
+    let long: Rows = rows.iter().map(|row| row.iter().copied().filter(|(gene, _)| *gene < 256).collect()).collect();
+    assert_eq!(code(&long, genes), RowCode::Plain);
+    assert_eq!(code(&vec![], 0), RowCode::Plain);
+}
+
+#[test]
+fn a_bitmap_with_another_number_of_ones_is_refused() {
+    for length in [9, 16, 17, 32, 33, 61, 62] {
+        let run: Vec<u8> = (0..length).map(|row| 4 * row).collect();
+        let (rows, genes) = with_short_runs(&[run]);
+        let (bytes, _) = encode(&rows, genes);
+        let nonzeros = naive(&rows).len() as u64;
+        let start = Header::parse(&bytes).unwrap().sections(genes).unwrap().rows.start;
+        for bit in [0, 8, 15] {
+            let mut damaged = bytes.clone();
+            damaged[start + bit / 8] ^= 1 << (bit % 8);
+            let tile = SparseTile::parse(&damaged, rows.len(), genes, nonzeros).unwrap();
+            for &level in Level::all() {
+                let mut batch = RunBatch::new();
+                let error = RunDecoder::with_level(&tile, level).next_batch(&mut batch).unwrap_err();
+                assert!(error.to_string().contains("bitmap of a run"), "{error}");
+                let error = RunDecoder::with_level(&tile, level).next_sheet(&mut batch).unwrap_err();
+                assert!(error.to_string().contains("bitmap of a run"), "{error}");
+            }
+        }
+    }
+}
+
+/// Runs whose lengths are where the code of their rows changes, and any others.
+fn any_runs() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let length = prop_oneof![
+        3 => 1..=70_usize,
+        1 => proptest::sample::select(vec![8, 9, 16, 17, 32, 33, 61, 62, 255, 256]),
+    ];
+    let run = length.prop_flat_map(|length| proptest::sample::subsequence((0..=255).collect::<Vec<u8>>(), length));
+    proptest::collection::vec(run, 1..20)
+}
+
 fn any_rows() -> impl Strategy<Value = (Rows, usize)> {
     let height = prop_oneof![Just(0usize), Just(1), Just(255), Just(256), 2..255usize];
     let value = prop_oneof![
@@ -296,11 +355,18 @@ proptest! {
         assert_round_trip(&rows, genes);
     }
 
+    #[test]
+    fn packed_rows_come_back(runs in any_runs()) {
+        let (rows, genes) = with_short_runs(&runs);
+        prop_assert_eq!(Header::parse(&encode(&rows, genes).0).unwrap().row_code, RowCode::Packed);
+        assert_round_trip(&rows, genes);
+    }
+
     /// Without the checksum that the store adds: no panic, nothing outside the tile, and never more
     /// than it says.
     #[test]
     fn damaged_tiles_are_noticed_or_harmless(
-        (rows, genes) in any_rows(),
+        (rows, genes) in prop_oneof![any_rows(), any_runs().prop_map(|runs| with_short_runs(&runs))],
         hits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in proptest::option::of(any::<prop::sample::Index>()),
     ) {

@@ -1,8 +1,8 @@
 //! Two small matrices with all cases of a store, and their stores.
 //!
 //! The sparse one has 110 rows × 70 columns in tiles of 40 rows and blocks of 80: counts with
-//! outliers and with mapped and listed runs in the first tile, row-scaled values (a dictionary) in
-//! the second, plain floats in the third. Column 66 is empty and so is row 5. The dense one has 21
+//! outliers and with listed and packed runs of every kind in the first tile, row-scaled values (a
+//! dictionary) in the second, plain floats in the third. Column 66 is empty and so is row 5. The dense one has 21
 //! rows × 9 columns in tiles of 8 rows and blocks of 16.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

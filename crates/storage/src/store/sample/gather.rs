@@ -18,7 +18,7 @@ use crate::store::manifest::FileStamp;
 use crate::store::names;
 use crate::store::table::Table;
 use crate::tile::{
-    ChosenRow, CsrRows, RunBatch, SparseTile, TILE_ROWS, TakeScratch, TakenRows, TileEncoder, TileError,
+    ChosenRow, CsrRows, RunBatch, SparseTile, TILE_ROWS, TakeScratch, TakenRows, TileEncoder, TileError, packs_rows,
 };
 
 /// The seed of the sample in a store. Fits have theirs from users, who begin at 0.
@@ -32,13 +32,13 @@ pub(in crate::store) struct Tiles<'t> {
 }
 
 /// Writes `sample.bin` with at most `caps` rows and entries, by `threads` threads. Each holds no more entries than
-/// twice the fullest tile has.
+/// twice the fullest tile has. Returns its stamp, and whether a tile of it packs its rows.
 pub(in crate::store) fn write(
     tiles: &Tiles<'_>,
     caps: Caps,
     threads: usize,
     monitor: &dyn Monitor,
-) -> Result<FileStamp, StorageError> {
+) -> Result<(FileStamp, bool), StorageError> {
     let rows = tiles.draw(caps)?;
     let most = tiles.table.tiles.iter().map(|tile| tile.nonzeros).max().unwrap_or(0);
     let groups = groups(&rows, most);
@@ -48,6 +48,7 @@ pub(in crate::store) fn write(
     monitor.start("sample", rows.len() as u64, Unit::Rows);
     let mut workers: Vec<Worker> = (0..threads.clamp(1, groups.len().max(1))).map(|_| Worker::default()).collect();
     let (mut listed, mut end) = (Vec::with_capacity(groups.len()), head_bytes(rows.len(), groups.len()));
+    let mut some_pack_rows = false;
     for some in groups.chunks(workers.len()) {
         if monitor.cancelled() {
             return Err(StorageError::Cancelled);
@@ -62,6 +63,7 @@ pub(in crate::store) fn write(
         });
         for (group, packed) in some.iter().zip(packed) {
             let bytes = packed?;
+            some_pack_rows |= packs_rows(&bytes);
             files::write_at(&file, &path, end, &bytes)?;
             let (nonzeros, crc) = (super::nonzeros_of(&rows[group.clone()]), crc32c::crc32c(&bytes));
             listed.push(SampleTile { rows: group.clone(), bytes: bytes.len() as u64, nonzeros, crc, start: end });
@@ -73,7 +75,7 @@ pub(in crate::store) fn write(
     files::write_at(&file, &path, 0, &head)?;
     files::sync(&file, &path)?;
     monitor.finish();
-    Ok(FileStamp { bytes: end, crc32c: crc32c::crc32c(&head) })
+    Ok((FileStamp { bytes: end, crc32c: crc32c::crc32c(&head) }, some_pack_rows))
 }
 
 /// All before the tiles.

@@ -1,8 +1,9 @@
-//! The two inner loops of the decoder in several instruction sets.
+//! The inner loops of the decoder in several instruction sets.
 //!
 //! - **Unpack**: n codes of w bits each, from any bit of a section on, to n values (or, for the
 //!   dictionary, to n codes).
 //! - **Spell out**: a map of 256 bits to the ascending places of its ones.
+//! - **Unpack rows**: the rows of a run that has them packed.
 //!
 //! Every [`Simd`] gives the same result. [`Plain`](plain::Plain) is the obvious one, and tests
 //! compare the others with it. The level is detected once. Decoding a batch is compiled for each
@@ -53,6 +54,18 @@ pub(super) trait Simd: Copy {
     /// - `rows` has room for `count` + 64 entries;
     /// - the CPU has the instructions.
     unsafe fn spell_out(self, map: *const u8, count: usize, rows: *mut u8) -> bool;
+
+    /// Unpacks `count` rows of `low` low bits, as [`row_code`](super::row_code) packs them. Returns
+    /// false, with `rows` undefined, unless their bitmap has `count` ones. May write up to 64
+    /// entries beyond the last one.
+    ///
+    /// # Safety
+    ///
+    /// - `packed` points to the bytes of the packed rows, which 64 readable bytes follow;
+    /// - `low` is that of a run of `count`;
+    /// - `rows` has room for `count` + 64 entries;
+    /// - the CPU has the instructions.
+    unsafe fn unpack_rows(self, packed: *const u8, count: usize, low: u32, rows: *mut u8) -> bool;
 }
 
 /// A set of instructions that this CPU has.

@@ -1,6 +1,7 @@
 //! The obvious loops, one code and one row at a time.
 
 use super::{COUNTS, Codes, Simd};
+use crate::tile::row_code::high_bits;
 use crate::tile::width::WIDTHS;
 
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,30 @@ impl Simd for Plain {
                 filled += 1;
                 rest &= rest - 1;
             }
+        }
+        true
+    }
+
+    #[inline(always)]
+    unsafe fn unpack_rows(self, packed: *const u8, count: usize, low: u32, rows: *mut u8) -> bool {
+        let bits = high_bits(count, low);
+        // SAFETY: the caller gives 16 readable bytes.
+        let highs = u128::from_le(unsafe { packed.cast::<u128>().read_unaligned() }) & ((1 << bits) - 1);
+        if highs.count_ones() as usize != count {
+            return false;
+        }
+        let mut rest = highs;
+        for i in 0..count {
+            let high = rest.trailing_zeros() - i as u32;
+            let bit = bits + i * low as usize;
+            // SAFETY: the bit is one of the run's, which 64 readable bytes follow; `rows` has room
+            // for `count`.
+            unsafe {
+                let word = u16::from_le(packed.add(bit / 8).cast::<u16>().read_unaligned());
+                let lows = word >> (bit % 8) & ((1 << low) - 1);
+                *rows.add(i) = (high << low) as u8 | lows as u8;
+            }
+            rest &= rest - 1;
         }
         true
     }

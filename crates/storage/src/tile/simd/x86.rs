@@ -16,13 +16,20 @@
 //! **Spell out, AVX-512.** `vpcompressb` of 0, 1, …, 63 under a word of the map, four times.
 //! Without it, a table gives for each byte of the map the places of its ones, eight bytes at a
 //! time.
+//!
+//! **Unpack rows, AVX-512.** `vpcompressb` gives the places of the ones of the bitmap, and the
+//! high parts are these less 0, 1, 2, …. `vpermb` brings to each eight bytes those with eight low
+//! parts, and `vpmultishiftqb` picks the eight. Without them, a table gives the high parts for each
+//! byte of the bitmap, and three shifts spread eight low parts over eight bytes. (`pdep` would be
+//! one instruction, and is microcode on some CPUs.)
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castps_si256, _mm256_cvtepi32_ps,
-    _mm256_load_si256, _mm256_set_m128i, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_srlv_epi32,
+    __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castps_si256,
+    _mm256_cvtepi32_ps, _mm256_load_si256, _mm256_set_m128i, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_srlv_epi32,
     _mm256_storeu_si256, _mm512_add_epi8, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_cvtepi32_ps,
-    _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_srlv_epi32, _mm512_storeu_si512,
+    _mm512_loadu_si512, _mm512_mask_expand_epi8, _mm512_maskz_compress_epi8, _mm512_multishift_epi64_epi8,
+    _mm512_or_si512, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_sll_epi16, _mm512_srlv_epi32,
+    _mm512_storeu_si512, _mm512_sub_epi8,
 };
 
 use super::plain::Plain;
@@ -30,6 +37,7 @@ use super::{COUNTS, Codes, Simd};
 use crate::tile::batch::RunBatch;
 use crate::tile::decode::RunDecoder;
 use crate::tile::error::TileError;
+use crate::tile::row_code::high_bits;
 use crate::tile::width::WIDTHS;
 
 /// Whether this CPU has the instructions of [`Avx2`].
@@ -105,6 +113,18 @@ impl Simd for Avx2 {
         // SAFETY: the contract is the same.
         unsafe { spell_out_by_bytes(map, count, rows) }
     }
+
+    #[inline(always)]
+    unsafe fn unpack_rows(self, packed: *const u8, count: usize, low: u32, rows: *mut u8) -> bool {
+        // SAFETY: the contract is the same.
+        unsafe {
+            match low {
+                2 => unpack_rows_by_bytes::<2>(packed, count, rows),
+                3 => unpack_rows_by_bytes::<3>(packed, count, rows),
+                _ => unpack_rows_by_bytes::<4>(packed, count, rows),
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +141,12 @@ impl Simd for Avx512 {
     unsafe fn spell_out(self, map: *const u8, count: usize, rows: *mut u8) -> bool {
         // SAFETY: the contract is the same.
         unsafe { spell_out_by_words(map, count, rows) }
+    }
+
+    #[inline(always)]
+    unsafe fn unpack_rows(self, packed: *const u8, count: usize, low: u32, rows: *mut u8) -> bool {
+        // SAFETY: the contract is the same.
+        unsafe { unpack_rows_at_once(packed, count, low, rows) }
     }
 }
 
@@ -319,7 +345,7 @@ unsafe fn spell_out_by_bytes(map: *const u8, count: usize, rows: *mut u8) -> boo
     let mut filled = 0;
     for (place, word) in words.into_iter().enumerate() {
         for (eighth, byte) in word.to_le_bytes().into_iter().enumerate() {
-            let first = u64::from((64 * place + 8 * eighth) as u8) * 0x0101_0101_0101_0101;
+            let first = in_each_byte((64 * place + 8 * eighth) as u8);
             // No sum of two bytes exceeds 255: no carry.
             let places = u64::from_le_bytes(ONES[usize::from(byte)]) + first;
             // SAFETY: `filled` is at most `count`, beyond which there is room for 64.
@@ -365,3 +391,136 @@ static ASCENDING: [u8; 64] = {
     }
     table
 };
+
+/// The high parts of the ones of every byte: their places less 0, 1, 2, …; eight to a byte's row of
+/// the table.
+static HIGHS: [[u8; 8]; 256] = {
+    let mut table = ONES;
+    let mut byte = 0_usize;
+    while byte < 256 {
+        let mut one = 0;
+        while one < byte.count_ones() as usize {
+            table[byte][one] -= one as u8;
+            one += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// `value` in each of the eight bytes of a word.
+const fn in_each_byte(value: u8) -> u64 {
+    value as u64 * 0x0101_0101_0101_0101
+}
+
+/// Brings eight low parts of `LOW` bits, one after the other, to a byte each.
+#[inline(always)]
+fn spread<const LOW: u32>(lows: u64) -> u64 {
+    // As many parts in each group of as many bytes.
+    let mask = |parts: u32| u64::MAX / ((1 << (8 * parts)) - 1) * ((1 << (LOW * parts)) - 1);
+    let eight = lows & ((1 << (8 * LOW)) - 1);
+    let four = (eight | eight << (32 - 4 * LOW)) & mask(4);
+    let two = (four | four << (16 - 2 * LOW)) & mask(2);
+    (two | two << (8 - LOW)) & mask(1)
+}
+
+/// # Safety
+///
+/// As for [`Simd::unpack_rows`], with `LOW` for its `low`.
+#[inline]
+#[target_feature(enable = "popcnt")]
+unsafe fn unpack_rows_by_bytes<const LOW: u32>(packed: *const u8, count: usize, rows: *mut u8) -> bool {
+    let bits = high_bits(count, LOW);
+    // SAFETY: the caller gives 16 readable bytes.
+    let highs = u128::from_le(unsafe { packed.cast::<u128>().read_unaligned() }) & ((1 << bits) - 1);
+    if highs.count_ones() as usize != count {
+        return false;
+    }
+    let mut found = 0;
+    for (eighth, byte) in highs.to_le_bytes().into_iter().take(bits.div_ceil(8)).enumerate() {
+        // The zeros so far, of which the bitmap has 2^(8 − low) − 1: no sum of two bytes, shifted,
+        // exceeds 255.
+        let highs = u64::from_le_bytes(HIGHS[usize::from(byte)]) + in_each_byte((8 * eighth - found) as u8);
+        let bit = bits + found * LOW as usize;
+        // SAFETY: the low parts from the bit on are the run's or begin where it ends, and 64
+        // readable bytes follow it; `found` is at most `count`, beyond which there is room for 64.
+        unsafe {
+            let lows = u64::from_le(packed.add(bit / 8).cast::<u64>().read_unaligned()) >> (bit % 8);
+            rows.add(found).cast::<u64>().write_unaligned((highs << LOW | spread::<LOW>(lows)).to_le());
+        }
+        found += byte.count_ones() as usize;
+    }
+    true
+}
+
+/// Where the low parts of eight rows are, for each eight.
+static LOWS: [Sixtyfour; 3] = {
+    let mut table = [Sixtyfour { shuffle: [0; 64], shift: [0; 64] }; 3];
+    let mut low = FEWEST_LOW_BITS;
+    while low < FEWEST_LOW_BITS + 3 {
+        let entry = &mut table[low - FEWEST_LOW_BITS];
+        let mut lane = 0;
+        while lane < 64 {
+            // Eight low parts take `low` bytes.
+            entry.shuffle[lane] = (lane / 8 * low + lane % 8) as u8;
+            entry.shift[lane] = (lane % 8 * low) as u8;
+            lane += 1;
+        }
+        low += 1;
+    }
+    table
+};
+
+const FEWEST_LOW_BITS: usize = 2;
+
+/// The low parts of 64 rows.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Sixtyfour {
+    shuffle: [u8; 64],
+    shift: [u8; 64],
+}
+
+/// # Safety
+///
+/// As for [`Simd::unpack_rows`].
+#[inline]
+#[target_feature(enable = "bmi2,popcnt,avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
+unsafe fn unpack_rows_at_once(packed: *const u8, count: usize, low: u32, rows: *mut u8) -> bool {
+    let bits = high_bits(count, low);
+    // SAFETY: the caller gives 16 readable bytes; the table is 64.
+    let ([first, second], ascending) =
+        unsafe { (packed.cast::<[u64; 2]>().read_unaligned(), _mm512_loadu_si512(ASCENDING.as_ptr().cast())) };
+    let places = if low as usize > FEWEST_LOW_BITS {
+        // At most 63 bits.
+        let first = first & ((1 << bits) - 1);
+        if first.count_ones() as usize != count {
+            return false;
+        }
+        _mm512_maskz_compress_epi8(first, ascending)
+    } else {
+        // 96 to 124.
+        let second = second & ((1 << (bits - 64)) - 1);
+        let ones = first.count_ones();
+        if (ones + second.count_ones()) as usize != count {
+            return false;
+        }
+        let later = _mm512_maskz_compress_epi8(second, _mm512_add_epi8(ascending, _mm512_set1_epi8(64)));
+        // `count` is at most 61.
+        _mm512_mask_expand_epi8(_mm512_maskz_compress_epi8(first, ascending), u64::MAX << ones, later)
+    };
+    let lanes = &LOWS[low as usize - FEWEST_LOW_BITS];
+    // SAFETY: the low parts begin inside the run, which 64 readable bytes follow; the arrays are 64
+    // bytes each; `rows` has room for 64 entries.
+    unsafe {
+        let shuffle = _mm512_loadu_si512(lanes.shuffle.as_ptr().cast());
+        let shift =
+            _mm512_add_epi8(_mm512_loadu_si512(lanes.shift.as_ptr().cast()), _mm512_set1_epi8((bits % 8) as i8));
+        let bytes = _mm512_permutexvar_epi8(shuffle, _mm512_loadu_si512(packed.add(bits / 8).cast()));
+        let lows = _mm512_and_si512(_mm512_multishift_epi64_epi8(shift, bytes), _mm512_set1_epi8((1 << low) - 1));
+        // A high part is below 2^(8 − low): none reaches the byte beside it.
+        let highs = _mm512_sll_epi16(_mm512_sub_epi8(places, ascending), _mm_cvtsi32_si128(low as i32));
+        _mm512_storeu_si512(rows.cast(), _mm512_or_si512(highs, lows));
+    }
+    true
+}
