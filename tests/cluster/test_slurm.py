@@ -68,7 +68,6 @@ def test_a_job_started_by_mpirun_from_stores_on_the_nodes_own_disks(fit, slurm):
     assert not [*(slurm.folder / "disk").glob("*/*")], "copies are removed at the end"
 
 
-@pytest.mark.quick
 def test_a_preempted_job_is_queued_again_and_goes_on(fit, slurm):
     fit.submit("-N 4").under_way()
     assert sorted(slurm.run("srun -p urgent -N 4 hostname", fit.folder).stdout.split()) == slurm.names

@@ -129,7 +129,7 @@ impl TileEncoder {
         self.sort_by_gene(rows, genes, counts);
         self.take_moments(rows, counts, moments);
         let mode = self.pack_values(rows, counts);
-        let row_code = RowCode::choose(self.genes.len(), nonzeros);
+        let row_code = RowCode::choose(rows.len(), self.genes.len(), nonzeros);
         let bytes_of = row_code.bytes();
         let header = Header {
             mode,

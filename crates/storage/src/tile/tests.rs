@@ -293,6 +293,7 @@ fn rows_of_short_runs_are_packed_and_those_of_long_runs_are_not() {
     let long: Rows = rows.iter().map(|row| row.iter().copied().filter(|(gene, _)| *gene < 256).collect()).collect();
     assert_eq!(code(&long, genes), RowCode::Plain);
     assert_eq!(code(&vec![], 0), RowCode::Plain);
+    assert_eq!(code(&long[..80].to_vec(), genes), RowCode::Plain, "a last tile is as the others");
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! Two small matrices with all cases of a store, and their stores.
+//! Small matrices with all cases of a store, and their stores.
 //!
 //! The sparse one has 110 rows × 70 columns in tiles of 40 rows and blocks of 80: counts with
-//! outliers and with listed and packed runs of every kind in the first tile, row-scaled values (a
-//! dictionary) in the second, plain floats in the third. Column 66 is empty and so is row 5. The dense one has 21
-//! rows × 9 columns in tiles of 8 rows and blocks of 16.
+//! outliers and with mapped and listed runs in the first tile, row-scaled values (a dictionary) in
+//! the second, plain floats in the third. Column 66 is empty and so is row 5. The dense one has 21
+//! rows × 9 columns in tiles of 8 rows and blocks of 16. The shallow one has 150 rows × 250 columns
+//! in a tile of 128 rows and a lower one. Half of its runs have one nonzero, so that rows are packed;
+//! the first have 128 and fewer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -56,6 +58,20 @@ pub(crate) fn sparse() -> Planted {
     let header =
         StoreHeader { cells, genes, layout: Layout::Sparse, block_rows: 80, tile_rows: 40, source: source("sparse") };
     Planted { name: "sparse", header, values }
+}
+
+/// The shallow matrix.
+pub(crate) fn shallow() -> Planted {
+    let (cells, genes) = (150, 250);
+    // A gene after the other has fewer rows, 128 down to two.
+    let value = |row: usize, gene: usize| -> f32 {
+        let there = (row * 61 + gene * 17) % 128 < 128 / (gene + 1) + 1;
+        if there { ((row * gene) % 7 / 3 + 1) as f32 } else { 0.0 }
+    };
+    let values = (0..cells * genes).map(|place| value(place / genes, place % genes)).collect();
+    let source = source("shallow");
+    let header = StoreHeader { cells, genes, layout: Layout::Sparse, block_rows: 128, tile_rows: 128, source };
+    Planted { name: "shallow", header, values }
 }
 
 /// The dense matrix.
