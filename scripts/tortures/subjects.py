@@ -17,6 +17,9 @@ INPUTS = (
     "simulate --kind clusters --cells 400 --genes 60 --programs 3 --seed 2 -o table.h5ad",
     "convert counts.h5ad -o counts.pw",
     "convert table.h5ad -o table.pw",
+    # Its tiles pack the rows of their runs.
+    "simulate --kind counts --cells 700 --genes 3000 --programs 3 --depth 120 --seed 4 -o shallow.h5ad",
+    "convert shallow.h5ad -o shallow.pw",
     "fit counts.pw -k 3 --max-passes 3 --tol 0 -o counts.nmf.h5ad --checkpoint counts.ck --checkpoint-every 1",
 )
 # Files larger than this would fill the time with copies.
@@ -49,7 +52,7 @@ def all_subjects(inputs):
     files += sorted(shared.glob("tenx/*.h5"))
     subjects = [Subject("x" + ending(path), path, read(path)) for path in files]
     store = ("verify {}", "info {}", "export {} -o out.h5ad", FIT)
-    subjects += [Subject("x.pw", inputs / name, store) for name in ("counts.pw", "table.pw")] * 2
+    subjects += [Subject("x.pw", inputs / name, store) for name in ("counts.pw", "table.pw", "shallow.pw")] * 2
     counts = inputs / "counts.pw"
     subjects += [
         Subject("x.nmf.h5ad", inputs / "counts.nmf.h5ad", ("info {}", FIT.format("counts.pw") + " --init {}"), (counts,)),

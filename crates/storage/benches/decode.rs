@@ -4,10 +4,13 @@
 //! | case       | rows × genes | nonzeros a run | values                                    |
 //! |------------|--------------|----------------|-------------------------------------------|
 //! | counts     | 256 × 20,000 | about 16       | mostly 1, gene frequencies over a 1/x law |
-//! | rare       | 256 × 20,000 | about 4        | the same, a twelfth of the depth          |
+//! | shallow    | 256 × 20,000 | about 6        | the same, a quarter of the depth          |
+//! | rare       | 256 × 20,000 | about 4        | the same, an eighth of the depth          |
 //! | frequent   | 256 × 2,000  | about 100      | the same, the upper end of the law        |
 //! | dictionary | 256 × 20,000 | about 16       | the counts, each row scaled               |
 //! | raw        | 256 × 20,000 | about 16       | floats that are all distinct              |
+//!
+//! The tiles *shallow* and *rare* pack the rows of their runs.
 //!
 //! Each case is checked against its rows before it is timed.
 
@@ -76,6 +79,7 @@ impl Rows {
 fn decode(criterion: &mut Criterion) {
     let cases = [
         ("counts", counts(20_000, 300.0)),
+        ("shallow", counts(20_000, 80.0)),
         ("rare", counts(20_000, 40.0)),
         ("frequent", counts(2_000, 1000.0)),
         ("dictionary", counts(20_000, 300.0).scaled()),
