@@ -1,7 +1,8 @@
 //! Decodes a tile to runs, one batch at a time.
 //!
 //! The plain algorithm, for each gene in the bitmap: take its count n; copy n rows, unpack them or
-//! spell out a map; unpack n codes at the run's width, add the outliers' high parts, turn codes into values.
+//! spell out a map; unpack n codes at the run's width, add the outliers' high parts, turn codes into
+//! values.
 //! Three departures make it fast, and none changes a value:
 //!
 //! - **Wide copies.** A list of rows is copied 32 bytes at a time and codes are unpacked eight at a

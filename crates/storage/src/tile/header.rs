@@ -176,6 +176,9 @@ mod tests {
         let refused = |header: Header, what, expected, found| {
             assert_eq!(header.check(), Err(mismatch(what, expected, found)));
         };
+        let mut unknown = counts.to_bytes();
+        unknown[1] = 2;
+        assert_eq!(Header::parse(&unknown), Err(mismatch("code of the rows (at most)", 1, 2)));
         refused(Header { value_bytes: 11, ..raw }, "length of the values", 12, 11);
         refused(Header { patch_bytes: 1, ..raw }, "length of the patches", 0, 1);
         refused(Header { dictionary_bytes: 1, ..raw }, "length of the dictionary", 0, 1);

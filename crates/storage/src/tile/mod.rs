@@ -63,8 +63,8 @@ pub use take::{ChosenRow, TakeScratch, TakenRows};
 /// Rows of a sparse tile: as many as one byte distinguishes.
 pub const TILE_ROWS: usize = 256;
 
-/// The longest run whose rows are listed. Longer runs have a map of 256 bits. (Tiles of short runs pack
-/// the rows of those in between.)
+/// The longest run whose rows are listed, a byte each. Longer runs have a map of 256 bits. (A tile of
+/// short runs packs the rows of some of both.)
 pub const LISTED_ROWS: usize = 32;
 
 /// Zero bytes at the end of each sparse tile.

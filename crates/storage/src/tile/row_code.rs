@@ -1,8 +1,8 @@
 //! How the rows of a run are written.
 //!
 //! A short run lists its rows, a byte each, and a long one has a map of the 256 rows of a tile. In
-//! between both take more than they need: 32 bytes for 32 rows, where the logarithm of the number of
-//! choices is 17. Tiles of shallow cells write the rows of such runs in the code of Elias and Fano.
+//! between both take more than they need: 32 bytes for 32 rows, which 17 bytes would tell from any
+//! other 32. Tiles of shallow cells write the rows of such runs in the code of Elias and Fano.
 //! A row's low bits are written as they are, and its high part is a place in a bitmap.
 //!
 //! In a run of n rows with l low bits, the high parts hᵢ = rowᵢ >> l ascend, so that hᵢ + i ascends
@@ -17,15 +17,15 @@ use super::simd::Simd;
 use super::{LISTED_ROWS, TILE_ROWS};
 
 /// Bytes of a map of all rows of a tile.
-pub(super) const MAP: usize = TILE_ROWS / 8;
+const MAP: usize = TILE_ROWS / 8;
 
 /// The shortest and the longest run whose rows are packed, where they are.
 const FIRST_PACKED: usize = 9;
 const LAST_PACKED: usize = 61;
 
 /// Rows are packed in tiles whose runs have fewer nonzeros than this on average, in a tile of
-/// [`TILE_ROWS`] rows. Tiles with longer runs take a byte a nonzero as they are. Packed, they would take
-/// a tenth less, and their decoding 8 % (AVX-512) to 55 % (AVX2) longer.
+/// [`TILE_ROWS`] rows. Tiles with longer runs take a byte a nonzero as they are. Packed, they would be
+/// a tenth smaller, and take 8 % (AVX-512) to 55 % (AVX2) longer to decode.
 const SHORT: usize = 12;
 
 /// The code of the rows of a tile's runs: the second byte of the tile.
@@ -95,7 +95,7 @@ impl RowCode {
     }
 }
 
-/// Whether a sparse tile packs the rows of its runs, as readers of format 1.2 cannot read them.
+/// Whether a sparse tile packs the rows of its runs. Readers of format 1.2 cannot read it then.
 pub(crate) fn packs_rows(tile: &[u8]) -> bool {
     tile.get(1) == Some(&(RowCode::Packed as u8))
 }

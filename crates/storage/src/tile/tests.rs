@@ -293,7 +293,11 @@ fn rows_of_short_runs_are_packed_and_those_of_long_runs_are_not() {
     let long: Rows = rows.iter().map(|row| row.iter().copied().filter(|(gene, _)| *gene < 256).collect()).collect();
     assert_eq!(code(&long, genes), RowCode::Plain);
     assert_eq!(code(&vec![], 0), RowCode::Plain);
-    assert_eq!(code(&long[..80].to_vec(), genes), RowCode::Plain, "a last tile is as the others");
+    // Runs of 16 in a whole tile, and of five in the last one.
+    let row = |row: u32| (0..320).filter(|gene| (row + gene).is_multiple_of(16)).map(|gene| (gene, 1.0)).collect();
+    let even: Rows = (0..256).map(row).collect();
+    assert_eq!(code(&even, 320), RowCode::Plain);
+    assert_eq!(code(&even[..80].to_vec(), 320), RowCode::Plain, "a last tile has the code of the others");
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(crate) fn sparse() -> Planted {
 /// The shallow matrix.
 pub(crate) fn shallow() -> Planted {
     let (cells, genes) = (150, 250);
-    // A gene after the other has fewer rows, 128 down to two.
+    // One gene after the other has fewer rows, 128 down to one.
     let value = |row: usize, gene: usize| -> f32 {
         let there = (row * 61 + gene * 17) % 128 < 128 / (gene + 1) + 1;
         if there { ((row * gene) % 7 / 3 + 1) as f32 } else { 0.0 }

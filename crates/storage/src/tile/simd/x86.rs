@@ -432,7 +432,7 @@ fn spread<const LOW: u32>(lows: u64) -> u64 {
 unsafe fn unpack_rows_by_bytes<const LOW: u32>(packed: *const u8, count: usize, rows: *mut u8) -> bool {
     let bits = high_bits(count, LOW);
     // SAFETY: the caller gives 16 readable bytes.
-    let highs = u128::from_le(unsafe { packed.cast::<u128>().read_unaligned() }) & ((1 << bits) - 1);
+    let highs = unsafe { packed.cast::<u128>().read_unaligned() } & ((1 << bits) - 1);
     if highs.count_ones() as usize != count {
         return false;
     }
@@ -445,17 +445,27 @@ unsafe fn unpack_rows_by_bytes<const LOW: u32>(packed: *const u8, count: usize, 
         // SAFETY: the low parts from the bit on are the run's or begin where it ends, and 64
         // readable bytes follow it; `found` is at most `count`, beyond which there is room for 64.
         unsafe {
-            let lows = u64::from_le(packed.add(bit / 8).cast::<u64>().read_unaligned()) >> (bit % 8);
-            rows.add(found).cast::<u64>().write_unaligned((highs << LOW | spread::<LOW>(lows)).to_le());
+            let lows = packed.add(bit / 8).cast::<u64>().read_unaligned() >> (bit % 8);
+            rows.add(found).cast::<u64>().write_unaligned(highs << LOW | spread::<LOW>(lows));
         }
         found += byte.count_ones() as usize;
     }
     true
 }
 
-/// Where the low parts of eight rows are, for each eight.
-static LOWS: [Sixtyfour; 3] = {
-    let mut table = [Sixtyfour { shuffle: [0; 64], shift: [0; 64] }; 3];
+/// The places of the low parts of 64 rows.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct LowParts {
+    shuffle: [u8; 64],
+    shift: [u8; 64],
+}
+
+/// Packed rows have two, three or four low bits.
+const FEWEST_LOW_BITS: usize = 2;
+
+static LOWS: [LowParts; 3] = {
+    let mut table = [LowParts { shuffle: [0; 64], shift: [0; 64] }; 3];
     let mut low = FEWEST_LOW_BITS;
     while low < FEWEST_LOW_BITS + 3 {
         let entry = &mut table[low - FEWEST_LOW_BITS];
@@ -470,16 +480,6 @@ static LOWS: [Sixtyfour; 3] = {
     }
     table
 };
-
-const FEWEST_LOW_BITS: usize = 2;
-
-/// The low parts of 64 rows.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Sixtyfour {
-    shuffle: [u8; 64],
-    shift: [u8; 64],
-}
 
 /// # Safety
 ///
