@@ -69,7 +69,7 @@ fn fits_that_start_from_a_part_of_the_matrix_keep_their_bits() {
         &counts(9000, 900, 8, 2),
         512,
         &[
-            (config(), 5, "3e1de49e3f1fc538fec7eb75eb2c66506ff3c22cd9cf3da71ddcb904f290a8d7"),
+            (config(), 5, "3ac8e6f95fe6b7608f99b510b480fb9242484bb2aaec53c341e85f377cf7139b"),
             (
                 config().with_scale(ScaleSpec::Std),
                 6,
@@ -77,8 +77,8 @@ fn fits_that_start_from_a_part_of_the_matrix_keep_their_bits() {
             ),
             (
                 config().with_solver(SolverSpec::Mu).with_init(InitSpec::Sample),
-                36,
-                "a4bd4ce7002214e0651dd479199c2b960cfcb46f07010c55d0afe206aecf301c",
+                37,
+                "c2b34bf02356d60fe12bc3f1664238a4411f1948b3e95760cb42faad99e8bc25",
             ),
         ],
     );

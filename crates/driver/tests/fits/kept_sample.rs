@@ -59,14 +59,20 @@ fn a_start_from_it_is_as_good_and_costs_no_read() {
     [&with, &without].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
     let (with, without) = (kept(&with, 50_000, 4096), store(&without, &counts(CELLS, 14, 3, 31), Layout::Sparse, 4096));
     assert_eq!(with.fingerprint(), without.fingerprint());
-    for seed in 0..3 {
+    let mut errors = [Vec::new(), Vec::new()];
+    for seed in 0..7 {
         let [with, without] = [&with, &without].map(|store| run(store, &config().with_seed(seed)));
         assert_eq!((first_pass(&with), with.passes, with.trace.len()), (1, 3, 3));
         assert_eq!((first_pass(&without), without.passes, without.trace.len()), (2, 3, 2));
         assert!(with.sample_passes > 0.0);
-        let [found, expected] = [&with, &without].map(|fit| fit.trace[0].relative_error);
-        assert!(found < 1.002 * expected, "seed {seed}: {found} after one read, {expected} after two");
+        errors.iter_mut().zip([&with, &without]).for_each(|(of, fit)| of.push(fit.trace[0].relative_error));
     }
+    // With so few genes, one start in three finds another optimum, from either sample.
+    let [found, expected] = errors.each_mut().map(|errors| {
+        errors.sort_by(f64::total_cmp);
+        (errors[0], errors[3])
+    });
+    assert!(found.0 < 1.002 * expected.0 && found.1 < 1.002 * expected.1, "{errors:?}");
     // Seeds draw rows of their own.
     let [a, b] = [0, 1].map(|seed| run(&with, &config().with_seed(seed)).trace[0].relative_error);
     assert!(a != b);
